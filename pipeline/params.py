@@ -1,0 +1,371 @@
+"""The schema of params.yaml: every knob with its meaning, unit and equation, checked whole before any work."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.errors import InputError, nearest
+
+Domain = Literal["source", "target"]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError("must be a finite number")
+    return value
+
+
+Count = Annotated[int, Field(ge=0, strict=True)]
+Positive = Annotated[int, Field(ge=1, strict=True)]
+Rate = Annotated[float, Field(gt=0), BeforeValidator(_finite)]
+Weight = Annotated[float, Field(ge=0), BeforeValidator(_finite)]
+Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_finite)]
+Probability = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_finite)]
+Names = Annotated[dict[str, str], BeforeValidator(lambda given: _as_text(given))]
+
+
+def _as_text(given: Any) -> Any:
+    """YAML reads `{0: negative}` with an integer key; a label is its text."""
+    return {str(key): str(value) for key, value in given.items()} if isinstance(given, dict) else given
+
+
+class Section(BaseModel):
+    """A part of params.yaml: unknown keys are errors, values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Columns(Section):
+    """Which columns of the user's table hold what."""
+
+    text: str = "text"
+    """The text, or the first text of a pair."""
+    text_pair: str | None = None
+    """The second text of a pair (premise and hypothesis, two questions)."""
+    label: str | None = "label"
+    """The class or, in regression, the number to predict."""
+    group: str | None = None
+    """Rows that share this value stay in one split (the question a pair belongs to, the author of a review)."""
+
+
+class Table(Section):
+    """Where texts come from."""
+
+    path: str = Field(min_length=1)
+    """A CSV, TSV, JSONL or Parquet file or glob; `package:module/file`; or a hub id."""
+    config: str | None = None
+    """The hub data set's configuration."""
+    split: str = "train"
+    """The hub data set's split."""
+    columns: Columns = Columns()
+    labels: Names = {}
+    """A new name for a label: `{0: negative}`. Labels not named here keep theirs."""
+    where: dict[str, str | int | float | bool | list[str | int | float | bool]] = {}
+    """Keep the rows whose column has this value, or one of these values."""
+
+
+class Source(Table):
+    """The rich neighbouring domain."""
+
+    rows: Positive | None = None
+    """Draw this many rows, stratified by label; all of them if not given."""
+
+
+class Target(Table):
+    """The scarce domain: a few labelled rows to learn from, one set to validate on, one to test on."""
+
+    per_class: Positive | None = None
+    """Training rows of each class (the paper: 40)."""
+    fraction: Probability | None = None
+    """Training rows as a share of what validation and test leave (the paper: 0.01)."""
+    rows: Positive | None = None
+    """Training rows, stratified by label."""
+    validation: Positive = 200
+    """Rows of D^v, which picks the best model and rewards the selector (Eq. 13)."""
+    test: Positive = 2000
+    """Rows that nothing but `evaluate` reads."""
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        given = [name for name in ("per_class", "fraction", "rows") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"got {' and '.join(given) or 'no size'}; accepted: one of per_class, fraction, rows")
+        return self
+
+
+class Data(Section):
+    """The two domains."""
+
+    target: Target
+    source: Source | None = None
+    labels: list[str] | None = None
+    """The classes in order; F1 of two classes is of the last one. Sorted by name if not given."""
+
+
+class Fit(Section):
+    """How a model is fine-tuned: AdamW, linear warm-up and decay."""
+
+    batch_size: Positive = 32
+    learning_rate: Rate = 5e-5
+    warmup: Share = 0.1
+    """Share of the steps over which the learning rate rises."""
+    weight_decay: Weight = 0.01
+
+
+class PerDomain(Section):
+    """A number for each domain."""
+
+    source: Count
+    target: Count
+
+
+class Teacher(Fit):
+    """The large model f^t, fine-tuned."""
+
+    model: str = "bert-base-uncased"
+    """A hub id, a folder or `package:module/folder` with an encoder."""
+    domains: Annotated[list[Domain], Field(min_length=1)] = ["source", "target"]
+    """Fine-tune on these, one after the other. The paper's Teacher-FT sees [target]."""
+    epochs: PerDomain = PerDomain(source=1, target=5)
+
+
+class Heldout(Table):
+    """Texts to measure the masked language model on."""
+
+    rows: Positive = 500
+
+
+class Generator(Section):
+    """The masked language model G_θ that fills the words."""
+
+    model: str = "bert-base-uncased"
+    """A hub id, a folder or `package:module/folder`; without a masked-LM head it needs an adapter or steps."""
+    adapter: str | None = None
+    """A file that this stage trained before: low-rank weights and head, added to the model."""
+    steps: Count = 0
+    """Training steps of head and low-rank weights; 0 publishes the model as it is."""
+    text: Table | None = None
+    """Unlabelled text to train on."""
+    heldout: Heldout | None = None
+    """Unlabelled text on which masked-token accuracy is measured."""
+    rank: Positive = 32
+    """Rank of the weights added to each linear layer of the encoder."""
+    mask: Probability = 0.2
+    """Share of tokens masked, in training and in measuring."""
+    batch_size: Positive = 64
+    """Sentences a step."""
+    learning_rate: Rate = 1e-3
+    warmup: Share = 0.05
+    max_length: Annotated[int, Field(ge=8)] = 64
+    """Tokens of a sentence; what is longer is cut."""
+
+    @model_validator(mode="after")
+    def _text_to_train_on(self) -> Self:
+        if self.steps and self.text is None:
+            raise ValueError(f"steps is {self.steps} but text is not given; accepted: a table with unlabelled text")
+        return self
+
+
+class Augment(Section):
+    """Sampling neighbours z ~ P_s(z|x) (Eq. 10)."""
+
+    samples: PerDomain = PerDomain(source=1, target=20)
+    """Neighbours of each original."""
+    count: Literal["rescaled", "literal", "vocabulary_free"] = "rescaled"
+    """How Eq. 11 counts the texts at a distance; see docs/paper.md."""
+    min_distance: Count = 1
+    """The smallest number of changed words; 0 allows copies."""
+    fill: Literal["parallel", "sequential"] = "parallel"
+    """All masks of a neighbour in one pass, or one at a time from left to right (Eq. 12)."""
+    side: Literal["both", "first", "second"] = "both"
+    """Which text of a pair may change."""
+    shards: Positive = 8
+    """Files, and units of work, a domain."""
+
+
+class Cache(Section):
+    """What is kept of the teacher beside its logits."""
+
+    hidden: bool = True
+    """Last hidden states, float16: 2 bytes × tokens × width a text."""
+    attention: bool = True
+    """Last-layer attention probabilities, float16: 2 bytes × heads × tokens² a text."""
+
+
+class Student(Section):
+    """The small model f^s before distillation."""
+
+    init: Literal["teacher", "encoder", "pretrained", "fresh"] = "teacher"
+    """First layers of the fine-tuned teacher, of the encoder it came from, a named model, or random weights."""
+    model: str | None = None
+    """The named model, if init is pretrained."""
+    layers: Positive = 3
+    """Layers taken (teacher, encoder) or made (fresh)."""
+    hidden: Positive = 312
+    """Width of a fresh student."""
+    intermediate: Positive = 1200
+    """Feed-forward width of a fresh student."""
+    heads: Positive = 12
+    """Attention heads of a fresh student."""
+
+    @model_validator(mode="after")
+    def _model_is_named(self) -> Self:
+        if (self.init == "pretrained") != (self.model is not None):
+            raise ValueError(f"init is {self.init} and model is {self.model}; accepted: a model if init is pretrained")
+        if self.init == "fresh" and self.hidden % self.heads:
+            raise ValueError(f"hidden is {self.hidden} with {self.heads} heads; accepted: a multiple of heads")
+        return self
+
+
+class Objectives(Section):
+    """Weights of the losses (Eqs. 1–3); 0 switches one off."""
+
+    attention: Weight = 1.0
+    """L_att, Eq. 2."""
+    hidden: Weight = 1.0
+    """L_hidden, Eq. 2."""
+    dark: Weight = 1.0
+    """L_dark, Eq. 3."""
+    temperature: Rate = 1.0
+    """T_KD of Eq. 3."""
+
+    @model_validator(mode="after")
+    def _one_is_on(self) -> Self:
+        if not (self.attention or self.hidden or self.dark):
+            raise ValueError("all three weights are 0; accepted: at least one above 0")
+        return self
+
+
+class Distill(Fit):
+    """The loop of Algorithm 1."""
+
+    epochs: Positive = 3
+    originals: list[Domain] = ["target"]
+    """Domains whose real training texts are imitated beside their neighbours."""
+
+
+class Selector(Section):
+    """The policy π_φ that keeps or drops a neighbour (Eqs. 13–15)."""
+
+    kind: Literal["reinforced", "none"] = "reinforced"
+    reward: Literal["metric", "loss"] = "metric"
+    """Eq. 13 on the validation metric (paper) or on the validation loss, which is finer."""
+    discount: Share = 0.9
+    """γ of the return, Eq. 14."""
+    normalise_returns: bool = False
+    """Give the returns of an episode mean 0 and deviation 1."""
+    representations: bool = False
+    """Add the [CLS] states of teacher and student to the policy's input; needs cache.hidden."""
+    hidden: Positive = 128
+    """Hidden units of the policy."""
+    learning_rate: Rate = 3e-5
+    initial_keep: Probability = 0.5
+    """Share an untrained policy keeps."""
+
+
+class StudentFT(Fit):
+    """The comparison: the same student fine-tuned on the scarce labels alone."""
+
+    epochs: Positive = 20
+
+
+class Evaluate(Section):
+    """The measurement on the target's test set."""
+
+    student_ft: StudentFT = StudentFT()
+    resamples: Annotated[int, Field(ge=100)] = 2000
+    """Bootstrap resamples behind each 95 % interval."""
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    task: Literal["classification", "regression"] = "classification"
+    seed: Count = 1
+    alpha: Rate = 1.0
+    """Eq. 11: how far neighbours stray."""
+    temperature: Rate = 1.0
+    """Eq. 12: T, how varied the words are."""
+    max_length: Annotated[int, Field(ge=8)] = 128
+    """Tokens of a text or pair that any model sees; what is longer is cut."""
+    data: Data
+    teacher: Teacher = Teacher()
+    generator: Generator = Generator()
+    augment: Augment = Augment()
+    cache: Cache = Cache()
+    student: Student = Student()
+    objectives: Objectives = Objectives()
+    distill: Distill = Distill()
+    selector: Selector = Selector()
+    evaluate: Evaluate = Evaluate()
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        if self.task == "regression" and self.data.target.per_class is not None:
+            raise ValueError("data.target.per_class: regression has no classes; accepted: rows or fraction")
+        for need, objective in (("attention", self.objectives.attention), ("hidden", self.objectives.hidden)):
+            if objective and not getattr(self.cache, need):
+                raise ValueError(f"cache.{need}: off, but objectives.{need} is {objective}; switch one of the two")
+        if self.selector.representations and not self.cache.hidden:
+            raise ValueError("cache.hidden: off, but selector.representations is on; switch one of the two")
+        return self
+
+
+def load(path: Path) -> Params:
+    """Read and check a params file whole.
+
+    Raises InputError naming the file, the key as the user wrote it, what was found and what is accepted.
+    """
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such params file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(given, dict):
+        raise InputError(f"{path}: got {type(given).__name__}; accepted: a mapping of parameters")
+    try:
+        return Params.model_validate(given)
+    except ValidationError as errors:
+        raise InputError(f"{path}: {_one_line(errors)}") from None
+
+
+def _one_line(errors: ValidationError) -> str:
+    first = errors.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    found = f"got {first['input']!r}" if not isinstance(first["input"], dict) else ""
+    match first["type"]:
+        case "extra_forbidden":
+            accepted = _fields_at(first["loc"][:-1])
+            close = nearest(str(first["loc"][-1]), accepted)
+            return f"{place}: unknown parameter; accepted: {', '.join(accepted)}{close}"
+        case "missing":
+            return f"{place}: missing; it has no default"
+        case "value_error":
+            message = first["msg"].removeprefix("Value error, ")
+            return f"{place}: {message}" if place else message
+        case "literal_error":
+            accepted = first["ctx"]["expected"].replace("'", "").split(" or ")
+            names = ", ".join(accepted).split(", ")
+            return f"{place}: {found}; accepted: {', '.join(names)}{nearest(str(first['input']), names)}"
+        case _:
+            message = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+            return f"{place}: {found}; accepted: {message}".replace(": ;", ":")
+
+
+def _fields_at(place: tuple[int | str, ...]) -> list[str]:
+    """The field names of the section at `place`, as the schema nests them."""
+    schema = Params.model_json_schema()
+    here = schema
+    for part in place:
+        here = here.get("properties", {}).get(str(part), {})
+        options = [here, *here.get("anyOf", []), *here.get("allOf", [])]
+        references = [option["$ref"] for option in options if "$ref" in option]
+        if references:
+            here = schema["$defs"][references[0].rsplit("/", 1)[-1]]
+    return list(here.get("properties", {}))
