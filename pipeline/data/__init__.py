@@ -1,0 +1,1 @@
+"""Texts in: loading, splitting, the leak check."""

@@ -1,0 +1,163 @@
+"""Tables of texts from hub ids, local files and installed packages, with columns, filters and labels applied."""
+
+import math
+import re
+from collections.abc import Sequence
+from glob import glob
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.data.hub import read_hub
+from pipeline.data.quoting import listed, shown
+from pipeline.data.reading import SUFFIXES, read_file
+from pipeline.errors import InputError, nearest
+from pipeline.params import Table
+
+
+def package_path(address: str) -> Path:
+    """Resolve `package:module/path` to a path inside an installed package, whose code is not run.
+
+    Raises InputError if the package is not installed or has no such file or folder.
+    """
+    module, _, inside = address.removeprefix("package:").partition("/")
+    spec = find_spec(module) if module.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(f"{address}: package {module!r} is not installed; accepted: package:module/path")
+    path = Path(spec.submodule_search_locations[0]) / inside
+    if not path.exists():
+        raise InputError(f"{address}: package {module!r} has no {inside!r}")
+    return path
+
+
+def load_table(table: Table, key: str, *, labelled: bool) -> pd.DataFrame:
+    """Read a table the user named: columns `row`, `text` and, where named, `text_pair`, `label`, `group`.
+
+    `row` is the row's number as the user counts: 1 is the first row of data, through all files of a glob; blank lines
+    are no rows. Cells are strings, empty where the file has none; labels are stripped and renamed by `table.labels`;
+    the index counts from 0.
+
+    Args:
+        table: the address with its columns, filters and label names.
+        key: where the table stands in params.yaml, for errors: `data.source`.
+        labelled: whether the label column is read; without it `label` is absent.
+
+    Raises InputError naming the file and the row, column or parameter.
+    """
+    named = {"text": table.columns.text, "text_pair": table.columns.text_pair, "group": table.columns.group}
+    if labelled:
+        if table.columns.label is None:
+            raise InputError(f"{key}.columns.label: got null; accepted: the column that holds the label")
+        named["label"] = table.columns.label
+    wanted = {ours: theirs for ours, theirs in named.items() if theirs is not None}
+
+    frame = _read(table, key, [(f"columns.{ours}", theirs) for ours, theirs in wanted.items()])
+    frame = _matching(frame, table, key)
+    out = pd.DataFrame({"row": frame.index + 1})
+    rows = out["row"].tolist()
+    for ours, theirs in wanted.items():
+        values = _cells(frame[theirs], rows, f"{table.path}, column {theirs!r}")
+        out[ours] = _renamed(values, rows, table, f"{table.path}, column {theirs!r}") if ours == "label" else values
+    return out
+
+
+def _read(table: Table, key: str, wanted: list[tuple[str, str]]) -> pd.DataFrame:
+    """All files of a table, one below the other, each with the columns wanted of it."""
+    wanted = [*wanted, *(("where", column) for column in table.where)]
+    frames = []
+    for place, frame in _frames(table, key):
+        if frame.empty:
+            continue
+        found = [str(column) for column in frame.columns]
+        for name, column in wanted:
+            if column not in found:
+                raise InputError(
+                    f"{key}.{name}: {place} has no column {column!r}; accepted: {listed(found)}{nearest(column, found)}"
+                )
+        frames.append(frame[list(dict.fromkeys(column for _, column in wanted))])
+    if not frames:
+        raise InputError(f"{key}.path: {table.path} has no rows")
+    return pd.concat(frames, ignore_index=True)
+
+
+def _frames(table: Table, key: str) -> list[tuple[str, pd.DataFrame]]:
+    address = str(Path(table.path).expanduser()) if table.path.startswith("~") else table.path
+    if address.startswith("package:"):
+        paths = [package_path(address)]
+    elif Path(address).exists() or (Path(address).suffix.lower() in SUFFIXES and not _is_pattern(address)):
+        paths = [Path(address)]
+    elif _is_pattern(address):
+        # Unlike Path.glob it takes absolute patterns and leaves hidden files out.
+        paths = [Path(match) for match in sorted(glob(address, recursive=True))]  # noqa: PTH207
+        if not paths:
+            raise InputError(f"{key}.path: no file matches {address}")
+    elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", address):
+        return [(address, read_hub(table, key))]
+    else:
+        raise InputError(f"{key}.path: {address} is no file, glob, package: address or hub id")
+    return [(str(path), read_file(path, key)) for path in paths]
+
+
+def _is_pattern(address: str) -> bool:
+    return any(mark in address for mark in "*?[")
+
+
+def _matching(frame: pd.DataFrame, table: Table, key: str) -> pd.DataFrame:
+    """The rows that `where` asks for, under their old index."""
+    keep = np.ones(len(frame), dtype=bool)
+    for column, value in table.where.items():
+        accepted = {_plain(option) for option in (value if isinstance(value, list) else [value])}
+        found = [_plain(cell) for cell in frame[column]]
+        keep &= np.fromiter((cell in accepted for cell in found), dtype=bool, count=len(found))
+        if not accepted & set(found):
+            raise InputError(
+                f"{key}.where: no row of {table.path} has {listed(sorted(accepted))} in column {column!r}; "
+                f"found: {listed(sorted(set(found)))}"
+            )
+    if not keep.any():
+        raise InputError(f"{key}.where: no row of {table.path} matches all of {table.where}")
+    return frame[keep]
+
+
+def _cells(values: pd.Series, rows: Sequence[int], place: str) -> list[str]:
+    out = []
+    for value, row in zip(values, rows, strict=True):
+        if isinstance(value, (list, tuple, dict, set, bytes, np.ndarray)):
+            raise InputError(f"{place}, row {row}: got {type(value).__name__}; accepted: text or a number")
+        text = _plain(value)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            # JSON can spell half of a surrogate pair, which no file can hold.
+            raise InputError(f"{place}, row {row}: half a character (a lone surrogate) in the text") from None
+        out.append(text)
+    return out
+
+
+def _renamed(values: list[str], rows: Sequence[int], table: Table, place: str) -> list[str]:
+    labels = [value.strip() for value in values]
+    for label, row in zip(labels, rows, strict=True):
+        if not label:
+            raise InputError(f"{place}, row {row}: no label; accepted: a value in every row")
+    found = sorted(set(labels))
+    unknown = sorted(set(table.labels) - set(found))
+    if unknown:
+        raise InputError(
+            f"{place}: labels renames {shown(unknown[0])}, which no row has; found: {listed(found)}"
+            f"{nearest(unknown[0], [name for name in found if len(name) <= 100])}"
+        )
+    return [table.labels.get(label, label) for label in labels]
+
+
+def _plain(value: Any) -> str:
+    """A cell as text: missing is empty, 1.0 is `1`."""
+    if isinstance(value, str):
+        return value
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

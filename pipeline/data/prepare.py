@@ -1,0 +1,196 @@
+"""The stage `prepare`: two tables a user named become the texts of source, train, validation and test."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.artifacts.publishing import publish_folder, write_json
+from pipeline.data.labels import class_indices, class_names, numbers
+from pipeline.data.leaks import Row, empty, leaked, normalise, repeated
+from pipeline.data.loading import load_table
+from pipeline.data.splitting import Indices, Split, quantile_bins, sample, split_target
+from pipeline.data.texts import Labels, Texts, write_texts
+from pipeline.errors import InputError
+from pipeline.params import Domain, Params, Table
+
+
+@dataclass(frozen=True)
+class Usable:
+    """The rows of a domain that may be used, and what became of the others.
+
+    Args:
+        frame: as `load_table` gives it, without the rows dropped.
+        folded: what each row says, normalised.
+        read: rows of the user's table, after `where`.
+        dropped: rows by reason; a row has one reason, the first of empty, leaked, duplicate.
+    """
+
+    frame: pd.DataFrame
+    folded: list[Row]
+    read: int
+    dropped: dict[str, int]
+
+    def without(self, mask: npt.NDArray[np.bool_], reason: str) -> "Usable":
+        """Drop the rows where `mask` is true."""
+        return Usable(
+            frame=self.frame[~mask],
+            folded=[row for row, drop in zip(self.folded, mask, strict=True) if not drop],
+            read=self.read,
+            dropped=self.dropped | {reason: int(mask.sum())},
+        )
+
+
+def prepare(params: Params, *, out: Path, metrics: Path) -> str:
+    """Write `source`, `train`, `validation` and `test.parquet` into `out`, and what they hold into `metrics`.
+
+    Returns what was made, in a few words. Raises InputError, before anything is written, if a table, a label or a
+    size cannot be used.
+    """
+    given = params.data
+    if given.source is not None:
+        _check_sides_agree(given.source, given.target)
+    target = _usable(given.target, "target")
+    names, target_labels = _target_labels(params, target)
+    split = _split(params, target, target_labels, names)
+
+    # Without a source its file is there all the same, with no row in it.
+    source = Usable(target.frame[:0], [], 0, dict.fromkeys(target.dropped, 0))
+    if given.source is not None:
+        held = [target.folded[position] for part in (split.validation, split.test) for position in part]
+        source = _usable(given.source, "source", held)
+    source_names, source_labels = _source_labels(params, source, names)
+    drawn = _draw(params, source, source_labels)
+
+    made = {"source": _texts(source, drawn, source_labels, source_names, "source")}
+    for name, part in (("train", split.train), ("validation", split.validation), ("test", split.test)):
+        made[name] = _texts(target, part, target_labels, names, "target")
+    report = {
+        "task": params.task,
+        "labels": names,
+        "splits": {name: _summary(texts) for name, texts in made.items()},
+        "read": {"source": source.read, "target": target.read},
+        "dropped": {"source": source.dropped, "target": target.dropped},
+        "unused": {
+            "source": len(source.frame) - len(drawn),
+            "target": len(target.frame) - sum(len(texts) for name, texts in made.items() if name != "source"),
+        },
+    }
+    with publish_folder(out) as folder:
+        for name, texts in made.items():
+            write_texts(folder / f"{name}.parquet", texts, "source" if name == "source" else "target")
+    write_json(metrics, report)
+
+    sizes = ", ".join(f"{len(texts):,} {name}" for name, texts in made.items())
+    lost = {reason: source.dropped[reason] + target.dropped[reason] for reason in ("leaked", "duplicate", "empty")}
+    return f"{sizes} texts ({_counts(lost)} dropped), in {out}"
+
+
+def _usable(table: Table, domain: Domain, held: Sequence[Row] = ()) -> Usable:
+    """Load a table and drop what is empty, what `held` says too, and what stands twice."""
+    frame = load_table(table, f"data.{domain}", labelled=True)
+    sides = [frame[column].tolist() for column in ("text", "text_pair") if column in frame]
+    rows: list[Row] = list(zip(*sides, strict=True))
+    folded = [tuple(normalise(side) for side in row) for row in rows]
+    usable = Usable(frame, folded, len(frame), {}).without(empty(rows), "empty")
+    usable = usable.without(leaked(usable.folded, held), "leaked")
+    usable = usable.without(repeated(usable.folded), "duplicate")
+    if usable.frame.empty:
+        raise InputError(f"data.{domain}.path: no row of {table.path} can be used ({_counts(usable.dropped)})")
+    return usable
+
+
+def _target_labels(params: Params, target: Usable) -> tuple[list[str], Labels]:
+    place, labels, rows = _label_column(params.data.target, target)
+    if params.task == "classification":
+        names = class_names(labels, params.data.labels, place)
+        return names, class_indices(labels, rows, names, place, "data.labels")
+    if params.data.labels is not None:
+        raise InputError("data.labels: regression has no classes; accepted: null, or task: classification")
+    values = numbers(labels, rows, place)
+    if (values == values[0]).all():
+        raise InputError(f"{place}: every row has {values[0]}; accepted: numbers that differ")
+    return [], values
+
+
+def _source_labels(params: Params, source: Usable, names: list[str]) -> tuple[list[str], Labels]:
+    """The source's classes and labels: the target's classes, or its own if no teacher learns from both."""
+    if params.data.source is None:
+        return names, np.zeros(0, dtype=np.int64 if names else np.float32)
+    place, labels, rows = _label_column(params.data.source, source)
+    if not names:
+        return [], numbers(labels, rows, place)
+    if "source" not in params.teacher.domains and not set(labels) <= set(names):
+        names = sorted(set(labels))
+    key = "data.source.labels, or teacher.domains: [target] to leave the source's labels out"
+    return names, class_indices(labels, rows, names, place, key)
+
+
+def _label_column(table: Table, usable: Usable) -> tuple[str, Sequence[str], Sequence[int]]:
+    """File and column for errors, the labels, and the number of each one's row."""
+    place = f"{table.path}, column {table.columns.label!r}"
+    return place, usable.frame["label"].tolist(), usable.frame["row"].tolist()
+
+
+def _check_sides_agree(source: Table, target: Table) -> None:
+    if (source.columns.text_pair is None) != (target.columns.text_pair is None):
+        found = ["pairs" if table.columns.text_pair else "single texts" for table in (source, target)]
+        raise InputError(
+            f"data.source.columns.text_pair: the source has {found[0]} and the target {found[1]}; "
+            "accepted: a second text in both or in neither"
+        )
+
+
+def _split(params: Params, target: Usable, labels: Labels, names: list[str]) -> Split:
+    groups = [normalise(group) for group in target.frame["group"]] if "group" in target.frame else None
+    return split_target(params.data.target, _strata(labels), _keys(target), groups, names, params.seed)
+
+
+def _draw(params: Params, source: Usable, labels: Labels) -> Indices:
+    wanted = None if params.data.source is None else params.data.source.rows
+    if wanted is not None and wanted > len(labels):
+        raise InputError(
+            f"data.source.rows: got {wanted:,}; {len(labels):,} of {source.read:,} rows can be used "
+            f"({_counts(source.dropped)})"
+        )
+    return sample(_strata(labels), _keys(source), len(labels) if wanted is None else wanted, params.seed)
+
+
+def _strata(labels: Labels) -> Indices:
+    return labels if labels.dtype == np.int64 else quantile_bins(labels)
+
+
+def _keys(usable: Usable) -> list[str]:
+    """A row is known by its number, which neither the rows dropped nor the order of columns changes."""
+    return [str(row) for row in usable.frame["row"]]
+
+
+def _texts(usable: Usable, part: Indices, labels: Labels, names: list[str], domain: Domain) -> Texts:
+    rows = usable.frame.iloc[part]
+    return Texts(
+        ids=[f"{domain}-{row:06d}" for row in rows["row"]],
+        texts=rows["text"].tolist(),
+        pairs=rows["text_pair"].tolist() if "text_pair" in rows else None,
+        labels=labels[part],
+        names=names,
+    )
+
+
+def _summary(texts: Texts) -> dict[str, Any]:
+    """Rows of a split, and how its labels are spread."""
+    if texts.names:
+        counts = np.bincount(texts.labels, minlength=len(texts.names))
+        return {"rows": len(texts), "labels": dict(zip(texts.names, counts.tolist(), strict=True))}
+    if not len(texts):
+        return {"rows": 0}
+    values = texts.labels.astype(np.float64)
+    spread = {"mean": values.mean(), "sd": values.std(), "min": values.min(), "max": values.max()}
+    return {"rows": len(texts), "labels": {name: round(float(value), 6) for name, value in spread.items()}}
+
+
+def _counts(dropped: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())

@@ -1,0 +1,110 @@
+"""Files a user names, read whole into tables: CSV, TSV, JSONL and Parquet."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.data.quoting import shown
+from pipeline.errors import InputError, nearest
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+def read_file(path: Path, key: str) -> pd.DataFrame:
+    """Read one file; cells are as the format has them, rows are counted without blank lines.
+
+    Args:
+        key: the parameter that names the file, for errors: `data.source`.
+
+    Raises InputError naming the file and the row, or the parameter if there is no such file.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"{key}.path: {path} is no file of a known kind; accepted: {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        beside = [entry.name for entry in path.parent.glob("*")] if path.parent.is_dir() else []
+        raise InputError(f"{key}.path: no such file: {path}{nearest(path.name, beside)}")
+    if path.stat().st_size == 0:
+        raise InputError(f"{key}.path: {path} is empty")
+    if suffix == ".parquet":
+        return _read_parquet(path)
+    text = _decode(path)
+    if suffix == ".jsonl":
+        return pd.DataFrame(list(_json_rows(path, text)), dtype=object)
+    return _read_separated(path, text, suffix)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # Python's own values: whole numbers stay whole beside missing ones, and broken text shows here, not later.
+        table = pq.ParquetFile(path).read()
+        columns = [column.to_pylist() for column in table.columns]
+        header = [str(name) for name in table.column_names]
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{path}: not a Parquet file: {' '.join(str(error).split())[:200]}") from None
+    _check_header(path, header)
+    return pd.DataFrame(dict(zip(header, columns, strict=True)), columns=header, dtype=object)
+
+
+def _decode(path: Path) -> str:
+    raw = path.read_bytes()
+    try:
+        return raw.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}, line {line}: byte 0x{raw[error.start]:02x} is not UTF-8; accepted: text in UTF-8"
+        ) from None
+
+
+def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
+    lines = (line for line in text.split("\n") if line.strip())
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}, row {number}: not JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise InputError(f"{path}, row {number}: got {type(row).__name__}; accepted: an object with columns")
+        yield row
+
+
+def _read_separated(path: Path, text: str, suffix: str) -> pd.DataFrame:
+    """Rows of a CSV (quoted fields may hold commas and newlines) or a TSV (a quote is a character of the text)."""
+    csv.field_size_limit(2**31 - 1)
+    lines: Iterable[list[str]]
+    if suffix == ".tsv":
+        lines = (line.rstrip("\r").split("\t") for line in text.split("\n") if line.rstrip("\r"))
+    else:
+        lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] | None = None
+    rows: list[list[str]] = []
+    try:
+        for fields in filter(None, lines):
+            if header is None:
+                header = fields
+                _check_header(path, header)
+            elif len(fields) != len(header):
+                raise InputError(
+                    f"{path}, row {len(rows) + 1}: {len(fields)} fields; accepted: {len(header)}, as the header names"
+                )
+            else:
+                rows.append(fields)
+    except csv.Error as error:
+        place = f"row {len(rows) + 1}" if header else "header"
+        raise InputError(f"{path}, {place}: broken: {error}") from None
+    return pd.DataFrame(rows, columns=header or [], dtype=object)
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    repeated = {name for name in header if header.count(name) > 1}
+    if repeated:
+        raise InputError(f"{path}: the header names column {shown(min(repeated))} twice")

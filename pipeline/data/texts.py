@@ -1,0 +1,102 @@
+"""The prepared files: texts, or pairs of texts, and their labels in Parquet."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.artifacts.publishing import publish_file
+from pipeline.errors import InputError
+from pipeline.params import Domain
+
+FORMAT = 1
+Labels = npt.NDArray[Any]
+"""int64 class indices, or float32 numbers."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Labelled texts of one domain.
+
+    Args:
+        ids: `target-000001`, the row's number in the user's table.
+        pairs: the second text of each pair; None where texts are single (and where there are none at all).
+        labels: (texts,), int64 indices into `names`, or float32 numbers in regression.
+        names: the classes in order; empty for regression.
+    """
+
+    ids: list[str]
+    texts: list[str]
+    pairs: list[str] | None
+    labels: Labels
+    names: list[str]
+
+    def __len__(self) -> int:
+        """Number of texts or pairs."""
+        return len(self.ids)
+
+
+def write_texts(path: Path, texts: Texts, domain: Domain) -> None:
+    """Write one file, all or nothing; the same texts give the same bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # A float32 by its shortest decimals, so that 0.1 is not 0.10000000149 in the file; it reads back the same.
+    labels = [texts.names[label] if texts.names else float(str(label)) for label in texts.labels]
+    note = {
+        "task": "classification" if texts.names else "regression",
+        "labels": texts.names,
+        "domain": domain,
+        "format": FORMAT,
+    }
+    columns: list[Any] = [texts.ids, texts.texts, texts.pairs or [None] * len(texts), labels]
+    table = pa.table(columns, schema=_schema(regression=not texts.names)).replace_schema_metadata(
+        {"l2a": json.dumps(note, ensure_ascii=False)}
+    )
+    with publish_file(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+
+
+def read_texts(path: Path) -> Texts:
+    """Read a file that `prepare` wrote.
+
+    Raises InputError naming the file if it is missing, damaged or of another format.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; the stage prepare writes it")
+    try:
+        table: Any = pq.ParquetFile(path, page_checksum_verification=True).read()
+        note = json.loads((table.schema.metadata or {})[b"l2a"])
+        names = [str(name) for name in note["labels"]]
+        if note["format"] != FORMAT:
+            raise ValueError(f"format {note['format']}, accepted: {FORMAT}")
+        if not table.schema.equals(_schema(regression=not names)):
+            raise ValueError(f"columns {', '.join(f'{each.name}: {each.type}' for each in table.schema)}")
+        ids, texts, pairs, given = (column.to_pylist() for column in table.columns)
+        if any(None in column for column in (ids, texts, given)) or pairs.count(None) not in (0, len(pairs)):
+            raise ValueError("a cell without a value")
+        index = {name: position for position, name in enumerate(names)}
+        labels: Labels = (
+            np.asarray([index[label] for label in given], dtype=np.int64)
+            if names
+            else np.asarray(given, dtype=np.float32)
+        )
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: not a file of prepared texts, or damaged ({' '.join(str(error).split())[:160]})"
+        ) from None
+    single = pairs.count(None) == len(pairs)
+    return Texts(ids=ids, texts=texts, pairs=None if single else pairs, labels=labels, names=names)
+
+
+def _schema(*, regression: bool) -> Any:
+    import pyarrow as pa
+
+    label = pa.float64() if regression else pa.string()
+    return pa.schema([("id", pa.string()), ("text", pa.string()), ("text_pair", pa.string()), ("label", label)])

@@ -1,0 +1,28 @@
+"""The texts of the two domains: loaded, cleaned of leaks, split."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages.command import ParamsFile, stage
+
+
+def main(
+    params: ParamsFile = Path("params.yaml"),
+    out: Annotated[Path, typer.Option(help="Folder of the prepared texts.")] = Path("data/prepared"),
+    metrics: Annotated[Path, typer.Option(help="What was read, dropped and drawn.")] = Path("metrics/data.json"),
+) -> str:
+    """Write source, train, validation and test texts; drop empty, duplicate and leaked ones and count them."""
+    from pipeline import params as schema
+
+    checked = schema.load(params)
+    from pipeline.data.prepare import prepare
+
+    return prepare(checked, out=out, metrics=metrics)
+
+
+app = stage(main)
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,54 @@
+"""The hub, which no test may reach: what is asked of it, and what is said when it is silent."""
+
+import time
+from types import SimpleNamespace
+
+import pandas as pd
+
+
+def test_a_hub_out_of_reach_is_one_quick_error(monkeypatch, tmp_path, caplog, complaint):
+    from huggingface_hub import HfApi
+
+    def unplugged(*_args, **_options):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(HfApi, "dataset_info", unplugged)
+    started = time.monotonic()
+    message = complaint("someone/no-such-data-set")
+    assert time.monotonic() - started < 10
+    assert message == (
+        "data.source.path: someone/no-such-data-set is no file here, and the hub did not give it: it cannot be reached "
+        "(Name or service not known) and its cache here has no such data set"
+    )
+    assert not caplog.records
+
+
+def test_a_hub_out_of_reach_leaves_its_cache(monkeypatch, load):
+    import datasets
+    from huggingface_hub import HfApi
+
+    def unplugged(*_args, **_options):
+        raise OSError("Name or service not known")
+
+    def cached(path, config, split):
+        assert datasets.config.HF_HUB_OFFLINE
+        assert (path, config, split) == ("someone/reviews", "small", "test")
+        return SimpleNamespace(to_pandas=lambda: pd.DataFrame({"text": ["a"], "label": [1]}))
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(HfApi, "dataset_info", unplugged)
+    monkeypatch.setattr(datasets, "load_dataset", cached)
+    assert load("someone/reviews", config="small", split="test")["label"].tolist() == ["1"]
+    assert not datasets.config.HF_HUB_OFFLINE
+
+
+def test_a_hub_that_answers_says_what_is_wrong(monkeypatch, complaint):
+    import datasets
+    from huggingface_hub import HfApi
+
+    def refusing(*_args, **_options):
+        raise ValueError("Unknown split \"trian\". Should be one of ['train'].")
+
+    monkeypatch.setattr(HfApi, "dataset_info", lambda *_args, **_options: None)
+    monkeypatch.setattr(datasets, "load_dataset", refusing)
+    assert 'Unknown split "trian"' in complaint("someone/reviews", split="trian")

@@ -1,0 +1,64 @@
+"""Classes in their order and numbers that are numbers, and the row that is to blame if not."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.data.labels import class_indices, class_names, numbers
+from pipeline.errors import InputError
+
+PLACE = "t.csv, column 'label'"
+
+
+def test_classes_are_sorted_unless_given():
+    assert class_names(["b", "a", "b"], None, PLACE) == ["a", "b"]
+    assert class_names(["b", "a", "b"], ["b", "a"], PLACE) == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("found", "given_", "said"),
+    [
+        (["no", "no"], None, f"{PLACE}: every row is no; accepted: two classes or more"),
+        (["no", "yes"], ["no", "maybe"], "data.labels: no row of the target has 'maybe'; found: no, yes"),
+        (["no", "yes"], ["no", "yess"], "data.labels: no row of the target has 'yess'; found: no, yes; nearest: yes"),
+        (["no", "yes"], ["no", "yes", "no"], "data.labels: 'no' stands twice"),
+    ],
+)
+def test_classes_that_do_not_fit(found, given_, said):
+    with pytest.raises(InputError) as caught:
+        class_names(found, given_, PLACE)
+    assert str(caught.value) == said
+
+
+@given(st.lists(st.sampled_from("abc")))
+def test_indices_name_the_classes(labels):
+    indices = class_indices(labels, range(len(labels)), ["c", "a", "b"], PLACE, "data.labels")
+    assert indices.dtype == np.int64
+    assert ["cab"[index] for index in indices] == labels
+
+
+def test_an_unknown_class_is_named_with_its_row_and_cut():
+    with pytest.raises(InputError) as caught:
+        class_indices(["a", "word " * 10_000], [7, 9], ["a", "b"], PLACE, "data.labels")
+    said = str(caught.value)
+    assert said.startswith(f"{PLACE}, row 9: label 'word word")
+    assert said.endswith("...' is no class of the target; accepted: a, b (see data.labels)")
+    assert len(said) < 200
+
+
+@given(st.lists(st.floats(-(2.0**100), 2.0**100, width=32)))
+def test_numbers_are_read_as_they_are_written(values):
+    read = numbers([str(value) for value in values], range(len(values)), PLACE)
+    assert read.dtype == np.float32
+    assert read.tolist() == values
+
+
+@pytest.mark.parametrize("label", ["high", "nan", "inf", "-inf", "1e60", "", "1,5", "word " * 10_000])
+def test_what_is_no_finite_number(label):
+    with pytest.raises(InputError) as caught:
+        numbers(["0.5", label], [3, 8], PLACE)
+    said = str(caught.value)
+    assert said.startswith(f"{PLACE}, row 8: got '{label[:10]}")
+    assert said.endswith("; accepted: a finite number (task: regression)")
+    assert len(said) < 200

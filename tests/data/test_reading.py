@@ -1,0 +1,192 @@
+"""Files of every format: any text comes back as it was, and a broken file is one line."""
+
+import json
+from contextlib import suppress
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import InputError
+
+anything = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30)
+labels = st.sampled_from(["negative", "positive"])
+each_in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+
+
+@each_in_one_folder
+@given(rows=st.lists(st.tuples(anything, labels), min_size=1, max_size=8))
+def test_jsonl_gives_back_any_text(tmp_path, rows, load, written):
+    file = written(tmp_path / "a.jsonl", "\n".join(json.dumps({"text": text, "label": label}) for text, label in rows))
+    table = load(file)
+    assert list(zip(table["text"], table["label"], strict=True)) == rows
+    assert table["row"].tolist() == list(range(1, len(rows) + 1))
+
+
+@each_in_one_folder
+@given(rows=st.lists(st.tuples(anything, labels), min_size=1, max_size=8))
+def test_csv_gives_back_any_text(tmp_path, rows, load, written):
+    quoted = ['"' + text.replace('"', '""') + f'",{label}' for text, label in rows]
+    file = written(tmp_path / "a.csv", "\r\n".join(["text,label", *quoted]))
+    assert load(file)["text"].tolist() == [text for text, _ in rows]
+
+
+@each_in_one_folder
+@given(rows=st.lists(st.tuples(anything, labels), min_size=1, max_size=8))
+def test_parquet_gives_back_any_text(tmp_path, rows, load):
+    pd.DataFrame(rows, columns=["text", "label"]).to_parquet(tmp_path / "a.parquet")
+    assert load(tmp_path / "a.parquet")["text"].tolist() == [text for text, _ in rows]
+
+
+@each_in_one_folder
+@given(
+    rows=st.lists(
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\n\r\x00"), max_size=20), min_size=1
+    )
+)
+def test_tsv_gives_back_any_text_without_tabs_and_newlines(tmp_path, rows, load, written):
+    file = written(tmp_path / "a.tsv", "text\tlabel\n" + "".join(f"{text}\tx\n" for text in rows))
+    assert load(file)["text"].tolist() == rows
+
+
+def test_csv_fields_hold_newlines_commas_and_line_separators(tmp_path, load, written):
+    file = written(
+        tmp_path / "a.csv", 'text,label\n"one,\ntwo ""three""",1\nfour\u2028five\x0bsix\x85seven,0\n"a\r\nb",1\n'
+    )
+    table = load(file)
+    assert table["text"].tolist() == ['one,\ntwo "three"', "four\u2028five\x0bsix\x85seven", "a\r\nb"]
+    assert table["label"].tolist() == ["1", "0", "1"]
+
+
+def test_tsv_quotes_are_characters(tmp_path, load, written):
+    file = written(tmp_path / "a.tsv", 'label\ttext\r\n1\t" an odd quote\r\n\r\n0\tsays "no"\r\n')
+    assert load(file)["text"].tolist() == ['" an odd quote', 'says "no"']
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path, load, written):
+    assert load(written(tmp_path / "a.csv", b"\xef\xbb\xbftext,label\na,1\n"))["text"].tolist() == ["a"]
+
+
+def test_blank_lines_are_no_rows(tmp_path, load, written):
+    csv = written(tmp_path / "a.csv", "\n\ntext,label\n\na,1\n\nb,0\n")
+    jsonl = written(tmp_path / "a.jsonl", '\n{"text": "a", "label": 1}\n\n{"text": "b", "label": 0}\n')
+    for table in (load(csv), load(jsonl)):
+        assert table["row"].tolist() == [1, 2]
+        assert table["label"].tolist() == ["1", "0"]
+
+
+def test_numbers_of_parquet_are_the_labels_a_person_would_write(tmp_path, load):
+    pd.DataFrame({"text": ["a", "b", "c"], "label": [1.0, 0.0, 0.25]}).to_parquet(tmp_path / "a.parquet")
+    assert load(tmp_path / "a.parquet")["label"].tolist() == ["1", "0", "0.25"]
+
+
+def test_the_index_of_a_frame_is_a_column_like_the_others(tmp_path, load):
+    pd.DataFrame({"text": ["a", "b"], "label": ["x", "y"]}).set_index("text").to_parquet(tmp_path / "a.parquet")
+    assert load(tmp_path / "a.parquet")["text"].tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet"])
+def test_an_empty_file(tmp_path, name, complaint, written):
+    assert complaint(written(tmp_path / name, "")) == f"data.source.path: {tmp_path / name} is empty"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", "text,label\n"), ("a.tsv", "text\tlabel"), ("a.csv", "\n\n"), ("a.tsv", "\n"), ("a.jsonl", "\n \n")],
+)
+def test_a_header_without_rows(tmp_path, name, content, complaint, written):
+    assert complaint(written(tmp_path / name, content)) == f"data.source.path: {tmp_path / name} has no rows"
+
+
+def test_parquet_without_rows_or_not_parquet(tmp_path, complaint, written):
+    pd.DataFrame({"text": [], "label": []}).to_parquet(tmp_path / "a.parquet")
+    assert "has no rows" in complaint(tmp_path / "a.parquet")
+    whole = (tmp_path / "a.parquet").read_bytes()
+    assert "b.parquet: not a Parquet file" in complaint(written(tmp_path / "b.parquet", whole[:-5]))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("text,label\na,x\nb,y,z\n", "row 2: 3 fields; accepted: 2, as the header names"),
+        ("text,label\na,x\nb\n", "row 2: 1 fields; accepted: 2, as the header names"),
+        ('text,label\na,x\n"b,y\nc,x\n', "row 2: broken: unexpected end of data"),
+        ('text,label\na,x\n"b"c,y\n', "row 2: broken"),
+        ("text,text\na,x\n", "names column 'text' twice"),
+        ('"text,label\n', "header: broken"),
+    ],
+)
+def test_a_broken_csv(tmp_path, content, said, complaint, written):
+    file = written(tmp_path / "a.csv", content)
+    message = complaint(file)
+    assert message.startswith(str(file))
+    assert said in message
+
+
+def test_a_broken_tsv_row(tmp_path, complaint, written):
+    assert "row 2: 1 fields" in complaint(written(tmp_path / "a.tsv", "text\tlabel\na\tx\nb\n"))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"text": "a"', "row 2: not JSON"),
+        ("[1, 2]", "row 2: got list; accepted: an object with columns"),
+        ('{"text": ["a"], "label": 1}', "column 'text', row 2: got list; accepted: text or a number"),
+        ('{"text": "\\ud83d", "label": 1}', "column 'text', row 2: half a character"),
+        ('{"text": "a"}', "column 'label', row 2: no label"),
+        ('{"text": "a", "label": null}', "column 'label', row 2: no label"),
+        ('{"text": "a", "label": NaN}', "column 'label', row 2: no label"),
+        ('{"text": "a", "label": " "}', "column 'label', row 2: no label; accepted: a value in every row"),
+    ],
+)
+def test_a_broken_jsonl_row(tmp_path, line, said, complaint, written):
+    file = written(tmp_path / "a.jsonl", f'{{"text": "b", "label": 0}}\n\n{line}\n')
+    message = complaint(file)
+    assert message.startswith(str(file))
+    assert said in message
+
+
+def test_whole_numbers_of_parquet_stay_whole(tmp_path, load):
+    table = pa.table({"text": ["a", "b"], "label": [2**60 + 1, 3], "group": pa.array([None, 7])})
+    pq.write_table(table, tmp_path / "a.parquet")
+    loaded = load(tmp_path / "a.parquet", columns={"group": "group"})
+    assert loaded["label"].tolist() == [str(2**60 + 1), "3"]
+    assert loaded["group"].tolist() == ["", "7"]
+
+
+def test_missing_labels_of_parquet(tmp_path, complaint):
+    pd.DataFrame({"text": ["a", "b"], "label": [1.0, None]}).to_parquet(tmp_path / "a.parquet")
+    assert "column 'label', row 2: no label" in complaint(tmp_path / "a.parquet")
+
+
+def test_another_encoding_names_the_line(tmp_path, complaint, written):
+    file = written(tmp_path / "a.csv", "text,label\na,x\ncafé,y\n".encode("latin-1"))
+    assert complaint(file) == f"{file}, line 3: byte 0xe9 is not UTF-8; accepted: text in UTF-8"
+
+
+@each_in_one_folder
+@given(
+    content=st.one_of(st.binary(max_size=60), st.text(list('text,label\t\n\r"\\{}[]:1é'), max_size=60).map(str.encode)),
+    suffix=st.sampled_from([".csv", ".tsv", ".jsonl", ".parquet"]),
+)
+def test_whatever_a_file_holds_is_a_table_or_an_input_error(tmp_path, content, suffix, load, written):
+    for head in (b"", b"text,label\na,x\n", b"text\tlabel\na\tx\n", b'{"text": "a", "label": "x"}\n', b"PAR1"):
+        file = written(tmp_path / f"a{suffix}", head + content)
+        with suppress(InputError):
+            assert len(load(file)) > 0
+
+
+@each_in_one_folder
+@given(place=st.integers(0, 10_000), byte=st.integers(0, 255))
+def test_a_parquet_file_with_a_byte_gone_wrong_is_a_table_or_an_input_error(tmp_path, place, byte, load, written):
+    whole = tmp_path / "whole.parquet"
+    if not whole.exists():
+        pd.DataFrame({"text": ["a", "bé", None] * 9, "label": ["x", "y", "z"] * 9}).to_parquet(whole)
+    content = bytearray(whole.read_bytes())
+    content[place % len(content)] = byte
+    with suppress(InputError):
+        load(written(tmp_path / "a.parquet", bytes(content)))

@@ -1,0 +1,145 @@
+"""Prepared files: what is written is what is read."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.data.texts import Texts, read_texts, write_texts
+from pipeline.errors import InputError
+
+NAMES = ["negative", "positive"]
+anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+def assert_same(one, other):
+    assert (one.ids, one.texts, one.pairs, one.names) == (other.ids, other.texts, other.pairs, other.names)
+    assert one.labels.dtype == other.labels.dtype
+    np.testing.assert_array_equal(one.labels, other.labels)
+
+
+@pytest.fixture
+def texts():
+    return Texts(["target-000001", "target-000007"], ["good", "bad\n'"], None, np.asarray([1, 0]), NAMES)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(
+    rows=st.lists(st.tuples(anything, anything, st.integers(0, 1), st.floats(-1e9, 1e9, width=32)), min_size=1),
+    paired=st.booleans(),
+    regression=st.booleans(),
+)
+def test_read_is_what_was_written(tmp_path, rows, paired, regression):
+    one, other, classes, numbers = (list(column) for column in zip(*rows, strict=True))
+    labels = np.asarray(numbers, dtype=np.float32) if regression else np.asarray(classes, dtype=np.int64)
+    ids = [f"source-{row:06d}" for row in range(len(rows))]
+    made = Texts(ids, one, other if paired else None, labels, [] if regression else NAMES)
+    write_texts(tmp_path / "a.parquet", made, "source")
+    assert_same(read_texts(tmp_path / "a.parquet"), made)
+    assert len(made) == len(rows)
+
+
+@pytest.mark.parametrize("names", [NAMES, []])
+def test_no_texts_at_all(tmp_path, names):
+    made = Texts([], [], None, np.zeros(0, dtype=np.int64 if names else np.float32), names)
+    write_texts(tmp_path / "a.parquet", made, "source")
+    assert_same(read_texts(tmp_path / "a.parquet"), made)
+
+
+def test_what_anyone_can_read_in_the_file(tmp_path, texts):
+    write_texts(tmp_path / "a.parquet", texts, "target")
+    table = pq.read_table(tmp_path / "a.parquet")
+    assert table.to_pylist() == [
+        {"id": "target-000001", "text": "good", "text_pair": None, "label": "positive"},
+        {"id": "target-000007", "text": "bad\n'", "text_pair": None, "label": "negative"},
+    ]
+    assert json.loads(table.schema.metadata[b"l2a"]) == {
+        "task": "classification",
+        "labels": ["negative", "positive"],
+        "domain": "target",
+        "format": 1,
+    }
+
+
+def test_numbers_are_written_as_a_person_would(tmp_path):
+    write_texts(tmp_path / "a.parquet", Texts(["a"], ["b"], None, np.asarray([0.1], dtype=np.float32), []), "target")
+    table = pq.read_table(tmp_path / "a.parquet")
+    assert table.schema.field("label").type == pa.float64()
+    assert table["label"].to_pylist() == [0.1]
+
+
+def test_the_same_texts_give_the_same_bytes(tmp_path, texts):
+    for name in ("a", "b"):
+        write_texts(tmp_path / name / "x.parquet", texts, "target")
+    assert (tmp_path / "a/x.parquet").read_bytes() == (tmp_path / "b/x.parquet").read_bytes()
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(InputError, match=r"train\.parquet: no such file; the stage prepare writes it"):
+        read_texts(tmp_path / "train.parquet")
+
+
+def rewritten(path, *, note=None, **columns):
+    """Change columns or the note of a prepared file."""
+    table = pq.read_table(path)
+    whole = {name: table[name].to_pylist() for name in table.column_names} | columns
+    types = {"label": pa.int64()} if "label" in columns and isinstance(columns["label"][0], int) else {}
+    fields = [(name, types.get(name, pa.string())) for name, values in whole.items() if values is not None]
+    kept = json.loads(table.schema.metadata[b"l2a"]) | (note or {})
+    schema = pa.schema(fields, metadata={"l2a": json.dumps(kept)})
+    pq.write_table(pa.table([whole[name] for name, _ in fields], schema=schema), path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"note": {"format": 2}}, "format 2, accepted: 1"),
+        ({"note": {"labels": ["good", "bad"]}}, "positive"),
+        ({"label": [1, 0]}, "label: int64"),
+        ({"text_pair": None}, "columns id: string, text: string, label: string"),
+        ({"text": ["a", None]}, "a cell without a value"),
+        ({"text_pair": ["a", None]}, "a cell without a value"),
+    ],
+)
+def test_another_file_than_prepare_writes(tmp_path, texts, change, said):
+    path = tmp_path / "a.parquet"
+    write_texts(path, texts, "target")
+    rewritten(path, **change)
+    with pytest.raises(InputError) as caught:
+        read_texts(path)
+    assert str(caught.value).startswith(f"{path}: not a file of prepared texts, or damaged (")
+    assert said in str(caught.value)
+
+
+def test_a_file_cut_short(tmp_path, texts):
+    path = tmp_path / "a.parquet"
+    write_texts(path, texts, "target")
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 97):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match="damaged"):
+            read_texts(path)
+
+
+def test_a_bit_gone_wrong_is_noticed_or_harmless(tmp_path, texts):
+    path = tmp_path / "a.parquet"
+    write_texts(path, texts, "target")
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 5):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            assert_same(read_texts(path), texts)
+        except InputError:
+            refused += 1
+    assert refused > 100
+
+
+def test_a_parquet_file_of_someone_else(tmp_path):
+    pq.write_table(pa.table({"id": ["a"]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="not a file of prepared texts"):
+        read_texts(tmp_path / "a.parquet")
