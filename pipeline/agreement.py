@@ -1,0 +1,56 @@
+"""Whether models fit each other and the params, asked before any work."""
+
+import json
+from typing import Any
+
+from transformers import PreTrainedTokenizerFast
+
+from pipeline.errors import InputError
+from pipeline.params import Objectives
+
+
+def same_vocabulary(one: PreTrainedTokenizerFast, other: PreTrainedTokenizerFast) -> bool:
+    """Whether two tokenizers split every text into the same tokens with the same ids."""
+    if one.get_vocab() != other.get_vocab():
+        return False
+    ours, theirs = (json.loads(tokenizer.backend_tokenizer.to_str()) for tokenizer in (one, other))
+    return all(ours[part] == theirs[part] for part in ("normalizer", "pre_tokenizer", "post_processor"))
+
+
+def check_vocabulary(
+    objectives: Objectives, student: PreTrainedTokenizerFast, teacher: PreTrainedTokenizerFast
+) -> None:
+    """Raise InputError if an objective of Eq. 2 compares student and teacher token by token and their tokens differ."""
+    on = [name for name in ("attention", "hidden") if getattr(objectives, name)]
+    if on and not same_vocabulary(student, teacher):
+        off = " and ".join(f"objectives.{name}: 0" for name in on)
+        raise InputError(
+            f"student.model: it splits texts into other tokens than the teacher ({len(student)} and {len(teacher)} "
+            f"in the vocabularies); accepted: a model with the teacher's vocabulary, or {off}"
+        )
+
+
+def check_heads(objectives: Objectives, student: Any, teacher: Any) -> None:
+    """Raise InputError if L_att (Eq. 2) compares attention head by head and the two configs differ in heads."""
+    ours, theirs = student.num_attention_heads, teacher.num_attention_heads
+    if objectives.attention and ours != theirs:
+        raise InputError(
+            f"objectives.attention: the student has {ours} attention heads and the teacher {theirs}; "
+            "accepted: equal numbers, or objectives.attention: 0"
+        )
+
+
+def check_length(max_length: int, tokenizer: PreTrainedTokenizerFast, config: Any, key: str) -> None:
+    """Raise InputError if texts of `max_length` tokens are longer than the model's position embeddings reach."""
+    most = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", max_length))
+    if max_length > most:
+        raise InputError(f"max_length: got {max_length}, but {key} takes {most} tokens; accepted: 8 to {most}")
+
+
+def check_labels(config: Any, names: list[str], key: str) -> None:
+    """Raise InputError if a saved model's outputs are not the prepared texts' classes in order, or not one number."""
+    found = [config.id2label[index] for index in range(config.num_labels)]
+    if names and found != names:
+        raise InputError(f"{key}: its classes are {', '.join(found)}; the prepared texts have {', '.join(names)}")
+    if not names and len(found) != 1:
+        raise InputError(f"{key}: its classes are {', '.join(found)}; the prepared texts have numbers")

@@ -1,0 +1,132 @@
+"""The augmented data: shards of neighbours in Parquet, drawn once for the same inputs."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import models
+from pipeline.artifacts.fingerprint import file_hash, fingerprint, folder_hash
+from pipeline.artifacts.publishing import publish_folder
+from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
+from pipeline.augment.originals import Original, read_originals
+from pipeline.augment.sampler import Filler, sample_neighbours
+from pipeline.data.texts import Texts, read_texts
+from pipeline.errors import InputError
+from pipeline.params import Domain, Params
+
+FORMAT = 1
+DOMAINS: dict[Domain, str] = {"source": "source.parquet", "target": "train.parquet"}
+
+
+def schema(task: str) -> pa.Schema:
+    """The columns of a row of `augmented`; `label` is a class name or, in regression, a number."""
+    return pa.schema(
+        [
+            ("id", pa.string()),
+            ("original_id", pa.string()),
+            ("domain", pa.string()),
+            ("text", pa.string()),
+            ("text_pair", pa.string()),
+            ("original_text", pa.string()),
+            ("original_text_pair", pa.string()),
+            ("label", pa.float64() if task == "regression" else pa.string()),
+            ("distance", pa.int32()),
+            ("length", pa.int32()),
+            ("positions", pa.list_(pa.int32())),
+            ("old_words", pa.list_(pa.string())),
+            ("new_words", pa.list_(pa.string())),
+            ("log_p_distance", pa.float64()),
+            ("log_p_positions", pa.float64()),
+            ("log_p_words", pa.float64()),
+            ("log_p", pa.float64()),
+        ]
+    )
+
+
+def shard_name(domain: str, shard: int, shards: int) -> str:
+    """`target-00000-of-00008.parquet`."""
+    return f"{domain}-{shard:05d}-of-{shards:05d}.parquet"
+
+
+def augment(params: Params, *, prepared: Path, generator: Path, out: Path) -> str:
+    """Draw the neighbours of both domains' training texts into Parquet shards (Eq. 10).
+
+    Shards already drawn for the same params, texts and generator are taken from the work cache. Returns what was
+    made, in a few words.
+    """
+    settings = {
+        "seed": params.seed,
+        "alpha": params.alpha,
+        "temperature": params.temperature,
+        "max_length": params.max_length,
+        "augment": params.augment.model_dump(exclude={"samples"}),
+    }
+    model_hash = folder_hash(generator)
+    tokenizer = models.load_tokenizer(generator, "generator")
+    filler: Filler | None = None
+    counts: Counter[str] = Counter()
+    pieces = []
+    for domain, file in DOMAINS.items():
+        samples = getattr(params.augment.samples, domain)
+        texts = read_texts(prepared / file)
+        if not samples or not len(texts):
+            continue
+        print_ = fingerprint(
+            format=FORMAT, params=settings, samples=samples, generator=model_hash, texts=file_hash(prepared / file)
+        )
+        folder = work_folder("augment", print_)
+        for shard in range(params.augment.shards):
+            piece = folder / shard_name(domain, shard, params.augment.shards)
+            if not is_finished(piece):
+                if filler is None:
+                    filler = Filler(models.load_masked_lm(generator, "generator")[0], tokenizer, params)
+                rows = range(shard, len(texts), params.augment.shards)
+                originals = _originals(texts, rows, tokenizer, params)
+                neighbours, drawn = sample_neighbours(originals, samples, filler, params)
+                described = {"fingerprint": print_, "params": settings, "samples": samples, "originals": len(originals)}
+                with finish(piece) as temporary:
+                    _write(temporary, neighbours, domain, params.task, described | drawn)
+            found = json.loads(pq.read_schema(piece).metadata[b"l2a"])
+            counts.update({name: found[name] for name in ("originals", "not_distinct", "too_short")})
+            counts["neighbours"] += pq.read_metadata(piece).num_rows
+            pieces.append(piece)
+    if not pieces:
+        raise InputError("augment.samples: 0 for each domain that has texts; accepted: at least one above 0")
+    with publish_folder(out) as folder:
+        for piece in pieces:
+            link_or_copy(piece, folder / piece.name)
+    return (
+        f"{counts['neighbours']:,} neighbours of {counts['originals']:,} texts in {len(pieces)} shards "
+        f"({counts['not_distinct']:,} not distinct, {counts['too_short']:,} texts too short), in {out}"
+    )
+
+
+def _originals(texts: Texts, rows: range, tokenizer: Any, params: Params) -> list[Original]:
+    labels = [texts.names[texts.labels[i]] if texts.names else float(texts.labels[i]) for i in rows]
+    return read_originals(
+        [texts.ids[i] for i in rows],
+        [texts.texts[i] for i in rows],
+        [texts.pairs[i] for i in rows] if texts.pairs is not None else None,
+        labels,
+        tokenizer,
+        max_length=params.max_length,
+        side=params.augment.side,
+    )
+
+
+def _write(path: Path, rows: list[dict[str, object]], domain: str, task: str, described: dict[str, Any]) -> None:
+    metadata = {"l2a": json.dumps(described, sort_keys=True)}
+    table = pa.Table.from_pylist([row | {"domain": domain} for row in rows], schema=schema(task))
+    pq.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
+
+
+def read_augmented(folder: Path, columns: list[str] | None = None) -> pa.Table:
+    """All neighbours in the order of the shards' names. Raises InputError if there are none."""
+    shards = sorted(folder.glob("*.parquet"))
+    if not shards:
+        raise InputError(f"{folder}: no shards; run the augment stage first")
+    return pa.concat_tables(pq.read_table(shard, columns=columns) for shard in shards)

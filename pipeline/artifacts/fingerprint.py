@@ -1,0 +1,26 @@
+"""Names for work: the same inputs and params give the same fingerprint, anything else another one."""
+
+import json
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+
+def fingerprint(**parts: Any) -> str:
+    """32 hex digits for JSON-like parts; the order of keys does not matter."""
+    return blake2b(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode(), digest_size=16).hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """32 hex digits of a file's content."""
+    digest = blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def folder_hash(folder: Path) -> str:
+    """32 hex digits of the names and contents of a folder's files."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return fingerprint(files=[[path.relative_to(folder).as_posix(), file_hash(path)] for path in files])

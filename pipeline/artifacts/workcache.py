@@ -1,0 +1,53 @@
+"""The work cache: finished pieces of a stage, kept outside its outs, so that a killed stage goes on where it was.
+
+DVC deletes a stage's outs before it runs. What a stage has finished therefore stands under the user's cache folder,
+named by the fingerprint of all it depends on, and is linked into the outs when everything is there.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from pipeline.artifacts.fingerprint import file_hash
+from pipeline.artifacts.publishing import publish_file
+
+
+def work_folder(stage: str, name: str) -> Path:
+    """The folder for a stage's pieces under a fingerprint; made if it is not there."""
+    folder = user_cache_path("l2a") / stage / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _checksum(path: Path) -> Path:
+    return path.with_name(f"{path.name}.blake2b")
+
+
+def is_finished(path: Path) -> bool:
+    """Whether a piece is there and its content is the one that was written."""
+    try:
+        return _checksum(path).read_text(encoding="ascii") == file_hash(path)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+@contextmanager
+def finish(path: Path) -> Iterator[Path]:
+    """Give a temporary path for a piece; on success it takes its name and a checksum is left beside it."""
+    with publish_file(path) as temporary:
+        yield temporary
+        checksum = file_hash(temporary)
+    with publish_file(_checksum(path)) as temporary:
+        temporary.write_text(checksum, encoding="ascii")
+
+
+def link_or_copy(piece: Path, out: Path) -> None:
+    """Put a finished piece into an out: a hard link where the file system can, else a copy."""
+    try:
+        os.link(piece, out)
+    except OSError:
+        shutil.copyfile(piece, out)

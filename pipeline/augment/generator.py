@@ -1,0 +1,69 @@
+"""G_θ as the pipeline uses it: any masked language model, or an encoder that is given a head."""
+
+from pathlib import Path
+
+import torch
+
+from pipeline import models
+from pipeline.artifacts.publishing import publish_file, write_json
+from pipeline.augment.adapter import load_adapter, masked_accuracy, merge, save_adapter, train
+from pipeline.data.loading import load_table
+from pipeline.data.sentences import sentences
+from pipeline.errors import InputError
+from pipeline.params import Params
+from pipeline.saving import save_model
+
+
+def publish(params: Params, *, out: Path, metrics: Path, adapter: Path | None = None) -> str:
+    """Write the generator as a `save_pretrained` folder and what was measured of it as JSON.
+
+    Args:
+        adapter: where to keep the trained weights alone, if any were trained.
+
+    Returns what was made, in a few words. Raises InputError if the model has no head and is given none.
+    """
+    given = params.generator
+    with torch.random.fork_rng():
+        # A model without a head is given one with random weights.
+        torch.manual_seed(params.seed)
+        model, has_head = models.load_masked_lm(given.model, "generator.model")
+    tokenizer = models.load_tokenizer(given.model, "generator.model")
+    if tokenizer.mask_token_id is None:
+        raise InputError(f"generator.model: {given.model} has no mask token; accepted: a masked language model")
+    most = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", given.max_length))
+    if given.max_length > most:
+        raise InputError(
+            f"generator.max_length: got {given.max_length}, but {given.model} takes {most} tokens; accepted: 8 to {most}"
+        )
+    if not (has_head or given.adapter or given.steps):
+        raise InputError(
+            f"generator.model: {given.model} has no masked-LM head; "
+            "accepted: a masked language model, or one with generator.adapter or generator.steps above 0"
+        )
+    heldout: list[str] = []
+    if given.heldout is not None:
+        table = load_table(given.heldout, "generator.heldout", labelled=False)
+        rows = min(given.heldout.rows, len(table))
+        heldout = table["text"].sample(rows, random_state=params.seed).tolist()
+    if given.adapter:
+        model = load_adapter(model, Path(given.adapter), "generator.adapter")
+    if given.steps and given.text is not None:
+        texts = load_table(given.text, "generator.text", labelled=False)["text"]
+        pieces = [piece for text in texts for piece in sentences(text)]
+        if not pieces:
+            raise InputError(f"generator.text: {given.text.path} has no sentence of four words or more")
+        trained = train(model, tokenizer, pieces, given, params.seed)
+        if adapter is not None:
+            with publish_file(adapter) as temporary:
+                save_adapter(trained, temporary, given.rank)
+        model = merge(trained)
+
+    measured: dict[str, float | int] = {"parameters": models.parameter_count(model), "trained_steps": given.steps}
+    said = f"{measured['parameters'] / 1e6:.1f}M parameters, {given.steps} steps"
+    if heldout:
+        accuracy = masked_accuracy(model, tokenizer, heldout, given, params.seed)
+        measured |= {"masked_accuracy": round(accuracy, 4), "heldout_texts": len(heldout)}
+        said += f", {accuracy:.3f} of masked tokens guessed"
+    save_model(model, tokenizer, out)
+    write_json(metrics, measured)
+    return f"{said}, in {out}"

@@ -1,0 +1,94 @@
+"""What the student learns from: originals and neighbours, encoded once, with what the teacher said of each."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from pipeline.artifacts.augmented import DOMAINS, read_augmented
+from pipeline.artifacts.teacher_cache import TeacherCache
+from pipeline.batching import Encoded, collate, encode
+from pipeline.data.texts import read_texts
+from pipeline.errors import InputError
+from pipeline.params import Params
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """All texts of the loop, one row each; `neighbour` tells those the selector may drop."""
+
+    ids: list[str]
+    domains: npt.NDArray[np.str_]
+    neighbour: npt.NDArray[np.bool_]
+    labels: torch.Tensor
+    log_p: torch.Tensor
+    encoded: Encoded
+    cache: TeacherCache
+    cached: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def inputs(self, rows: npt.NDArray[np.int64]) -> dict[str, torch.Tensor]:
+        """Padded tensors for a model."""
+        return collate(self.encoded, rows)
+
+    def teacher_logits(self, rows: npt.NDArray[np.int64]) -> torch.Tensor:
+        """(rows, labels)."""
+        return torch.from_numpy(self.cache.logits[self.cached[rows]])
+
+
+def read_lessons(
+    params: Params, *, prepared: Path, augmented: Path, cache: Path, tokenizer: PreTrainedTokenizerFast
+) -> Lessons:
+    """Read neighbours of both domains and the originals of `distill.originals`, and find each in the cache.
+
+    Raises InputError if the cache lacks what the objectives need, before anything is trained.
+    """
+    teacher = TeacherCache(cache)
+    for name, there in (("hidden", teacher.has_hidden), ("attention", teacher.has_attention)):
+        if getattr(params.objectives, name) and not there:
+            raise InputError(
+                f"objectives.{name}: {getattr(params.objectives, name)}, but {cache} was made without it; "
+                f"accepted: objectives.{name}: 0, or cache.{name}: true and the cache_teacher stage again"
+            )
+    table = read_augmented(augmented, ["id", "domain", "text", "text_pair", "label", "log_p"])
+    ids, domains, texts = (table[name].to_pylist() for name in ("id", "domain", "text"))
+    pairs, labels = table["text_pair"].to_pylist(), table["label"].to_pylist()
+    neighbours = len(ids)
+    names: list[str] = []
+    for domain in DOMAINS:
+        originals = read_texts(prepared / DOMAINS[domain])
+        names = originals.names
+        if domain in params.distill.originals:
+            ids += originals.ids
+            domains += [domain] * len(originals)
+            texts += originals.texts
+            pairs += originals.pairs if originals.pairs is not None else [None] * len(originals)
+            labels += [names[label] for label in originals.labels] if names else originals.labels.tolist()
+    log_p = np.asarray(table["log_p"].to_numpy(), dtype=np.float64)
+    spread = log_p.std() if neighbours else 1.0
+    standard = np.zeros(len(ids), dtype=np.float32)
+    standard[:neighbours] = (log_p - log_p.mean()) / (spread if spread > 0 else 1.0)
+    encoded = encode(tokenizer, texts, None if None in pairs else pairs, params.max_length)
+    cached = teacher.rows(ids)
+    if params.objectives.hidden or params.objectives.attention:
+        unlike = (teacher.tokens[cached] != encoded.lengths).nonzero()[0]
+        if len(unlike):
+            raise InputError(
+                f"{ids[unlike[0]]}: the student reads {encoded.lengths[unlike[0]]} pieces where the teacher read "
+                f"{teacher.tokens[cached][unlike[0]]}; accepted: one tokenizer for both"
+            )
+    return Lessons(
+        ids=ids,
+        domains=np.array(domains),
+        neighbour=np.arange(len(ids)) < neighbours,
+        labels=torch.tensor([names.index(x) for x in labels]) if names else torch.tensor(labels, dtype=torch.float32),
+        log_p=torch.from_numpy(standard),
+        encoded=encoded,
+        cache=teacher,
+        cached=cached,
+    )

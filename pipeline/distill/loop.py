@@ -1,0 +1,176 @@
+"""Algorithm 1: the student imitates the teacher on neighbours that the selector keeps, and pays the selector."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import PreTrainedModel
+
+from pipeline import models
+from pipeline.batching import length_batches
+from pipeline.distill.lessons import Lessons
+from pipeline.distill.objectives import attention_loss, dark_loss, hidden_loss
+from pipeline.distill.selector import ReinforcedSelector, Step, state_of
+from pipeline.finetune import adamw, warm_up_and_decay
+from pipeline.params import Objectives, Params
+from pipeline.progress import track
+from pipeline.states import States, forward
+from pipeline.validation import Score, Validation
+
+Log = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What the loop leaves: the best score and its epoch, and for each row the last π(z) and the last decision.
+
+    The student itself holds the best epoch's weights.
+    """
+
+    best: Score
+    epoch: int
+    steps: int
+    pi: npt.NDArray[np.float32]
+    kept: npt.NDArray[np.bool_]
+
+
+def imitation_losses(
+    states: States,
+    projection: torch.nn.Module,
+    lessons: Lessons,
+    rows: npt.NDArray[np.int64],
+    mask: torch.Tensor,
+    params: Params,
+) -> dict[str, torch.Tensor]:
+    """The objectives that are on, by name, each (texts,), not weighted (Eqs. 2 and 3)."""
+    on: Objectives = params.objectives
+    cached = lessons.cached[rows]
+    place = states.logits.device
+    losses = {}
+    if states.attention is not None and on.attention:
+        taught = lessons.cache.attention(cached, heads=states.attention.shape[1]).to(place)
+        losses["attention"] = attention_loss(states.attention, taught, mask)
+    if states.hidden is not None and on.hidden:
+        losses["hidden"] = hidden_loss(projection(states.hidden), lessons.cache.hidden(cached).to(place), mask)
+    if on.dark:
+        taught = lessons.teacher_logits(rows).to(place)
+        regression = params.task == "regression"
+        losses["dark"] = dark_loss(states.logits, taught, temperature=on.temperature, regression=regression)
+    return losses
+
+
+def distill(
+    student: PreTrainedModel, teacher_width: int, lessons: Lessons, validation: Validation, params: Params, log: Log
+) -> Distilled:
+    """Train the student on the lessons (Algorithm 1, p. 5); an epoch is an episode, a batch a step.
+
+    Args:
+        teacher_width: size of the teacher's hidden states, the output size of W.
+        log: called with the step's number and figures by name.
+
+    Returns what came of it; the student is trained in place and ends with the weights of its best epoch.
+    """
+    torch.manual_seed(params.seed)
+    order = np.random.default_rng(params.seed)
+    place = models.device()
+    on, fit = params.objectives, params.distill
+    reinforced = params.selector.kind == "reinforced"
+    projection = torch.nn.Linear(student.config.hidden_size, teacher_width, bias=False)
+    torch.nn.init.eye_(projection.weight)
+    student.to(place).train()
+    projection.to(place)
+    trained = torch.nn.ModuleList([student, projection])
+    optimizer = adamw(trained, fit)
+    steps = fit.epochs * -(-len(lessons) // fit.batch_size)
+    schedule = warm_up_and_decay(optimizer, steps, fit.warmup)
+
+    selector: ReinforcedSelector | None = None
+    pi = np.ones(len(lessons), dtype=np.float32)
+    kept = np.ones(len(lessons), dtype=np.bool_)
+    best, best_epoch, best_weights = Score(-np.inf, -np.inf), 0, {}
+    before = validation.score(student)
+    done = 0
+    bar = track(range(steps), "distill", unit="step")
+    for epoch in range(1, fit.epochs + 1):
+        episode: list[Step] = []
+        for rows in length_batches(lessons.encoded.lengths, size=fit.batch_size, rng=order):
+            inputs = {name: tensor.to(place) for name, tensor in lessons.inputs(rows).items()}
+            wants_hidden = bool(on.hidden) or params.selector.representations
+            states = forward(student, inputs, hidden=wants_hidden, attention=bool(on.attention))
+            losses = imitation_losses(states, projection, lessons, rows, inputs["attention_mask"], params)
+            total = sum(getattr(on, name) * loss for name, loss in losses.items())
+            assert isinstance(total, torch.Tensor)
+
+            keep = torch.ones(len(rows), dtype=torch.bool)
+            if reinforced:
+                choosable = torch.from_numpy(lessons.neighbour[rows])
+                state = _state(states, lessons, rows, losses, params)[choosable]
+                if selector is None:
+                    selector = ReinforcedSelector(state.shape[1], params.selector, params.seed)
+                chances = selector.probabilities(state)
+                keep[choosable] = selector.decide(chances)
+                pi[rows[choosable.numpy()]] = chances.numpy()
+                kept[rows] = keep.numpy()
+
+            figures = {f"loss/{name}": float(loss.detach().mean()) for name, loss in losses.items()}
+            if keep.any():
+                optimizer.zero_grad()
+                total[keep.to(place)].mean().backward()
+                torch.nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
+                optimizer.step()
+            schedule.step()
+            done += 1
+            bar.update()
+            if reinforced:
+                after = validation.score(student) if keep.any() else before
+                reward = _reward(before, after, params)
+                episode.append(Step(state, keep[choosable], reward))
+                before = after
+                figures |= {"reward": reward, "validation/metric": after.metric, "validation/loss": -after.minus_loss}
+            log(done, figures)
+
+        now = before if reinforced else validation.score(student)
+        if now > best:
+            best, best_epoch = now, epoch
+            best_weights = {name: tensor.detach().clone() for name, tensor in student.state_dict().items()}
+        figures = {"validation/metric": now.metric, "validation/loss": -now.minus_loss}
+        if selector is not None:
+            figures["return"] = selector.learn(episode)
+        for domain in np.unique(lessons.domains[lessons.neighbour]):
+            figures[f"kept/{domain}"] = float(kept[lessons.neighbour & (lessons.domains == domain)].mean())
+        log(done, figures)
+        bar.set_postfix(validation=f"{now.metric:.3f}")
+    bar.close()
+    student.load_state_dict(best_weights)
+    student.eval()
+    return Distilled(best, best_epoch, done, pi, kept)
+
+
+def _reward(before: Score, after: Score, params: Params) -> float:
+    """r_t: what the step did to the student on D^v (Eq. 13, p. 5)."""
+    if params.selector.reward == "loss":
+        return after.minus_loss - before.minus_loss
+    return after.metric - before.metric
+
+
+def _state(
+    states: States,
+    lessons: Lessons,
+    rows: npt.NDArray[np.int64],
+    losses: dict[str, torch.Tensor],
+    params: Params,
+) -> torch.Tensor:
+    representations: list[torch.Tensor] = []
+    if params.selector.representations and states.hidden is not None:
+        representations = [states.hidden[:, 0].cpu(), lessons.cache.hidden(lessons.cached[rows])[:, 0].float()]
+    return state_of(
+        states.logits.cpu(),
+        lessons.teacher_logits(rows),
+        lessons.labels[rows],
+        lessons.log_p[rows],
+        [loss.cpu() for loss in losses.values()],
+        regression=params.task == "regression",
+        representations=representations,
+    )

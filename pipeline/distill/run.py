@@ -1,0 +1,53 @@
+"""The distill stage's work: checks, the student, the loop, and what is kept of it."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import models
+from pipeline.agreement import check_heads, check_labels, check_length, check_vocabulary
+from pipeline.artifacts.publishing import publish_file
+from pipeline.data.texts import read_texts
+from pipeline.distill.lessons import read_lessons
+from pipeline.distill.loop import Log, distill
+from pipeline.params import Params
+from pipeline.saving import save_model
+from pipeline.scoring import headline
+from pipeline.student import build_student, load_student_tokenizer
+from pipeline.validation import Validation
+
+
+def distil(
+    params: Params, *, prepared: Path, augmented: Path, cache: Path, teacher: Path, out: Path, selection: Path, log: Log
+) -> str:
+    """Distil the teacher into a student folder and write π(z) of every neighbour; says what came of it."""
+    validation = read_texts(prepared / "validation.parquet")
+    student = build_student(params, teacher=teacher, labels=validation.names)
+    tokenizer = load_student_tokenizer(params, teacher=teacher)
+    teacher_config = models.load_config(teacher, "teacher")
+    check_labels(teacher_config, validation.names, "teacher")
+    check_vocabulary(params.objectives, tokenizer, models.load_tokenizer(teacher, "teacher"))
+    check_heads(params.objectives, student.config, teacher_config)
+    check_length(params.max_length, tokenizer, student.config, "student")
+    lessons = read_lessons(params, prepared=prepared, augmented=augmented, cache=cache, tokenizer=tokenizer)
+    scored = Validation(validation, tokenizer, params.max_length)
+    done = distill(student, teacher_config.hidden_size, lessons, scored, params, log)
+
+    save_model(student, tokenizer, out)
+    neighbours = lessons.neighbour
+    table = pa.table(
+        {
+            "id": pa.array([id_ for id_, there in zip(lessons.ids, neighbours, strict=True) if there], pa.string()),
+            "domain": pa.array(lessons.domains[neighbours].tolist(), pa.string()),
+            "pi": done.pi[neighbours],
+            "kept": done.kept[neighbours],
+        }
+    )
+    with publish_file(selection) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+    return (
+        f"{models.parameter_count(student) / 1e6:.1f}M parameters, validation {headline(validation.names)} "
+        f"{done.best.metric:.3f} after epoch {done.epoch} of {params.distill.epochs} ({done.steps:,} steps, "
+        f"{done.kept[neighbours].sum():,} of {neighbours.sum():,} neighbours kept at the end), in {out}"
+    )

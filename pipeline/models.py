@@ -1,0 +1,151 @@
+"""Encoders and tokenizers from hub ids, folders and packages; what is asked of their sizes and heads."""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+from transformers.utils import logging as transformers_logging
+
+from pipeline.data.loading import package_path
+from pipeline.errors import InputError
+
+
+def device() -> torch.device:
+    """The accelerator if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def resolve(address: str | Path, key: str) -> str:
+    """Turn a model's address into what `from_pretrained` takes: a checked folder, or a hub id as it is.
+
+    A Path is a folder, whatever its name; text may be any of the addresses that params.yaml takes.
+
+    Raises InputError if the folder has no config or holds no safetensors weights.
+    """
+    if isinstance(address, Path):
+        folder = address
+    elif address.startswith("package:"):
+        folder = package_path(address)
+    elif Path(address).exists() or address.startswith((".", "/", "~")) or address.count("/") > 1:
+        folder = Path(address).expanduser()
+    else:
+        return address
+    if not folder.is_dir():
+        raise InputError(f"{key}: no such model folder: {address}")
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{key}: {address} has no config.json; accepted: a folder written by save_pretrained")
+    if not list(folder.glob("*.safetensors")):
+        raise InputError(f"{key}: {address} has no .safetensors weights; accepted: safetensors only")
+    return str(folder.absolute())
+
+
+def load_config(address: str | Path, key: str) -> Any:
+    """Load a model's configuration. Raises InputError if there is none or transformers does not know it."""
+    return _from_pretrained(AutoConfig, address, key)
+
+
+def load_tokenizer(address: str | Path, key: str) -> PreTrainedTokenizerFast:
+    """Load a model's fast tokenizer, which knows where in the text each piece stands.
+
+    Raises InputError if the model has none.
+    """
+    tokenizer = _from_pretrained(AutoTokenizer, address, key)
+    if not tokenizer.is_fast:
+        raise InputError(f"{key}: {address} has no fast tokenizer; accepted: a folder with tokenizer.json")
+    return tokenizer
+
+
+def load_masked_lm(address: str | Path, key: str) -> tuple[PreTrainedModel, bool]:
+    """Load a masked language model and say whether it came with its head (an encoder alone gets a random one)."""
+    model, info = _from_pretrained(AutoModelForMaskedLM, address, key, output_loading_info=True)
+    return model.eval(), not info["missing_keys"]
+
+
+def load_classifier(address: str | Path, key: str, labels: list[str] | None = None) -> PreTrainedModel:
+    """Load an encoder with a classification head: one output a label, or a single one if there are no labels.
+
+    Args:
+        labels: class names in order, written into the config; empty for regression; None keeps what the model has.
+    """
+    names: dict[str, Any] = {} if labels is None else {"num_labels": 1, "problem_type": "regression"}
+    if labels:
+        names = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
+        names["problem_type"] = "single_label_classification"
+    if labels is not None:
+        # A head for other classes is of no use here: it is made anew.
+        names["ignore_mismatched_sizes"] = True
+    return _from_pretrained(AutoModelForSequenceClassification, address, key, **names)
+
+
+def _from_pretrained(kind: Any, address: str | Path, key: str, **options: Any) -> Any:
+    place = resolve(address, key)
+    if kind in (AutoModelForMaskedLM, AutoModelForSequenceClassification):
+        options |= {"use_safetensors": True, "dtype": torch.float32}
+    try:
+        with quiet():
+            return kind.from_pretrained(place, **options)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{key}: {address} cannot be loaded ({type(error).__name__}: {reason})") from None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from printing what its loading reports; errors still come through."""
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity(logging.CRITICAL)
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(before)
+
+
+@contextmanager
+def head_only_at(model: PreTrainedModel, positions: torch.Tensor) -> Iterator[None]:
+    """Inside, the model's head sees the encoder's states at `positions` only: logits are (positions, vocabulary).
+
+    A masked language model spends as much on its vocabulary as on several layers; the rows that are not masked are
+    never looked at.
+
+    Args:
+        positions: boolean, (batch, tokens).
+    """
+
+    def gather(_module: Any, _inputs: Any, output: Any) -> Any:
+        output.last_hidden_state = output.last_hidden_state[positions]
+        return output
+
+    hook = model.base_model.register_forward_hook(gather)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def parameter_count(model: torch.nn.Module) -> int:
+    """Number of parameters, tied ones once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def weight_bytes(folder: Path) -> int:
+    """Bytes of a model folder's weights on disk."""
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+
+
+def folder_labels(folder: Path) -> list[str]:
+    """The class names a saved classifier's config holds, in order."""
+    names = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("id2label", {})
+    return [names[str(index)] for index in range(len(names))]

@@ -1,0 +1,125 @@
+"""How good predictions are: metrics, loss, and bootstrap intervals around the metrics."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import stats
+from scipy.special import logsumexp
+from sklearn.metrics import accuracy_score, f1_score
+
+Numbers = dict[str, float]
+
+
+def headline(names: list[str]) -> str:
+    """The metric that picks the best model: of classes accuracy, of a number Pearson's correlation."""
+    return "accuracy" if names else "pearson"
+
+
+def decide(outputs: np.ndarray, names: list[str]) -> np.ndarray:
+    """Turn outputs (texts, outputs) into what is predicted: class indices, or numbers if there are no names."""
+    return outputs.argmax(1) if names else outputs[:, 0]
+
+
+def loss(labels: np.ndarray, outputs: np.ndarray, names: list[str]) -> float:
+    """Mean cross-entropy in nats of logits (texts, classes); without names mean squared error of (texts, 1)."""
+    outputs = outputs.astype(np.float64)
+    if not names:
+        return float(np.mean((outputs[:, 0] - labels) ** 2))
+    return float(np.mean(logsumexp(outputs, axis=1) - outputs[np.arange(len(labels)), labels]))
+
+
+def scores(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> Numbers:
+    """Measure predictions (texts,): accuracy and F1 of classes, Pearson's and Spearman's correlation of numbers.
+
+    F1 of two classes is of the last one; of more it is the mean over the classes that occur. A correlation with
+    something constant is undefined: nan.
+    """
+    if names:
+        average = "binary" if len(names) == 2 else "macro"
+        f1 = f1_score(labels, predicted, average=average, zero_division=0.0)
+        return {"accuracy": float(accuracy_score(labels, predicted)), "f1": float(f1)}
+    if len(labels) < 2 or np.ptp(labels) == 0 or np.ptp(predicted) == 0:
+        return {"pearson": float("nan"), "spearman": float("nan")}
+    return {
+        "pearson": float(stats.pearsonr(labels, predicted).statistic),
+        "spearman": float(stats.spearmanr(labels, predicted).statistic),
+    }
+
+
+def rounded(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    """Round to 4 decimals for a JSON file, which has no word for nan but null."""
+    return {name: round(value, 4) if math.isfinite(value) else None for name, value in numbers.items()}
+
+
+def intervals(labels: np.ndarray, predicted: np.ndarray, names: list[str], resamples: int, seed: int) -> Numbers:
+    """Bound each metric of `scores` by its 95 % percentile bootstrap interval: `accuracy_low`, `accuracy_high`, ...
+
+    Rows are drawn with replacement. One seed draws the same rows for every model, so that models can be compared.
+    Resamples in which a metric is undefined are left out; if all are, its bounds are nan.
+    """
+    measure = _class_metrics if names else _number_metrics
+    draw = np.random.default_rng(seed)
+    # A block's table of weights stays within some tens of megabytes.
+    block = max(1, 2**22 // len(labels))
+    parts = []
+    for start in range(0, resamples, block):
+        weights = _resample_weights(len(labels), min(block, resamples - start), draw)
+        parts.append(measure(labels, predicted, len(names), weights))
+    bounds: Numbers = {}
+    for metric in parts[0]:
+        values = np.concatenate([part[metric] for part in parts])
+        values = values[np.isfinite(values)]
+        low, high = np.percentile(values, [2.5, 97.5]) if len(values) else (np.nan, np.nan)
+        bounds |= {f"{metric}_low": float(low), f"{metric}_high": float(high)}
+    return bounds
+
+
+def _resample_weights(rows: int, resamples: int, draw: np.random.Generator) -> np.ndarray:
+    """How often each resample draws each row: (resamples, rows), every line sums to `rows`."""
+    drawn = draw.integers(rows, size=(resamples, rows)) + rows * np.arange(resamples)[:, None]
+    return np.bincount(drawn.ravel(), minlength=resamples * rows).reshape(resamples, rows).astype(np.float64)
+
+
+def _class_metrics(
+    labels: np.ndarray, predicted: np.ndarray, classes: int, weights: np.ndarray
+) -> dict[str, np.ndarray]:
+    """`scores` of classes for each line of weights: (resamples,)."""
+    cells = np.eye(classes * classes)[labels * classes + predicted]
+    confusion = (weights @ cells).reshape(-1, classes, classes)
+    right = np.diagonal(confusion, axis1=1, axis2=2)
+    occurring = confusion.sum(1) + confusion.sum(2)
+    f1 = 2 * right / np.maximum(occurring, 1)
+    mean = f1[:, -1] if classes == 2 else f1.sum(1) / (occurring > 0).sum(1)
+    return {"accuracy": right.sum(1) / weights.sum(1), "f1": mean}
+
+
+def _number_metrics(labels: np.ndarray, predicted: np.ndarray, _: int, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """`scores` of numbers for each line of weights: (resamples,)."""
+    labels, predicted = labels.astype(np.float64), predicted.astype(np.float64)
+    lines = (len(weights), len(labels))
+    return {
+        "pearson": _correlation(np.broadcast_to(labels, lines), np.broadcast_to(predicted, lines), weights),
+        "spearman": _correlation(_ranks(labels, weights), _ranks(predicted, weights), weights),
+    }
+
+
+def _ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Each value's mean rank within each resample, equal values sharing theirs: (resamples, rows)."""
+    distinct, place = np.unique(values, return_inverse=True)
+    order = np.argsort(place, kind="stable")
+    starts = np.searchsorted(place[order], np.arange(len(distinct)))
+    count = np.add.reduceat(weights[:, order], starts, axis=1)
+    return (np.cumsum(count, axis=1) - count / 2)[:, place]
+
+
+def _correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Pearson's correlation of the weighted rows of each line, nan where one side is constant: (resamples,)."""
+    total = weights.sum(1, keepdims=True)
+    x = x - (weights * x).sum(1, keepdims=True) / total
+    y = y - (weights * y).sum(1, keepdims=True) / total
+    spread = np.sqrt((weights * x * x).sum(1) * (weights * y * y).sum(1))
+    together = (weights * x * y).sum(1)
+    defined = np.where(spread > 1e-12, spread, np.nan)
+    correlation: np.ndarray = together / defined
+    return correlation

@@ -1,0 +1,29 @@
+"""Neighbours of every training text, drawn with the masked language model into Parquet shards."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages.command import ParamsFile, stage
+
+
+def main(
+    params: ParamsFile = Path("params.yaml"),
+    prepared: Annotated[Path, typer.Option(help="Folder that prepare left.")] = Path("data/prepared"),
+    generator: Annotated[Path, typer.Option(help="Folder of the masked language model.")] = Path("models/generator"),
+    out: Annotated[Path, typer.Option(help="Folder for the shards.")] = Path("data/augmented"),
+) -> str:
+    """Draw z ~ P_s(z|x) (Eqs. 10–12): augment.samples neighbours of each source and target training text."""
+    from pipeline import params as schema
+
+    checked = schema.load(params)
+    from pipeline.artifacts.augmented import augment
+
+    return augment(checked, prepared=prepared, generator=generator, out=out)
+
+
+app = stage(main)
+
+if __name__ == "__main__":
+    app()

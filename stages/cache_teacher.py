@@ -1,0 +1,30 @@
+"""What the teacher says and thinks of every text, computed once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages.command import ParamsFile, stage
+
+
+def main(
+    params: ParamsFile = Path("params.yaml"),
+    prepared: Annotated[Path, typer.Option(help="Folder that prepare left.")] = Path("data/prepared"),
+    augmented: Annotated[Path, typer.Option(help="Folder of the neighbours' shards.")] = Path("data/augmented"),
+    teacher: Annotated[Path, typer.Option(help="Folder of the teacher.")] = Path("models/teacher"),
+    out: Annotated[Path, typer.Option(help="Folder for the cache.")] = Path("data/teacher"),
+) -> str:
+    """Run the teacher over all neighbours and keep logits, last hidden states and last-layer attention."""
+    from pipeline import params as schema
+
+    checked = schema.load(params)
+    from pipeline.artifacts.teacher_cache import cache_teacher
+
+    return cache_teacher(checked, prepared=prepared, augmented=augmented, teacher=teacher, out=out)
+
+
+app = stage(main)
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,51 @@
+"""The student, distilled on the neighbours that the selector keeps."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages.command import ParamsFile, stage
+
+
+def main(
+    params: ParamsFile = Path("params.yaml"),
+    prepared: Annotated[Path, typer.Option(help="Folder that prepare left.")] = Path("data/prepared"),
+    augmented: Annotated[Path, typer.Option(help="Folder of the neighbours' shards.")] = Path("data/augmented"),
+    cache: Annotated[Path, typer.Option(help="Folder of the teacher's cache.")] = Path("data/teacher"),
+    teacher: Annotated[Path, typer.Option(help="Folder of the teacher.")] = Path("models/teacher"),
+    out: Annotated[Path, typer.Option(help="Folder for the student.")] = Path("models/student"),
+    selection: Annotated[Path, typer.Option(help="π of every neighbour.")] = Path("data/selection.parquet"),
+    curves: Annotated[Path, typer.Option(help="Folder for dvclive's curves.")] = Path("dvclive"),
+) -> str:
+    """Run Algorithm 1: imitate the teacher on kept neighbours, reward the selector with the student's progress."""
+    from pipeline import params as schema
+
+    checked = schema.load(params)
+    from dvclive import Live
+
+    from pipeline.distill.run import distil
+
+    with Live(str(curves), resume=False, report=None, save_dvc_exp=False, dvcyaml=None) as live:
+
+        def log(step: int, figures: dict[str, float]) -> None:
+            live.step = step
+            for name, value in figures.items():
+                live.log_metric(name, value)
+
+        return distil(
+            checked,
+            prepared=prepared,
+            augmented=augmented,
+            cache=cache,
+            teacher=teacher,
+            out=out,
+            selection=selection,
+            log=log,
+        )
+
+
+app = stage(main)
+
+if __name__ == "__main__":
+    app()

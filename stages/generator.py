@@ -1,0 +1,29 @@
+"""The masked language model that fills the words: published as it is, or given a head on unlabelled text."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages.command import ParamsFile, stage
+
+
+def main(
+    params: ParamsFile = Path("params.yaml"),
+    out: Annotated[Path, typer.Option(help="Folder of the masked language model.")] = Path("models/generator"),
+    metrics: Annotated[Path, typer.Option(help="What was measured.")] = Path("metrics/generator.json"),
+    adapter: Annotated[Path | None, typer.Option(help="Also keep what was trained, as one small file.")] = None,
+) -> str:
+    """Publish G_θ: a masked language model as it is, or an encoder with a trained head and low-rank weights."""
+    from pipeline import params as schema
+
+    checked = schema.load(params)
+    from pipeline.augment.generator import publish
+
+    return publish(checked, out=out, metrics=metrics, adapter=adapter)
+
+
+app = stage(main)
+
+if __name__ == "__main__":
+    app()

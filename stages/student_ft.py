@@ -1,0 +1,28 @@
+"""The comparison that distillation has to beat: the student's architecture with the scarce labels and nothing else."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages.command import ParamsFile, stage
+
+
+def main(
+    params: ParamsFile = Path("params.yaml"),
+    prepared: Annotated[Path, typer.Option(help="Folder of the prepared texts.")] = Path("data/prepared"),
+    out: Annotated[Path, typer.Option(help="Folder of the fine-tuned student.")] = Path("models/student_ft"),
+) -> str:
+    """Fine-tune the student's architecture on the target's labelled texts, without a teacher."""
+    from pipeline import params as schema
+
+    checked = schema.load(params)
+    from pipeline.finetuned import publish_student_ft
+
+    return publish_student_ft(checked, prepared=prepared, out=out)
+
+
+app = stage(main)
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,29 @@
+"""The large model, fine-tuned on what labels there are."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages.command import ParamsFile, stage
+
+
+def main(
+    params: ParamsFile = Path("params.yaml"),
+    prepared: Annotated[Path, typer.Option(help="Folder of the prepared texts.")] = Path("data/prepared"),
+    out: Annotated[Path, typer.Option(help="Folder of the fine-tuned teacher.")] = Path("models/teacher"),
+    metrics: Annotated[Path, typer.Option(help="How it validated, epoch by epoch.")] = Path("metrics/teacher.json"),
+) -> str:
+    """Fine-tune the teacher f^t on source and target, or on those that teacher.domains names."""
+    from pipeline import params as schema
+
+    checked = schema.load(params)
+    from pipeline.finetuned import publish_teacher
+
+    return publish_teacher(checked, prepared=prepared, out=out, metrics=metrics)
+
+
+app = stage(main)
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,88 @@
+"""Finished pieces outlive a stage; damaged or half-written ones are not finished."""
+
+import os
+
+import pytest
+
+from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
+
+
+@pytest.fixture
+def piece():
+    path = work_folder("augment", "0123") / "target-00000.bin"
+    with finish(path) as temporary:
+        temporary.write_bytes(bytes(range(200)))
+    return path
+
+
+def test_a_piece_stands_in_the_users_cache(piece, work_cache):
+    assert piece == work_cache / "augment" / "0123" / "target-00000.bin"
+    assert piece.read_bytes() == bytes(range(200))
+    assert is_finished(piece)
+    assert sorted(path.name for path in piece.parent.iterdir()) == ["target-00000.bin", "target-00000.bin.blake2b"]
+
+
+def test_the_folder_is_there_again_with_its_pieces(piece):
+    assert work_folder("augment", "0123") == piece.parent
+    assert is_finished(piece)
+    assert not is_finished(work_folder("augment", "other") / piece.name)
+    assert not is_finished(work_folder("cache_teacher", "0123") / piece.name)
+
+
+@pytest.mark.parametrize("place", [0, 100, 199])
+def test_a_flipped_byte_is_noticed(piece, place):
+    content = bytearray(piece.read_bytes())
+    content[place] ^= 1
+    piece.write_bytes(content)
+    assert not is_finished(piece)
+
+
+@pytest.mark.parametrize("size", [0, 199, 201])
+def test_another_size_is_noticed(piece, size):
+    with piece.open("r+b") as file:
+        file.truncate(size)
+    assert not is_finished(piece)
+
+
+@pytest.mark.parametrize("checksum", [b"", b"00", b"\xff\xfe", None])
+def test_a_damaged_checksum_is_no_checksum(piece, checksum):
+    beside = piece.with_name(f"{piece.name}.blake2b")
+    if checksum is None:
+        beside.unlink()
+    else:
+        beside.write_bytes(checksum)
+    assert not is_finished(piece)
+
+
+def test_a_checksum_without_its_piece(piece):
+    piece.unlink()
+    assert not is_finished(piece)
+
+
+def test_a_piece_that_fails_is_not_there(piece):
+    other = piece.with_name("other.bin")
+    with pytest.raises(RuntimeError), finish(other) as temporary:
+        temporary.write_bytes(b"half")
+        raise RuntimeError
+    assert not is_finished(other)
+    assert len(list(piece.parent.iterdir())) == 2
+
+
+def test_a_piece_may_be_made_anew(piece):
+    piece.write_bytes(b"damaged")
+    with finish(piece) as temporary:
+        temporary.write_bytes(b"whole")
+    assert is_finished(piece)
+
+
+def test_an_out_is_a_link_where_it_can_be(piece, tmp_path, monkeypatch):
+    link_or_copy(piece, tmp_path / "linked")
+    assert (tmp_path / "linked").samefile(piece)
+
+    def elsewhere(*_):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", elsewhere)
+    link_or_copy(piece, tmp_path / "copied")
+    assert (tmp_path / "copied").read_bytes() == piece.read_bytes()
+    assert not (tmp_path / "copied").samefile(piece)

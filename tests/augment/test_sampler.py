@@ -1,0 +1,304 @@
+"""Neighbours: what changes and where, that the recorded chances are the model's, and that a row stands on its own."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy import special, stats
+from transformers import BertForMaskedLM, RobertaConfig, RobertaForMaskedLM
+
+from pipeline import models
+from pipeline.augment import sampler
+from pipeline.augment.originals import read_originals
+from pipeline.augment.sampler import Filler, draw, sample_neighbours
+from pipeline.augment.words import piece_text, whole_words
+
+TEXTS = [
+    "The filmgoer's joke was so lovely, and never too slow!",
+    "a good movie",
+    "this was not a very funny cast , but the story is warm .",
+    "Bad... so bad",
+]
+CHANCES = {"log_p_words", "log_p"}
+
+
+@pytest.fixture(scope="module")
+def model(tiny_masked_lm):
+    return models.load_masked_lm(str(tiny_masked_lm), "generator.model")[0]
+
+
+@pytest.fixture
+def params(make_params):
+    def make(alpha=1.0, temperature=1.0, seed=1, **augment):
+        augment = {"count": "vocabulary_free", **augment}
+        return make_params(alpha=alpha, temperature=temperature, seed=seed, augment=augment)
+
+    return make
+
+
+def read(tokenizer, texts, pairs=None, side="both"):
+    ids = [f"o{row}" for row in range(len(texts))]
+    return read_originals(ids, texts, pairs, ["good"] * len(texts), tokenizer, max_length=64, side=side)
+
+
+@pytest.fixture
+def sample(model, tokenizer, params):
+    """Rows and counts of neighbours of some texts."""
+
+    def run(texts, samples=5, pairs=None, side="both", **changes):
+        given = params(side=side, **changes)
+        filler = Filler(model, tokenizer, given)
+        return sample_neighbours(read(tokenizer, texts, pairs, side), samples, filler, given)
+
+    return run
+
+
+def split(tokenizer, text):
+    backend = tokenizer.backend_tokenizer
+    return [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(text))]
+
+
+def words_of(tokenizer, row, kind):
+    """The words of a row's text or pair: kind is `text` or `original_text`."""
+    pair = row[f"{kind}_pair"]
+    return split(tokenizer, row[kind]) + (split(tokenizer, pair) if pair is not None else [])
+
+
+@pytest.mark.parametrize("fill", ["parallel", "sequential"])
+def test_exactly_the_recorded_words_change(sample, tokenizer, fill):
+    rows, counts = sample(TEXTS, samples=20, fill=fill)
+    assert len(rows) == 80
+    assert counts == {"not_distinct": 0, "too_short": 0}
+    for row in rows:
+        before, after = words_of(tokenizer, row, "original_text"), words_of(tokenizer, row, "text")
+        assert len(before) == len(after) == row["length"]
+        assert [i for i in range(len(before)) if before[i] != after[i]] == row["positions"]
+        assert len(row["positions"]) == row["distance"] >= 1
+        assert [before[i] for i in row["positions"]] == [word.lower() for word in row["old_words"]]
+        assert [after[i] for i in row["positions"]] == row["new_words"]
+        assert (row["label"], row["text_pair"], row["original_text_pair"]) == ("good", None, None)
+    assert [row["id"] for row in rows[:3]] == ["o0-001", "o0-002", "o0-003"]
+    assert [row["original_id"] for row in rows[::20]] == ["o0", "o1", "o2", "o3"]
+
+
+def test_the_new_words_are_the_drawn_pieces(sample, tokenizer):
+    for row in sample(TEXTS, samples=10)[0]:
+        encoding = tokenizer(row["text"]).encodings[0]
+        for position, word in zip(row["positions"], row["new_words"], strict=True):
+            assert [token for token, at in zip(encoding.tokens, encoding.word_ids, strict=True) if at == position] == [
+                word
+            ]
+
+
+@pytest.mark.parametrize(("side", "positions"), [("both", range(7)), ("first", range(3)), ("second", range(4))])
+def test_a_pair_changes_where_it_may(sample, tokenizer, side, positions):
+    rows, _ = sample(["a good film"], samples=40, pairs=["the joke was slow"], side=side, alpha=3.0)
+    assert {position for row in rows for position in row["positions"]} == set(positions)
+    assert {row["length"] for row in rows} == {len(positions)}
+    shift = 3 if side == "second" else 0
+    for row in rows:
+        before, after = words_of(tokenizer, row, "original_text"), words_of(tokenizer, row, "text")
+        changed = [i for i in range(7) if before[i] != after[i]]
+        assert changed == [position + shift for position in row["positions"]]
+        assert [before[i] for i in changed] == row["old_words"]
+
+
+@pytest.mark.parametrize("least", [0, 1, 3])
+def test_the_parts_of_the_chance(sample, least):
+    rows, _ = sample(TEXTS, samples=10, alpha=0.8, min_distance=least)
+    for row in rows:
+        d, m = row["distance"], row["length"]
+        binomial = stats.binom(m, 1 / (1 + math.exp(1 / 0.8)))
+        assert row["log_p_distance"] == pytest.approx(binomial.logpmf(d) - binomial.logsf(least - 1))
+        assert row["log_p_positions"] == pytest.approx(-math.log(math.comb(m, d)))
+        parts = row["log_p_distance"] + row["log_p_positions"] + row["log_p_words"]
+        assert row["log_p"] == pytest.approx(parts, rel=1e-12)
+    assert min(row["distance"] for row in rows) >= least
+
+
+def chance_of_words(model, tokenizer, row, temperature, *, sequential):
+    """Eq. 12 by hand: a full forward pass over the text with masks, a softmax over whole words but the old one."""
+    texts = [row["original_text"], *([row["original_text_pair"]] if row["original_text_pair"] is not None else [])]
+    encoding = tokenizer(*texts).encodings[0]
+    allowed = whole_words(tokenizer).numpy()
+    words = []
+    for piece, (side, word) in enumerate(zip(encoding.sequence_ids, encoding.word_ids, strict=True)):
+        if word is None:
+            continue
+        if not words or words[-1][0] != (side, word):
+            words.append(((side, word), []))
+        words[-1][1].append(piece)
+    changed = {pieces[0]: pieces for _, pieces in (words[position] for position in row["positions"])}
+    inside = {piece for pieces in changed.values() for piece in pieces[1:]}
+
+    def logits(filled):
+        ids, types, places = [], [], []
+        for piece, (token, kind) in enumerate(zip(encoding.ids, encoding.type_ids, strict=True)):
+            if piece in changed:
+                order = len(places)
+                places.append(len(ids))
+                new = row["new_words"][order] if order < filled else tokenizer.mask_token
+                token = tokenizer.convert_tokens_to_ids(new)
+            if piece not in inside:
+                ids.append(token)
+                types.append(kind)
+        with torch.no_grad():
+            given = {"input_ids": torch.tensor([ids]), "token_type_ids": torch.tensor([types])}
+            return model(**given).logits[0, places].double().numpy() / temperature
+
+    total = 0.0
+    at_once = None if sequential else logits(0)
+    for order, (first, pieces) in enumerate(changed.items()):
+        candidates = allowed.copy()
+        if len(pieces) == 1:
+            candidates[encoding.ids[first]] = False
+        scores = (logits(order) if at_once is None else at_once)[order]
+        new = tokenizer.convert_tokens_to_ids(row["new_words"][order])
+        assert candidates[new]
+        total += scores[new] - special.logsumexp(scores[candidates])
+    return total
+
+
+@pytest.mark.parametrize("fill", ["parallel", "sequential"])
+@pytest.mark.parametrize("paired", [False, True])
+def test_the_chance_of_the_words_is_the_models(sample, model, tokenizer, fill, paired):
+    pairs = [TEXTS[1], TEXTS[0], "!", "it was so unlovely"] if paired else None
+    rows, _ = sample(TEXTS, samples=4, pairs=pairs, fill=fill, temperature=0.7)
+    for row in rows:
+        wanted = chance_of_words(model, tokenizer, row, 0.7, sequential=fill == "sequential")
+        assert row["log_p_words"] == pytest.approx(wanted, abs=1e-3)
+
+
+def test_one_at_a_time_differs_where_more_than_one_word_changes(sample):
+    (one, _), (other, _) = sample(TEXTS, fill="parallel"), sample(TEXTS, fill="sequential")
+    for parallel, sequential in zip(one, other, strict=True):
+        assert parallel["positions"] == sequential["positions"]
+        if parallel["distance"] == 1:
+            assert parallel["new_words"] == sequential["new_words"]
+    assert one != other
+
+
+def test_a_row_does_not_depend_on_its_company(sample, model, tokenizer, params, monkeypatch):
+    together, _ = sample(TEXTS, samples=6)
+    given = params()
+    filler = Filler(model, tokenizer, given)
+    alone = [row for original in read(tokenizer, TEXTS) for row in sample_neighbours([original], 6, filler, given)[0]]
+    backwards = sample_neighbours(read(tokenizer, TEXTS)[::-1], 6, filler, given)[0]
+    monkeypatch.setattr(sampler, "BATCH_TOKENS", 40)
+    in_small_batches, _ = sample(TEXTS, samples=6)
+    fewer, _ = sample(TEXTS, samples=4)
+    for others in (alone, backwards, in_small_batches, fewer):
+        by_id = {row["id"]: row for row in others}
+        for row in together:
+            if other := by_id.pop(row["id"], None):
+                assert {key: row[key] for key in row.keys() - CHANCES} == {
+                    key: other[key] for key in other.keys() - CHANCES
+                }
+                assert row["log_p"] == pytest.approx(other["log_p"], abs=1e-4)
+        assert not by_id
+
+
+def test_a_seed_gives_the_same_rows_and_another_others(sample):
+    one, again, other = (sample(TEXTS, seed=seed)[0] for seed in (3, 3, 4))
+    assert one == again
+    assert sum(a["text"] != b["text"] for a, b in zip(one, other, strict=True)) > len(one) / 2
+
+
+def test_neighbours_of_one_original_are_distinct(sample):
+    rows, counts = sample(["a good movie"], samples=60, alpha=0.5)
+    assert counts["not_distinct"] == 0
+    assert len({row["text"] for row in rows}) == 60
+
+
+@pytest.fixture
+def three_words(model, tokenizer, params):
+    """A filler that knows `film`, `good` and `a` only."""
+    filler = Filler(model, tokenizer, params())
+    wanted = tokenizer.convert_tokens_to_ids(["film", "good", "a"])
+    filler.allowed = torch.zeros_like(filler.allowed).index_fill(0, torch.tensor(wanted), value=True)
+    return filler
+
+
+def test_where_there_are_too_few_distinct_ones_they_are_counted(three_words, tokenizer, params):
+    """Of one word out of three candidates, itself one of them, there are two neighbours."""
+    rows, counts = sample_neighbours(read(tokenizer, ["film"]), 6, three_words, params())
+    assert {row["text"] for row in rows} == {"good", "a"}
+    assert counts == {"not_distinct": 4, "too_short": 0}
+
+
+def test_redraws_find_what_there_is(three_words, tokenizer, params):
+    """Two words, three candidates: 2 + 2 + 4 neighbours, five wanted."""
+    rows, counts = sample_neighbours(read(tokenizer, ["film good"]), 5, three_words, params(temperature=100))
+    assert counts["not_distinct"] == 0
+    assert len({row["text"] for row in rows}) == 5
+
+
+def test_copies_are_neighbours_if_the_least_distance_is_0(sample):
+    rows, counts = sample(["a good movie"], samples=8, alpha=0.1, min_distance=0)
+    copies = [row for row in rows if row["distance"] == 0]
+    assert counts["not_distinct"] == len(copies) - 1 > 0
+    for row in copies:
+        assert (row["text"], row["positions"], row["new_words"]) == ("a good movie", [], [])
+        assert row["log_p"] == row["log_p_distance"]
+
+
+@pytest.mark.parametrize("fill", ["parallel", "sequential"])
+def test_texts_too_short_are_counted_and_have_none(sample, fill):
+    rows, counts = sample([TEXTS[1], TEXTS[0], "", "?"], samples=3, min_distance=4, fill=fill)
+    assert {row["original_id"] for row in rows} == {"o1"}
+    assert {row["distance"] >= 4 for row in rows} == {True}
+    assert counts["too_short"] == 3
+
+
+def test_nothing_to_sample(sample):
+    assert sample([]) == ([], {"not_distinct": 0, "too_short": 0})
+    assert sample([""]) == ([], {"not_distinct": 0, "too_short": 1})
+
+
+@pytest.mark.parametrize("count", ["rescaled", "vocabulary_free"])
+def test_distances_and_positions_have_the_distribution(tokenizer, params, count):
+    """Eq. 11 conditioned on d ≥ 1, and every position as often as every other."""
+    given = params(alpha=0.9, count=count)
+    (original,) = read(tokenizer, ["a good film and a warm cast"])
+    drawn = [draw(original, number, 0, given, 100) for number in range(3000)]
+    d = np.arange(8)
+    log_words = math.log(99) * (d - d / 0.9) if count == "rescaled" else 0
+    weights = special.comb(7, d) * np.exp(log_words - d / 0.9) * (d >= 1)
+    expected = 3000 * weights / weights.sum()
+    observed = np.bincount([len(draft.positions) for draft in drawn], minlength=8)
+    seldom = expected < 5
+    assert observed[0] == 0
+    observed = [*observed[~seldom], observed[seldom].sum()]
+    expected = [*expected[~seldom], expected[seldom].sum()]
+    assert stats.chisquare(observed, expected).pvalue > 0.001
+    positions = np.bincount([position for draft in drawn for position in draft.positions])
+    assert stats.chisquare(positions).pvalue > 0.001
+    assert all(draft.positions == sorted(set(draft.positions)) for draft in drawn)
+
+
+def test_the_first_word_of_a_byte_level_text_is_not_its_own_neighbour(byte_level, params):
+    """`The` at a text's beginning is another piece than ` The` within it, but the same word."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = RobertaConfig(vocab_size=len(byte_level), pad_token_id=1, max_position_embeddings=70, **sizes)
+    given = params(temperature=5.0)
+    filler = Filler(RobertaForMaskedLM(config), byte_level, given)
+    rows, counts = sample_neighbours(read(byte_level, ["The", "film", "café"]), 25, filler, given)
+    assert counts["not_distinct"] < 10
+    assert len({row["text"] for row in rows}) > 20
+    for row in rows:
+        assert row["text"] != row["original_text"]
+        assert row["text"] in {piece_text(byte_level, piece) for piece in filler.allowed.nonzero().squeeze(1).tolist()}
+
+
+def test_a_model_without_token_types(tokenizer, model, params):
+    plain = BertForMaskedLM(model.config).eval()
+    plain.load_state_dict(model.state_dict())
+    given = params()
+    untyped = type(tokenizer)(vocab=tokenizer.get_vocab(), model_input_names=["input_ids", "attention_mask"])
+    originals = read(tokenizer, TEXTS)
+    typed_rows, _ = sample_neighbours(originals, 3, Filler(model, tokenizer, given), given)
+    rows, _ = sample_neighbours([replace(each) for each in originals], 3, Filler(plain, untyped, given), given)
+    assert [row["text"] for row in rows] == [row["text"] for row in typed_rows]

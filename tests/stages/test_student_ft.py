@@ -1,0 +1,58 @@
+"""The fine-tuned student: the student's shape, without anything the teacher has learnt."""
+
+import json
+
+import pytest
+import torch
+import transformers
+import yaml
+from typer.testing import CliRunner
+
+from pipeline.models import load_classifier
+from stages.student_ft import app
+
+
+@pytest.fixture
+def run(tiny_encoder, prepared, tmp_path):
+    def run(epochs, **student):
+        params = {
+            "data": {"target": {"path": "target.csv", "rows": 8}},
+            "max_length": 16,
+            "teacher": {"model": str(tiny_encoder)},
+            "student": {"layers": 2, **student},
+            "evaluate": {"student_ft": {"epochs": epochs, "learning_rate": 0.01, "batch_size": 8}},
+        }
+        file, out = tmp_path / "params.yaml", tmp_path / "student_ft"
+        file.write_text(yaml.safe_dump(params))
+        given = ["--params", file, "--prepared", prepared, "--out", out]
+        return CliRunner().invoke(app, [str(part) for part in given]), out
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "student", [{"init": "teacher"}, {"init": "encoder"}, {"init": "fresh", "hidden": 24, "heads": 4}]
+)
+def test_it_has_the_students_shape_and_opens(run, student):
+    result, out = run(1, **student)
+    assert result.exit_code == 0, result.output
+    config = json.loads((out / "config.json").read_text())
+    assert (config["num_hidden_layers"], config["hidden_size"]) == (2, student.get("hidden", 32))
+    answer = transformers.pipeline("text-classification", str(out), device="cpu")("a good film")
+    assert answer[0]["label"] in ("negative", "positive")
+
+
+def test_it_starts_from_the_encoder(run, tiny_encoder, prepared):
+    result, out = run(1, init="teacher")
+    assert result.exit_code == 0, result.output
+    encoder = load_classifier(str(tiny_encoder), "teacher.model").bert.embeddings.word_embeddings.weight
+    trained = load_classifier(str(out), "student_ft").bert.embeddings.word_embeddings.weight
+    # A word that no text has keeps the weight it came with, but for the decay of the few steps.
+    torch.testing.assert_close(trained[4], encoder[4], rtol=0.02, atol=1e-3)
+
+
+def test_more_layers_than_the_encoder_has(run):
+    result, _ = run(1, layers=4)
+    assert result.exit_code == 1
+    assert "student.layers: got 4" in result.output
+    assert result.output.count("\n") == 1

@@ -1,0 +1,94 @@
+"""The teacher stage, from its command line to a folder that transformers opens."""
+
+import json
+
+import pytest
+import transformers
+import yaml
+from typer.testing import CliRunner
+
+from pipeline.data.texts import Texts, read_texts, write_texts
+from pipeline.models import folder_labels
+from stages.teacher import app
+
+
+@pytest.fixture
+def run(tiny_encoder, prepared, tmp_path):
+    def run(name="first", prepared=prepared, max_length=16, **teacher):
+        params = {
+            "data": {"target": {"path": "target.csv", "rows": 8}},
+            "max_length": max_length,
+            "teacher": {"model": str(tiny_encoder), "learning_rate": 0.006, "batch_size": 8, **teacher},
+        }
+        file = tmp_path / "params.yaml"
+        file.write_text(yaml.safe_dump(params))
+        out, metrics = tmp_path / name / "teacher", tmp_path / name / "teacher.json"
+        given = ["--params", file, "--prepared", prepared, "--out", out, "--metrics", metrics]
+        return CliRunner().invoke(app, [str(part) for part in given]), out, metrics
+
+    return run
+
+
+def contents(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_it_learns_and_opens_as_a_pipeline(run, prepared):
+    result, out, metrics = run(epochs={"source": 6, "target": 2})
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("teacher: 0.0M parameters, validation accuracy ")
+    assert folder_labels(out) == ["negative", "positive"]
+    measured = json.loads(metrics.read_text())
+    assert [(epoch["phase"], epoch["epoch"]) for epoch in measured["history"]][5:] == [(1, 6), (2, 1), (2, 2)]
+    assert measured["accuracy"] == max(epoch["accuracy"] for epoch in measured["history"]) > 0.8
+
+    validation = read_texts(prepared / "validation.parquet")
+    classify = transformers.pipeline("text-classification", str(out), device="cpu")
+    found = [answer["label"] for answer in classify(validation.texts)]
+    right = sum(validation.names[label] == answer for label, answer in zip(validation.labels, found, strict=True))
+    assert right / len(validation) == measured["accuracy"]
+
+
+def test_same_inputs_same_bytes_without_a_place_in_them(run, tiny_encoder, tmp_path):
+    epochs = {"source": 1, "target": 1}
+    (_, one, _), (_, other, _) = run("one", epochs=epochs), run("other", epochs=epochs)
+    assert contents(one) == contents(other)
+    assert {file.stat().st_mode & 0o777 for file in one.iterdir()} == {0o644}
+    for name, content in contents(one).items():
+        assert not any(str(place).encode() in content for place in (tmp_path, tiny_encoder.parent)), name
+        assert b'"truncation": {' not in content, name
+
+
+def test_no_source_is_no_phase(run, prepared, tmp_path):
+    folder = tmp_path / "prepared"
+    folder.mkdir()
+    for name in ("train", "validation"):
+        (folder / f"{name}.parquet").write_bytes((prepared / f"{name}.parquet").read_bytes())
+    nothing = read_texts(prepared / "train.parquet")
+    empty = Texts([], [], None, nothing.labels[:0], nothing.names)
+    write_texts(folder / "source.parquet", empty, "source")
+    result, _, metrics = run(prepared=folder, epochs={"source": 2, "target": 1})
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(metrics.read_text())["history"]) == 1
+
+    result, out, _ = run("second", prepared=folder, domains=["source"])
+    assert result.exit_code == 1
+    assert result.output == "teacher: teacher.domains: got [source], but there is no source text; accepted: [target]\n"
+    assert not out.exists()
+
+
+def test_errors_are_one_line(run):
+    result, _, _ = run(model="no/such/model/here")
+    assert result.exit_code == 1
+    assert result.output == "teacher: teacher.model: no such model folder: no/such/model/here\n"
+    result, _, _ = run(learning_rate=1e30, warmup=0, epochs={"source": 1, "target": 0})
+    assert result.exit_code == 1
+    assert result.output.startswith(
+        "teacher: teacher.learning_rate: got 1e+30, with which the loss is no longer a number"
+    )
+
+
+def test_more_tokens_than_the_model_takes(run):
+    result, _, _ = run(max_length=65)
+    assert result.exit_code == 1
+    assert result.output == "teacher: max_length: got 65, but the model takes 64 tokens; accepted: 8 to 64\n"

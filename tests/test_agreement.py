@@ -1,0 +1,59 @@
+"""Models that do not fit each other are named with their numbers and the way out."""
+
+import pytest
+from transformers import BertConfig, BertTokenizer, DistilBertConfig
+
+from pipeline.agreement import check_heads, check_labels, check_length, check_vocabulary, same_vocabulary
+from pipeline.errors import InputError
+from pipeline.params import Objectives
+
+
+@pytest.fixture
+def cased(tokenizer):
+    return BertTokenizer(vocab=tokenizer.get_vocab(), do_lower_case=False)
+
+
+@pytest.fixture
+def larger(tokenizer):
+    return BertTokenizer(vocab={**tokenizer.get_vocab(), "zebra": len(tokenizer)})
+
+
+def test_same_vocabulary(tokenizer, cased, larger):
+    tokenizer(["the film"], truncation=True, max_length=4)
+    assert same_vocabulary(tokenizer, BertTokenizer(vocab=tokenizer.get_vocab()))
+    assert not same_vocabulary(tokenizer, larger)
+    assert not same_vocabulary(tokenizer, cased)
+
+
+def test_token_wise_objectives_need_one_vocabulary(tokenizer, larger):
+    check_vocabulary(Objectives(), tokenizer, tokenizer)
+    check_vocabulary(Objectives(attention=0, hidden=0), larger, tokenizer)
+    with pytest.raises(InputError, match=r"student\.model: .*objectives\.hidden: 0") as caught:
+        check_vocabulary(Objectives(attention=0), larger, tokenizer)
+    assert "objectives.attention" not in str(caught.value)
+
+
+def test_attention_needs_equal_heads():
+    student, teacher = BertConfig(num_attention_heads=4, hidden_size=32), DistilBertConfig(n_heads=12)
+    check_heads(Objectives(), teacher, BertConfig())
+    check_heads(Objectives(attention=0), student, teacher)
+    with pytest.raises(InputError, match=r"student has 4 .* heads and the teacher 12; .*objectives\.attention: 0"):
+        check_heads(Objectives(), student, teacher)
+
+
+def test_texts_longer_than_the_model_takes(tokenizer):
+    check_length(64, tokenizer, BertConfig(max_position_embeddings=64), "teacher")
+    with pytest.raises(InputError, match="max_length: got 65, but teacher takes 64 tokens; accepted: 8 to 64"):
+        check_length(65, tokenizer, BertConfig(max_position_embeddings=512), "teacher")
+    with pytest.raises(InputError, match="takes 32 tokens"):
+        check_length(33, tokenizer, BertConfig(max_position_embeddings=32), "teacher")
+
+
+def test_classes_in_another_order():
+    config = BertConfig(id2label={0: "no", 1: "yes"}, label2id={"no": 0, "yes": 1})
+    check_labels(config, ["no", "yes"], "student")
+    check_labels(BertConfig(num_labels=1), [], "student")
+    with pytest.raises(InputError, match="student: its classes are no, yes; the prepared texts have yes, no"):
+        check_labels(config, ["yes", "no"], "student")
+    with pytest.raises(InputError, match="student: its classes are no, yes; the prepared texts have numbers"):
+        check_labels(config, [], "student")

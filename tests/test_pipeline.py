@@ -1,0 +1,150 @@
+"""The whole pipeline under DVC, with tiny random models: what runs, what is skipped, what comes out."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from pipeline.data.texts import Texts
+
+ROOT = Path(__file__).parent.parent
+STAGES = ["prepare", "teacher", "generator", "augment", "cache_teacher", "distill", "student_ft", "evaluate"]
+
+
+class Repo:
+    """A git and DVC repository with this project's code in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        keep = ("HOME", "LANG", "TMPDIR")
+        self.environment = {name: os.environ[name] for name in keep if name in os.environ}
+        self.environment |= {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "XDG_CACHE_HOME": str(folder.parent / "cache"),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "HF_HUB_OFFLINE": "1",
+        }
+
+    def run(self, *words: str) -> str:
+        """Run a command in the repository and return what it printed."""
+        done = subprocess.run(words, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def dvc(self, *words: str) -> str:
+        return self.run(sys.executable, "-m", "dvc", *words)
+
+    def stages_run(self, *words: str) -> list[str]:
+        """Run a DVC command and return the stages it executed, in order."""
+        return re.findall(r"Running stage '(\w+)'", self.dvc(*words))
+
+
+@pytest.fixture(scope="module")
+def repo(
+    tmp_path_factory: pytest.TempPathFactory,
+    reviews: Callable[..., Texts],
+    tiny_encoder: Path,
+    tiny_masked_lm: Path,
+) -> Repo:
+    """The project after `dvc repro`, committed."""
+    folder = tmp_path_factory.mktemp("repo") / "project"
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("pipeline", "stages"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "data" / "embedded").mkdir(parents=True)
+    (folder / "data" / "embedded" / "README.md").write_text("nothing\n")
+    raw = folder / "data" / "raw"
+    raw.mkdir()
+    for name, rows, seed in (("source", 400, 1), ("target", 600, 2)):
+        texts = reviews(rows, seed)
+        labels = [texts.names[label] for label in texts.labels]
+        pd.DataFrame({"text": texts.texts, "label": labels}).to_csv(raw / f"{name}.csv", index=False)
+    shutil.copytree(tiny_encoder, folder / "tiny" / "encoder")
+    shutil.copytree(tiny_masked_lm, folder / "tiny" / "masked_lm")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params |= {"max_length": 24}
+    params["data"] = {
+        "source": {"path": "data/raw/source.csv", "rows": 40},
+        "target": {"path": "data/raw/target.csv", "per_class": 8, "validation": 20, "test": 40},
+    }
+    params["teacher"] |= {"model": "tiny/encoder", "epochs": {"source": 1, "target": 1}, "batch_size": 8}
+    params["generator"] = {"model": "tiny/masked_lm"}
+    params["augment"] |= {"samples": {"source": 1, "target": 3}, "shards": 2}
+    params["student"]["layers"] = 2
+    params["distill"] |= {"epochs": 2, "batch_size": 16}
+    params["evaluate"] = {"resamples": 100, "student_ft": {"epochs": 1}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+
+    repo = Repo(folder)
+    repo.run("git", "init", "-q")
+    repo.run("git", "config", "user.email", "somebody@example.com")
+    repo.run("git", "config", "user.name", "Somebody")
+    repo.dvc("init", "-q")
+    shutil.copy(ROOT / ".dvc" / "config", folder / ".dvc" / "config")
+    repo.run("git", "add", "-A")
+    repo.run("git", "commit", "-qm", "before")
+    assert sorted(repo.stages_run("repro")) == sorted(STAGES)
+    repo.run("git", "add", "-A")
+    repo.run("git", "commit", "-qm", "after")
+    return repo
+
+
+def test_repro_leaves_all_artifacts_and_a_clean_tree(repo: Repo) -> None:
+    scores = json.loads((repo.folder / "metrics" / "evaluation.json").read_text())
+    assert list(scores) == ["teacher", "student", "student_ft"]
+    for model in scores.values():
+        assert 0 <= model["accuracy_low"] <= model["accuracy"] <= model["accuracy_high"] <= 1
+    augmented = pd.read_parquet(repo.folder / "data" / "augmented")
+    assert augmented.groupby("domain").size().to_dict() == {"source": 40, "target": 48}
+    selection = pd.read_parquet(repo.folder / "data" / "selection.parquet")
+    assert len(augmented.merge(selection, on="id", validate="one_to_one")) == 88
+    assert repo.run("git", "status", "--short") == ""
+    assert "up to date" in repo.dvc("status")
+
+
+def test_a_second_repro_runs_nothing(repo: Repo) -> None:
+    assert repo.stages_run("repro") == []
+
+
+def test_the_student_opens_in_transformers(repo: Repo) -> None:
+    from transformers import pipeline
+
+    classify = pipeline("text-classification", str(repo.folder / "models" / "student"))
+    assert classify("the film is good")[0]["label"] in ("negative", "positive")
+
+
+def test_outs_name_no_absolute_path(repo: Repo) -> None:
+    for path in [*repo.folder.glob("models/**/*.json"), *repo.folder.glob("metrics/*.json"), repo.folder / "dvc.lock"]:
+        assert str(repo.folder.parent) not in path.read_text(), path
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("alpha=0.8", {"augment", "cache_teacher", "distill", "evaluate"}),
+        ("selector.kind=none", {"distill", "evaluate"}),
+        ("evaluate.resamples=200", {"evaluate"}),
+    ],
+)
+def test_an_experiment_runs_what_its_param_concerns(repo: Repo, change: str, expected: set[str]) -> None:
+    ran = repo.stages_run("exp", "run", "-S", change)
+    repo.run("git", "checkout", "-q", ".")
+    repo.dvc("checkout", "-q")
+    assert set(ran) == expected
+
+
+def test_experiments_can_be_shown_and_compared(repo: Repo) -> None:
+    assert "student.accuracy" in repo.dvc("exp", "show", "--csv")
+    assert "evaluate" in repo.dvc("dag")
+    repo.dvc("metrics", "diff")
+    repo.dvc("plots", "show", "-o", str(repo.folder.parent / "plots"))
