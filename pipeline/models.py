@@ -2,12 +2,15 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
 from transformers import (
     AutoConfig,
     AutoModelForMaskedLM,
@@ -20,6 +23,7 @@ from transformers.utils import logging as transformers_logging
 
 from pipeline.data.loading import package_path
 from pipeline.errors import InputError
+from pipeline.hub import one_line, silence
 
 
 def device() -> torch.device:
@@ -30,9 +34,10 @@ def device() -> torch.device:
 def resolve(address: str | Path, key: str) -> str:
     """Turn a model's address into what `from_pretrained` takes: a checked folder, or a hub id as it is.
 
-    A Path is a folder, whatever its name; text may be any of the addresses that params.yaml takes.
+    A Path is a folder, whatever its name; text may be any of the addresses that params.yaml takes. While the hub is
+    out of reach, a hub id becomes the folder that its cache on this machine has of it.
 
-    Raises InputError if the folder has no config or holds no safetensors weights.
+    Raises InputError if there is no such model, or its folder has no config or holds no safetensors weights.
     """
     if isinstance(address, Path):
         folder = address
@@ -40,6 +45,10 @@ def resolve(address: str | Path, key: str) -> str:
         folder = package_path(address)
     elif Path(address).exists() or address.startswith((".", "/", "~")) or address.count("/") > 1:
         folder = Path(address).expanduser()
+    elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", address):
+        raise InputError(f"{key}: {address} is no folder, package: address or hub id")
+    elif silent := silence("model", address):
+        folder = _cached(address, key, silent)
     else:
         return address
     if not folder.is_dir():
@@ -49,6 +58,15 @@ def resolve(address: str | Path, key: str) -> str:
     if not list(folder.glob("*.safetensors")):
         raise InputError(f"{key}: {address} has no .safetensors weights; accepted: safetensors only")
     return str(folder.absolute())
+
+
+def _cached(name: str, key: str, silent: str) -> Path:
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except LocalEntryNotFoundError:
+        raise InputError(
+            f"{key}: {name} is no folder here, the hub cannot be reached ({silent}) and its cache has no such model"
+        ) from None
 
 
 def load_config(address: str | Path, key: str) -> Any:
@@ -97,8 +115,7 @@ def _from_pretrained(kind: Any, address: str | Path, key: str, **options: Any) -
         with quiet():
             return kind.from_pretrained(place, **options)
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{key}: {address} cannot be loaded ({type(error).__name__}: {reason})") from None
+        raise InputError(f"{key}: {address} cannot be loaded ({type(error).__name__}: {one_line(error)})") from None
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pipeline.errors import InputError, nearest
 
 Domain = Literal["source", "target"]
+PRESETS = Path("presets")
 
 
 def _finite(value: Any) -> Any:
@@ -315,14 +316,21 @@ class Params(Section):
 
 
 def load(path: Path) -> Params:
-    """Read and check a params file whole.
+    """Read and check a params file whole; a name without a suffix is that of a preset.
 
     Raises InputError naming the file, the key as the user wrote it, what was found and what is accepted.
     """
+    if not path.suffix and not path.exists():
+        presets = sorted(PRESETS.glob("*.yaml"))
+        names = [preset.stem for preset in presets]
+        if str(path) not in names:
+            raise InputError(f"{path}: no such preset; accepted: {', '.join(names)}{nearest(str(path), names)}")
+        path = presets[names.index(str(path))]
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path}: no such params file") from None
+        beside = [file.name for file in path.parent.glob("*.yaml")]
+        raise InputError(f"{path}: no such params file{nearest(path.name, beside)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     except yaml.YAMLError as error:

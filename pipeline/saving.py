@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline import models
 from pipeline.artifacts.publishing import publish_folder
+from pipeline.errors import InputError
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
@@ -14,7 +16,10 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: 
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
     with publish_folder(out) as folder, models.quiet():
-        model.save_pretrained(folder)
+        try:
+            model.save_pretrained(folder)
+        except SafetensorError as error:
+            raise InputError(f"{out}: cannot be written: {error}") from None
         tokenizer.save_pretrained(folder)
         for file in folder.iterdir():
             # safetensors lets nobody else read what it writes.

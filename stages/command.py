@@ -12,7 +12,7 @@ import typer
 
 from pipeline.errors import InputError
 
-ParamsFile = Annotated[Path, typer.Option("--params", help="The params file.")]
+ParamsFile = Annotated[Path, typer.Option("--params", help="The params file, or the name of a preset.")]
 
 
 def stage(work: Callable[..., str]) -> typer.Typer:

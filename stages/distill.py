@@ -1,5 +1,6 @@
 """The student, distilled on the neighbours that the selector keeps."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -26,12 +27,19 @@ def main(
 
     from pipeline.distill.run import distil
 
-    with Live(str(curves), resume=False, report=None, save_dvc_exp=False, dvcyaml=None) as live:
+    with ExitStack() as stack:
+        curve: Live | None = None
 
         def log(step: int, figures: dict[str, float]) -> None:
-            live.step = step
+            nonlocal curve
+            if curve is None:
+                # Opened at the first step: what is wrong before leaves the last run's curves as they are.
+                curve = stack.enter_context(
+                    Live(str(curves), resume=False, report=None, save_dvc_exp=False, dvcyaml=None)
+                )
+            curve.step = step
             for name, value in figures.items():
-                live.log_metric(name, value)
+                curve.log_metric(name, value)
 
         return distil(
             checked,

@@ -1,6 +1,7 @@
 """Tiny random models that every test may open: session-scoped `save_pretrained` folders, never to be changed."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from pipeline import models
 from pipeline.artifacts.augmented import augment
 from pipeline.artifacts.teacher_cache import cache_teacher
 from pipeline.data.texts import Texts, write_texts
-from pipeline.params import Params
+from pipeline.params import Domain, Params
 
 SUBJECTS = ["film", "movie", "plot", "story", "cast", "actor", "scene", "ending", "joke"]
 ADVERBS = ["very", "so", "too", "never", "always"]
@@ -165,6 +166,19 @@ def make_params(tiny_encoder: Path) -> Callable[..., Params]:
 
 
 @pytest.fixture(scope="session")
+def uneven(reviews: Callable[..., Texts], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Like `prepared`, with texts of 5 to 10 words and an id for each text that no other file has."""
+    folder = tmp_path_factory.mktemp("uneven")
+    for seed, (name, rows) in enumerate({"source": 48, "train": 16, "validation": 20, "test": 30}.items(), start=1):
+        whole = reviews(rows, seed)
+        texts = [" ".join(text.split()[row % 6 :]) for row, text in enumerate(whole.texts)]
+        ids = [f"{name}-{row:03d}" for row in range(rows)]
+        domain: Domain = "source" if name == "source" else "target"
+        write_texts(folder / f"{name}.parquet", replace(whole, ids=ids, texts=texts), domain)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def sampled_params(tiny_encoder: Path) -> Params:
     """What `augmented` and `cached` were made with: one neighbour of each source text, three of each target text."""
     return Params.model_validate(
@@ -179,18 +193,16 @@ def sampled_params(tiny_encoder: Path) -> Params:
 
 
 @pytest.fixture(scope="session")
-def augmented(sampled_params: Params, prepared: Path, tiny_masked_lm: Path, tmp_path_factory: Any) -> Path:
-    """What `augment` leaves for `prepared`: 48 neighbours of source texts and 48 of target texts."""
+def augmented(sampled_params: Params, uneven: Path, tiny_masked_lm: Path, tmp_path_factory: Any) -> Path:
+    """What `augment` leaves for `uneven`: 48 neighbours of source texts and 48 of target texts."""
     out: Path = tmp_path_factory.mktemp("augmented") / "augmented"
-    augment(sampled_params, prepared=prepared, generator=tiny_masked_lm, out=out)
+    augment(sampled_params, prepared=uneven, generator=tiny_masked_lm, out=out)
     return out
 
 
 @pytest.fixture(scope="session")
-def cached(
-    sampled_params: Params, prepared: Path, augmented: Path, tiny_classifier: Path, tmp_path_factory: Any
-) -> Path:
+def cached(sampled_params: Params, uneven: Path, augmented: Path, tiny_classifier: Path, tmp_path_factory: Any) -> Path:
     """What `cache_teacher` leaves for `augmented` and the target's originals."""
     out: Path = tmp_path_factory.mktemp("cached") / "teacher"
-    cache_teacher(sampled_params, prepared=prepared, augmented=augmented, teacher=tiny_classifier, out=out)
+    cache_teacher(sampled_params, prepared=uneven, augmented=augmented, teacher=tiny_classifier, out=out)
     return out

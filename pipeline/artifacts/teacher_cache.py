@@ -13,6 +13,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline import models
+from pipeline.agreement import check_length
 from pipeline.artifacts.augmented import DOMAINS
 from pipeline.artifacts.fingerprint import fingerprint, folder_hash
 from pipeline.artifacts.publishing import publish_folder
@@ -48,6 +49,7 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
     kinds = [".parquet", *([".hidden.npy"] if params.cache.hidden else [])]
     kinds += [".attention.npy"] if params.cache.attention else []
     tokenizer = models.load_tokenizer(teacher, "teacher")
+    check_length(params.max_length, tokenizer, models.load_config(teacher, "teacher"), "the teacher")
     folder = work_folder(
         "cache_teacher",
         fingerprint(

@@ -69,10 +69,15 @@ def read_lessons(
             texts += originals.texts
             pairs += originals.pairs if originals.pairs is not None else [None] * len(originals)
             labels += [names[label] for label in originals.labels] if names else originals.labels.tolist()
-    log_p = np.asarray(table["log_p"].to_numpy(), dtype=np.float64)
-    spread = log_p.std() if neighbours else 1.0
+    if not ids:
+        raise InputError(
+            f"{augmented}: no neighbours, and distill.originals is {params.distill.originals}; "
+            "accepted: neighbours, or originals of at least one domain"
+        )
     standard = np.zeros(len(ids), dtype=np.float32)
-    standard[:neighbours] = (log_p - log_p.mean()) / (spread if spread > 0 else 1.0)
+    if neighbours:
+        log_p = np.asarray(table["log_p"].to_numpy(), dtype=np.float64)
+        standard[:neighbours] = (log_p - log_p.mean()) / (log_p.std() or 1.0)
     encoded = encode(tokenizer, texts, None if None in pairs else pairs, params.max_length)
     cached = teacher.rows(ids)
     if params.objectives.hidden or params.objectives.attention:
@@ -86,9 +91,18 @@ def read_lessons(
         ids=ids,
         domains=np.array(domains),
         neighbour=np.arange(len(ids)) < neighbours,
-        labels=torch.tensor([names.index(x) for x in labels]) if names else torch.tensor(labels, dtype=torch.float32),
+        labels=_labels(labels, names, teacher.logits[cached]),
         log_p=torch.from_numpy(standard),
         encoded=encoded,
         cache=teacher,
         cached=cached,
     )
+
+
+def _labels(given: list[str] | list[float], names: list[str], logits: npt.NDArray[np.float32]) -> torch.Tensor:
+    """Labels for the selector's state; a source class that the target does not have is what the teacher takes it for."""
+    if not names:
+        return torch.tensor(given, dtype=torch.float32)
+    index = {name: i for i, name in enumerate(names)}
+    guesses = logits.argmax(1).tolist()
+    return torch.tensor([index.get(str(label), guess) for label, guess in zip(given, guesses, strict=True)])

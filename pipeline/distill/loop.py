@@ -1,5 +1,6 @@
 """Algorithm 1: the student imitates the teacher on neighbours that the selector keeps, and pays the selector."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from pipeline.batching import length_batches
 from pipeline.distill.lessons import Lessons
 from pipeline.distill.objectives import attention_loss, dark_loss, hidden_loss
 from pipeline.distill.selector import ReinforcedSelector, Step, state_of
+from pipeline.errors import InputError
 from pipeline.finetune import adamw, warm_up_and_decay
 from pipeline.params import Objectives, Params
 from pipeline.progress import track
@@ -70,7 +72,8 @@ def distill(
         teacher_width: size of the teacher's hidden states, the output size of W.
         log: called with the step's number and figures by name.
 
-    Returns what came of it; the student is trained in place and ends with the weights of its best epoch.
+    Returns what came of it; the student is trained in place and ends with the weights of its best epoch. Raises
+    InputError if the loss is no longer finite.
     """
     torch.manual_seed(params.seed)
     order = np.random.default_rng(params.seed)
@@ -115,11 +118,12 @@ def distill(
                 kept[rows] = keep.numpy()
 
             figures = {f"loss/{name}": float(loss.detach().mean()) for name, loss in losses.items()}
+            optimizer.zero_grad()
             if keep.any():
-                optimizer.zero_grad()
                 total[keep.to(place)].mean().backward()
                 torch.nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
-                optimizer.step()
+            # Where nothing was kept there are no gradients and nothing moves; the learning rate goes on.
+            optimizer.step()
             schedule.step()
             done += 1
             bar.update()
@@ -132,10 +136,14 @@ def distill(
             log(done, figures)
 
         now = before if reinforced else validation.score(student)
+        if not math.isfinite(now.minus_loss + float(total.detach().sum())):
+            rate = f"distill.learning_rate: got {fit.learning_rate}"
+            raise InputError(f"{rate}, with which the loss is no longer a number; accepted: a lower one")
         if now > best:
             best, best_epoch = now, epoch
             best_weights = {name: tensor.detach().clone() for name, tensor in student.state_dict().items()}
-        figures = {"validation/metric": now.metric, "validation/loss": -now.minus_loss}
+        # The selector's last step has logged its score.
+        figures = {} if reinforced else {"validation/metric": now.metric, "validation/loss": -now.minus_loss}
         if selector is not None:
             figures["return"] = selector.learn(episode)
         for domain in np.unique(lessons.domains[lessons.neighbour]):

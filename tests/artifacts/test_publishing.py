@@ -7,10 +7,6 @@ import pytest
 from pipeline.artifacts.publishing import publish_file, publish_folder, write_json
 
 
-class Stopped(Exception):
-    pass
-
-
 def listing(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
@@ -34,13 +30,25 @@ def test_a_file_takes_the_place_of_another(tmp_path):
     assert path.read_text() == "new"
 
 
-@pytest.mark.parametrize("stop", [Stopped, KeyboardInterrupt])
+def half_a_file(path, stop):
+    with publish_file(path) as temporary:
+        temporary.write_text("half")
+        raise stop
+
+
+def half_a_folder(path):
+    with publish_folder(path) as temporary:
+        (temporary / "a").write_text("1")
+        (temporary / "inner").mkdir()
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("stop", [RuntimeError, KeyboardInterrupt])
 def test_nothing_half_written_of_a_file(tmp_path, stop):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(stop), publish_file(path) as temporary:
-        temporary.write_text("half")
-        raise stop
+    with pytest.raises(stop):
+        half_a_file(path, stop)
     assert path.read_text() == "old"
     assert listing(tmp_path) == ["a.txt"]
 
@@ -76,10 +84,8 @@ def test_nothing_half_written_of_a_folder(tmp_path, before):
     if before:
         path.mkdir()
         (path / "old").write_text("1")
-    with pytest.raises(Stopped), publish_folder(path) as temporary:
-        (temporary / "a").write_text("1")
-        (temporary / "inner").mkdir()
-        raise Stopped
+    with pytest.raises(RuntimeError):
+        half_a_folder(path)
     assert listing(tmp_path) == (["out", "out/old"] if before else [])
 
 

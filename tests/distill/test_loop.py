@@ -1,0 +1,280 @@
+"""Algorithm 1 on a tiny teacher and student: what is learnt, what is kept, and what the selector is paid."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.data.texts import read_texts
+from pipeline.distill.lessons import read_lessons
+from pipeline.distill.loop import distill
+from pipeline.distill.selector import ReinforcedSelector
+from pipeline.errors import InputError
+from pipeline.student import build_student
+from pipeline.validation import Score, Validation
+
+FIT = {"epochs": 2, "batch_size": 16, "learning_rate": 0.002}
+
+
+@pytest.fixture
+def run(make_params, uneven, augmented, cached, tiny_classifier, tokenizer):
+    """Distil; gives what the loop returned, the student, and what was logged."""
+
+    def run(*, validation=None, change=lambda lessons: None, distill_=None, dropout=True, **sections):
+        sections = {"student": {"init": "fresh", "hidden": 16, "intermediate": 32, "heads": 4}, **sections}
+        params = make_params(distill={**FIT, **(distill_ or {})}, **sections)
+        texts = read_texts(uneven / "validation.parquet")
+        student = build_student(params, teacher=tiny_classifier, labels=texts.names)
+        for module in student.modules():
+            if isinstance(module, torch.nn.Dropout) and not dropout:
+                module.p = 0.0
+        lessons = read_lessons(params, prepared=uneven, augmented=augmented, cache=cached, tokenizer=tokenizer)
+        change(lessons)
+        validation = validation or Validation(texts, tokenizer, 16)
+        logged = []
+        done = distill(student, 32, lessons, validation, params, lambda *given: logged.append(given))
+        return done, student, logged
+
+    return run
+
+
+def weights(model):
+    return {name: weight.clone() for name, weight in model.state_dict().items()}
+
+
+def same(one, other):
+    return all(torch.equal(weight, other[name]) for name, weight in one.items())
+
+
+@pytest.fixture
+def decide(monkeypatch):
+    """Replace the selector's draws: `decide(lambda probabilities: ...)`."""
+
+    def replace(rule):
+        monkeypatch.setattr(ReinforcedSelector, "decide", lambda _self, probabilities: rule(probabilities))
+
+    return replace
+
+
+def drop_all(probabilities):
+    return torch.zeros(probabilities.shape, dtype=torch.bool)
+
+
+def well_informed(lessons):
+    """Make the teacher sure of every label."""
+    lessons.cache.logits[lessons.cached] = 2.0 * np.eye(2, dtype=np.float32)[lessons.labels]
+
+
+@pytest.mark.parametrize("on", ["attention", "hidden", "dark"])
+def test_each_loss_falls(run, on):
+    objectives = {name: float(name == on) for name in ("attention", "hidden", "dark")}
+    longer = {"epochs": 12, "learning_rate": 0.01}
+    _, _, logged = run(objectives=objectives, selector={"kind": "none"}, change=well_informed, distill_=longer)
+    losses = [figures[f"loss/{on}"] for _, figures in logged if f"loss/{on}" in figures]
+    assert len(losses) == 12 * 7
+    assert np.mean(losses[-7:]) < 0.8 * np.mean(losses[:7])
+    assert not any(f"loss/{name}" in figures for _, figures in logged for name in objectives if name != on)
+
+
+def test_the_student_learns_what_the_teacher_knows(run):
+    longer = {"epochs": 20, "learning_rate": 0.01}
+    dark = {"attention": 0, "hidden": 0}
+    done, _, logged = run(objectives=dark, change=well_informed, selector={"kind": "none"}, distill_=longer)
+    assert logged[6][1].keys() == {"loss/dark"}
+    assert done.best.metric >= 0.85
+    assert done.best.metric == max(
+        figures["validation/metric"] for _, figures in logged if "validation/metric" in figures
+    )
+
+
+class Scripted:
+    """A validation that gives the scores of a script, and remembers the student at each."""
+
+    def __init__(self, metrics):
+        self.metrics, self.seen = list(metrics), []
+
+    def score(self, student):
+        self.seen.append(weights(student))
+        return Score(self.metrics[len(self.seen) - 1], 0.0)
+
+
+def test_the_best_epoch_s_student_is_kept(run):
+    script = Scripted([0.99, 0.5, 0.9, 0.9, 0.7])
+    done, student, _ = run(validation=script, selector={"kind": "none"}, distill_={"epochs": 4})
+    assert (done.best.metric, done.epoch, done.steps) == (0.9, 2, 28)
+    # Before any step, and after each epoch.
+    assert len(script.seen) == 5
+    assert same(weights(student), script.seen[2])
+    assert not same(script.seen[2], script.seen[3])
+    assert not student.training
+
+
+def test_rewards_are_what_a_step_did_to_the_metric(run):
+    """One score before and one after each step: the last step's after is the next one's before (Eq. 13)."""
+    metrics = [0.5, 0.6, 0.4, 0.4, 0.9, 0.8, 0.8, 0.85, *[0.85] * 7]
+    script = Scripted(metrics)
+    done, student, logged = run(validation=script)
+    rewards = [figures["reward"] for _, figures in logged if "reward" in figures]
+    np.testing.assert_allclose(rewards, np.diff(metrics), atol=1e-12)
+    assert len(script.seen) == 15
+    # Of epochs that end alike the first counts.
+    assert (done.best.metric, done.epoch) == (0.85, 1)
+    assert same(weights(student), script.seen[7])
+
+
+def test_rewards_of_the_loss(run):
+    _, _, logged = run(selector={"reward": "loss"})
+    steps = [figures for _, figures in logged if "reward" in figures]
+    losses = [figures["validation/loss"] for figures in steps]
+    np.testing.assert_allclose([figures["reward"] for figures in steps[1:]], -np.diff(losses), atol=1e-9)
+
+
+def test_without_a_selector_everything_is_kept(run):
+    done, _, logged = run(selector={"kind": "none"})
+    assert (done.pi == 1).all()
+    assert done.kept.all()
+    assert not any("reward" in figures or "return" in figures for _, figures in logged)
+    assert [figures["kept/target"] for _, figures in logged if "kept/target" in figures] == [1.0, 1.0]
+
+
+def test_originals_are_always_kept(run, decide):
+    decide(drop_all)
+    done, _, logged = run()
+    assert (done.pi[96:] == 1).all()
+    assert done.kept[96:].all()
+    assert not done.kept[:96].any()
+    assert ((done.pi[:96] > 0) & (done.pi[:96] < 1)).all()
+    assert logged[-1][1]["kept/source"] == logged[-1][1]["kept/target"] == 0.0
+
+
+def wrong(rows):
+    """Make the teacher say something else of these rows."""
+
+    def change(lessons):
+        lessons.cache.logits[lessons.cached[rows]] *= -7.0
+        lessons.cache.logits[lessons.cached[rows]] += np.array([3.0, 0.0], np.float32)
+
+    return change
+
+
+def test_a_dropped_sample_has_no_gradient(run, decide):
+    """Whatever the teacher says of what is dropped, the student becomes the same; of what is kept, it does not."""
+    dark = {"attention": 0, "hidden": 0}
+    decide(drop_all)
+    _, plain, _ = run(objectives=dark)
+    _, other, _ = run(objectives=dark, change=wrong(slice(0, 96)))
+    assert same(weights(plain), weights(other))
+    _, other, _ = run(objectives=dark, change=wrong(slice(96, 112)))
+    assert not same(weights(plain), weights(other))
+    decide(lambda probabilities: ~drop_all(probabilities))
+    _, plain, _ = run(objectives=dark)
+    _, other, _ = run(objectives=dark, change=wrong(slice(0, 96)))
+    assert not same(weights(plain), weights(other))
+
+
+def test_the_loss_is_the_mean_over_what_is_kept(run, decide, monkeypatch):
+    """The gradient of a batch of which ten are kept is that of a batch of those ten alone."""
+    gradients = []
+
+    def record(parameters, _):
+        gradients.append([parameter.grad.clone() for parameter in parameters if parameter.grad is not None])
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", record)
+    one_batch = {"epochs": 1, "batch_size": 112, "originals": []}
+    kept = []
+    real = distill.__globals__["length_batches"]
+
+    def rows_served(*given, **options):
+        (rows,) = real(*given, **options)
+        kept[:] = rows[:10]
+        return [rows]
+
+    monkeypatch.setitem(distill.__globals__, "length_batches", rows_served)
+    decide(lambda chances: torch.arange(len(chances)) < 10)
+    run(validation=Scripted([0.5] * 3), distill_=one_batch, dropout=False)
+    monkeypatch.setitem(distill.__globals__, "length_batches", lambda *_, **__: [np.array(kept)])
+    decide(lambda chances: torch.ones_like(chances).bool())
+    run(validation=Scripted([0.5] * 3), distill_=one_batch, dropout=False)
+    for some_of_many, alone in zip(*gradients, strict=True):
+        torch.testing.assert_close(some_of_many, alone, rtol=1e-3, atol=1e-6)
+
+
+def test_no_sample_kept_is_no_step_and_no_reward(run, decide):
+    decide(drop_all)
+    script = Scripted([0.5, 0.7])
+    done, student, logged = run(validation=script, distill_={"originals": []})
+    # The first score, and no other: there was nothing to measure.
+    assert len(script.seen) == 1
+    assert same(script.seen[0], weights(student))
+    assert [figures["reward"] for _, figures in logged if "reward" in figures] == [0.0] * done.steps
+    assert done.steps == 12
+
+
+def test_steps_go_on_after_one_that_kept_nothing(run, decide):
+    calls = []
+
+    def first_nothing(probabilities):
+        calls.append(len(probabilities))
+        return drop_all(probabilities) if len(calls) == 1 else ~drop_all(probabilities)
+
+    decide(first_nothing)
+    script = Scripted([0.5] * 13)
+    run(validation=script, distill_={"originals": []})
+    assert len(script.seen) == 12
+    assert not same(script.seen[0], script.seen[-1])
+
+
+@pytest.mark.parametrize("representations", [False, True])
+def test_what_the_policy_sees(run, monkeypatch, representations):
+    """Two probabilities and a loss of each model, three objectives, log P_s; and the [CLS] states of both."""
+    seen = []
+    real = ReinforcedSelector.probabilities
+
+    def probabilities(self, state):
+        seen.append(state)
+        return real(self, state)
+
+    monkeypatch.setattr(ReinforcedSelector, "probabilities", probabilities)
+    run(selector={"representations": representations}, distill_={"epochs": 1})
+    assert {state.shape[1] for state in seen} == {3 + 3 + 3 + 1 + (16 + 32 if representations else 0)}
+    assert sum(len(state) for state in seen) == 96
+    assert all(torch.isfinite(state).all() for state in seen)
+
+
+def test_representations_without_the_hidden_objective(run):
+    done, _, _ = run(selector={"representations": True}, objectives={"hidden": 0}, distill_={"epochs": 1})
+    assert done.steps == 7
+
+
+def test_the_policy_learns_once_an_episode(run, monkeypatch):
+    episodes = []
+    real = ReinforcedSelector.learn
+
+    def learn(self, episode):
+        episodes.append(copy.copy(episode))
+        return real(self, episode)
+
+    monkeypatch.setattr(ReinforcedSelector, "learn", learn)
+    run(distill_={"epochs": 3})
+    assert [len(episode) for episode in episodes] == [7, 7, 7]
+    assert all(len(step.state) == len(step.keep) for episode in episodes for step in episode)
+    assert sum(len(step.state) for step in episodes[0]) == 96
+
+
+@pytest.mark.parametrize("kind", ["reinforced", "none"])
+def test_the_same_seed_the_same_student(run, kind):
+    (one, student, logged), (other, again, logged_again) = (run(selector={"kind": kind}) for _ in range(2))
+    assert same(weights(student), weights(again))
+    assert np.array_equal(one.pi, other.pi)
+    assert np.array_equal(one.kept, other.kept)
+    assert logged == logged_again
+    _, different, _ = run(selector={"kind": kind}, seed=2)
+    assert not same(weights(student), weights(different))
+
+
+def test_a_learning_rate_with_which_nothing_is_a_number(run):
+    with pytest.raises(InputError, match=r"^distill\.learning_rate: got 1e\+30, with which the loss"):
+        run(distill_={"learning_rate": 1e30, "warmup": 0}, selector={"kind": "none"})
+    with pytest.raises(InputError, match=r"^distill\.learning_rate: got 1e\+30, with which the loss"):
+        run(distill_={"learning_rate": 1e30, "warmup": 0})

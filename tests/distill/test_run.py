@@ -1,0 +1,193 @@
+"""The distill stage's work from folders to folders: checks before training, the student, the selection."""
+
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import AutoTokenizer, BertForSequenceClassification, BertModel, BertTokenizer
+
+from pipeline import models
+from pipeline.artifacts.augmented import augment, read_augmented
+from pipeline.artifacts.teacher_cache import cache_teacher
+from pipeline.data.texts import read_texts, write_texts
+from pipeline.distill import run as run_module
+from pipeline.distill.run import distil
+from pipeline.errors import InputError
+
+
+@pytest.fixture
+def run(make_params, uneven, augmented, cached, tiny_classifier, tmp_path):
+    folders = {"prepared": uneven, "augmented": augmented, "cache": cached, "teacher": tiny_classifier}
+
+    def run(name="one", log=lambda *_: None, **given):
+        places = folders | {key: given.pop(key) for key in list(given) if key in folders}
+        given["distill"] = {"epochs": 2, "batch_size": 16, "learning_rate": 0.002, **given.get("distill", {})}
+        places |= {"out": tmp_path / name / "student", "selection": tmp_path / name / "selection.parquet"}
+        said = distil(make_params(**given), log=log, **places)
+        return said, places["out"], places["selection"]
+
+    return run
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Training is a failure: what is wrong has to be found before."""
+
+    def distill(*_):
+        raise AssertionError("it trained")
+
+    monkeypatch.setattr(run_module, "distill", distill)
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_student_opens_in_transformers(run, uneven):
+    said, out, _ = run()
+    model = BertForSequenceClassification.from_pretrained(out).eval()
+    assert model.config.num_hidden_layers == 2
+    assert model.config.id2label == {0: "negative", 1: "positive"}
+    assert model.config._attn_implementation == "sdpa"
+    validation = read_texts(uneven / "validation.parquet")
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    with torch.no_grad():
+        found = model(**tokenizer(validation.texts, padding=True, return_tensors="pt")).logits.argmax(1).numpy()
+    accuracy = (found == validation.labels).mean()
+    assert f"validation accuracy {accuracy:.3f} after epoch" in said
+    assert "14 steps" in said
+    assert said.endswith(f"in {out}")
+
+
+def test_the_selection_has_a_row_for_each_neighbour(run, augmented):
+    _, _, selection = run()
+    table, neighbours = pq.read_table(selection), read_augmented(augmented, ["id", "domain"])
+    assert table.schema.names == ["id", "domain", "pi", "kept"]
+    joined = table.join(neighbours, "id", join_type="inner", right_suffix="_augmented")
+    assert joined.num_rows == table.num_rows == neighbours.num_rows == len(set(table["id"].to_pylist())) == 96
+    assert joined["domain"].to_pylist() == joined["domain_augmented"].to_pylist()
+    pi, kept = table["pi"].to_numpy(), table["kept"].to_numpy()
+    assert ((pi > 0) & (pi < 1)).all()
+    assert 0 < kept.sum() < 96
+
+
+def test_without_a_selector_all_are_kept(run):
+    said, _, selection = run(selector={"kind": "none"})
+    table = pq.read_table(selection)
+    assert set(table["pi"].to_pylist()) == {1.0}
+    assert set(table["kept"].to_pylist()) == {True}
+    assert "96 of 96 neighbours kept" in said
+
+
+@pytest.mark.parametrize("kind", ["reinforced", "none"])
+def test_the_same_seed_gives_the_same_bytes(run, tmp_path, kind):
+    run("one", selector={"kind": kind})
+    torch.manual_seed(123)
+    run("other", selector={"kind": kind})
+    one, other = contents(tmp_path / "one"), contents(tmp_path / "other")
+    assert len(one) >= 4
+    assert one == other
+    assert not any(str(tmp_path).encode() in content for content in one.values())
+    run("third", selector={"kind": kind}, seed=2)
+    assert contents(tmp_path / "third")["student/model.safetensors"] != one["student/model.safetensors"]
+
+
+def test_regression_from_end_to_end(run, make_params, saved, tiny_masked_lm, uneven, tmp_path):
+    for name in ("source", "train", "validation"):
+        texts = read_texts(uneven / f"{name}.parquet")
+        numbers = np.array([len(text) / 20 for text in texts.texts], np.float32)
+        labelled = type(texts)(texts.ids, texts.texts, None, numbers, [])
+        write_texts(tmp_path / f"{name}.parquet", labelled, "source" if name == "source" else "target")
+    teacher = saved(BertForSequenceClassification, num_labels=1, id2label={0: "LABEL_0"}, label2id={"LABEL_0": 0})
+    params = make_params(task="regression", augment={"samples": {"source": 1, "target": 2}, "shards": 2})
+    augment(params, prepared=tmp_path, generator=tiny_masked_lm, out=tmp_path / "augmented")
+    given = {"prepared": tmp_path, "augmented": tmp_path / "augmented", "teacher": teacher}
+    cache_teacher(params, **given, out=tmp_path / "cache")
+    logged = []
+    _, out, selection = run(
+        task="regression", cache=tmp_path / "cache", log=lambda step, figures: logged.append(figures), **given
+    )
+    model = models.load_classifier(out, "student")
+    assert model.config.num_labels == 1
+    assert model.config.problem_type == "regression"
+    assert pq.read_table(selection).num_rows == 80
+    assert all(np.isfinite(value) for figures in logged for value in figures.values())
+    assert logged[0].keys() >= {"loss/attention", "loss/hidden", "loss/dark", "reward"}
+
+
+def test_another_number_of_heads(run, untrained, tmp_path):
+    fresh = {"init": "fresh", "hidden": 16, "intermediate": 16, "heads": 2}
+    with pytest.raises(
+        InputError, match=r"^objectives\.attention: the student has 2 attention heads and the teacher 4"
+    ):
+        run(student=fresh)
+    assert not (tmp_path / "one").exists()
+
+
+def test_another_number_of_heads_without_the_attention_objective(run):
+    fresh = {"init": "fresh", "hidden": 16, "intermediate": 16, "heads": 2}
+    _, out, _ = run(student=fresh, objectives={"attention": 0}, distill={"epochs": 1})
+    assert models.load_config(out, "student").num_attention_heads == 2
+
+
+@pytest.fixture
+def other_vocabulary(tiny_encoder, tokenizer, tmp_path):
+    """The same encoder, with the words in another order."""
+    shutil.copytree(tiny_encoder, tmp_path / "other")
+    pieces = sorted(tokenizer.get_vocab(), key=lambda piece: (tokenizer.get_vocab()[piece] >= 5, piece))
+    other = BertTokenizer(vocab={piece: index for index, piece in enumerate(pieces)}, model_max_length=64)
+    other.save_pretrained(tmp_path / "other")
+    return tmp_path / "other"
+
+
+def test_another_vocabulary(run, untrained, other_vocabulary):
+    student = {"init": "pretrained", "model": str(other_vocabulary)}
+    with pytest.raises(InputError, match=r"^student\.model: it splits texts into other tokens than the teacher"):
+        run(student=student)
+
+
+def test_another_vocabulary_with_logits_alone(run, other_vocabulary):
+    student = {"init": "pretrained", "model": str(other_vocabulary)}
+    _, out, _ = run(student=student, objectives={"attention": 0, "hidden": 0}, distill={"epochs": 1})
+    assert AutoTokenizer.from_pretrained(out).get_vocab() == AutoTokenizer.from_pretrained(other_vocabulary).get_vocab()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"student": {"layers": 4}}, r"^student\.layers: got 4, but .* has 3 layers; accepted: 1 to 3$"),
+        ({"max_length": 65}, r"^max_length: got 65, but student takes 64 tokens; accepted: 8 to 64$"),
+        ({"student": {"init": "pretrained", "model": "/none"}}, r"^student\.model: no such model folder: /none$"),
+    ],
+)
+def test_what_is_wrong_is_found_before_training(run, untrained, given, said, tmp_path):
+    with pytest.raises(InputError, match=said):
+        run(**given)
+    assert not (tmp_path / "one").exists()
+
+
+def test_a_teacher_of_other_classes(run, untrained, saved):
+    names = {"id2label": {0: "bad", 1: "good"}, "label2id": {"bad": 0, "good": 1}}
+    with pytest.raises(InputError, match=r"^teacher: its classes are bad, good; the prepared texts have negative, pos"):
+        run(teacher=saved(BertForSequenceClassification, **names))
+
+
+def test_a_cache_that_lacks_a_part(run, untrained, cached, tmp_path):
+    shutil.copytree(cached, tmp_path / "teacher", ignore=shutil.ignore_patterns("*.hidden.npy"))
+    with pytest.raises(InputError, match=r"^objectives\.hidden: 1\.0, but .*teacher was made without it"):
+        run(cache=tmp_path / "teacher")
+
+
+def test_a_wider_teacher_is_projected(run, saved, make_params, uneven, augmented, tmp_path):
+    """W makes a teacher's width of the student's."""
+    names = {"id2label": {0: "negative", 1: "positive"}, "label2id": {"negative": 0, "positive": 1}}
+    teacher = saved(BertForSequenceClassification, hidden_size=48, **names)
+    cache_teacher(
+        make_params(augment={"shards": 2}), prepared=uneven, augmented=augmented, teacher=teacher, out=tmp_path / "c"
+    )
+    encoder = saved(BertModel, num_hidden_layers=1)
+    student = {"init": "pretrained", "model": str(encoder)}
+    _, out, _ = run(teacher=teacher, cache=tmp_path / "c", student=student, distill={"epochs": 1})
+    assert models.load_config(out, "student").hidden_size == 32

@@ -1,0 +1,174 @@
+"""The policy: what it sees, what it is paid, and that the pay teaches it what to keep (Eqs. 13–15)."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import special
+
+from pipeline.distill.selector import ReinforcedSelector, Step, returns, state_of
+from pipeline.params import Selector
+
+
+def selector(features=1, seed=1, **changes):
+    return ReinforcedSelector(features, Selector.model_validate(changes), seed)
+
+
+def test_returns_by_hand():
+    """From the last: 4; 2 + 0.5·4 = 4; −1 + 0.5·4 = 1."""
+    assert returns([-1.0, 2.0, 4.0], 0.5) == [1.0, 4.0, 4.0]
+
+
+@pytest.mark.parametrize(("discount", "wanted"), [(0.0, [1.0, 2.0, 3.0]), (1.0, [6.0, 5.0, 3.0])])
+def test_returns_at_the_ends(discount, wanted):
+    assert returns([1.0, 2.0, 3.0], discount) == wanted
+
+
+def test_returns_of_nothing():
+    assert returns([], 0.9) == []
+
+
+def test_the_state_of_a_classification():
+    student, teacher = torch.tensor([[0.0, 1.0], [2.0, 0.0]]), torch.tensor([[3.0, 0.0], [0.0, 0.0]])
+    labels, log_p = torch.tensor([1, 0]), torch.tensor([-0.5, 2.0])
+    losses = [torch.tensor([0.1, 0.2]), torch.tensor([5.0, 6.0])]
+    found = state_of(student, teacher, labels, log_p, losses, regression=False).numpy()
+    teaches, learns = special.softmax(teacher.numpy(), 1), special.softmax(student.numpy(), 1)
+    for row, label in enumerate(labels.tolist()):
+        wanted = [
+            *teaches[row], -math.log(teaches[row, label]), *learns[row], -math.log(learns[row, label]),
+            losses[0][row], losses[1][row], log_p[row],
+        ]  # fmt: skip
+        np.testing.assert_allclose(found[row], wanted, rtol=1e-5)
+
+
+def test_the_state_of_a_regression():
+    student, teacher = torch.tensor([[0.5]]), torch.tensor([[2.0]])
+    found = state_of(
+        student, teacher, torch.tensor([1.0]), torch.tensor([0.3]), [torch.tensor([2.25])], regression=True
+    )
+    # The teacher's output and its squared error, the student's, the loss between them, log P_s.
+    torch.testing.assert_close(found, torch.tensor([[2.0, 1.0, 0.5, 0.25, 2.25, 0.3]]))
+
+
+def test_representations_stand_behind():
+    student = torch.zeros(2, 3, requires_grad=True)
+    own, theirs = torch.rand(2, 4, requires_grad=True), torch.rand(2, 5).half()
+    labels, log_p = torch.tensor([0, 2]), torch.zeros(2)
+    found = state_of(student, student, labels, log_p, [], regression=False, representations=[own, theirs])
+    assert found.shape == (2, 3 + 1 + 3 + 1 + 1 + 4 + 5)
+    torch.testing.assert_close(found[:, -9:], torch.cat([own, theirs.float()], 1))
+    assert found.dtype == torch.float32
+    assert not found.requires_grad
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+def test_an_untrained_policy_keeps_about_the_initial_share(share):
+    state = torch.randn(4000, 8, generator=torch.Generator().manual_seed(0))
+    policy = selector(8, initial_keep=share)
+    chances = policy.probabilities(state)
+    assert ((chances > 0) & (chances < 1)).all()
+    assert chances.mean().item() == pytest.approx(share, abs=0.1)
+    kept = policy.decide(chances)
+    assert kept.dtype == torch.bool
+    assert kept.float().mean().item() == pytest.approx(chances.mean().item(), abs=0.03)
+
+
+def test_certain_decisions():
+    policy = selector()
+    assert policy.decide(torch.ones(500)).all()
+    assert not policy.decide(torch.zeros(500)).any()
+
+
+def test_the_paper_s_policy():
+    """Two layers with 128 hidden units and tanh; Adam(0.9, 0.998)."""
+    policy = selector(7)
+    assert [tuple(each.shape) for each in policy.policy.parameters()] == [(128, 7), (128,), (1, 128), (1,)]
+    assert isinstance(policy.policy[1], torch.nn.Tanh)
+    assert policy.optimizer.defaults["betas"] == (0.9, 0.998)
+    assert policy.optimizer.defaults["lr"] == 3e-5
+
+
+def test_the_gradient_of_eq_15_by_hand(monkeypatch):
+    """Two steps with returns 1.5 and 1: descent on −1/2 Σ_t r(τ_t) mean_z log π(a_z|s_z)."""
+    policy = selector(2, discount=0.5, hidden=4)
+    monkeypatch.setattr(policy.optimizer, "step", lambda: None)
+    states = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[2.0, 2.0]])
+    keeps = torch.tensor([True, False]), torch.tensor([True])
+    mean = policy.learn([Step(states[0], keeps[0], 1.0), Step(states[1], keeps[1], 1.0)])
+    assert mean == pytest.approx(1.25)
+    found = [parameter.grad.clone() for parameter in policy.policy.parameters()]
+    kept = policy.policy(states[0]).sigmoid()[:, 0]
+    log_pi = torch.stack([kept[0].log(), (1 - kept[1]).log()])
+    objective = (1.5 * log_pi.mean() + 1.0 * policy.policy(states[1]).sigmoid().log().squeeze()) / 2
+    wanted = torch.autograd.grad(-objective, list(policy.policy.parameters()))
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_normalised_returns_have_mean_0_and_deviation_1(monkeypatch):
+    """Returns 3, 2, 1 (γ = 0) become 1, 0, −1: the middle step teaches nothing."""
+    policy = selector(3, discount=0.0, normalise_returns=True)
+    monkeypatch.setattr(policy.optimizer, "step", lambda: None)
+    one_hot = torch.eye(3)
+    keep = torch.tensor([True])
+    policy.learn([Step(one_hot[[i]], keep, 3.0 - i) for i in range(3)])
+    gradient = policy.policy[0].weight.grad.abs().sum(0)
+    assert gradient[1] < 1e-6 < 1e-4 < min(gradient[0], gradient[2])
+
+
+def test_an_episode_without_neighbours_changes_nothing():
+    policy = selector(2)
+    before = [parameter.clone() for parameter in policy.policy.parameters()]
+    nothing = Step(torch.zeros(0, 2), torch.zeros(0, dtype=torch.bool), 1.0)
+    assert policy.learn([]) == policy.learn([nothing, nothing]) == 0.0
+    assert all(torch.equal(*pair) for pair in zip(before, policy.policy.parameters(), strict=True))
+
+
+def episodes(policy, pay, *, count, seed=0):
+    """Episodes of five steps over sixteen samples; a sample's one feature is 1 if it is good, −1 if it is bad."""
+    draw = torch.Generator().manual_seed(seed)
+    for _ in range(count):
+        episode = []
+        for _ in range(5):
+            state = (torch.rand(16, 1, generator=draw) < 0.5).float() * 2 - 1
+            keep = policy.decide(policy.probabilities(state))
+            good, bad = (((state[:, 0] == kind) & keep).sum().item() / 16 for kind in (1, -1))
+            noise = torch.randn(1, generator=draw).item()
+            episode.append(Step(state, keep, pay(good, bad, noise)))
+        policy.learn(episode)
+    return policy.probabilities(torch.tensor([[1.0], [-1.0]])).tolist()
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_pay_teaches_to_keep_the_good_and_drop_the_bad(normalise):
+    for seed in range(3):
+        policy = selector(seed=seed, learning_rate=0.01, discount=0.0, normalise_returns=normalise)
+        good, bad = episodes(policy, lambda good, bad, noise: good - bad + 0.05 * noise, count=150, seed=seed)
+        assert good > 0.85
+        assert bad < 0.15
+
+
+def test_pay_that_has_nothing_to_do_with_it_teaches_nothing():
+    """Chance moves the policy, but one way with one seed and the other with another."""
+    apart = []
+    for seed in range(8):
+        policy = selector(seed=seed, learning_rate=0.01, discount=0.0, normalise_returns=True)
+        good, bad = episodes(policy, lambda _good, _bad, noise: noise, count=100, seed=seed)
+        apart.append(good - bad)
+    assert min(apart) < 0 < max(apart)
+    assert abs(np.mean(apart)) < 0.5
+
+
+def test_the_same_seed_gives_the_same_policy_and_decisions():
+    def run(seed):
+        policy = selector(seed=seed, learning_rate=0.01)
+        return episodes(policy, lambda good, bad, noise: good - bad, count=5)
+
+    torch.manual_seed(99)
+    before = torch.get_rng_state()
+    one = run(3)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(5)
+    assert run(3) == one != run(4)

@@ -1,0 +1,117 @@
+"""The distill stage, from its command line to a student; and that asking a stage for help loads nothing heavy."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import transformers
+from typer.testing import CliRunner
+
+from stages.distill import app
+
+FIT = {"epochs": 2, "batch_size": 16, "learning_rate": 0.002}
+
+
+@pytest.fixture
+def places(uneven, augmented, cached, tiny_classifier):
+    return ("--prepared", uneven, "--augmented", augmented, "--cache", cached, "--teacher", tiny_classifier)
+
+
+def test_a_student_a_selection_and_curves(command, places, tmp_path):
+    result = command(app, *places, distill=FIT)
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    assert result.stdout.startswith("distill: 0.0M parameters, validation accuracy 0.")
+    assert result.stdout.count("\n") == 1
+    classify = transformers.pipeline("text-classification", str(tmp_path / "models/student"), device="cpu")
+    assert classify("a good film")[0]["label"] in ("negative", "positive")
+    assert len(pd.read_parquet(tmp_path / "data/selection.parquet")) == 96
+    reward = pd.read_csv(tmp_path / "dvclive/plots/metrics/reward.tsv", sep="\t")
+    assert reward["step"].tolist() == list(range(1, 15))
+    metric = pd.read_csv(tmp_path / "dvclive/plots/metrics/validation/metric.tsv", sep="\t")
+    assert metric["step"].tolist() == list(range(1, 15))
+    summary = json.loads((tmp_path / "dvclive/metrics.json").read_text())
+    assert summary["step"] == 14
+    assert 0 <= summary["validation"]["metric"] <= 1
+
+
+def test_the_same_again_is_the_same(command, places, tmp_path):
+    kinds = ("student", "selection.parquet", "curves")
+    for name in ("one", "other"):
+        out = [
+            part
+            for kind, option in zip(kinds, ("--out", "--selection", "--curves"), strict=True)
+            for part in (option, f"{name}/{kind}")
+        ]
+        result = command(app, *places, *out, distill={**FIT, "epochs": 1})
+        assert result.exit_code == 0, result.output
+    one, other = (
+        {
+            path.relative_to(tmp_path / name): path.read_bytes()
+            for path in (tmp_path / name).rglob("*")
+            if path.is_file()
+        }
+        for name in ("one", "other")
+    )
+    assert one.keys() == other.keys()
+    assert [str(path) for path in one if one[path] != other[path]] == []
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        (
+            {"selector": {"kind": "reinforce"}},
+            "distill: params.yaml: selector.kind: got 'reinforce'; accepted: reinforced, n",
+        ),
+        ({"student": {"layers": 4}}, "distill: student.layers: got 4, but "),
+        (
+            {"student": {"init": "fresh", "hidden": 16, "intermediate": 16, "heads": 2}},
+            "distill: objectives.attention: the student has 2 attention heads and the teacher 4; ",
+        ),
+        ({"distill": {"originals": ["source"]}}, "distill: teacher cache: no entry for id 'source-000'; "),
+    ],
+)
+def test_an_error_is_one_line_and_leaves_nothing(command, one_line, places, section, said):
+    assert one_line(command(app, *places, **section)).startswith(said)
+
+
+def test_no_cache(command, one_line, places):
+    assert "no teacher cache; run the cache_teacher stage first" in one_line(
+        command(app, *places, "--cache", "nowhere")
+    )
+
+
+def test_help():
+    result = CliRunner().invoke(app, ["--help"])
+    assert result.exit_code == 0
+    assert "--selection" in result.output
+
+
+def test_help_of_no_stage_loads_what_is_slow():
+    code = """
+import contextlib, io, pathlib, runpy, sys
+names = sorted(path.stem for path in pathlib.Path(sys.argv[1]).glob("*.py"))
+stages = [name for name in names if name not in ("__init__", "command")]
+for name in stages:
+    sys.argv = [name, "--help"]
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            runpy.run_module(f"stages.{name}", run_name="__main__")
+    except SystemExit as end:
+        assert not end.code, (name, end.code)
+    assert "Usage" in said.getvalue(), name
+    slow = {"torch", "transformers", "datasets", "pandas", "pyarrow", "sklearn", "dvclive"} & set(sys.modules)
+    assert not slow, (name, slow)
+print(*stages)
+"""
+    import stages
+
+    done = subprocess.run([sys.executable, "-c", code, stages.__path__[0]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {"prepare", "teacher", "generator", "augment", "cache_teacher", "distill", "evaluate"} <= set(
+        done.stdout.split()
+    )
