@@ -40,11 +40,13 @@ def check_heads(objectives: Objectives, student: Any, teacher: Any) -> None:
         )
 
 
-def check_length(max_length: int, tokenizer: PreTrainedTokenizerFast, config: Any, key: str) -> None:
+def check_length(
+    max_length: int, tokenizer: PreTrainedTokenizerFast, config: Any, model: str, *, key: str = "max_length"
+) -> None:
     """Raise InputError if texts of `max_length` tokens are longer than the model's position embeddings reach."""
     most = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", max_length))
     if max_length > most:
-        raise InputError(f"max_length: got {max_length}, but {key} takes {most} tokens; accepted: 8 to {most}")
+        raise InputError(f"{key}: got {max_length}, but {model} takes {most} tokens; accepted: 8 to {most}")
 
 
 def check_labels(config: Any, names: list[str], key: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from pipeline import models
+from pipeline.agreement import check_length
 from pipeline.artifacts.publishing import publish_file, write_json
 from pipeline.augment.adapter import load_adapter, masked_accuracy, merge, save_adapter, train
 from pipeline.data.loading import load_table
@@ -30,11 +31,7 @@ def publish(params: Params, *, out: Path, metrics: Path, adapter: Path | None = 
     tokenizer = models.load_tokenizer(given.model, "generator.model")
     if tokenizer.mask_token_id is None:
         raise InputError(f"generator.model: {given.model} has no mask token; accepted: a masked language model")
-    most = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", given.max_length))
-    if given.max_length > most:
-        raise InputError(
-            f"generator.max_length: got {given.max_length}, but {given.model} takes {most} tokens; accepted: 8 to {most}"
-        )
+    check_length(given.max_length, tokenizer, model.config, given.model, key="generator.max_length")
     if not (has_head or given.adapter or given.steps):
         raise InputError(
             f"generator.model: {given.model} has no masked-LM head; "
