@@ -1,11 +1,11 @@
 """The schema of params.yaml: every knob with its meaning, unit and equation, checked whole before any work."""
 
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from pipeline.errors import InputError, nearest
 
@@ -13,18 +13,19 @@ Domain = Literal["source", "target"]
 PRESETS = Path("presets")
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
-        raise ValueError("must be a finite number")
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"got {value}; accepted: finite number")
     return value
 
 
 Count = Annotated[int, Field(ge=0, strict=True)]
 Positive = Annotated[int, Field(ge=1, strict=True)]
-Rate = Annotated[float, Field(gt=0), BeforeValidator(_finite)]
-Weight = Annotated[float, Field(ge=0), BeforeValidator(_finite)]
-Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_finite)]
-Probability = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_finite)]
+Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_boolean)]
+Rate = Annotated[Number, Field(gt=0)]
+Weight = Annotated[Number, Field(ge=0)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Probability = Annotated[Number, Field(gt=0, lt=1)]
 Names = Annotated[dict[str, str], BeforeValidator(lambda given: _as_text(given))]
 
 
@@ -336,34 +337,51 @@ def load(path: Path) -> Params:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(given, dict):
-        raise InputError(f"{path}: got {type(given).__name__}; accepted: a mapping of parameters")
+        found = "nothing" if given is None else type(given).__name__
+        raise InputError(f"{path}: got {found}; accepted: a mapping of parameters")
     try:
         return Params.model_validate(given)
     except ValidationError as errors:
-        raise InputError(f"{path}: {_one_line(errors)}") from None
+        raise InputError(f"{path}: {_one_line(errors.errors(), given)}") from None
 
 
-def _one_line(errors: ValidationError) -> str:
-    first = errors.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    found = f"got {first['input']!r}" if not isinstance(first["input"], dict) else ""
-    match first["type"]:
-        case "extra_forbidden":
-            accepted = _fields_at(first["loc"][:-1])
-            close = nearest(str(first["loc"][-1]), accepted)
-            return f"{place}: unknown parameter; accepted: {', '.join(accepted)}{close}"
-        case "missing":
+def _one_line(errors: list[ErrorDetails], given: dict[Any, Any]) -> str:
+    # Where a key is misspelt, the one that is missing tells less.
+    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
+    if first["type"] in ("extra_forbidden", "missing"):
+        place = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing":
             return f"{place}: missing; it has no default"
+        accepted = _fields_at(first["loc"][:-1])
+        return f"{place}: unknown parameter; accepted: {', '.join(accepted)}{nearest(str(first['loc'][-1]), accepted)}"
+    loc, value = _written(first["loc"], given)
+    place = ".".join(str(part) for part in loc)
+    found = "got null" if value is None else f"got {value!r}"
+    match first["type"]:
         case "value_error":
             message = first["msg"].removeprefix("Value error, ")
             return f"{place}: {message}" if place else message
         case "literal_error":
-            accepted = first["ctx"]["expected"].replace("'", "").split(" or ")
-            names = ", ".join(accepted).split(", ")
-            return f"{place}: {found}; accepted: {', '.join(names)}{nearest(str(first['input']), names)}"
+            names = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+            return f"{place}: {found}; accepted: {', '.join(names)}{nearest(str(value), names)}"
+        case "model_type":
+            return f"{place}: {found}; accepted: a section with {', '.join(_fields_at(loc))}"
         case _:
-            message = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-            return f"{place}: {found}; accepted: {message}".replace(": ;", ":")
+            options = [error["msg"] for error in errors if _written(error["loc"], given)[0] == loc]
+            names = [
+                name.removeprefix("Input should be ").removeprefix("a valid ").removeprefix("a ") for name in options
+            ]
+            return f"{place}: {found}; accepted: {', '.join(dict.fromkeys(names))}"
+
+
+def _written(loc: tuple[int | str, ...], given: Any) -> tuple[tuple[int | str, ...], Any]:
+    """The part of an error's place that is in the file, and what stands there; pydantic adds the types it tried."""
+    for depth, part in enumerate(loc):
+        there = part in given if isinstance(given, dict) else isinstance(given, list) and isinstance(part, int)
+        if not there:
+            return loc[:depth], given
+        given = given[part]
+    return loc, given
 
 
 def _fields_at(place: tuple[int | str, ...]) -> list[str]:

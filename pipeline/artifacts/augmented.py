@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 
 from pipeline import models
 from pipeline.agreement import check_length
-from pipeline.agreement import check_length
 from pipeline.artifacts.fingerprint import file_hash, fingerprint, folder_hash
 from pipeline.artifacts.publishing import publish_folder
 from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
@@ -69,7 +68,6 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path) -> st
     }
     model_hash = folder_hash(generator)
     tokenizer = models.load_tokenizer(generator, "generator")
-    check_length(params.max_length, tokenizer, models.load_config(generator, "generator"), "the generator")
     check_length(params.max_length, tokenizer, models.load_config(generator, "generator"), "the generator")
     filler: Filler | None = None
     counts: Counter[str] = Counter()

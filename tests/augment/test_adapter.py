@@ -72,6 +72,15 @@ def test_few_weights_are_trained(tiny_encoder):
     ]
 
 
+def test_biases_and_norms_are_trained_whole(tiny_encoder):
+    adapted = with_adapter(load(tiny_encoder), rank=2)
+    left = [
+        name for name, parameter in adapted.named_parameters() if parameter.ndim == 1 and not parameter.requires_grad
+    ]
+    assert left == []
+    assert any("LayerNorm" in name for name, _ in adapted.named_parameters())
+
+
 def test_the_merged_model_gives_the_same_logits(tiny_encoder, tokenizer, corpus, inputs):
     adapted = train(load(tiny_encoder), tokenizer, corpus, settings(steps=10, text={"path": "t.csv"}), seed=2)
     with torch.no_grad():
@@ -152,6 +161,13 @@ def test_masked_accuracy_is_the_share_of_right_guesses(tiny_masked_lm, tokenizer
     # Every place is masked about as often as the others, none of them special.
     assert masks[:, [0, 11]].sum() == 0
     assert np.ptp(masks[:, 1:11].sum(0).numpy()) < 40
+
+
+def test_the_share_is_of_each_text_s_own_tokens(tiny_masked_lm, tokenizer):
+    guesser = Guesser(load(tiny_masked_lm), 5)
+    masked_accuracy(guesser, tokenizer, ["film " * 15, "a film"], settings(mask=0.4), seed=3)
+    (shown,) = guesser.shown
+    assert (shown == tokenizer.mask_token_id).sum(1).tolist() == [1, 6]
 
 
 def test_at_least_one_token_of_each_text_is_masked(tiny_masked_lm, tokenizer):

@@ -1,0 +1,243 @@
+"""Every parameter checked before any work: the message names the key, what was found and what is accepted."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from pipeline.errors import InputError
+from pipeline.params import Params, load
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def refuse(tmp_path):
+    """The one line that is said of a params file; the file's name in front is cut off."""
+
+    def line(text, *, path=tmp_path / "params.yaml"):
+        if text is not None:
+            path.write_bytes(text) if isinstance(text, bytes) else path.write_text(text, encoding="utf-8")
+        with pytest.raises(InputError) as error:
+            load(path)
+        said = str(error.value)
+        assert "\n" not in said
+        assert said.startswith(f"{path}: ")
+        return said.removeprefix(f"{path}: ")
+
+    return line
+
+
+@pytest.fixture
+def refuse_params(refuse):
+    """Refuse params that are fine but for what is given: `refuse_params(augment={"samples": ...})`."""
+
+    def line(**sections):
+        return refuse(yaml.safe_dump({"data": {"target": {"path": "t.csv", "rows": 8}}, **sections}))
+
+    return line
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "params.yaml", *sorted((ROOT / "presets").glob("*.yaml"))], ids=lambda path: path.name
+)
+def test_what_comes_with_the_project_is_accepted(path):
+    assert isinstance(load(path), Params)
+
+
+def test_a_preset_is_there():
+    assert list((ROOT / "presets").glob("*.yaml"))
+
+
+def test_the_defaults_are_the_paper_s():
+    params = Params.model_validate({"data": {"target": {"path": "t.csv", "per_class": 40}}})
+    assert (params.augment.samples.source, params.augment.samples.target) == (1, 20)
+    assert (params.augment.count, params.augment.min_distance) == ("rescaled", 1)
+    assert (params.selector.hidden, params.selector.learning_rate, params.selector.reward) == (128, 3e-5, "metric")
+    assert (params.objectives.attention, params.objectives.hidden, params.objectives.dark) == (1, 1, 1)
+    assert params.objectives.temperature == 1
+
+
+def test_params_do_not_change():
+    params = Params.model_validate({"data": {"target": {"path": "t.csv", "rows": 8}}})
+    with pytest.raises(ValidationError):
+        params.alpha = 2.0
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"alpha": 0}, "alpha: got 0; accepted: greater than 0"),
+        ({"alpha": -0.5}, "alpha: got -0.5; accepted: greater than 0"),
+        ({"alpha": "big"}, "alpha: got 'big'; accepted: number"),
+        ({"alpha": None}, "alpha: got null; accepted: number"),
+        ({"alpha": True}, "alpha: got True; accepted: finite number"),
+        ({"alpha": float("nan")}, "alpha: got nan; accepted: finite number"),
+        ({"alpha": float("inf")}, "alpha: got inf; accepted: finite number"),
+        ({"alpha": "inf"}, "alpha: got 'inf'; accepted: finite number"),
+        ({"alpha": [1]}, "alpha: got [1]; accepted: number"),
+        ({"alpha": {"a": 1}}, "alpha: got {'a': 1}; accepted: number"),
+        ({"temperature": 0}, "temperature: got 0; accepted: greater than 0"),
+        ({"seed": -1}, "seed: got -1; accepted: greater than or equal to 0"),
+        ({"seed": 1.5}, "seed: got 1.5; accepted: integer"),
+        ({"seed": "one"}, "seed: got 'one'; accepted: integer"),
+        ({"max_length": 7}, "max_length: got 7; accepted: greater than or equal to 8"),
+        ({"augment": {"samples": {"source": 1, "target": -1}}},
+         "augment.samples.target: got -1; accepted: greater than or equal to 0"),
+        ({"augment": {"samples": {"source": True, "target": 1}}},
+         "augment.samples.source: got True; accepted: integer"),
+        ({"augment": {"samples": {"source": 1, "target": 2.5}}}, "augment.samples.target: got 2.5; accepted: integer"),
+        ({"augment": {"samples": {"source": 1}}}, "augment.samples.target: missing; it has no default"),
+        ({"augment": {"shards": 0}}, "augment.shards: got 0; accepted: greater than or equal to 1"),
+        ({"augment": {"count": "litteral"}},
+         "augment.count: got 'litteral'; accepted: rescaled, literal, vocabulary_free; nearest: literal"),
+        ({"augment": {"fill": 1}}, "augment.fill: got 1; accepted: parallel, sequential"),
+        ({"task": "regresion"}, "task: got 'regresion'; accepted: classification, regression; nearest: regression"),
+        ({"selector": {"kind": None}}, "selector.kind: got null; accepted: reinforced, none; nearest: none"),
+        ({"selector": {"discount": 1.1}}, "selector.discount: got 1.1; accepted: less than or equal to 1"),
+        ({"selector": {"initial_keep": 1}}, "selector.initial_keep: got 1; accepted: less than 1"),
+        ({"selector": {"representations": "perhaps"}}, "selector.representations: got 'perhaps'; accepted: boolean"),
+        ({"teacher": {"domains": []}}, "teacher.domains: got []; accepted: "),
+        ({"teacher": {"domains": ["source", "targett"]}},
+         "teacher.domains.1: got 'targett'; accepted: source, target; nearest: target"),
+        ({"teacher": {"learning_rate": 0}}, "teacher.learning_rate: got 0; accepted: greater than 0"),
+        ({"teacher": 5}, "teacher: got 5; accepted: a section with batch_size, "),
+        ({"teacher": None}, "teacher: got null; accepted: a section with "),
+        ({"distill": {"warmup": -0.1}}, "distill.warmup: got -0.1; accepted: greater than or equal to 0"),
+        ({"generator": {"heldout": {"path": ""}}}, "generator.heldout.path: got ''; accepted: "),
+        ({"generator": {"text": {"path": "t.csv", "where": {"a": {"b": 1}}}}},
+         "generator.text.where.a: got {'b': 1}; accepted: string, integer, number, boolean, list"),
+        ({"generator": {"text": {"path": "t.csv", "where": {"a": [None]}}}}, "generator.text.where.a"),
+        ({"evaluate": {"resamples": 99}}, "evaluate.resamples: got 99; accepted: greater than or equal to 100"),
+    ],
+)  # fmt: skip
+def test_a_value_that_is_not_accepted(refuse_params, sections, said):
+    assert refuse_params(**sections).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("sections", "place", "nearest", "others"),
+    [
+        ({"alhpa": 1}, "alhpa", "alpha", "temperature, max_length"),
+        ({"augment": {"sample": 1}}, "augment.sample", "samples", "count, min_distance"),
+        ({"augment": {"samples": {"source": 1, "target": 1, "targett": 1}}},
+         "augment.samples.targett", "target", "source"),
+        ({"evaluate": {"student_ft": {"epoch": 2}}}, "evaluate.student_ft.epoch", "epochs", "batch_size"),
+        ({"generator": {"heldout": {"path": "t", "columns": {"txt": "x"}}}},
+         "generator.heldout.columns.txt", "text", "group"),
+        ({"selector": {"rewards": "loss"}}, "selector.rewards", "reward", "kind"),
+    ],
+)  # fmt: skip
+def test_an_unknown_key_and_the_nearest_known_one(refuse_params, sections, place, nearest, others):
+    said = refuse_params(**sections)
+    assert said.startswith(f"{place}: unknown parameter; accepted: ")
+    assert others in said
+    assert said.endswith(f"; nearest: {nearest}")
+
+
+def test_an_unknown_key_like_no_other(refuse_params):
+    said = refuse_params(objectives={"zzz": 1})
+    assert said == "objectives.zzz: unknown parameter; accepted: attention, hidden, dark, temperature"
+
+
+def test_a_misspelt_key_that_has_to_be_given(refuse):
+    said = refuse("data: {targt: {path: t.csv, rows: 8}}")
+    assert said == "data.targt: unknown parameter; accepted: target, source, labels; nearest: target"
+
+
+def test_an_unknown_key_of_a_section_that_may_be_missing(refuse):
+    text = "data: {target: {path: t.csv, rows: 8}, source: {path: s.csv, row: 3}}"
+    assert refuse(text).endswith("; nearest: rows")
+    assert refuse(text).startswith("data.source.row: unknown parameter; accepted: path, config, split, columns")
+
+
+@pytest.mark.parametrize(
+    ("target", "found"),
+    [
+        ({"per_class": 4, "rows": 8}, "per_class and rows"),
+        ({"fraction": 0.1, "rows": 8}, "fraction and rows"),
+        ({"per_class": 4, "fraction": 0.1, "rows": 8}, "per_class and fraction and rows"),
+        ({}, "no size"),
+    ],
+)
+def test_one_size_of_the_target(refuse_params, target, found):
+    said = refuse_params(data={"target": {"path": "t.csv", **target}})
+    assert said == f"data.target: got {found}; accepted: one of per_class, fraction, rows"
+
+
+def test_what_has_to_be_given(refuse_params, refuse):
+    assert refuse_params(data={"target": {"rows": 8}}) == "data.target.path: missing; it has no default"
+    assert refuse("alpha: 1") == "data: missing; it has no default"
+    assert refuse("data: {}") == "data.target: missing; it has no default"
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"task": "regression", "data": {"target": {"path": "t.csv", "per_class": 4}}},
+         "data.target.per_class: regression has no classes; accepted: rows or fraction"),
+        ({"objectives": {"attention": 0, "hidden": 0, "dark": 0}},
+         "objectives: all three weights are 0; accepted: at least one above 0"),
+        ({"cache": {"attention": False}},
+         "cache.attention: off, but objectives.attention is 1.0; switch one of the two"),
+        ({"cache": {"hidden": False}}, "cache.hidden: off, but objectives.hidden is 1.0; switch one of the two"),
+        ({"cache": {"hidden": False}, "objectives": {"hidden": 0}, "selector": {"representations": True}},
+         "cache.hidden: off, but selector.representations is on; switch one of the two"),
+        ({"generator": {"steps": 5}},
+         "generator: steps is 5 but text is not given; accepted: a table with unlabelled text"),
+        ({"student": {"init": "pretrained"}},
+         "student: init is pretrained and model is None; accepted: a model if init is pretrained"),
+        ({"student": {"model": "bert"}},
+         "student: init is teacher and model is bert; accepted: a model if init is pretrained"),
+        ({"student": {"init": "fresh", "hidden": 100}},
+         "student: hidden is 100 with 12 heads; accepted: a multiple of heads"),
+    ],
+)  # fmt: skip
+def test_parameters_that_do_not_go_together(refuse_params, sections, said):
+    assert refuse_params(**sections) == said
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"cache": {"attention": False, "hidden": False}, "objectives": {"attention": 0, "hidden": 0}},
+        {"task": "regression"},
+        {"selector": {"representations": True}, "objectives": {"hidden": 0}},
+        {"alpha": "1e-1"},
+        {"generator": {"text": {"path": "t.csv", "where": {"a": 1, "b": ["x", "y"], "c": True}}, "steps": 1}},
+    ],
+)
+def test_parameters_that_do_go_together(sections, tmp_path):
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump({"data": {"target": {"path": "t.csv", "rows": 8}}, **sections}))
+    assert load(tmp_path / "p.yaml").data.target.rows == 8
+
+
+def test_yaml_s_integer_keys_name_labels(tmp_path):
+    (tmp_path / "p.yaml").write_text("data: {target: {path: t.csv, rows: 8, labels: {0: negative, 1: positive}}}")
+    assert load(tmp_path / "p.yaml").data.target.labels == {"0": "negative", "1": "positive"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", r"got nothing; accepted: a mapping of parameters"),
+        ("# a comment alone\n", r"got nothing; accepted: a mapping of parameters"),
+        ("- alpha\n- beta\n", r"got list; accepted: a mapping of parameters"),
+        ("alpha", r"got str; accepted: a mapping of parameters"),
+        ("alpha: [1\nseed: 2\n", r"not YAML: .*line 2.*"),
+        ("alpha: 1\n\tseed: 2\n", r"not YAML: .*line 2.*"),
+        (b"alpha: \xff\xfe", r"cannot be read: .*utf-8.*"),
+        ("1: 2", r"data: missing; .*"),
+        ("{data: {target: {path: t.csv, rows: 8}}, 1: 2}", r"1: got 2; accepted: .*"),
+    ],
+)
+def test_files_that_are_no_params(refuse, text, said):
+    assert re.fullmatch(said, refuse(text))
+
+
+def test_files_that_are_none(refuse, tmp_path):
+    assert refuse(None, path=tmp_path / "gone.yaml") == "no such params file"
+    (tmp_path / "folder.yaml").mkdir()
+    assert refuse(None, path=tmp_path / "folder.yaml").startswith("cannot be read: ")
