@@ -15,9 +15,9 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for the shards.")] = Path("data/augmented"),
 ) -> str:
     """Draw z ~ P_s(z|x) (Eqs. 10–12): augment.samples neighbours of each source and target training text."""
-    from pipeline import params as schema
+    from pipeline.params_file import load
 
-    checked = schema.load(params)
+    checked = load(params)
     from pipeline.artifacts.augmented import augment
 
     return augment(checked, prepared=prepared, generator=generator, out=out)

@@ -16,9 +16,9 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for the cache.")] = Path("data/teacher"),
 ) -> str:
     """Run the teacher over all neighbours and keep logits, last hidden states and last-layer attention."""
-    from pipeline import params as schema
+    from pipeline.params_file import load
 
-    checked = schema.load(params)
+    checked = load(params)
     from pipeline.artifacts.teacher_cache import cache_teacher
 
     return cache_teacher(checked, prepared=prepared, augmented=augmented, teacher=teacher, out=out)

@@ -20,9 +20,9 @@ def main(
     curves: Annotated[Path, typer.Option(help="Folder for dvclive's curves.")] = Path("dvclive"),
 ) -> str:
     """Run Algorithm 1: imitate the teacher on kept neighbours, reward the selector with the student's progress."""
-    from pipeline import params as schema
+    from pipeline.params_file import load
 
-    checked = schema.load(params)
+    checked = load(params)
     from dvclive import Live
 
     from pipeline.distill.run import distil

@@ -20,9 +20,9 @@ def main(
     plots: Annotated[Path, typer.Option(help="What each model predicted.")] = Path("plots/predictions.csv"),
 ) -> str:
     """Measure the models on the test set: metrics with intervals, size and speed."""
-    from pipeline import params as schema
+    from pipeline.params_file import load
 
-    checked = schema.load(params)
+    checked = load(params)
     from pipeline.evaluate import evaluate
 
     folders = {"teacher": teacher, "student": student, "student_ft": student_ft}

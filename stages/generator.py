@@ -15,9 +15,9 @@ def main(
     adapter: Annotated[Path | None, typer.Option(help="Also keep what was trained, as one small file.")] = None,
 ) -> str:
     """Publish G_θ: a masked language model as it is, or an encoder with a trained head and low-rank weights."""
-    from pipeline import params as schema
+    from pipeline.params_file import load
 
-    checked = schema.load(params)
+    checked = load(params)
     from pipeline.augment.generator import publish
 
     return publish(checked, out=out, metrics=metrics, adapter=adapter)

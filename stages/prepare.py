@@ -14,9 +14,9 @@ def main(
     metrics: Annotated[Path, typer.Option(help="What was read, dropped and drawn.")] = Path("metrics/data.json"),
 ) -> str:
     """Write source, train, validation and test texts; drop empty, duplicate and leaked ones and count them."""
-    from pipeline import params as schema
+    from pipeline.params_file import load
 
-    checked = schema.load(params)
+    checked = load(params)
     from pipeline.data.prepare import prepare
 
     return prepare(checked, out=out, metrics=metrics)

@@ -14,9 +14,9 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of the fine-tuned student.")] = Path("models/student_ft"),
 ) -> str:
     """Fine-tune the student's architecture on the target's labelled texts, without a teacher."""
-    from pipeline import params as schema
+    from pipeline.params_file import load
 
-    checked = schema.load(params)
+    checked = load(params)
     from pipeline.finetuned import publish_student_ft
 
     return publish_student_ft(checked, prepared=prepared, out=out)

@@ -15,9 +15,9 @@ def main(
     metrics: Annotated[Path, typer.Option(help="How it validated, epoch by epoch.")] = Path("metrics/teacher.json"),
 ) -> str:
     """Fine-tune the teacher f^t on source and target, or on those that teacher.domains names."""
-    from pipeline import params as schema
+    from pipeline.params_file import load
 
-    checked = schema.load(params)
+    checked = load(params)
     from pipeline.finetuned import publish_teacher
 
     return publish_teacher(checked, prepared=prepared, out=out, metrics=metrics)

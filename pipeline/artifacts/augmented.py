@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pipeline import models
 from pipeline.agreement import check_length
-from pipeline.artifacts.fingerprint import file_hash, fingerprint, folder_hash
+from pipeline.artifacts.fingerprint import code_hash, file_hash, fingerprint, folder_hash
 from pipeline.artifacts.publishing import publish_folder
 from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
 from pipeline.augment.originals import Original, read_originals
@@ -19,7 +19,13 @@ from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
 from pipeline.params import Domain, Params
 
-FORMAT = 1
+CODE = (
+    "artifacts/augmented.py",
+    "augment/distance.py",
+    "augment/originals.py",
+    "augment/sampler.py",
+    "augment/words.py",
+)
 DOMAINS: dict[Domain, str] = {"source": "source.parquet", "target": "train.parquet"}
 
 
@@ -67,6 +73,7 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path) -> st
         "augment": params.augment.model_dump(exclude={"samples"}),
     }
     model_hash = folder_hash(generator)
+    code = code_hash(*CODE)
     tokenizer = models.load_tokenizer(generator, "generator")
     check_length(params.max_length, tokenizer, models.load_config(generator, "generator"), "the generator")
     filler: Filler | None = None
@@ -78,7 +85,11 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path) -> st
         if not samples or not len(texts):
             continue
         print_ = fingerprint(
-            format=FORMAT, params=settings, samples=samples, generator=model_hash, texts=file_hash(prepared / file)
+            code=code,
+            params=settings,
+            samples=samples,
+            generator=model_hash,
+            texts=file_hash(prepared / file),
         )
         folder = work_folder("augment", print_)
         for shard in range(params.augment.shards):

@@ -20,6 +20,11 @@ def file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
+def code_hash(*files: str) -> str:
+    """32 hex digits of files of this package, such as `augment/sampler.py`: what they made goes when they change."""
+    return fingerprint(sources=[file_hash(Path(__file__).parent.parent / file) for file in files])
+
+
 def folder_hash(folder: Path) -> str:
     """32 hex digits of the names and contents of a folder's files."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from pipeline import models
 from pipeline.agreement import check_length
 from pipeline.artifacts.augmented import DOMAINS
-from pipeline.artifacts.fingerprint import fingerprint, folder_hash
+from pipeline.artifacts.fingerprint import code_hash, fingerprint, folder_hash
 from pipeline.artifacts.publishing import publish_folder
 from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
 from pipeline.batching import collate, encode, length_batches
@@ -25,7 +25,6 @@ from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.states import forward
 
-FORMAT = 1
 BATCH_TOKENS = 2048
 """Pieces in one pass: enough to fill two cores, little enough to stay in their caches."""
 
@@ -53,7 +52,10 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
     folder = work_folder(
         "cache_teacher",
         fingerprint(
-            format=FORMAT, teacher=folder_hash(teacher), max_length=params.max_length, cache=params.cache.model_dump()
+            code=code_hash("artifacts/teacher_cache.py", "batching.py", "states.py"),
+            teacher=folder_hash(teacher),
+            max_length=params.max_length,
+            cache=params.cache.model_dump(),
         ),
     )
     model: PreTrainedModel | None = None

@@ -8,7 +8,8 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.errors import InputError
-from pipeline.params import Params, load
+from pipeline.params import Params
+from pipeline.params_file import load
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,0 +1,94 @@
+"""Reading a params file: whole, before any work, and with one line that says what is wrong with it."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from pipeline.errors import InputError, nearest
+from pipeline.params import Params
+
+PRESETS = Path("presets")
+
+
+def load(path: Path) -> Params:
+    """Read and check a params file whole; a name without a suffix is that of a preset.
+
+    Raises InputError naming the file, the key as the user wrote it, what was found and what is accepted.
+    """
+    if not path.suffix and not path.exists():
+        presets = sorted(PRESETS.glob("*.yaml"))
+        names = [preset.stem for preset in presets]
+        if str(path) not in names:
+            raise InputError(f"{path}: no such preset; accepted: {', '.join(names)}{nearest(str(path), names)}")
+        path = presets[names.index(str(path))]
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        beside = [file.name for file in path.parent.glob("*.yaml")]
+        raise InputError(f"{path}: no such params file{nearest(path.name, beside)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(given, dict):
+        found = "nothing" if given is None else type(given).__name__
+        raise InputError(f"{path}: got {found}; accepted: a mapping of parameters")
+    try:
+        return Params.model_validate(given)
+    except ValidationError as errors:
+        raise InputError(f"{path}: {_one_line(errors.errors(), given)}") from None
+
+
+def _one_line(errors: list[ErrorDetails], given: dict[Any, Any]) -> str:
+    # Where a key is misspelt, the one that is missing tells less.
+    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
+    if first["type"] in ("extra_forbidden", "missing"):
+        place = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing":
+            return f"{place}: missing; it has no default"
+        accepted = _fields_at(first["loc"][:-1])
+        return f"{place}: unknown parameter; accepted: {', '.join(accepted)}{nearest(str(first['loc'][-1]), accepted)}"
+    loc, value = _written(first["loc"], given)
+    place = ".".join(str(part) for part in loc)
+    found = "got null" if value is None else f"got {value!r}"
+    match first["type"]:
+        case "value_error":
+            message = first["msg"].removeprefix("Value error, ")
+            return f"{place}: {message}" if place else message
+        case "literal_error":
+            names = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+            return f"{place}: {found}; accepted: {', '.join(names)}{nearest(str(value), names)}"
+        case "model_type":
+            return f"{place}: {found}; accepted: a section with {', '.join(_fields_at(loc))}"
+        case _:
+            options = [error["msg"] for error in errors if _written(error["loc"], given)[0] == loc]
+            names = [
+                name.removeprefix("Input should be ").removeprefix("a valid ").removeprefix("a ") for name in options
+            ]
+            return f"{place}: {found}; accepted: {', '.join(dict.fromkeys(names))}"
+
+
+def _written(loc: tuple[int | str, ...], given: Any) -> tuple[tuple[int | str, ...], Any]:
+    """The part of an error's place that is in the file, and what stands there; pydantic adds the types it tried."""
+    for depth, part in enumerate(loc):
+        there = part in given if isinstance(given, dict) else isinstance(given, list) and isinstance(part, int)
+        if not there:
+            return loc[:depth], given
+        given = given[part]
+    return loc, given
+
+
+def _fields_at(place: tuple[int | str, ...]) -> list[str]:
+    """The field names of the section at `place`, as the schema nests them."""
+    schema = Params.model_json_schema()
+    here = schema
+    for part in place:
+        here = here.get("properties", {}).get(str(part), {})
+        options = [here, *here.get("anyOf", []), *here.get("allOf", [])]
+        references = [option["$ref"] for option in options if "$ref" in option]
+        if references:
+            here = schema["$defs"][references[0].rsplit("/", 1)[-1]]
+    return list(here.get("properties", {}))
