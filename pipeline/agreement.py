@@ -49,6 +49,16 @@ def check_length(
         raise InputError(f"{key}: got {max_length}, but {model} takes {most} tokens; accepted: 8 to {most}")
 
 
+def check_ids(tokenizer: PreTrainedTokenizerFast, config: Any, model: str) -> None:
+    """Raise InputError if a tokenizer gives tokens that the model has no embedding for: it belongs to another model."""
+    most, known = max(tokenizer.get_vocab().values()), getattr(config, "vocab_size", None)
+    if known is not None and most >= known:
+        raise InputError(
+            f"{model}: its tokenizer gives ids up to {most}, its embeddings end at {known - 1}; "
+            "accepted: a model with its own tokenizer"
+        )
+
+
 def check_labels(config: Any, names: list[str], key: str) -> None:
     """Raise InputError if a saved model's outputs are not the prepared texts' classes in order, or not one number."""
     found = [config.id2label[index] for index in range(config.num_labels)]

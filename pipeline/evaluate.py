@@ -10,11 +10,11 @@ import pandas as pd
 
 from pipeline import models
 from pipeline.agreement import check_labels, check_length
-from pipeline.artifacts.publishing import publish_file, write_json
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
 from pipeline.params import Params
 from pipeline.predicting import Prepared, outputs, predict, prepare
+from pipeline.publishing import publish_file, write_json
 from pipeline.scoring import decide, headline, intervals, rounded, scores
 
 

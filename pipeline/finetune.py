@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline import models
-from pipeline.agreement import check_length
+from pipeline.agreement import check_ids, check_length
 from pipeline.batching import collate, encode, length_batches
 from pipeline.data.texts import Texts
 from pipeline.errors import InputError
@@ -47,6 +47,7 @@ def fine_tune(
     Returns the best epoch's `accuracy` or `pearson`, `loss`, `phase` and `epoch`, and the `history` of all epochs.
     Raises InputError if `max_length` is more than the model takes or the loss is no longer finite.
     """
+    check_ids(tokenizer, model.config, "the model")
     check_length(max_length, tokenizer, model.config, "the model")
     scored = Validation(validation, tokenizer, max_length)
     metric = headline(validation.names)

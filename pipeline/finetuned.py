@@ -6,11 +6,11 @@ from typing import Any
 import torch
 
 from pipeline import models
-from pipeline.artifacts.publishing import write_json
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
 from pipeline.finetune import fine_tune
 from pipeline.params import Params
+from pipeline.publishing import write_json
 from pipeline.saving import save_model
 from pipeline.scoring import headline, rounded
 from pipeline.student import build_student, load_student_tokenizer

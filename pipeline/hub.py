@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Literal
 
 PATIENCE = 10.0
 """Seconds the hub has to answer."""
 
 
+@lru_cache
 def silence(kind: Literal["model", "dataset"], name: str) -> str:
     """Why the hub does not answer a question about `name`; empty if it does, whatever the answer."""
     from huggingface_hub import HfApi

@@ -1,7 +1,7 @@
 """Encoders and tokenizers from hub ids, folders and packages; what is asked of their sizes and heads."""
 
-import json
 import logging
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +21,9 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from pipeline.data.loading import package_path
 from pipeline.errors import InputError
 from pipeline.hub import one_line, silence
+from pipeline.packages import package_path
 
 
 def device() -> torch.device:
@@ -44,7 +44,8 @@ def resolve(address: str | Path, key: str) -> str:
     elif address.startswith("package:"):
         folder = package_path(address)
     elif Path(address).exists() or address.startswith((".", "/", "~")) or address.count("/") > 1:
-        folder = Path(address).expanduser()
+        # Unlike Path.expanduser it leaves the name of a user who is not there as it is.
+        folder = Path(os.path.expanduser(address))  # noqa: PTH111
     elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", address):
         raise InputError(f"{key}: {address} is no folder, package: address or hub id")
     elif silent := silence("model", address):
@@ -77,18 +78,21 @@ def load_config(address: str | Path, key: str) -> Any:
 def load_tokenizer(address: str | Path, key: str) -> PreTrainedTokenizerFast:
     """Load a model's fast tokenizer, which knows where in the text each piece stands.
 
-    Raises InputError if the model has none.
+    Raises InputError if the model has none, or none that can pad.
     """
     tokenizer = _from_pretrained(AutoTokenizer, address, key)
-    if not tokenizer.is_fast:
+    # Where the files are missing, transformers makes up a tokenizer that knows its special tokens alone.
+    if not tokenizer.is_fast or set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
         raise InputError(f"{key}: {address} has no fast tokenizer; accepted: a folder with tokenizer.json")
+    if tokenizer.pad_token_id is None:
+        raise InputError(f"{key}: the tokenizer of {address} has no padding token; accepted: an encoder's tokenizer")
     return tokenizer
 
 
 def load_masked_lm(address: str | Path, key: str) -> tuple[PreTrainedModel, bool]:
     """Load a masked language model and say whether it came with its head (an encoder alone gets a random one)."""
-    model, info = _from_pretrained(AutoModelForMaskedLM, address, key, output_loading_info=True)
-    return model.eval(), not info["missing_keys"]
+    model, random = _with_weights(AutoModelForMaskedLM, address, key)
+    return model.eval(), not random
 
 
 def load_classifier(address: str | Path, key: str, labels: list[str] | None = None) -> PreTrainedModel:
@@ -96,21 +100,40 @@ def load_classifier(address: str | Path, key: str, labels: list[str] | None = No
 
     Args:
         labels: class names in order, written into the config; empty for regression; None keeps what the model has.
+
+    Raises InputError if the model cannot be loaded, or has no head to be kept.
     """
     names: dict[str, Any] = {} if labels is None else {"num_labels": 1, "problem_type": "regression"}
     if labels:
         names = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
         names["problem_type"] = "single_label_classification"
-    if labels is not None:
-        # A head for other classes is of no use here: it is made anew.
-        names["ignore_mismatched_sizes"] = True
-    return _from_pretrained(AutoModelForSequenceClassification, address, key, **names)
+    model, random = _with_weights(AutoModelForSequenceClassification, address, key, **names)
+    if labels is None and random:
+        raise InputError(f"{key}: {address} has no classification head; accepted: a model that was fine-tuned")
+    return model
+
+
+def _with_weights(kind: Any, address: str | Path, key: str, **options: Any) -> tuple[PreTrainedModel, list[str]]:
+    """Load a model and name its weights that are random: those of a head that it lacks, or has for other classes.
+
+    Raises InputError if there are others: of a file that is damaged or another model's, transformers takes what fits.
+    """
+    options |= {"use_safetensors": True, "dtype": torch.float32}
+    model, info = _from_pretrained(
+        kind, address, key, output_loading_info=True, ignore_mismatched_sizes=True, **options
+    )
+    random = sorted({*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])})
+    inside = [name for name in random if name.startswith(f"{model.base_model_prefix}.") and "pooler" not in name]
+    if inside:
+        raise InputError(
+            f"{key}: {address} does not hold the model that its config.json describes: {len(inside)} weights of the "
+            f"encoder are missing or of another size, such as {inside[0]}"
+        )
+    return model, random
 
 
 def _from_pretrained(kind: Any, address: str | Path, key: str, **options: Any) -> Any:
     place = resolve(address, key)
-    if kind in (AutoModelForMaskedLM, AutoModelForSequenceClassification):
-        options |= {"use_safetensors": True, "dtype": torch.float32}
     try:
         with quiet():
             return kind.from_pretrained(place, **options)
@@ -160,9 +183,3 @@ def parameter_count(model: torch.nn.Module) -> int:
 def weight_bytes(folder: Path) -> int:
     """Bytes of a model folder's weights on disk."""
     return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-
-
-def folder_labels(folder: Path) -> list[str]:
-    """The class names a saved classifier's config holds, in order."""
-    names = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("id2label", {})
-    return [names[str(index)] for index in range(len(names))]

@@ -17,6 +17,7 @@ Count = Annotated[int, Field(ge=0, strict=True)]
 Positive = Annotated[int, Field(ge=1, strict=True)]
 Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_boolean)]
 Rate = Annotated[Number, Field(gt=0)]
+Temperature = Annotated[Number, Field(ge=0.001, le=1000)]
 Weight = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Probability = Annotated[Number, Field(gt=0, lt=1)]
@@ -192,8 +193,10 @@ class Augment(Section):
 
 
 class Cache(Section):
-    """What is kept of the teacher beside its logits."""
+    """What is kept of the teacher."""
 
+    logits: bool = True
+    """Predictions, float32: 4 bytes a class a text."""
     hidden: bool = True
     """Last hidden states, float16: 2 bytes × tokens × width a text."""
     attention: bool = True
@@ -234,7 +237,7 @@ class Objectives(Section):
     """L_hidden, Eq. 2."""
     dark: Weight = 1.0
     """L_dark, Eq. 3."""
-    temperature: Rate = 1.0
+    temperature: Temperature = 1.0
     """T_KD of Eq. 3."""
 
     @model_validator(mode="after")
@@ -289,10 +292,10 @@ class Params(Section):
     """The whole of params.yaml."""
 
     task: Literal["classification", "regression"] = "classification"
-    seed: Count = 1
-    alpha: Rate = 1.0
+    seed: Annotated[Count, Field(le=2**32 - 1)] = 1
+    alpha: Temperature = 1.0
     """Eq. 11: how far neighbours stray."""
-    temperature: Rate = 1.0
+    temperature: Temperature = 1.0
     """Eq. 12: T, how varied the words are."""
     max_length: Annotated[int, Field(ge=8)] = 128
     """Tokens of a text or pair that any model sees; what is longer is cut."""
@@ -311,9 +314,19 @@ class Params(Section):
     def _sections_agree(self) -> Self:
         if self.task == "regression" and self.data.target.per_class is not None:
             raise ValueError("data.target.per_class: regression has no classes; accepted: rows or fraction")
-        for need, objective in (("attention", self.objectives.attention), ("hidden", self.objectives.hidden)):
-            if objective and not getattr(self.cache, need):
-                raise ValueError(f"cache.{need}: off, but objectives.{need} is {objective}; switch one of the two")
-        if self.selector.representations and not self.cache.hidden:
-            raise ValueError("cache.hidden: off, but selector.representations is on; switch one of the two")
+        for kind, key in self.needs().items():
+            if not getattr(self.cache, kind):
+                raise ValueError(f"cache.{kind}: got false, but {key} needs it; accepted: true, or {key} off")
         return self
+
+    def needs(self) -> dict[str, str]:
+        """What distilling reads of the teacher's cache: logits, hidden, attention, each with the key that wants it."""
+        reinforced = self.selector.kind == "reinforced"
+        wants = [
+            ("logits", "objectives.dark", self.objectives.dark > 0),
+            ("logits", "selector.kind", reinforced),
+            ("hidden", "objectives.hidden", self.objectives.hidden > 0),
+            ("hidden", "selector.representations", reinforced and self.selector.representations),
+            ("attention", "objectives.attention", self.objectives.attention > 0),
+        ]
+        return {kind: key for kind, key, wanted in reversed(wants) if wanted}

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline import models
-from pipeline.artifacts.publishing import publish_folder
 from pipeline.errors import InputError
+from pipeline.publishing import publish_folder
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
@@ -18,9 +17,12 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: 
     with publish_folder(out) as folder, models.quiet():
         try:
             model.save_pretrained(folder)
-        except SafetensorError as error:
+            tokenizer.save_pretrained(folder)
+        except OSError:
+            raise
+        except Exception as error:
+            # Neither safetensors nor tokenizers calls a full disk an OSError.
             raise InputError(f"{out}: cannot be written: {error}") from None
-        tokenizer.save_pretrained(folder)
         for file in folder.iterdir():
             # safetensors lets nobody else read what it writes.
             file.chmod(0o644)

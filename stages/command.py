@@ -6,30 +6,54 @@ import time
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from pipeline.errors import InputError
+from pipeline.publishing import check_place
 
+OUTS = {"out": True, "curves": True, "metrics": False, "plots": False, "selection": False, "adapter": False}
+"""The options that name what a stage writes, and whether that is a folder."""
 ParamsFile = Annotated[Path, typer.Option("--params", help="The params file, or the name of a preset.")]
+
+
+class OneLine(TyperCommand):
+    """A command whose usage errors, such as an unknown option, are one line too, with exit code 2."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            # Of all errors of click, which Typer brings under a name of its own, those of usage alone have a message.
+            if not hasattr(error, "format_message"):
+                raise
+            fail(f"{self.name}: {error.format_message()}", code=2)
 
 
 def stage(work: Callable[..., str]) -> typer.Typer:
     """Make a Typer app of a stage's function, which returns what it made in a few words.
 
-    InputError and a full disk become one line on standard error and exit code 1; the line at the end tells the time.
+    InputError, a full disk and Ctrl-C become one line on standard error and exit code 1 (130 for Ctrl-C); the line at
+    the end tells the time. Places where nothing can be written are found before any work.
     """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     name = work.__module__.rsplit(".", 1)[-1] if work.__module__ != "__main__" else Path(sys.argv[0]).stem
 
-    @app.command(name)
+    @app.command(name, cls=OneLine)
     @wraps(work)
     def run(*args: object, **options: object) -> None:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         start = time.monotonic()
         try:
+            for option, path in options.items():
+                if option in OUTS and isinstance(path, Path):
+                    check_place(path, f"--{option}", folder=OUTS[option])
             made = work(*args, **options)
+        except KeyboardInterrupt:
+            fail(f"{name}: interrupted", code=130)
         except InputError as error:
             fail(f"{name}: {error}")
         except OSError as error:
@@ -39,7 +63,7 @@ def stage(work: Callable[..., str]) -> typer.Typer:
     return app
 
 
-def fail(message: str) -> None:
-    """Print one line on standard error and stop with exit code 1."""
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Print one line on standard error and stop with an exit code."""
     typer.echo(" ".join(message.split()), err=True)
-    raise typer.Exit(1)
+    raise typer.Exit(code)

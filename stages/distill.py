@@ -26,6 +26,7 @@ def main(
     from dvclive import Live
 
     from pipeline.distill.run import distil
+    from pipeline.publishing import publish_folder
 
     with ExitStack() as stack:
         curve: Live | None = None
@@ -33,9 +34,10 @@ def main(
         def log(step: int, figures: dict[str, float]) -> None:
             nonlocal curve
             if curve is None:
-                # Opened at the first step: what is wrong before leaves the last run's curves as they are.
+                # They take their place when the run is done: one that fails leaves the last run's curves as they are.
+                folder = stack.enter_context(publish_folder(curves))
                 curve = stack.enter_context(
-                    Live(str(curves), resume=False, report=None, save_dvc_exp=False, dvcyaml=None)
+                    Live(str(folder), resume=False, report=None, save_dvc_exp=False, dvcyaml=None)
                 )
             curve.step = step
             for name, value in figures.items():

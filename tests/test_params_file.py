@@ -70,8 +70,10 @@ def test_params_do_not_change():
 @pytest.mark.parametrize(
     ("sections", "said"),
     [
-        ({"alpha": 0}, "alpha: got 0; accepted: greater than 0"),
-        ({"alpha": -0.5}, "alpha: got -0.5; accepted: greater than 0"),
+        ({"alpha": 0}, "alpha: got 0; accepted: greater than or equal to 0.001"),
+        ({"alpha": -0.5}, "alpha: got -0.5; accepted: greater than or equal to 0.001"),
+        ({"alpha": 0.0009}, "alpha: got 0.0009; accepted: greater than or equal to 0.001"),
+        ({"alpha": 1001}, "alpha: got 1001; accepted: less than or equal to 1000"),
         ({"alpha": "big"}, "alpha: got 'big'; accepted: number"),
         ({"alpha": None}, "alpha: got null; accepted: number"),
         ({"alpha": True}, "alpha: got True; accepted: finite number"),
@@ -80,8 +82,13 @@ def test_params_do_not_change():
         ({"alpha": "inf"}, "alpha: got 'inf'; accepted: finite number"),
         ({"alpha": [1]}, "alpha: got [1]; accepted: number"),
         ({"alpha": {"a": 1}}, "alpha: got {'a': 1}; accepted: number"),
-        ({"temperature": 0}, "temperature: got 0; accepted: greater than 0"),
+        ({"temperature": 0}, "temperature: got 0; accepted: greater than or equal to 0.001"),
+        ({"temperature": 1e4}, "temperature: got 10000.0; accepted: less than or equal to 1000"),
+        ({"objectives": {"temperature": 0}}, "objectives.temperature: got 0; accepted: greater than or equal to 0.001"),
+        ({"objectives": {"temperature": 1e4}},
+         "objectives.temperature: got 10000.0; accepted: less than or equal to 1000"),
         ({"seed": -1}, "seed: got -1; accepted: greater than or equal to 0"),
+        ({"seed": 2**32}, "seed: got 4294967296; accepted: less than or equal to 4294967295"),
         ({"seed": 1.5}, "seed: got 1.5; accepted: integer"),
         ({"seed": "one"}, "seed: got 'one'; accepted: integer"),
         ({"max_length": 7}, "max_length: got 7; accepted: greater than or equal to 8"),
@@ -182,10 +189,16 @@ def test_what_has_to_be_given(refuse_params, refuse):
         ({"objectives": {"attention": 0, "hidden": 0, "dark": 0}},
          "objectives: all three weights are 0; accepted: at least one above 0"),
         ({"cache": {"attention": False}},
-         "cache.attention: off, but objectives.attention is 1.0; switch one of the two"),
-        ({"cache": {"hidden": False}}, "cache.hidden: off, but objectives.hidden is 1.0; switch one of the two"),
+         "cache.attention: got false, but objectives.attention needs it; accepted: true, or objectives.attention off"),
+        ({"cache": {"hidden": False}},
+         "cache.hidden: got false, but objectives.hidden needs it; accepted: true, or objectives.hidden off"),
+        ({"cache": {"logits": False}},
+         "cache.logits: got false, but objectives.dark needs it; accepted: true, or objectives.dark off"),
+        ({"cache": {"logits": False}, "objectives": {"dark": 0}},
+         "cache.logits: got false, but selector.kind needs it; accepted: true, or selector.kind off"),
         ({"cache": {"hidden": False}, "objectives": {"hidden": 0}, "selector": {"representations": True}},
-         "cache.hidden: off, but selector.representations is on; switch one of the two"),
+         "cache.hidden: got false, but selector.representations needs it; accepted: true, or "
+         "selector.representations off"),
         ({"generator": {"steps": 5}},
          "generator: steps is 5 but text is not given; accepted: a table with unlabelled text"),
         ({"student": {"init": "pretrained"}},
@@ -204,7 +217,15 @@ def test_parameters_that_do_not_go_together(refuse_params, sections, said):
     "sections",
     [
         {"cache": {"attention": False, "hidden": False}, "objectives": {"attention": 0, "hidden": 0}},
+        {"cache": {"logits": False}, "objectives": {"dark": 0}, "selector": {"kind": "none"}},
+        {
+            "cache": {"hidden": False},
+            "objectives": {"hidden": 0},
+            "selector": {"kind": "none", "representations": True},
+        },
         {"task": "regression"},
+        {"alpha": 0.001, "temperature": 1000, "objectives": {"temperature": 0.001}, "seed": 2**32 - 1},
+        {"augment": {"samples": {"source": 0, "target": 0}}},
         {"selector": {"representations": True}, "objectives": {"hidden": 0}},
         {"alpha": "1e-1"},
         {"generator": {"text": {"path": "t.csv", "where": {"a": 1, "b": ["x", "y"], "c": True}}, "steps": 1}},
@@ -213,6 +234,23 @@ def test_parameters_that_do_not_go_together(refuse_params, sections, said):
 def test_parameters_that_do_go_together(sections, tmp_path):
     (tmp_path / "p.yaml").write_text(yaml.safe_dump({"data": {"target": {"path": "t.csv", "rows": 8}}, **sections}))
     assert load(tmp_path / "p.yaml").data.target.rows == 8
+
+
+@pytest.mark.parametrize(
+    ("sections", "needs"),
+    [
+        ({}, {"logits": "objectives.dark", "hidden": "objectives.hidden", "attention": "objectives.attention"}),
+        ({"objectives": {"dark": 0, "hidden": 0}},
+         {"logits": "selector.kind", "attention": "objectives.attention"}),
+        ({"objectives": {"hidden": 0, "attention": 0}, "selector": {"representations": True}},
+         {"logits": "objectives.dark", "hidden": "selector.representations"}),
+        ({"objectives": {"dark": 0, "attention": 0}, "selector": {"kind": "none", "representations": True}},
+         {"hidden": "objectives.hidden"}),
+    ],
+)  # fmt: skip
+def test_what_is_read_of_the_teacher_s_cache(sections, needs):
+    params = Params.model_validate({"data": {"target": {"path": "t.csv", "rows": 8}}, **sections})
+    assert params.needs() == needs
 
 
 def test_yaml_s_integer_keys_name_labels(tmp_path):

@@ -62,7 +62,7 @@ def repo(
     for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "data" / "embedded").mkdir(parents=True)
-    (folder / "data" / "embedded" / "README.md").write_text("nothing\n")
+    (folder / "data" / "embedded" / "generator.safetensors").write_bytes(b"")
     raw = folder / "data" / "raw"
     raw.mkdir()
     for name, rows, seed in (("source", 400, 1), ("target", 600, 2)):

@@ -7,17 +7,19 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from transformers import PreTrainedModel
 
 from pipeline import models
 from pipeline.agreement import check_length
-from pipeline.artifacts.fingerprint import code_hash, file_hash, fingerprint, folder_hash
-from pipeline.artifacts.publishing import publish_folder
+from pipeline.artifacts.fingerprint import code_hash, environment, file_hash, fingerprint, folder_hash
 from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
 from pipeline.augment.originals import Original, read_originals
 from pipeline.augment.sampler import Filler, sample_neighbours
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
 from pipeline.params import Domain, Params
+from pipeline.progress import track
+from pipeline.publishing import publish_folder
 
 CODE = (
     "artifacts/augmented.py",
@@ -25,6 +27,8 @@ CODE = (
     "augment/originals.py",
     "augment/sampler.py",
     "augment/words.py",
+    "batching.py",
+    "models.py",
 )
 DOMAINS: dict[Domain, str] = {"source": "source.parquet", "target": "train.parquet"}
 
@@ -62,8 +66,8 @@ def shard_name(domain: str, shard: int, shards: int) -> str:
 def augment(params: Params, *, prepared: Path, generator: Path, out: Path) -> str:
     """Draw the neighbours of both domains' training texts into Parquet shards (Eq. 10).
 
-    Shards already drawn for the same params, texts and generator are taken from the work cache. Returns what was
-    made, in a few words.
+    Shards already drawn for the same params, texts and generator are taken from the work cache. A domain without
+    texts or samples has shards without rows. Returns what was made, in a few words.
     """
     settings = {
         "seed": params.seed,
@@ -73,7 +77,7 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path) -> st
         "augment": params.augment.model_dump(exclude={"samples"}),
     }
     model_hash = folder_hash(generator)
-    code = code_hash(*CODE)
+    made_by = {"code": code_hash(*CODE), **environment()}
     tokenizer = models.load_tokenizer(generator, "generator")
     check_length(params.max_length, tokenizer, models.load_config(generator, "generator"), "the generator")
     filler: Filler | None = None
@@ -82,24 +86,25 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path) -> st
     for domain, file in DOMAINS.items():
         samples = getattr(params.augment.samples, domain)
         texts = read_texts(prepared / file)
-        if not samples or not len(texts):
-            continue
         print_ = fingerprint(
-            code=code,
+            made_by=made_by,
             params=settings,
             samples=samples,
             generator=model_hash,
             texts=file_hash(prepared / file),
         )
         folder = work_folder("augment", print_)
-        for shard in range(params.augment.shards):
+        for shard in track(range(params.augment.shards), f"neighbours of {domain}", unit="shard"):
             piece = folder / shard_name(domain, shard, params.augment.shards)
             if not is_finished(piece):
-                if filler is None:
-                    filler = Filler(models.load_masked_lm(generator, "generator")[0], tokenizer, params)
-                rows = range(shard, len(texts), params.augment.shards)
+                rows = range(shard, len(texts), params.augment.shards) if samples else range(0)
                 originals = _originals(texts, rows, tokenizer, params)
-                neighbours, drawn = sample_neighbours(originals, samples, filler, params)
+                neighbours: list[dict[str, object]] = []
+                drawn = {"not_distinct": 0, "too_short": 0}
+                if originals:
+                    if filler is None:
+                        filler = Filler(_with_head(generator), tokenizer, params)
+                    neighbours, drawn = sample_neighbours(originals, samples, filler, params)
                 described = {"fingerprint": print_, "params": settings, "samples": samples, "originals": len(originals)}
                 with finish(piece) as temporary:
                     _write(temporary, neighbours, domain, params.task, described | drawn)
@@ -107,8 +112,6 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path) -> st
             counts.update({name: found[name] for name in ("originals", "not_distinct", "too_short")})
             counts["neighbours"] += pq.read_metadata(piece).num_rows
             pieces.append(piece)
-    if not pieces:
-        raise InputError("augment.samples: 0 for each domain that has texts; accepted: at least one above 0")
     with publish_folder(out) as folder:
         for piece in pieces:
             link_or_copy(piece, folder / piece.name)
@@ -116,6 +119,13 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path) -> st
         f"{counts['neighbours']:,} neighbours of {counts['originals']:,} texts in {len(pieces)} shards "
         f"({counts['not_distinct']:,} not distinct, {counts['too_short']:,} texts too short), in {out}"
     )
+
+
+def _with_head(generator: Path) -> PreTrainedModel:
+    model, has_head = models.load_masked_lm(generator, "generator")
+    if not has_head:
+        raise InputError(f"generator: {generator} has no masked-LM head; accepted: what the generator stage leaves")
+    return model
 
 
 def _originals(texts: Texts, rows: range, tokenizer: Any, params: Params) -> list[Original]:

@@ -2,6 +2,7 @@
 
 import json
 from hashlib import blake2b
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,14 @@ def file_hash(path: Path) -> str:
 def code_hash(*files: str) -> str:
     """32 hex digits of files of this package, such as `augment/sampler.py`: what they made goes when they change."""
     return fingerprint(sources=[file_hash(Path(__file__).parent.parent / file) for file in files])
+
+
+def environment() -> dict[str, str]:
+    """What else decides the last digits of a model's outputs: the libraries and the kind of device."""
+    from pipeline import models
+
+    libraries = ("torch", "transformers", "tokenizers")
+    return {name: version(name) for name in libraries} | {"device": models.device().type}
 
 
 def folder_hash(folder: Path) -> str:

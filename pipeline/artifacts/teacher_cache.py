@@ -1,6 +1,8 @@
 """What the teacher says and thinks of every text: logits in Parquet, states unpadded in memory-mapped float16."""
 
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from pipeline import models
 from pipeline.agreement import check_length
 from pipeline.artifacts.augmented import DOMAINS
-from pipeline.artifacts.fingerprint import code_hash, fingerprint, folder_hash
-from pipeline.artifacts.publishing import publish_folder
+from pipeline.artifacts.fingerprint import code_hash, environment, fingerprint, folder_hash
 from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
 from pipeline.batching import collate, encode, length_batches
 from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
 from pipeline.params import Params
 from pipeline.progress import track
+from pipeline.publishing import publish_folder
 from pipeline.states import forward
 
 BATCH_TOKENS = 2048
@@ -52,16 +54,17 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
     folder = work_folder(
         "cache_teacher",
         fingerprint(
-            code=code_hash("artifacts/teacher_cache.py", "batching.py", "states.py"),
+            code=code_hash("artifacts/teacher_cache.py", "batching.py", "models.py", "states.py"),
+            environment=environment(),
             teacher=folder_hash(teacher),
             max_length=params.max_length,
-            cache=params.cache.model_dump(),
+            logits=params.cache.logits,
         ),
     )
     model: PreTrainedModel | None = None
     texts = 0
     made: list[tuple[Path, str]] = []
-    for piece in track(list(_pieces(params, prepared, augmented)), "cache", unit="shard"):
+    for piece in track([piece for piece in _pieces(params, prepared, augmented) if piece.ids], "cache", unit="shard"):
         stem = fingerprint(ids=piece.ids, texts=piece.texts, pairs=piece.pairs)
         files = [folder / f"{stem}{kind}" for kind in kinds]
         if not all(is_finished(file) for file in files):
@@ -70,6 +73,11 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
             write_piece(model, tokenizer, piece, folder / stem, params)
         made += [(file, f"{piece.name}{kind}") for file, kind in zip(files, kinds, strict=True)]
         texts += len(piece.ids)
+    if not made:
+        raise InputError(
+            "augment.samples: 0 for each domain that has texts, and distill.originals is empty; "
+            "accepted: a text to imitate"
+        )
     with publish_folder(out) as published:
         for file, name in made:
             link_or_copy(file, published / name)
@@ -78,7 +86,7 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
 
 
 def _kept(params: Params) -> list[str]:
-    return ["logits", *(name for name in ("hidden", "attention") if getattr(params.cache, name))]
+    return [kind for kind in ("logits", "hidden", "attention") if getattr(params.cache, kind)]
 
 
 def _pieces(params: Params, prepared: Path, augmented: Path) -> Iterator[Piece]:
@@ -122,38 +130,55 @@ def write_piece(
     hidden_start = np.concatenate([[0], lengths.cumsum()])
     attention_start = np.concatenate([[0], (config.num_attention_heads * lengths**2).cumsum()])
     logits = np.zeros((len(lengths), config.num_labels), dtype=np.float32)
-    hidden = np.zeros((hidden_start[-1] if params.cache.hidden else 0, config.hidden_size), dtype=np.float16)
-    attention = np.zeros(attention_start[-1] if params.cache.attention else 0, dtype=np.float16)
     place = models.device()
     model.eval()
-    for rows in length_batches(lengths, tokens=BATCH_TOKENS):
-        inputs = {name: tensor.to(place) for name, tensor in collate(encoded, rows).items()}
-        states = forward(model, inputs, hidden=params.cache.hidden, attention=params.cache.attention)
-        logits[rows] = states.logits.float().cpu().numpy()
-        states_half = None if states.hidden is None else states.hidden.half().cpu().numpy()
-        attention_half = None if states.attention is None else states.attention.half().cpu().numpy()
-        for order, row in enumerate(rows):
-            n = lengths[row]
-            if states_half is not None:
-                hidden[hidden_start[row] : hidden_start[row + 1]] = states_half[order, :n]
-            if attention_half is not None:
-                attention[attention_start[row] : attention_start[row + 1]] = attention_half[order, :, :n, :n].ravel()
-    arrays = ((".hidden.npy", params.cache.hidden, hidden), (".attention.npy", params.cache.attention, attention))
-    for kind, wanted, array in arrays:
-        if wanted:
-            with finish(stem.with_name(stem.name + kind)) as temporary, temporary.open("wb") as file:
-                np.save(file, array, allow_pickle=False)
-    index = pa.table(
-        {
-            "id": pa.array(piece.ids, pa.string()),
-            "logits": pa.array(list(logits), pa.list_(pa.float32())),
-            "tokens": lengths,
-            "hidden_start": hidden_start[:-1],
-            "attention_start": attention_start[:-1],
-        }
-    )
+    with ExitStack() as arrays:
+        hidden = attention = None
+        if params.cache.hidden:
+            file = stem.with_name(f"{stem.name}.hidden.npy")
+            hidden = arrays.enter_context(_new_array(file, int(hidden_start[-1]), config.hidden_size))
+        if params.cache.attention:
+            file = stem.with_name(f"{stem.name}.attention.npy")
+            attention = arrays.enter_context(_new_array(file, int(attention_start[-1])))
+        for rows in length_batches(lengths, tokens=BATCH_TOKENS):
+            inputs = {name: tensor.to(place) for name, tensor in collate(encoded, rows).items()}
+            states = forward(model, inputs, hidden=params.cache.hidden, attention=params.cache.attention)
+            logits[rows] = states.logits.float().cpu().numpy()
+            for array, start, given in (
+                (hidden, hidden_start, states.hidden),
+                (attention, attention_start, states.attention),
+            ):
+                if array is None or given is None:
+                    continue
+                half = given.half().cpu().numpy()
+                for order, row in enumerate(rows):
+                    n = lengths[row]
+                    # Hidden states are (tokens, width), attention is (heads, tokens, tokens).
+                    own = half[order, :n] if half.ndim == 3 else half[order, :, :n, :n].ravel()
+                    array[start[row] : start[row + 1]] = own
+    columns = {
+        "id": pa.array(piece.ids, pa.string()),
+        "tokens": lengths,
+        "hidden_start": hidden_start[:-1],
+        "attention_start": attention_start[:-1],
+    }
+    if params.cache.logits:
+        columns["logits"] = pa.array(list(logits), pa.list_(pa.float32()))
+    index = pa.table(columns)
     with finish(stem.with_name(f"{stem.name}.parquet")) as temporary:
         pq.write_table(index, temporary, compression="zstd")
+
+
+@contextmanager
+def _new_array(path: Path, *shape: int) -> Iterator[Any]:
+    """A float16 array that lies in a file from the start; its room on the disk is taken before it is written."""
+    with finish(path) as temporary:
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
+        with temporary.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
+        yield array
+        array.flush()
+        del array
 
 
 class TeacherCache:
@@ -167,15 +192,20 @@ class TeacherCache:
         whole = pa.concat_tables(tables)
         ids = whole["id"].to_pylist()
         self._row = {id_: row for row, id_ in enumerate(ids)}
-        self.logits = np.array(whole["logits"].to_pylist(), dtype=np.float32)
+        self.logits = np.zeros((len(ids), 0), dtype=np.float32)
+        self.kinds: set[str] = set()
+        if "logits" in whole.column_names:
+            self.logits = np.array(whole["logits"].to_pylist(), dtype=np.float32)
+            self.kinds.add("logits")
         self.tokens = whole["tokens"].to_numpy()
         self._hidden_start = whole["hidden_start"].to_numpy()
         self._attention_start = whole["attention_start"].to_numpy()
         self._shard = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
         self._hidden = [_mapped(index.with_name(f"{index.stem}.hidden.npy")) for index in indices]
         self._attention = [_mapped(index.with_name(f"{index.stem}.attention.npy")) for index in indices]
-        self.has_hidden = all(array is not None for array in self._hidden)
-        self.has_attention = all(array is not None for array in self._attention)
+        for kind, found in (("hidden", self._hidden), ("attention", self._attention)):
+            if all(array is not None for array in found):
+                self.kinds.add(kind)
 
     def rows(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
         """Where the ids stand. Raises InputError naming the first id that is not cached."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from pipeline.artifacts.fingerprint import file_hash
-from pipeline.artifacts.publishing import publish_file
+from pipeline.publishing import publish_file
 
 
 def work_folder(stage: str, name: str) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -42,7 +43,10 @@ def with_adapter(model: PreTrainedModel, rank: int) -> PeftModel:
 def save_adapter(adapted: PeftModel, path: Path, rank: int) -> None:
     """Write the trained weights as float16 safetensors; the rank stands in the metadata."""
     weights = {name: parameter.detach().half().contiguous() for name, parameter in _trained(adapted)}
-    save_file(weights, path, metadata={"rank": str(rank)})
+    try:
+        save_file(weights, path, metadata={"rank": str(rank)})
+    except SafetensorError as error:
+        raise InputError(f"{path}: cannot be written: {error}") from None
 
 
 def load_adapter(model: PreTrainedModel, path: Path, key: str) -> PreTrainedModel:

@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 
 from pipeline import models
-from pipeline.agreement import check_length
-from pipeline.artifacts.publishing import publish_file, write_json
+from pipeline.agreement import check_ids, check_length
 from pipeline.augment.adapter import load_adapter, masked_accuracy, merge, save_adapter, train
 from pipeline.data.loading import load_table
 from pipeline.data.sentences import sentences
 from pipeline.errors import InputError
 from pipeline.params import Params
+from pipeline.publishing import publish_file, write_json
 from pipeline.saving import save_model
 
 
@@ -31,6 +31,7 @@ def publish(params: Params, *, out: Path, metrics: Path, adapter: Path | None = 
     tokenizer = models.load_tokenizer(given.model, "generator.model")
     if tokenizer.mask_token_id is None:
         raise InputError(f"generator.model: {given.model} has no mask token; accepted: a masked language model")
+    check_ids(tokenizer, model.config, "generator.model")
     check_length(given.max_length, tokenizer, model.config, given.model, key="generator.max_length")
     if not (has_head or given.adapter or given.steps):
         raise InputError(

@@ -15,7 +15,6 @@ from pipeline.augment.originals import Original
 from pipeline.augment.words import draw_words, log_p_words, piece_text, whole_words
 from pipeline.batching import length_batches, padded
 from pipeline.params import Params
-from pipeline.progress import track
 
 BATCH_TOKENS = 2048
 """Pieces in one pass; more does not go faster on a CPU and takes memory for the vocabulary."""
@@ -121,7 +120,7 @@ class Filler:
     def fill(self, drafts: Sequence[Neighbour]) -> None:
         """Write words and their log-probability into neighbours whose positions are drawn."""
         batches = length_batches(np.array([len(draft.pieces(0)[0]) for draft in drafts]), tokens=BATCH_TOKENS)
-        for batch in track(batches, "neighbours"):
+        for batch in batches:
             chosen = [drafts[i] for i in batch]
             steps = max(len(draft.positions) for draft in chosen) if self.sequential else 1
             for step in range(steps):

@@ -4,7 +4,6 @@ import math
 import re
 from collections.abc import Sequence
 from glob import glob
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +14,8 @@ from pipeline.data.hub import read_hub
 from pipeline.data.quoting import listed, shown
 from pipeline.data.reading import SUFFIXES, read_file
 from pipeline.errors import InputError, nearest
+from pipeline.packages import package_path
 from pipeline.params import Table
-
-
-def package_path(address: str) -> Path:
-    """Resolve `package:module/path` to a path inside an installed package, whose code is not run.
-
-    Raises InputError if the package is not installed or has no such file or folder.
-    """
-    module, _, inside = address.removeprefix("package:").partition("/")
-    spec = find_spec(module) if module.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
-        raise InputError(f"{address}: package {module!r} is not installed; accepted: package:module/path")
-    path = Path(spec.submodule_search_locations[0]) / inside
-    if not path.exists():
-        raise InputError(f"{address}: package {module!r} has no {inside!r}")
-    return path
 
 
 def load_table(table: Table, key: str, *, labelled: bool) -> pd.DataFrame:

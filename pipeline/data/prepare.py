@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.artifacts.publishing import publish_folder, write_json
 from pipeline.data.labels import class_indices, class_names, numbers
 from pipeline.data.leaks import Row, empty, leaked, normalise, repeated
 from pipeline.data.loading import load_table
@@ -17,6 +16,7 @@ from pipeline.data.splitting import Indices, Split, quantile_bins, sample, split
 from pipeline.data.texts import Labels, Texts, write_texts
 from pipeline.errors import InputError
 from pipeline.params import Domain, Params, Table
+from pipeline.publishing import publish_folder, write_json
 
 
 @dataclass(frozen=True)

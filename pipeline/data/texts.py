@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.artifacts.publishing import publish_file
 from pipeline.errors import InputError
 from pipeline.params import Domain
+from pipeline.publishing import publish_file
 
 FORMAT = 1
 Labels = npt.NDArray[Any]

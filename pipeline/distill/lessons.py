@@ -49,11 +49,11 @@ def read_lessons(
     Raises InputError if the cache lacks what the objectives need, before anything is trained.
     """
     teacher = TeacherCache(cache)
-    for name, there in (("hidden", teacher.has_hidden), ("attention", teacher.has_attention)):
-        if getattr(params.objectives, name) and not there:
+    for kind, key in params.needs().items():
+        if kind not in teacher.kinds:
             raise InputError(
-                f"objectives.{name}: {getattr(params.objectives, name)}, but {cache} was made without it; "
-                f"accepted: objectives.{name}: 0, or cache.{name}: true and the cache_teacher stage again"
+                f"{key}: it needs the teacher's {kind}, but {cache} was made without; "
+                f"accepted: {key} off, or cache.{kind}: true and the cache_teacher stage again"
             )
     table = read_augmented(augmented, ["id", "domain", "text", "text_pair", "label", "log_p"])
     ids, domains, texts = (table[name].to_pylist() for name in ("id", "domain", "text"))
@@ -104,5 +104,5 @@ def _labels(given: list[str] | list[float], names: list[str], logits: npt.NDArra
     if not names:
         return torch.tensor(given, dtype=torch.float32)
     index = {name: i for i, name in enumerate(names)}
-    guesses = logits.argmax(1).tolist()
+    guesses = logits.argmax(1).tolist() if logits.shape[1] else [0] * len(given)
     return torch.tensor([index.get(str(label), guess) for label, guess in zip(given, guesses, strict=True)])

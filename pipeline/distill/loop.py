@@ -93,7 +93,7 @@ def distill(
     pi = np.ones(len(lessons), dtype=np.float32)
     kept = np.ones(len(lessons), dtype=np.bool_)
     best, best_epoch, best_weights = Score(-np.inf, -np.inf), 0, {}
-    before = validation.score(student)
+    before = validation.score(student) if reinforced else best
     done = 0
     bar = track(range(steps), "distill", unit="step")
     for epoch in range(1, fit.epochs + 1):

@@ -6,12 +6,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import models
-from pipeline.agreement import check_heads, check_labels, check_length, check_vocabulary
-from pipeline.artifacts.publishing import publish_file
+from pipeline.agreement import check_heads, check_ids, check_labels, check_length, check_vocabulary
 from pipeline.data.texts import read_texts
 from pipeline.distill.lessons import read_lessons
 from pipeline.distill.loop import Log, distill
 from pipeline.params import Params
+from pipeline.publishing import publish_file
 from pipeline.saving import save_model
 from pipeline.scoring import headline
 from pipeline.student import build_student, load_student_tokenizer
@@ -29,12 +29,12 @@ def distil(
     check_labels(teacher_config, validation.names, "teacher")
     check_vocabulary(params.objectives, tokenizer, models.load_tokenizer(teacher, "teacher"))
     check_heads(params.objectives, student.config, teacher_config)
+    check_ids(tokenizer, student.config, "student")
     check_length(params.max_length, tokenizer, student.config, "student")
     lessons = read_lessons(params, prepared=prepared, augmented=augmented, cache=cache, tokenizer=tokenizer)
     scored = Validation(validation, tokenizer, params.max_length)
     done = distill(student, teacher_config.hidden_size, lessons, scored, params, log)
 
-    save_model(student, tokenizer, out)
     neighbours = lessons.neighbour
     table = pa.table(
         {
@@ -46,6 +46,8 @@ def distil(
     )
     with publish_file(selection) as temporary:
         pq.write_table(table, temporary, compression="zstd")
+        # The student appears first, and only if the selection that goes with it could be written.
+        save_model(student, tokenizer, out)
     return (
         f"{models.parameter_count(student) / 1e6:.1f}M parameters, validation {headline(validation.names)} "
         f"{done.best.metric:.3f} after epoch {done.epoch} of {params.distill.epochs} ({done.steps:,} steps, "

@@ -72,6 +72,7 @@ class ReinforcedSelector:
             torch.manual_seed(seed)
             last = torch.nn.Linear(params.hidden, 1)
             self.policy = torch.nn.Sequential(torch.nn.Linear(features, params.hidden), torch.nn.Tanh(), last)
+        torch.nn.init.zeros_(last.weight)
         torch.nn.init.constant_(last.bias, math.log(params.initial_keep / (1 - params.initial_keep)))
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=params.learning_rate, betas=(0.9, 0.998))
 
@@ -89,18 +90,17 @@ class ReinforcedSelector:
 
         The sum over a batch is a mean, so that the step does not grow with the batch.
         """
-        paid = [step for step in episode if len(step.state)]
-        if not paid:
-            return 0.0
-        value = torch.tensor(returns([step.reward for step in paid], self.params.discount))
-        mean = float(value.mean())
-        if self.params.normalise_returns and len(paid) > 1:
+        value = torch.tensor(returns([step.reward for step in episode], self.params.discount))
+        mean = float(value.mean()) if episode else 0.0
+        if self.params.normalise_returns and len(episode) > 1:
             value = (value - value.mean()) / (value.std() + 1e-8)
-        loss = torch.zeros(())
-        for step, worth in zip(paid, value, strict=True):
+        loss = torch.zeros((), requires_grad=True)
+        for step, worth in zip(episode, value, strict=True):
+            if not len(step.state):
+                continue
             surprise = binary_cross_entropy_with_logits(self.policy(step.state).squeeze(1), step.keep.float())
             loss = loss + worth * surprise
         self.optimizer.zero_grad()
-        (loss / len(paid)).backward()
+        (loss / max(1, len(episode))).backward()
         self.optimizer.step()
         return mean

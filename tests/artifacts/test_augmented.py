@@ -150,6 +150,13 @@ def test_other_texts_give_other_shards(run, drawn, uneven, reviews, tmp_path):
     assert drawn.calls[6:] == [6, 5, 5]
 
 
+def test_other_libraries_give_other_shards(run, drawn, monkeypatch):
+    run("one")
+    monkeypatch.setattr(augmented, "environment", lambda: {"torch": "0.0"})
+    run("other")
+    assert drawn.calls[6:] == [16, 16, 16, 6, 5, 5]
+
+
 def test_a_killed_run_goes_on_where_it_was(run, drawn, tmp_path, monkeypatch):
     drawn.stop_at = 4
     with pytest.raises(KeyboardInterrupt):
@@ -181,15 +188,29 @@ def test_a_damaged_shard_is_drawn_again(run, drawn, work_cache, damage):
 def test_the_out_is_replaced_whole(run, tmp_path):
     run("out", shards=4)
     out, _ = run("out", samples=(0, 1))
-    assert list(contents(out)) == [f"target-0000{shard}-of-00003.parquet" for shard in range(3)]
+    assert list(contents(out)) == [
+        f"{domain}-0000{shard}-of-00003.parquet" for domain in ("source", "target") for shard in range(3)
+    ]
 
 
-def test_no_samples_at_all(run, tmp_path):
-    with pytest.raises(
-        InputError, match=r"^augment\.samples: 0 for each domain that has texts; accepted: at least one"
-    ):
-        run(samples=(0, 0))
-    assert not (tmp_path / "out").exists()
+@pytest.mark.parametrize(("samples", "originals", "calls"), [((0, 2), 16, [6, 5, 5]), ((1, 0), 48, [16, 16, 16])])
+def test_a_domain_without_samples(run, drawn, samples, originals, calls):
+    out, said = run(samples=samples)
+    assert drawn.calls == calls
+    assert said.startswith(f"{originals * max(samples)} neighbours of {originals} texts in 6 shards")
+    rows = [pq.read_metadata(path).num_rows for path in sorted(out.iterdir())]
+    assert [bool(sum(rows[:3])), bool(sum(rows[3:]))] == [samples > 0 for samples in samples]
+
+
+def test_no_samples_at_all(run, drawn):
+    """Plain distillation: shards without rows, for which no model is loaded."""
+    out, said = run(samples=(0, 0))
+    assert drawn.calls == []
+    assert said == f"0 neighbours of 0 texts in 6 shards (0 not distinct, 0 texts too short), in {out}"
+    assert len(contents(out)) == 6
+    whole, _ = run("whole")
+    assert read_augmented(out).num_rows == 0
+    assert read_augmented(out).schema.equals(read_augmented(whole).schema)
 
 
 @pytest.fixture
@@ -210,14 +231,14 @@ def other_prepared(tmp_path):
 
 def test_no_source_and_fewer_texts_than_shards(run, other_prepared):
     out, said = run(prepared=other_prepared(["a good film", "a bad joke"]), shards=4)
-    assert said.startswith("4 neighbours of 2 texts in 4 shards")
-    assert [pq.read_metadata(path).num_rows for path in sorted(out.iterdir())] == [2, 2, 0, 0]
+    assert said.startswith("4 neighbours of 2 texts in 8 shards")
+    assert [pq.read_metadata(path).num_rows for path in sorted(out.iterdir())] == [0, 0, 0, 0, 2, 2, 0, 0]
     assert read_augmented(out).num_rows == 4
 
 
 def test_texts_that_cannot_change_are_counted(run, other_prepared):
     _, said = run(prepared=other_prepared(["film", "a very good film"]), augment={"min_distance": 2}, shards=1)
-    assert said.startswith("2 neighbours of 2 texts in 1 shards (0 not distinct, 1 texts too short)")
+    assert said.startswith("2 neighbours of 2 texts in 2 shards (0 not distinct, 1 texts too short)")
 
 
 def test_pairs(run, other_prepared):

@@ -3,8 +3,11 @@
 import hashlib
 
 import pytest
+import torch
+import transformers
 
-from pipeline.artifacts.fingerprint import file_hash, fingerprint, folder_hash
+from pipeline import models
+from pipeline.artifacts.fingerprint import environment, file_hash, fingerprint, folder_hash
 
 
 def test_the_order_of_keys_does_not_matter():
@@ -21,6 +24,14 @@ def test_another_value_has_another_fingerprint(other):
 def test_it_is_the_same_on_every_machine():
     written = '{"alpha": 0.8, "text": "é"}'.encode()
     assert fingerprint(text="é", alpha=0.8) == hashlib.blake2b(written, digest_size=16).hexdigest()
+
+
+def test_the_libraries_and_the_device_are_named(monkeypatch):
+    here = environment()
+    assert here.keys() == {"torch", "transformers", "tokenizers", "device"}
+    assert (here["transformers"], here["device"]) == (transformers.__version__, models.device().type)
+    monkeypatch.setattr(models, "device", lambda: torch.device("meta", 3))
+    assert environment() == here | {"device": "meta"}
 
 
 def test_a_file_is_named_by_its_content(tmp_path):

@@ -1,5 +1,7 @@
 """The teacher's cache against a plain forward pass of transformers, whatever the order, padding and pieces."""
 
+import errno
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -115,20 +117,48 @@ def test_long_texts_and_pairs_are_cut_as_the_teacher_reads_them(run, eager, tmp_
         close_in_half(cache.attention(row, heads=4)[0], probabilities)
 
 
-@pytest.mark.parametrize(("hidden", "attention"), [(True, False), (False, True), (False, False)])
-def test_what_is_switched_off_is_not_kept(run, hidden, attention):
-    objectives = {"hidden": float(hidden), "attention": float(attention)}
-    out, said = run(cache={"hidden": hidden, "attention": attention}, objectives=objectives)
+def kept(*kinds):
+    """The settings of a cache that keeps these kinds alone, and of what does without the others."""
+    wanted = {kind: kind in kinds for kind in ("logits", "hidden", "attention")}
+    objectives = {"dark": wanted["logits"], "hidden": wanted["hidden"], "attention": wanted["attention"]}
+    return {
+        "cache": wanted,
+        "objectives": {name: int(on) for name, on in objectives.items()},
+        "selector": {"kind": "reinforced" if wanted["logits"] else "none"},
+    }
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ["logits", "hidden"],
+        ["logits", "attention"],
+        ["logits"],
+        ["hidden", "attention"],
+        ["hidden"],
+        ["attention"],
+    ],
+)
+def test_what_is_switched_off_is_not_kept(run, kinds):
+    out, said = run(**kept(*kinds))
     cache = TeacherCache(out)
-    assert (cache.has_hidden, cache.has_attention) == (hidden, attention)
-    assert bool(list(out.glob("*.hidden.npy"))) == hidden
-    assert bool(list(out.glob("*.attention.npy"))) == attention
-    assert ("hidden" in said.split(" MB")[0], "attention" in said.split(" MB")[0]) == (hidden, attention)
+    assert cache.kinds == set(kinds)
+    assert bool(list(out.glob("*.hidden.npy"))) == ("hidden" in kinds)
+    assert bool(list(out.glob("*.attention.npy"))) == ("attention" in kinds)
+    assert all(("logits" in pq.read_schema(index).names) == ("logits" in kinds) for index in out.glob("*.parquet"))
+    assert said.startswith(f"112 texts with {', '.join(kinds)}, 0 MB, ")
     whole = TeacherCache(run("whole")[0])
+    assert whole.kinds == {"logits", "hidden", "attention"}
     ids = [f"train-{row:03d}" for row in range(16)]
-    torch.testing.assert_close(*(torch.from_numpy(each.logits[each.rows(ids)]) for each in (cache, whole)))
-    if attention:
-        close_in_half(cache.attention(cache.rows(ids), heads=4), whole.attention(whole.rows(ids), heads=4).float())
+    rows, of_whole = cache.rows(ids), whole.rows(ids)
+    if "logits" in kinds:
+        torch.testing.assert_close(cache.logits[rows], whole.logits[of_whole])
+    else:
+        assert cache.logits.shape == (112, 0)
+    if "hidden" in kinds:
+        close_in_half(cache.hidden(rows), whole.hidden(of_whole).float())
+    if "attention" in kinds:
+        close_in_half(cache.attention(rows, heads=4), whole.attention(of_whole, heads=4).float())
 
 
 @pytest.mark.parametrize("originals", [[], ["source"], ["source", "target"]])
@@ -148,6 +178,34 @@ def test_a_domain_without_texts(run, uneven, tmp_path):
     assert said.startswith("112 texts")
     cache = TeacherCache(out)
     assert cache.hidden(cache.rows(["train-003"])).abs().sum() > 0
+
+
+@pytest.fixture
+def no_neighbours(augmented, tmp_path):
+    """The shards of a plain distillation."""
+    out = tmp_path / "no_neighbours"
+    out.mkdir()
+    for shard in augmented.iterdir():
+        pq.write_table(pq.read_table(shard).slice(0, 0), out / shard.name)
+    return out
+
+
+def test_shards_without_rows_are_left_out(run, no_neighbours):
+    out, said = run(augmented=no_neighbours)
+    assert said.startswith("16 texts with logits, hidden, attention, ")
+    assert [path.name for path in out.glob("*.parquet")] == ["target-originals-00000-of-00001.parquet"]
+    cache = TeacherCache(out)
+    assert cache.kinds == {"logits", "hidden", "attention"}
+    assert cache.hidden(cache.rows(["train-003"])).abs().sum() > 0
+
+
+def test_nothing_to_cache(run, no_neighbours, tmp_path):
+    with pytest.raises(
+        InputError,
+        match=r"^augment\.samples: 0 for each domain that has texts, and distill\.originals is empty; accepted: ",
+    ):
+        run(augmented=no_neighbours, distill={"originals": []})
+    assert not (tmp_path / "teacher").exists()
 
 
 def test_an_id_that_is_not_cached(run):
@@ -216,6 +274,42 @@ def test_what_is_cached_is_not_computed_again(run, written):
     assert len(written.calls) == 5
     run("max_length", max_length=12)
     assert len(written.calls) == 10
+
+
+def test_less_of_what_is_cached_is_not_computed_again(run, written):
+    whole, _ = run("whole")
+    less, _ = run("less", **kept("logits", "attention"))
+    assert len(written.calls) == 5
+    assert contents(less) == {name: file for name, file in contents(whole).items() if ".hidden." not in name}
+    run("without_logits", **kept("hidden"))
+    assert len(written.calls) == 10
+    # What is missing is computed beside what is there.
+    run("more", **kept("hidden", "attention"))
+    assert len(written.calls) == 15
+
+
+def test_other_libraries_are_cached_anew(run, written, monkeypatch):
+    run("one")
+    monkeypatch.setattr(teacher_cache, "environment", lambda: {"torch": "0.0"})
+    run("other")
+    assert len(written.calls) == 10
+
+
+def test_a_full_disk_leaves_nothing(run, work_cache, tmp_path, monkeypatch):
+    """The arrays' room is taken first: a write into mapped memory without it would end the process."""
+    sizes = []
+
+    def full(_file, start, size):
+        sizes.append((start, size))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(teacher_cache.os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        run()
+    ((start, size),) = sizes
+    assert start == 0 < size
+    assert not [path for path in work_cache.rglob("*") if path.is_file()]
+    assert not (tmp_path / "teacher").exists()
 
 
 @pytest.mark.parametrize("kind", [".parquet", ".hidden.npy", ".attention.npy"])

@@ -4,6 +4,32 @@ import time
 from types import SimpleNamespace
 
 import pandas as pd
+import pytest
+
+from pipeline import hub
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    """What the hub answered another test."""
+    hub.silence.cache_clear()
+    yield
+    hub.silence.cache_clear()
+
+
+def test_the_hub_is_asked_once_for_each_name(monkeypatch):
+    from huggingface_hub import HfApi
+
+    asked = []
+
+    def unplugged(_self, name, **_options):
+        asked.append(name)
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(HfApi, "dataset_info", unplugged)
+    for name in ("someone/one", "someone/one", "someone/other"):
+        assert hub.silence("dataset", name) == "Name or service not known"
+    assert asked == ["someone/one", "someone/other"]
 
 
 def test_a_hub_out_of_reach_is_one_quick_error(monkeypatch, tmp_path, caplog, complaint):

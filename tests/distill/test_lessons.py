@@ -68,15 +68,39 @@ def test_the_chance_is_standardised_over_the_neighbours(lessons, augmented):
     assert (found[96:] == 0).all()
 
 
-@pytest.mark.parametrize("missing", ["hidden", "attention"])
-def test_a_cache_without_what_an_objective_needs(lessons, cached, tmp_path, missing):
-    shutil.copytree(cached, tmp_path / "teacher", ignore=shutil.ignore_patterns(f"*.{missing}.npy"))
+@pytest.mark.parametrize(
+    ("missing", "given", "key", "without"),
+    [
+        ("hidden", {}, "objectives.hidden", {"objectives": {"hidden": 0}}),
+        (
+            "hidden",
+            {"objectives": {"hidden": 0}, "selector": {"representations": True}},
+            "selector.representations",
+            {"objectives": {"hidden": 0}, "selector": {"representations": True, "kind": "none"}},
+        ),
+        ("attention", {}, "objectives.attention", {"objectives": {"attention": 0}}),
+        ("logits", {}, "objectives.dark", {"objectives": {"dark": 0}, "selector": {"kind": "none"}}),
+        (
+            "logits",
+            {"objectives": {"dark": 0}},
+            "selector.kind",
+            {"objectives": {"dark": 0}, "selector": {"kind": "none"}},
+        ),
+    ],
+)
+def test_a_cache_without_what_is_needed(lessons, cached, tmp_path, missing, given, key, without):
+    folder = tmp_path / "teacher"
+    shutil.copytree(cached, folder, ignore=shutil.ignore_patterns(f"*.{missing}.npy"))
+    if missing == "logits":
+        for index in folder.glob("*.parquet"):
+            pq.write_table(pq.read_table(index).drop_columns("logits"), index)
     with pytest.raises(InputError) as error:
-        lessons(cache=tmp_path / "teacher")
-    message = str(error.value)
-    assert message.startswith(f"objectives.{missing}: 1.0, but {tmp_path}/teacher was made without it; accepted: ")
-    assert f"objectives.{missing}: 0" in message
-    assert len(lessons(cache=tmp_path / "teacher", objectives={missing: 0})) == 112
+        lessons(cache=folder, **given)
+    assert str(error.value) == (
+        f"{key}: it needs the teacher's {missing}, but {folder} was made without; "
+        f"accepted: {key} off, or cache.{missing}: true and the cache_teacher stage again"
+    )
+    assert len(lessons(cache=folder, **without)) == 112
 
 
 def test_a_cache_of_other_texts(lessons, cached, tmp_path):

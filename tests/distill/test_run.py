@@ -176,8 +176,39 @@ def test_a_teacher_of_other_classes(run, untrained, saved):
 
 def test_a_cache_that_lacks_a_part(run, untrained, cached, tmp_path):
     shutil.copytree(cached, tmp_path / "teacher", ignore=shutil.ignore_patterns("*.hidden.npy"))
-    with pytest.raises(InputError, match=r"^objectives\.hidden: 1\.0, but .*teacher was made without it"):
+    with pytest.raises(
+        InputError, match=r"^objectives\.hidden: it needs the teacher's hidden, but .*teacher was made without; "
+    ):
         run(cache=tmp_path / "teacher")
+
+
+@pytest.mark.parametrize("kind", ["reinforced", "none"])
+def test_originals_alone(run, make_params, tiny_masked_lm, tiny_classifier, uneven, tmp_path, kind):
+    """Plain distillation: no neighbours, so nothing to select."""
+    params = make_params(augment={"samples": {"source": 0, "target": 0}, "shards": 2})
+    augment(params, prepared=uneven, generator=tiny_masked_lm, out=tmp_path / "augmented")
+    given = {"augmented": tmp_path / "augmented", "teacher": tiny_classifier}
+    cache_teacher(params, prepared=uneven, **given, out=tmp_path / "cache")
+    logged = []
+    said, out, selection = run(
+        cache=tmp_path / "cache", selector={"kind": kind}, log=lambda _, figures: logged.append(figures), **given
+    )
+    assert "(2 steps, 0 of 0 neighbours kept at the end)" in said
+    table = pq.read_table(selection)
+    assert (table.num_rows, table.schema.names) == (0, ["id", "domain", "pi", "kept"])
+    assert models.load_config(out, "student").num_hidden_layers == 2
+    assert all(np.isfinite(list(figures.values())).all() for figures in logged)
+
+
+def test_states_alone(run, make_params, uneven, augmented, tiny_classifier, tmp_path):
+    """Neither L_dark nor the selector: the teacher's logits need not be there."""
+    without = {"objectives": {"dark": 0}, "selector": {"kind": "none"}}
+    params = make_params(augment={"shards": 2}, cache={"logits": False}, **without)
+    cache_teacher(params, prepared=uneven, augmented=augmented, teacher=tiny_classifier, out=tmp_path / "cache")
+    logged = []
+    said, _, _ = run(cache=tmp_path / "cache", log=lambda _, figures: logged.append(figures), **without)
+    assert "96 of 96 neighbours kept" in said
+    assert logged[0].keys() == {"loss/attention", "loss/hidden"}
 
 
 def test_a_wider_teacher_is_projected(run, saved, make_params, uneven, augmented, tmp_path):

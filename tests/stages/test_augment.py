@@ -28,6 +28,13 @@ def test_shards_of_both_domains(command, places, tmp_path):
     assert (frame["text"] != frame["original_text"]).all()
 
 
+def test_no_neighbours_are_shards_too(command, places, tmp_path):
+    result = command(app, *places, augment={"samples": {"source": 0, "target": 0}, "shards": 2})
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("augment: 0 neighbours of 0 texts in 4 shards ")
+    assert [len(pd.read_parquet(shard)) for shard in (tmp_path / "data/augmented").iterdir()] == [0, 0, 0, 0]
+
+
 def test_the_same_again_is_the_same(command, places, tmp_path):
     for name in ("one", "other"):
         assert command(app, *places, "--out", name).exit_code == 0
@@ -38,12 +45,15 @@ def test_the_same_again_is_the_same(command, places, tmp_path):
 @pytest.mark.parametrize(
     ("section", "said"),
     [
-        ({"alpha": 0}, "augment: params.yaml: alpha: got 0; accepted: greater than 0\n"),
+        ({"alpha": 0}, "augment: params.yaml: alpha: got 0; accepted: greater than or equal to 0.001\n"),
         (
             {"augment": {"fill": "paralel"}},
             "augment: params.yaml: augment.fill: got 'paralel'; accepted: parallel, seq",
         ),
-        ({"augment": {"samples": {"source": 0, "target": 0}}}, "augment: augment.samples: 0 for each domain that has"),
+        (
+            {"augment": {"samples": {"source": 0, "target": -1}}},
+            "augment: params.yaml: augment.samples.target: got -1; accepted: greater than or equal to 0\n",
+        ),
         ({"max_length": 65}, "augment: max_length: got 65, but the generator takes 64 tokens; accepted: 8 to 64\n"),
     ],
 )

@@ -46,11 +46,11 @@ def test_logits_alone(command, places, tmp_path):
     [
         (
             {"cache": {"attention": False}},
-            "cache_teacher: params.yaml: cache.attention: off, but objectives.attention is 1.0; switch one of",
+            "cache_teacher: params.yaml: cache.attention: got false, but objectives.attention needs it; acc",
         ),
         (
             {"cache": {"hiden": True}},
-            "cache_teacher: params.yaml: cache.hiden: unknown parameter; accepted: hidden, atte",
+            "cache_teacher: params.yaml: cache.hiden: unknown parameter; accepted: logits, hidden, atte",
         ),
         ({"max_length": 65}, "cache_teacher: max_length: got 65, but the teacher takes 64 tokens; accepted: 8 to 64\n"),
     ],

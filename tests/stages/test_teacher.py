@@ -8,7 +8,6 @@ import yaml
 from typer.testing import CliRunner
 
 from pipeline.data.texts import Texts, read_texts, write_texts
-from pipeline.models import folder_labels
 from stages.teacher import app
 
 
@@ -37,7 +36,8 @@ def test_it_learns_and_opens_as_a_pipeline(run, prepared):
     result, out, metrics = run(epochs={"source": 6, "target": 2})
     assert result.exit_code == 0, result.output
     assert result.output.startswith("teacher: 0.0M parameters, validation accuracy ")
-    assert folder_labels(out) == ["negative", "positive"]
+    config = json.loads((out / "config.json").read_text())
+    assert config["id2label"] == {"0": "negative", "1": "positive"}
     measured = json.loads(metrics.read_text())
     assert [(epoch["phase"], epoch["epoch"]) for epoch in measured["history"]][5:] == [(1, 6), (2, 1), (2, 2)]
     assert measured["accuracy"] == max(epoch["accuracy"] for epoch in measured["history"]) > 0.8

@@ -1,10 +1,11 @@
 """All or nothing: what a name stands for is whole, before, during and after."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from pipeline.artifacts.publishing import publish_file, publish_folder, write_json
+from pipeline.publishing import publish_file, publish_folder, write_json
 
 
 def listing(folder):
@@ -87,6 +88,23 @@ def test_nothing_half_written_of_a_folder(tmp_path, before):
     with pytest.raises(RuntimeError):
         half_a_folder(path)
     assert listing(tmp_path) == (["out", "out/old"] if before else [])
+
+
+def test_a_folder_that_cannot_take_the_place_leaves_the_other(tmp_path, monkeypatch):
+    path = tmp_path / "out"
+    path.mkdir()
+    (path / "old").write_text("1")
+    real = Path.rename
+
+    def rename(self, target):
+        if self.suffix == ".part":
+            raise OSError("refused")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(OSError, match="refused"), publish_folder(path) as temporary:
+        (temporary / "new").write_text("2")
+    assert listing(tmp_path) == ["out", "out/old"]
 
 
 def test_json_is_readable_and_stable(tmp_path):

@@ -1,0 +1,103 @@
+"""All or nothing: a file or folder appears under its name only when it is whole."""
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError
+
+MADE = {".json", ".npy", ".parquet", ".safetensors", ".tsv"}
+"""What the files of a stage's folder end in."""
+
+
+def check_place(path: Path, key: str, *, folder: bool) -> None:
+    """Raise InputError, naming `key`, if `path` cannot be written, or holds what no stage has written.
+
+    A folder is replaced whole, and what somebody else has put there would be lost.
+    """
+    if path.exists() and path.is_dir() != folder:
+        found, accepted = ("a file", "a folder") if folder else ("a folder", "a file")
+        raise InputError(f"{key}: {path} is {found}; accepted: {accepted}")
+    place = path.absolute().parent
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise InputError(f"{key}: {path} cannot be written: {place} is a file")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(f"{key}: {path} cannot be written: no leave to write in {place}")
+    if folder and path.exists():
+        if Path.cwd().is_relative_to(path.resolve()):
+            raise InputError(f"{key}: {path} would be replaced whole; accepted: a folder inside it")
+        strange = [file for file in path.rglob("[!.]*") if file.is_file() and file.suffix not in MADE]
+        if strange:
+            raise InputError(
+                f"{key}: {path} would be replaced whole, but holds {min(strange).relative_to(path)}, which no stage "
+                "has written; accepted: a new or empty folder, or one that a stage has written"
+            )
+
+
+@contextmanager
+def _naming(path: Path, temporary: Path) -> Iterator[None]:
+    """Name `path` where writing the temporary file or folder fails, whose name says nothing to a user."""
+    try:
+        yield
+    except OSError as error:
+        here = error.filename is None or str(temporary) in str(error.filename)
+        if not here and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def publish_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success it is flushed and takes the name, else it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with _naming(path, temporary):
+            yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def publish_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder beside `path`; on success it takes the place of `path`, else it is removed.
+
+    If `path` is a link to a folder, the folder it leads to is replaced.
+    """
+    path = path.resolve() if path.is_symlink() else path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    temporary.chmod(0o755)
+    try:
+        with _naming(path, temporary):
+            yield temporary
+        if path.exists():
+            old = temporary.with_suffix(".old")
+            path.rename(old)
+            try:
+                temporary.rename(path)
+            except OSError:
+                old.rename(path)
+                raise
+            shutil.rmtree(old)
+        else:
+            temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file, readable and with a stable order of keys, all or nothing."""
+    with publish_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
