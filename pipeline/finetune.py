@@ -47,7 +47,7 @@ def fine_tune(
     Returns the best epoch's `accuracy` or `pearson`, `loss`, `phase` and `epoch`, and the `history` of all epochs.
     Raises InputError if `max_length` is more than the model takes or the loss is no longer finite.
     """
-    check_ids(tokenizer, model.config, "the model")
+    check_ids(tokenizer, model.config, what)
     check_length(max_length, tokenizer, model.config, "the model")
     scored = Validation(validation, tokenizer, max_length)
     metric = headline(validation.names)

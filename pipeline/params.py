@@ -18,7 +18,8 @@ Positive = Annotated[int, Field(ge=1, strict=True)]
 Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_boolean)]
 Rate = Annotated[Number, Field(gt=0)]
 Temperature = Annotated[Number, Field(ge=0.001, le=1000)]
-Weight = Annotated[Number, Field(ge=0)]
+Weight = Annotated[Number, Field(ge=0, le=1e6)]
+Name = Annotated[str, Field(min_length=1)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Probability = Annotated[Number, Field(gt=0, lt=1)]
 Domains = Annotated[list[Domain], AfterValidator(lambda given: _once(given))]
@@ -58,7 +59,7 @@ class Columns(Section):
 class Table(Section):
     """Where texts come from."""
 
-    path: str = Field(min_length=1)
+    path: Name
     """A CSV, TSV, JSONL or Parquet file or glob; `package:module/file`; or a hub id."""
     config: str | None = None
     """The hub data set's configuration."""
@@ -67,7 +68,7 @@ class Table(Section):
     columns: Columns = Columns()
     labels: Names = {}
     """A new name for a label: `{0: negative}`. Labels not named here keep theirs."""
-    where: dict[str, str | int | float | bool | list[str | int | float | bool]] = {}
+    where: dict[str, str | int | float | bool | Annotated[list[str | int | float | bool], Field(min_length=1)]] = {}
     """Keep the rows whose column has this value, or one of these values."""
 
 
@@ -105,7 +106,7 @@ class Data(Section):
 
     target: Target
     source: Source | None = None
-    labels: list[str] | None = None
+    labels: Annotated[list[str], Field(min_length=1)] | None = None
     """The classes in order; F1 of two classes is of the last one. Sorted by name if not given."""
 
 
@@ -129,7 +130,7 @@ class PerDomain(Section):
 class Teacher(Fit):
     """The large model f^t, fine-tuned."""
 
-    model: str = "bert-base-uncased"
+    model: Name = "bert-base-uncased"
     """A hub id, a folder or `package:module/folder` with an encoder."""
     domains: Annotated[Domains, Field(min_length=1)] = ["source", "target"]
     """Fine-tune on these, one after the other. The paper's Teacher-FT sees [target]."""
@@ -145,9 +146,9 @@ class Heldout(Table):
 class Generator(Section):
     """The masked language model G_θ that fills the words."""
 
-    model: str = "bert-base-uncased"
+    model: Name = "bert-base-uncased"
     """A hub id, a folder or `package:module/folder`; without a masked-LM head it needs an adapter or steps."""
-    adapter: str | None = None
+    adapter: Name | None = None
     """A file that this stage trained before: low-rank weights and head, added to the model."""
     steps: Count = 0
     """Training steps of head and low-rank weights; 0 publishes the model as it is."""
@@ -208,7 +209,7 @@ class Student(Section):
 
     init: Literal["teacher", "encoder", "pretrained", "fresh"] = "teacher"
     """First layers of the fine-tuned teacher, of the encoder it came from, a named model, or random weights."""
-    model: str | None = None
+    model: Name | None = None
     """The named model, if init is pretrained."""
     layers: Positive = 3
     """Layers taken (teacher, encoder) or made (fresh)."""

@@ -1,5 +1,6 @@
 """Reading a params file: whole, before any work, and with one line that says what is wrong with it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,22 @@ from pipeline.errors import InputError, nearest
 from pipeline.params import Params
 
 PRESETS = Path("presets")
+_ACCEPTED = re.compile(
+    r"^Input should be (a valid |a )?|^\w+ should have |, unable to .*| after validation, .*|, not \d+$"
+)
+"""What of pydantic's messages is not what is accepted."""
+
+
+class Once(yaml.SafeLoader):
+    """YAML in which a key stands once: of two, PyYAML would take the last and not say so."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Make a mapping of its nodes."""
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} stands twice", problem_mark=key.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def load(path: Path) -> Params:
@@ -22,10 +39,11 @@ def load(path: Path) -> Params:
         presets = sorted(PRESETS.glob("*.yaml"))
         names = [preset.stem for preset in presets]
         if str(path) not in names:
-            raise InputError(f"{path}: no such preset; accepted: {', '.join(names)}{nearest(str(path), names)}")
+            accepted = f"a params file, or a preset: {', '.join(names) or 'none is here'}"
+            raise InputError(f"{path}: no such preset; accepted: {accepted}{nearest(str(path), names)}")
         path = presets[names.index(str(path))]
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        given = yaml.load(path.read_text(encoding="utf-8"), Once)
     except FileNotFoundError:
         beside = [file.name for file in path.parent.glob("*.yaml")]
         raise InputError(f"{path}: no such params file{nearest(path.name, beside)}") from None
@@ -65,9 +83,7 @@ def _one_line(errors: list[ErrorDetails], given: dict[Any, Any]) -> str:
             return f"{place}: {found}; accepted: a section with {', '.join(_fields_at(loc))}"
         case _:
             options = [error["msg"] for error in errors if _written(error["loc"], given)[0] == loc]
-            names = [
-                name.removeprefix("Input should be ").removeprefix("a valid ").removeprefix("a ") for name in options
-            ]
+            names = [_ACCEPTED.sub("", name) for name in options]
             return f"{place}: {found}; accepted: {', '.join(dict.fromkeys(names))}"
 
 

@@ -44,14 +44,14 @@ def check_place(path: Path, key: str, *, folder: bool) -> None:
 
 @contextmanager
 def _naming(path: Path, temporary: Path) -> Iterator[None]:
-    """Name `path` where writing the temporary file or folder fails, whose name says nothing to a user."""
+    """Name `path` in the OSError of a write that fails, instead of a temporary file or of nothing."""
     try:
         yield
     except OSError as error:
         here = error.filename is None or str(temporary) in str(error.filename)
         if not here and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from transformers import PreTrainedModel
 from pipeline import models
 from pipeline.agreement import check_length
 from pipeline.artifacts.fingerprint import code_hash, environment, file_hash, fingerprint, folder_hash
+from pipeline.artifacts.tables import read_table, write_table
 from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
 from pipeline.augment.originals import Original, read_originals
 from pipeline.augment.sampler import Filler, sample_neighbours
@@ -144,12 +146,12 @@ def _originals(texts: Texts, rows: range, tokenizer: Any, params: Params) -> lis
 def _write(path: Path, rows: list[dict[str, object]], domain: str, task: str, described: dict[str, Any]) -> None:
     metadata = {"l2a": json.dumps(described, sort_keys=True)}
     table = pa.Table.from_pylist([row | {"domain": domain} for row in rows], schema=schema(task))
-    pq.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
+    write_table(table.replace_schema_metadata(metadata), path)
 
 
-def read_augmented(folder: Path, columns: list[str] | None = None) -> pa.Table:
+def read_augmented(folder: Path, columns: Sequence[str] = ()) -> pa.Table:
     """All neighbours in the order of the shards' names. Raises InputError if there are none."""
     shards = sorted(folder.glob("*.parquet"))
     if not shards:
         raise InputError(f"{folder}: no shards; run the augment stage first")
-    return pa.concat_tables(pq.read_table(shard, columns=columns) for shard in shards)
+    return pa.concat_tables(read_table(shard, columns, "augment") for shard in shards)

@@ -1,16 +1,17 @@
 """What the teacher says and thinks of every text: logits in Parquet, states unpadded in memory-mapped float16."""
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -18,6 +19,7 @@ from pipeline import models
 from pipeline.agreement import check_length
 from pipeline.artifacts.augmented import DOMAINS
 from pipeline.artifacts.fingerprint import code_hash, environment, fingerprint, folder_hash
+from pipeline.artifacts.tables import read_table, write_table
 from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
 from pipeline.batching import collate, encode, length_batches
 from pipeline.data.texts import read_texts
@@ -51,12 +53,13 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
     kinds += [".attention.npy"] if params.cache.attention else []
     tokenizer = models.load_tokenizer(teacher, "teacher")
     check_length(params.max_length, tokenizer, models.load_config(teacher, "teacher"), "the teacher")
+    teacher_hash = folder_hash(teacher)
     folder = work_folder(
         "cache_teacher",
         fingerprint(
             code=code_hash("artifacts/teacher_cache.py", "batching.py", "models.py", "states.py"),
             environment=environment(),
-            teacher=folder_hash(teacher),
+            teacher=teacher_hash,
             max_length=params.max_length,
             logits=params.cache.logits,
         ),
@@ -70,7 +73,7 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
         if not all(is_finished(file) for file in files):
             if model is None:
                 model = models.load_classifier(teacher, "teacher").to(models.device())
-            write_piece(model, tokenizer, piece, folder / stem, params)
+            write_piece(model, tokenizer, piece, folder / stem, params, teacher_hash)
         made += [(file, f"{piece.name}{kind}") for file, kind in zip(files, kinds, strict=True)]
         texts += len(piece.ids)
     if not made:
@@ -94,7 +97,7 @@ def _pieces(params: Params, prepared: Path, augmented: Path) -> Iterator[Piece]:
     if not shards:
         raise InputError(f"{augmented}: no shards; run the augment stage first")
     for shard in shards:
-        table = pq.read_table(shard, columns=["id", "text", "text_pair"])
+        table = read_table(shard, ["id", "text", "text_pair"], "augment")
         pairs = table["text_pair"].to_pylist()
         yield Piece(
             shard.stem,
@@ -117,12 +120,12 @@ def _pieces(params: Params, prepared: Path, augmented: Path) -> Iterator[Piece]:
 
 @torch.inference_mode()
 def write_piece(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, piece: Piece, stem: Path, params: Params
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, piece: Piece, stem: Path, params: Params, teacher: str
 ) -> None:
     """Run the teacher over a piece and write `stem`.parquet, `stem`.hidden.npy and `stem`.attention.npy.
 
-    The index holds, for each id, its logits, its number of pieces n, and where its n rows of hidden states (n, width)
-    and its attention (heads, n, n) begin in the arrays.
+    The index holds, for each id, a hash of its text, its logits, its number of pieces n, and where its n rows of hidden
+    states (n, width) and its attention (heads, n, n) begin in the arrays; `teacher`, its folder's hash, is metadata.
     """
     config = model.config
     encoded = encode(tokenizer, piece.texts, piece.pairs, params.max_length)
@@ -158,15 +161,23 @@ def write_piece(
                     array[start[row] : start[row + 1]] = own
     columns = {
         "id": pa.array(piece.ids, pa.string()),
+        "text_hash": pa.array(_text_hashes(piece.texts, piece.pairs), pa.int64()),
         "tokens": lengths,
         "hidden_start": hidden_start[:-1],
         "attention_start": attention_start[:-1],
     }
     if params.cache.logits:
         columns["logits"] = pa.array(list(logits), pa.list_(pa.float32()))
-    index = pa.table(columns)
+    index = pa.table(columns, metadata={"teacher": teacher})
     with finish(stem.with_name(f"{stem.name}.parquet")) as temporary:
-        pq.write_table(index, temporary, compression="zstd")
+        write_table(index, temporary)
+
+
+def _text_hashes(texts: Sequence[str], pairs: Sequence[str | None] | None) -> list[int]:
+    """64 bits of each text or pair: an id may stand for another text once its table or shards have changed."""
+    rows = zip(texts, pairs or [None] * len(texts), strict=True)
+    said = (json.dumps(row).encode() for row in rows)
+    return [int.from_bytes(blake2b(row, digest_size=8).digest(), "little", signed=True) for row in said]
 
 
 @contextmanager
@@ -188,7 +199,11 @@ class TeacherCache:
         indices = sorted(folder.glob("*.parquet"))
         if not indices:
             raise InputError(f"{folder}: no teacher cache; run the cache_teacher stage first")
-        tables = [pq.read_table(index) for index in indices]
+        tables = [read_table(index, (), "cache_teacher") for index in indices]
+        for index, table in zip(indices, tables, strict=True):
+            if not {"id", "text_hash", "tokens", "hidden_start", "attention_start"} <= set(table.column_names):
+                raise InputError(f"{index}: no index of a teacher cache; accepted: what the cache_teacher stage leaves")
+        self.teachers = {(table.schema.metadata or {}).get(b"teacher", b"").decode() for table in tables}
         whole = pa.concat_tables(tables)
         ids = whole["id"].to_pylist()
         self._row = {id_: row for row, id_ in enumerate(ids)}
@@ -198,6 +213,7 @@ class TeacherCache:
             self.logits = np.array(whole["logits"].to_pylist(), dtype=np.float32)
             self.kinds.add("logits")
         self.tokens = whole["tokens"].to_numpy()
+        self._text_hash = whole["text_hash"].to_numpy()
         self._hidden_start = whole["hidden_start"].to_numpy()
         self._attention_start = whole["attention_start"].to_numpy()
         self._shard = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
@@ -213,6 +229,16 @@ class TeacherCache:
             return np.array([self._row[id_] for id_ in ids], dtype=np.int64)
         except KeyError as missing:
             raise InputError(f"teacher cache: no entry for id {missing}; run the cache_teacher stage again") from None
+
+    def check_texts(
+        self, rows: npt.NDArray[np.int64], ids: Sequence[str], texts: Sequence[str], pairs: Sequence[str | None] | None
+    ) -> None:
+        """Raise InputError naming the first id that stood for another text when the teacher read it."""
+        other = (self._text_hash[rows] != np.array(_text_hashes(texts, pairs), dtype=np.int64)).nonzero()[0]
+        if len(other):
+            raise InputError(
+                f"teacher cache: it has another text for id {ids[other[0]]!r}; run the cache_teacher stage again"
+            )
 
     def hidden(self, rows: npt.NDArray[np.int64]) -> torch.Tensor:
         """Last hidden states, zero at padding: (rows, longest, width), float16."""
@@ -239,12 +265,12 @@ class TeacherCache:
 
 
 def _mapped(path: Path) -> Any:
-    """The array in a file, mapped into memory; None if the file is not there, or as it is if it is empty."""
+    """The array in a file, mapped into memory; None if the file is not there."""
     if not path.is_file():
         return None
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        if "mmap" in str(error) or "empty" in str(error):
-            return np.load(path, allow_pickle=False)
-        raise InputError(f"{path}: not a NumPy array: {error}") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(
+            f"{path}: not a NumPy array, or damaged ({error}); run the cache_teacher stage again"
+        ) from None

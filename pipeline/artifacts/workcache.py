@@ -13,13 +13,23 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from pipeline.artifacts.fingerprint import file_hash
+from pipeline.errors import InputError
 from pipeline.publishing import publish_file
 
 
 def work_folder(stage: str, name: str) -> Path:
-    """The folder for a stage's pieces under a fingerprint; made if it is not there."""
+    """The folder for a stage's pieces under a fingerprint; made if it is not there.
+
+    Raises InputError if it cannot be made.
+    """
     folder = user_cache_path("l2a") / stage / name
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: the work cache cannot be written ({error.strerror}); "
+            "accepted: XDG_CACHE_HOME set to a folder where one may write"
+        ) from None
     return folder
 
 

@@ -1,6 +1,7 @@
 """Tables of texts from hub ids, local files and installed packages, with columns, filters and labels applied."""
 
 import math
+import os
 import re
 from collections.abc import Sequence
 from glob import glob
@@ -69,14 +70,15 @@ def _read(table: Table, key: str, wanted: list[tuple[str, str]]) -> pd.DataFrame
 
 
 def _frames(table: Table, key: str) -> list[tuple[str, pd.DataFrame]]:
-    address = str(Path(table.path).expanduser()) if table.path.startswith("~") else table.path
+    # Unlike Path.expanduser it leaves the name of a user who is not there as it is.
+    address = os.path.expanduser(table.path)  # noqa: PTH111
     if address.startswith("package:"):
         paths = [package_path(address)]
     elif Path(address).exists() or (Path(address).suffix.lower() in SUFFIXES and not _is_pattern(address)):
         paths = [Path(address)]
     elif _is_pattern(address):
         # Unlike Path.glob it takes absolute patterns and leaves hidden files out.
-        paths = [Path(match) for match in sorted(glob(address, recursive=True))]  # noqa: PTH207
+        paths = [path for path in map(Path, sorted(glob(address, recursive=True))) if path.is_file()]  # noqa: PTH207
         if not paths:
             raise InputError(f"{key}.path: no file matches {address}")
     elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", address):
@@ -101,6 +103,7 @@ def _matching(frame: pd.DataFrame, table: Table, key: str) -> pd.DataFrame:
             raise InputError(
                 f"{key}.where: no row of {table.path} has {listed(sorted(accepted))} in column {column!r}; "
                 f"found: {listed(sorted(set(found)))}"
+                f"{nearest(min(accepted), [name for name in set(found) if len(name) <= 100])}"
             )
     if not keep.any():
         raise InputError(f"{key}.where: no row of {table.path} matches all of {table.where}")

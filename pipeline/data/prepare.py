@@ -147,7 +147,12 @@ def _check_sides_agree(source: Table, target: Table) -> None:
 
 def _split(params: Params, target: Usable, labels: Labels, names: list[str]) -> Split:
     groups = [normalise(group) for group in target.frame["group"]] if "group" in target.frame else None
-    return split_target(params.data.target, _strata(labels), _keys(target), groups, names, params.seed)
+    try:
+        return split_target(params.data.target, _strata(labels), _keys(target), groups, names, params.seed)
+    except InputError as error:
+        if not any(target.dropped.values()):
+            raise
+        raise InputError(f"{error} ({_counts(target.dropped)} of its {target.read:,} rows were dropped)") from None
 
 
 def _draw(params: Params, source: Usable, labels: Labels) -> Indices:

@@ -26,9 +26,11 @@ def read_file(path: Path, key: str) -> pd.DataFrame:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"{key}.path: {path} is no file of a known kind; accepted: {', '.join(SUFFIXES)}")
+    if path.is_dir():
+        raise InputError(f"{key}.path: {path} is a folder; accepted: a file, or the pattern {path / '*'}{suffix}")
     if not path.is_file():
-        beside = [entry.name for entry in path.parent.glob("*")] if path.parent.is_dir() else []
-        raise InputError(f"{key}.path: no such file: {path}{nearest(path.name, beside)}")
+        beside = {entry.name for entry in path.parent.glob("*")} if path.parent.is_dir() else set()
+        raise InputError(f"{key}.path: no such file: {path}{nearest(path.name, sorted(beside - {path.name}))}")
     if path.stat().st_size == 0:
         raise InputError(f"{key}.path: {path} is empty")
     if suffix == ".parquet":

@@ -80,12 +80,13 @@ def read_lessons(
         standard[:neighbours] = (log_p - log_p.mean()) / (log_p.std() or 1.0)
     encoded = encode(tokenizer, texts, None if None in pairs else pairs, params.max_length)
     cached = teacher.rows(ids)
+    teacher.check_texts(cached, ids, texts, pairs)
     if params.objectives.hidden or params.objectives.attention:
         unlike = (teacher.tokens[cached] != encoded.lengths).nonzero()[0]
         if len(unlike):
             raise InputError(
                 f"{ids[unlike[0]]}: the student reads {encoded.lengths[unlike[0]]} pieces where the teacher read "
-                f"{teacher.tokens[cached][unlike[0]]}; accepted: one tokenizer for both"
+                f"{teacher.tokens[cached][unlike[0]]}; accepted: one tokenizer and one max_length for both"
             )
     return Lessons(
         ids=ids,

@@ -7,9 +7,11 @@ import pyarrow.parquet as pq
 
 from pipeline import models
 from pipeline.agreement import check_heads, check_ids, check_labels, check_length, check_vocabulary
+from pipeline.artifacts.fingerprint import folder_hash
 from pipeline.data.texts import read_texts
 from pipeline.distill.lessons import read_lessons
 from pipeline.distill.loop import Log, distill
+from pipeline.errors import InputError
 from pipeline.params import Params
 from pipeline.publishing import publish_file
 from pipeline.saving import save_model
@@ -32,6 +34,8 @@ def distil(
     check_ids(tokenizer, student.config, "student")
     check_length(params.max_length, tokenizer, student.config, "student")
     lessons = read_lessons(params, prepared=prepared, augmented=augmented, cache=cache, tokenizer=tokenizer)
+    if lessons.cache.teachers != {folder_hash(teacher)}:
+        raise InputError(f"{cache}: made by another teacher than {teacher}; run the cache_teacher stage again")
     scored = Validation(validation, tokenizer, params.max_length)
     done = distill(student, teacher_config.hidden_size, lessons, scored, params, log)
 

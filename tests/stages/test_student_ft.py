@@ -45,7 +45,7 @@ def test_it_has_the_students_shape_and_opens(run, student):
 def test_it_starts_from_the_encoder(run, tiny_encoder, prepared):
     result, out = run(1, init="teacher")
     assert result.exit_code == 0, result.output
-    encoder = load_classifier(str(tiny_encoder), "teacher.model").bert.embeddings.word_embeddings.weight
+    encoder = load_classifier(str(tiny_encoder), "teacher.model", []).bert.embeddings.word_embeddings.weight
     trained = load_classifier(str(out), "student_ft").bert.embeddings.word_embeddings.weight
     # A word that no text has keeps the weight it came with, but for the decay of the few steps.
     torch.testing.assert_close(trained[4], encoder[4], rtol=0.02, atol=1e-3)
