@@ -12,14 +12,14 @@ from typing import Any
 
 from pipeline.errors import InputError
 
-MADE = {".json", ".npy", ".parquet", ".safetensors", ".tsv"}
-"""What the files of a stage's folder end in."""
+MADE = {".csv", ".json", ".npy", ".parquet", ".safetensors", ".tsv"}
+"""What the files that stages write end in."""
 
 
 def check_place(path: Path, key: str, *, folder: bool) -> None:
     """Raise InputError, naming `key`, if `path` cannot be written, or holds what no stage has written.
 
-    A folder is replaced whole, and what somebody else has put there would be lost.
+    A file or folder that is there is replaced whole, and what somebody else has put there would be lost.
     """
     if path.exists() and path.is_dir() != folder:
         found, accepted = ("a file", "a folder") if folder else ("a folder", "a file")
@@ -31,10 +31,12 @@ def check_place(path: Path, key: str, *, folder: bool) -> None:
         raise InputError(f"{key}: {path} cannot be written: {place} is a file")
     if not os.access(place, os.W_OK | os.X_OK):
         raise InputError(f"{key}: {path} cannot be written: no leave to write in {place}")
-    if folder and path.exists():
+    if path.is_file() and path.suffix not in MADE:
+        raise InputError(f"{key}: {path} would be replaced, but no stage has written it; accepted: a new file")
+    if path.is_dir():
         if Path.cwd().is_relative_to(path.resolve()):
             raise InputError(f"{key}: {path} would be replaced whole; accepted: a folder inside it")
-        strange = [file for file in path.rglob("[!.]*") if file.is_file() and file.suffix not in MADE]
+        strange = [file for file in path.rglob("[!.]*") if file.is_file() and file.suffix not in MADE - {".csv"}]
         if strange:
             raise InputError(
                 f"{key}: {path} would be replaced whole, but holds {min(strange).relative_to(path)}, which no stage "
