@@ -19,6 +19,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
 from pipeline.errors import InputError
@@ -108,6 +109,9 @@ def load_classifier(address: str | Path, key: str, labels: list[str] | None = No
         names = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
         names["problem_type"] = "single_label_classification"
     model, random = _with_weights(AutoModelForSequenceClassification, address, key, **names)
+    kind = model.config.model_type
+    if model.config.is_encoder_decoder or kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        raise InputError(f"{key}: {address} is a {kind}; accepted: an encoder, such as bert or roberta")
     if labels is None and random:
         raise InputError(f"{key}: {address} has no classification head; accepted: a model that was fine-tuned")
     return model

@@ -315,6 +315,12 @@ class Params(Section):
     def _sections_agree(self) -> Self:
         if self.task == "regression" and self.data.target.per_class is not None:
             raise ValueError("data.target.per_class: regression has no classes; accepted: rows or fraction")
+        domains: list[Domain] = ["target"] if self.data.source is None else ["source", "target"]
+        if not any(getattr(self.augment.samples, domain) or domain in self.distill.originals for domain in domains):
+            raise ValueError(
+                f"augment.samples: 0 for {' and '.join(domains)}, and distill.originals is {self.distill.originals}; "
+                "accepted: neighbours or originals of a domain that has texts"
+            )
         for kind, key in self.needs().items():
             if not getattr(self.cache, kind):
                 raise ValueError(f"cache.{kind}: got false, but {key} needs it; accepted: true, or {key} off")

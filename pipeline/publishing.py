@@ -36,7 +36,13 @@ def check_place(path: Path, key: str, *, folder: bool) -> None:
     if path.is_dir():
         if Path.cwd().is_relative_to(path.resolve()):
             raise InputError(f"{key}: {path} would be replaced whole; accepted: a folder inside it")
-        strange = [file for file in path.rglob("[!.]*") if file.is_file() and file.suffix not in MADE - {".csv"}]
+        # Of a stage's folders only the curves have one inside; what a tokenizer writes has names of many kinds.
+        made = MADE - {".csv"} if not (path / "config.json").is_file() else {file.suffix for file in path.iterdir()}
+        strange = [
+            file
+            for file in path.rglob("[!.]*")
+            if file.relative_to(path).parts[0] != "plots" and (file.is_dir() or file.suffix not in made)
+        ]
         if strange:
             raise InputError(
                 f"{key}: {path} would be replaced whole, but holds {min(strange).relative_to(path)}, which no stage "
@@ -50,8 +56,7 @@ def _naming(path: Path, temporary: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        here = error.filename is None or str(temporary) in str(error.filename)
-        if not here and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.filename is not None and str(temporary) not in str(error.filename):
             raise
         raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
 

@@ -60,4 +60,8 @@ def link_or_copy(piece: Path, out: Path) -> None:
     try:
         os.link(piece, out)
     except OSError:
-        shutil.copyfile(piece, out)
+        try:
+            shutil.copyfile(piece, out)
+        except OSError as error:
+            # It names the piece, which can be read.
+            raise OSError(error.errno, error.strerror, str(out)) from error

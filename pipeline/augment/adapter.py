@@ -90,7 +90,7 @@ def train(
     Args:
         texts: unlabelled sentences, a new order each pass through them.
 
-    Returns the model with its trained addition, not yet merged.
+    Returns the model with its trained addition, not yet merged. Raises InputError if the loss is no longer finite.
     """
     torch.manual_seed(seed)
     place = models.device()
@@ -119,6 +119,9 @@ def train(
         schedule.step()
         if step % 20 == 0:
             progress.set_postfix(loss=f"{loss.item():.3f}")
+    if params.steps and not math.isfinite(sum(float(weight.detach().sum()) for weight in trained) + loss.item()):
+        rate = f"generator.learning_rate: got {params.learning_rate}"
+        raise InputError(f"{rate}, with which the loss is no longer a number; accepted: a lower one")
     return adapted
 
 

@@ -14,6 +14,7 @@ from pipeline.augment.distance import draw_distance, log_choose, log_p_distance
 from pipeline.augment.originals import Original
 from pipeline.augment.words import draw_words, log_p_words, piece_text, whole_words
 from pipeline.batching import length_batches, padded
+from pipeline.errors import InputError
 from pipeline.params import Params
 
 BATCH_TOKENS = 2048
@@ -143,6 +144,8 @@ class Filler:
             logits = self.model(**{name: tensor.to(self.place) for name, tensor in inputs.items()}).logits
         old = torch.tensor([piece for draft in drafts for piece in draft.old(self.whole)[which]], device=self.place)
         log_p = log_p_words(logits, temperature=self.temperature, allowed=self.allowed, old=old)
+        if log_p.isnan().any():
+            raise InputError("generator: its outputs are no numbers; accepted: a masked language model that works")
         quantiles = torch.tensor([q for draft in drafts for q in draft.quantiles[which]], device=self.place)
         words = draw_words(log_p, quantiles)
         chances = log_p.gather(1, words.unsqueeze(1)).squeeze(1).double().cpu()
