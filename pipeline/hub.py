@@ -17,7 +17,7 @@ def silence(kind: Literal["model", "dataset"], name: str) -> str:
     from huggingface_hub.errors import HfHubHTTPError
 
     ask = HfApi().model_info if kind == "model" else HfApi().dataset_info
-    with quiet():
+    with quiet_hub():
         try:
             ask(name, timeout=PATIENCE)
         except HfHubHTTPError:
@@ -28,7 +28,7 @@ def silence(kind: Literal["model", "dataset"], name: str) -> str:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_hub() -> Iterator[None]:
     """Keep the libraries' warnings back: what matters of them comes as an error."""
     loggers = [logging.getLogger(name) for name in ("huggingface_hub", "datasets")]
     before = [logger.level for logger in loggers]

@@ -1,113 +1,23 @@
 """The schema of params.yaml: every knob with its meaning, unit and equation, checked whole before any work."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Domain = Literal["source", "target"]
-
-
-def _no_boolean(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError(f"got {value}; accepted: finite number")
-    return value
-
-
-Count = Annotated[int, Field(ge=0, strict=True)]
-Positive = Annotated[int, Field(ge=1, strict=True)]
-Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_boolean)]
-Rate = Annotated[Number, Field(gt=0)]
-Temperature = Annotated[Number, Field(ge=0.001, le=1000)]
-Weight = Annotated[Number, Field(ge=0, le=1e6)]
-Name = Annotated[str, Field(min_length=1)]
-Share = Annotated[Number, Field(ge=0, le=1)]
-Probability = Annotated[Number, Field(gt=0, lt=1)]
-Domains = Annotated[list[Domain], AfterValidator(lambda given: _once(given))]
-Names = Annotated[dict[str, str], BeforeValidator(lambda given: _as_text(given))]
-
-
-def _as_text(given: Any) -> Any:
-    """YAML reads `{0: negative}` with an integer key; a label is its text."""
-    return {str(key): str(value) for key, value in given.items()} if isinstance(given, dict) else given
-
-
-def _once(given: list[Domain]) -> list[Domain]:
-    if len(set(given)) < len(given):
-        raise ValueError(f"got {given}; accepted: each domain once")
-    return given
-
-
-class Section(BaseModel):
-    """A part of params.yaml: unknown keys are errors, values do not change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Columns(Section):
-    """Which columns of the user's table hold what."""
-
-    text: str = "text"
-    """The text, or the first text of a pair."""
-    text_pair: str | None = None
-    """The second text of a pair (premise and hypothesis, two questions)."""
-    label: str | None = "label"
-    """The class or, in regression, the number to predict."""
-    group: str | None = None
-    """Rows that share this value stay in one split (the question a pair belongs to, the author of a review)."""
-
-
-class Table(Section):
-    """Where texts come from."""
-
-    path: Name
-    """A CSV, TSV, JSONL or Parquet file or glob; `package:module/file`; or a hub id."""
-    config: str | None = None
-    """The hub data set's configuration."""
-    split: str = "train"
-    """The hub data set's split."""
-    columns: Columns = Columns()
-    labels: Names = {}
-    """A new name for a label: `{0: negative}`. Labels not named here keep theirs."""
-    where: dict[str, str | int | float | bool | Annotated[list[str | int | float | bool], Field(min_length=1)]] = {}
-    """Keep the rows whose column has this value, or one of these values."""
-
-
-class Source(Table):
-    """The rich neighbouring domain."""
-
-    rows: Positive | None = None
-    """Draw this many rows, stratified by label; all of them if not given."""
-
-
-class Target(Table):
-    """The scarce domain: a few labelled rows to learn from, one set to validate on, one to test on."""
-
-    per_class: Positive | None = None
-    """Training rows of each class (the paper: 40)."""
-    fraction: Probability | None = None
-    """Training rows as a share of what validation and test leave (the paper: 0.01)."""
-    rows: Positive | None = None
-    """Training rows, stratified by label."""
-    validation: Positive = 200
-    """Rows of D^v, which picks the best model and rewards the selector (Eq. 13)."""
-    test: Positive = 2000
-    """Rows that nothing but `evaluate` reads."""
-
-    @model_validator(mode="after")
-    def _one_size(self) -> Self:
-        given = [name for name in ("per_class", "fraction", "rows") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"got {' and '.join(given) or 'no size'}; accepted: one of per_class, fraction, rows")
-        return self
-
-
-class Data(Section):
-    """The two domains."""
-
-    target: Target
-    source: Source | None = None
-    labels: Annotated[list[str], Field(min_length=1)] | None = None
-    """The classes in order; F1 of two classes is of the last one. Sorted by name if not given."""
+from pipeline.params_data import Data, Table
+from pipeline.params_types import (
+    Count,
+    Domain,
+    Domains,
+    Name,
+    Positive,
+    Probability,
+    Rate,
+    Section,
+    Share,
+    Temperature,
+    Weight,
+)
 
 
 class Fit(Section):
@@ -321,19 +231,19 @@ class Params(Section):
                 f"augment.samples: 0 for {' and '.join(domains)}, and distill.originals is {self.distill.originals}; "
                 "accepted: neighbours or originals of a domain that has texts"
             )
-        for kind, key in self.needs().items():
+        for kind, (key, off) in self.needs().items():
             if not getattr(self.cache, kind):
-                raise ValueError(f"cache.{kind}: got false, but {key} needs it; accepted: true, or {key} off")
+                raise ValueError(f"cache.{kind}: got false, but {key} needs it; accepted: true, or {key}: {off}")
         return self
 
-    def needs(self) -> dict[str, str]:
-        """What distilling reads of the teacher's cache: logits, hidden, attention, each with the key that wants it."""
+    def needs(self) -> dict[str, tuple[str, str]]:
+        """What distilling reads of the teacher's cache, each with the key that wants it and the value that does not."""
         reinforced = self.selector.kind == "reinforced"
         wants = [
-            ("logits", "objectives.dark", self.objectives.dark > 0),
-            ("logits", "selector.kind", reinforced),
-            ("hidden", "objectives.hidden", self.objectives.hidden > 0),
-            ("hidden", "selector.representations", reinforced and self.selector.representations),
-            ("attention", "objectives.attention", self.objectives.attention > 0),
+            ("logits", "objectives.dark", "0", self.objectives.dark > 0),
+            ("logits", "selector.kind", "none", reinforced),
+            ("hidden", "objectives.hidden", "0", self.objectives.hidden > 0),
+            ("hidden", "selector.representations", "false", reinforced and self.selector.representations),
+            ("attention", "objectives.attention", "0", self.objectives.attention > 0),
         ]
-        return {kind: key for kind, key, wanted in reversed(wants) if wanted}
+        return {kind: (key, off) for kind, key, off, wanted in reversed(wants) if wanted}

@@ -27,7 +27,7 @@ def prepare(
     """Encode texts into batches of at most `tokens` tokens, padding included; by default what suits the device."""
     place = models.device()
     if tokens is None:
-        # A CPU is fastest while a batch's activations fit its caches; an accelerator wants many rows at once.
+        # An accelerator wants many rows at once.
         tokens = 2048 if place.type == "cpu" else 65536
     encoded = encode(tokenizer, texts.texts, texts.pairs, max_length)
     rows = length_batches(encoded.lengths, tokens=tokens)

@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, BertConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline import models
+from pipeline.agreement import check_heads, check_length, check_vocabulary
 from pipeline.errors import InputError
 from pipeline.params import Params
 
@@ -44,6 +45,32 @@ def _origin(params: Params, teacher: Path | None) -> tuple[str | Path, str]:
     return params.teacher.model, "teacher.model"
 
 
+def check_student(params: Params) -> None:
+    """Raise InputError if the student cannot be made of the models named, or not taught by a teacher of that model.
+
+    Only configs and tokenizers are read: for the first stage that has models at all.
+    """
+    given = params.student
+    tokenizer = models.load_tokenizer(params.teacher.model, "teacher.model")
+    taught = models.load_config(params.teacher.model, "teacher.model")
+    if given.init in ("teacher", "encoder"):
+        _check_layers(given.layers, taught, params.teacher.model)
+    elif given.init == "fresh":
+        check_heads(params.objectives, fresh_config(params, tokenizer, []), taught)
+    elif given.model is not None:
+        config = models.load_config(given.model, "student.model")
+        own = models.load_tokenizer(given.model, "student.model")
+        check_vocabulary(params.objectives, own, tokenizer)
+        check_heads(params.objectives, config, taught)
+        check_length(params.max_length, own, config, "student")
+
+
+def _check_layers(layers: int, config: Any, address: str | Path) -> None:
+    deepest = config.num_hidden_layers
+    if layers > deepest:
+        raise InputError(f"student.layers: got {layers}, but {address} has {deepest} layers; accepted: 1 to {deepest}")
+
+
 def first_layers(whole: PreTrainedModel, layers: int, address: str | Path) -> PreTrainedModel:
     """Copy a classifier's embeddings, first layers and head into a new one.
 
@@ -51,9 +78,7 @@ def first_layers(whole: PreTrainedModel, layers: int, address: str | Path) -> Pr
 
     Raises InputError if `address`, the model's name in the error, has fewer layers.
     """
-    deepest = whole.config.num_hidden_layers
-    if layers > deepest:
-        raise InputError(f"student.layers: got {layers}, but {address} has {deepest} layers; accepted: 1 to {deepest}")
+    _check_layers(layers, whole.config, address)
     config = copy.deepcopy(whole.config)
     config.num_hidden_layers = layers
     if getattr(config, "layer_types", None):

@@ -19,7 +19,7 @@ def main(
     from pipeline.params_file import load
 
     checked = load(params)
-    from pipeline.artifacts.teacher_cache import cache_teacher
+    from pipeline.artifacts.cache_teacher import cache_teacher
 
     return cache_teacher(checked, prepared=prepared, augmented=augmented, teacher=teacher, out=out)
 

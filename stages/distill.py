@@ -24,8 +24,7 @@ def main(
 
     checked = load(params)
     from dvclive import Live
-
-    from pipeline.distill.run import distil
+    from pipeline.distill.run import publish_student
     from pipeline.publishing import publish_folder
 
     with ExitStack() as stack:
@@ -43,7 +42,7 @@ def main(
             for name, value in figures.items():
                 curve.log_metric(name, value)
 
-        return distil(
+        return publish_student(
             checked,
             prepared=prepared,
             augmented=augmented,

@@ -17,7 +17,7 @@ def main(
     from pipeline.params_file import load
 
     checked = load(params)
-    from pipeline.finetuned import publish_student_ft
+    from pipeline.student_ft import publish_student_ft
 
     return publish_student_ft(checked, prepared=prepared, out=out)
 

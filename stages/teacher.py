@@ -18,7 +18,7 @@ def main(
     from pipeline.params_file import load
 
     checked = load(params)
-    from pipeline.finetuned import publish_teacher
+    from pipeline.teacher import publish_teacher
 
     return publish_teacher(checked, prepared=prepared, out=out, metrics=metrics)
 

@@ -22,7 +22,7 @@ from transformers import (
 
 from pipeline import models
 from pipeline.artifacts.augmented import augment
-from pipeline.artifacts.teacher_cache import cache_teacher
+from pipeline.artifacts.cache_teacher import cache_teacher
 from pipeline.data.texts import Texts, write_texts
 from pipeline.params import Domain, Params
 

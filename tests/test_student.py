@@ -2,12 +2,19 @@
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
 
 from pipeline.agreement import same_vocabulary
 from pipeline.errors import InputError
 from pipeline.models import load_classifier, parameter_count
-from pipeline.student import build_student, first_layers, fresh_config, load_student_tokenizer
+from pipeline.student import build_student, check_student, first_layers, fresh_config, load_student_tokenizer
 
 LABELS = ["negative", "positive"]
 
@@ -80,6 +87,42 @@ def test_regression_has_one_output(make_params, tiny_encoder):
 def test_more_layers_than_there_are(make_params, tiny_classifier):
     with pytest.raises(InputError, match=r"student\.layers: got 4, but .* has 3 layers; accepted: 1 to 3"):
         build_student(make_params(student={"layers": 4}), teacher=tiny_classifier, labels=LABELS)
+
+
+@pytest.mark.parametrize(
+    ("student", "objectives", "said"),
+    [
+        ({"layers": 4}, {}, r"^student\.layers: got 4, but .* has 3 layers; accepted: 1 to 3$"),
+        ({"init": "encoder", "layers": 4}, {}, r"^student\.layers: got 4, but .* has 3 layers; accepted: 1 to 3$"),
+        (
+            {"init": "fresh", "hidden": 16, "heads": 2},
+            {},
+            r"^objectives\.attention: the student has 2 ",
+        ),
+        ({"init": "fresh", "hidden": 16, "heads": 2}, {"attention": 0}, None),
+        ({}, {}, None),
+    ],
+)
+def test_what_cannot_be_taught_is_known_before_there_is_a_teacher(make_params, student, objectives, said):
+    params = make_params(student=student, objectives=objectives)
+    if said is None:
+        check_student(params)
+    else:
+        with pytest.raises(InputError, match=said):
+            check_student(params)
+
+
+@pytest.mark.parametrize("off", [{}, {"attention": 0}, {"attention": 0, "hidden": 0}])
+def test_a_named_student_with_other_words(make_params, byte_level, tmp_path, off):
+    config = RobertaConfig(vocab_size=len(byte_level), hidden_size=32, num_hidden_layers=1, num_attention_heads=4)
+    RobertaForSequenceClassification(config).save_pretrained(tmp_path)
+    byte_level.save_pretrained(tmp_path)
+    params = make_params(student={"init": "pretrained", "model": str(tmp_path)}, objectives=off)
+    if len(off) == 2:
+        check_student(params)
+    else:
+        with pytest.raises(InputError, match=r"^student\.model: it splits texts into other tokens than the teacher"):
+            check_student(params)
 
 
 def test_missing_teacher(make_params, tmp_path):

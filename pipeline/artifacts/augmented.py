@@ -19,7 +19,8 @@ from pipeline.augment.originals import Original, read_originals
 from pipeline.augment.sampler import Filler, sample_neighbours
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
-from pipeline.params import Domain, Params
+from pipeline.params import Params
+from pipeline.params_types import Domain
 from pipeline.progress import track
 from pipeline.publishing import publish_folder
 

@@ -40,11 +40,11 @@ def with_adapter(model: PreTrainedModel, rank: int) -> PeftModel:
     return adapted
 
 
-def save_adapter(adapted: PeftModel, path: Path, rank: int) -> None:
-    """Write the trained weights as float16 safetensors; the rank stands in the metadata."""
+def save_adapter(adapted: PeftModel, path: Path) -> None:
+    """Write the trained weights as float16 safetensors; the rank is their size."""
     weights = {name: parameter.detach().half().contiguous() for name, parameter in _trained(adapted)}
     try:
-        save_file(weights, path, metadata={"rank": str(rank)})
+        save_file(weights, path)
     except SafetensorError as error:
         raise InputError(f"{path}: cannot be written: {error}") from None
 

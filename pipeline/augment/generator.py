@@ -53,7 +53,7 @@ def publish(params: Params, *, out: Path, metrics: Path, adapter: Path | None = 
         trained = train(model, tokenizer, pieces, given, params.seed)
         if adapter is not None:
             with publish_file(adapter) as temporary:
-                save_adapter(trained, temporary, given.rank)
+                save_adapter(trained, temporary)
         model = merge(trained)
 
     measured: dict[str, float | int] = {"parameters": models.parameter_count(model), "trained_steps": given.steps}

@@ -18,7 +18,7 @@ from pipeline.errors import InputError
 from pipeline.params import Params
 
 BATCH_TOKENS = 2048
-"""Pieces in one pass; more does not go faster on a CPU and takes memory for the vocabulary."""
+"""Pieces in one pass: what bounds the memory, most of which is the vocabulary's logits at the masks."""
 REDRAWS = 10
 """How often a neighbour that stands already among its original's is drawn anew."""
 

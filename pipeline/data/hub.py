@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline.errors import InputError
-from pipeline.hub import one_line, quiet, silence
-from pipeline.params import Table
+from pipeline.hub import one_line, quiet_hub, silence
+from pipeline.params_data import Table
 
 
 def read_hub(table: Table, key: str) -> pd.DataFrame:
@@ -22,7 +22,7 @@ def read_hub(table: Table, key: str) -> pd.DataFrame:
     import datasets
 
     datasets.disable_progress_bars()
-    with quiet():
+    with quiet_hub():
         silent = silence("dataset", table.path)
         try:
             with _cache_only(silent != ""):

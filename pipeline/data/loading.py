@@ -16,7 +16,7 @@ from pipeline.data.quoting import listed, shown
 from pipeline.data.reading import SUFFIXES, read_file
 from pipeline.errors import InputError, nearest
 from pipeline.packages import package_path
-from pipeline.params import Table
+from pipeline.params_data import Table
 
 
 def load_table(table: Table, key: str, *, labelled: bool) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import InputError
-from pipeline.params import Domain
+from pipeline.params_types import Domain
 from pipeline.publishing import publish_file
 
 FORMAT = 1

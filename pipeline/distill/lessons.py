@@ -49,11 +49,11 @@ def read_lessons(
     Raises InputError if the cache lacks what the objectives need, before anything is trained.
     """
     teacher = TeacherCache(cache)
-    for kind, key in params.needs().items():
+    for kind, (key, off) in params.needs().items():
         if kind not in teacher.kinds:
             raise InputError(
                 f"{key}: it needs the teacher's {kind}, but {cache} was made without; "
-                f"accepted: {key} off, or cache.{kind}: true and the cache_teacher stage again"
+                f"accepted: {key}: {off}, or cache.{kind}: true and the cache_teacher stage again"
             )
     table = read_augmented(augmented, ["id", "domain", "text", "text_pair", "label", "log_p"])
     ids, domains, texts = (table[name].to_pylist() for name in ("id", "domain", "text"))

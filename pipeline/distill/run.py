@@ -20,7 +20,7 @@ from pipeline.student import build_student, load_student_tokenizer
 from pipeline.validation import Validation
 
 
-def distil(
+def publish_student(
     params: Params, *, prepared: Path, augmented: Path, cache: Path, teacher: Path, out: Path, selection: Path, log: Log
 ) -> str:
     """Distil the teacher into a student folder and write π(z) of every neighbour; says what came of it."""

@@ -2,9 +2,22 @@
 
 import pytest
 
+from pipeline.artifacts.cache_teacher import cache_teacher
+
 
 @pytest.fixture(autouse=True)
 def work_cache(tmp_path, monkeypatch):
     """The user's cache folder, empty."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "l2a"
+
+
+@pytest.fixture
+def run(make_params, uneven, augmented, tiny_classifier, tmp_path):
+    def run(name="teacher", *, prepared=uneven, augmented=augmented, teacher=tiny_classifier, **settings):
+        settings.setdefault("distill", {"originals": ["target"]})
+        params = make_params(augment={"shards": 2}, **settings)
+        said = cache_teacher(params, prepared=prepared, augmented=augmented, teacher=teacher, out=tmp_path / name)
+        return tmp_path / name, said
+
+    return run

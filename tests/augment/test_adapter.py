@@ -93,7 +93,7 @@ def test_the_merged_model_gives_the_same_logits(tiny_encoder, tokenizer, corpus,
 
 
 def test_a_saved_adapter_gives_the_same_model(trained, tiny_encoder, inputs, tmp_path):
-    save_adapter(trained, tmp_path / "a.safetensors", rank=4)
+    save_adapter(trained, tmp_path / "a.safetensors")
     assert {weight.dtype for weight in load_file(tmp_path / "a.safetensors").values()} == {torch.float16}
     with torch.no_grad():
         loaded = load_adapter(load(tiny_encoder), tmp_path / "a.safetensors", "generator.adapter")
@@ -106,13 +106,13 @@ def test_the_same_seed_trains_the_same_weights(tiny_encoder, tokenizer, corpus, 
     files = []
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
         adapted = train(load(tiny_encoder), tokenizer, corpus, settings(steps=3, text={"path": "t.csv"}), seed=seed)
-        save_adapter(adapted, tmp_path / name, rank=4)
+        save_adapter(adapted, tmp_path / name)
         files.append((tmp_path / name).read_bytes())
     assert files[0] == files[1] != files[2]
 
 
 def test_an_adapter_of_another_model(trained, saved, tmp_path):
-    save_adapter(trained, tmp_path / "a.safetensors", rank=4)
+    save_adapter(trained, tmp_path / "a.safetensors")
     other = load(saved(BertModel, hidden_size=24))
     with pytest.raises(InputError, match=r"^generator\.adapter: .*a\.safetensors was trained on another model"):
         load_adapter(other, tmp_path / "a.safetensors", "generator.adapter")

@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from pipeline.data.loading import load_table
 from pipeline.errors import InputError
-from pipeline.params import Table
+from pipeline.params_data import Table
 
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")

@@ -10,7 +10,8 @@ import torch
 from transformers import BertForSequenceClassification
 
 from pipeline.artifacts.augmented import read_augmented
-from pipeline.artifacts.teacher_cache import TeacherCache, cache_teacher
+from pipeline.artifacts.cache_teacher import cache_teacher
+from pipeline.artifacts.teacher_cache import TeacherCache
 from pipeline.data.texts import Texts, read_texts, write_texts
 from pipeline.distill.lessons import read_lessons
 from pipeline.errors import InputError
@@ -69,26 +70,28 @@ def test_the_chance_is_standardised_over_the_neighbours(lessons, augmented):
 
 
 @pytest.mark.parametrize(
-    ("missing", "given", "key", "without"),
+    ("missing", "given", "key", "off", "without"),
     [
-        ("hidden", {}, "objectives.hidden", {"objectives": {"hidden": 0}}),
+        ("hidden", {}, "objectives.hidden", "0", {"objectives": {"hidden": 0}}),
         (
             "hidden",
             {"objectives": {"hidden": 0}, "selector": {"representations": True}},
             "selector.representations",
+            "false",
             {"objectives": {"hidden": 0}, "selector": {"representations": True, "kind": "none"}},
         ),
-        ("attention", {}, "objectives.attention", {"objectives": {"attention": 0}}),
-        ("logits", {}, "objectives.dark", {"objectives": {"dark": 0}, "selector": {"kind": "none"}}),
+        ("attention", {}, "objectives.attention", "0", {"objectives": {"attention": 0}}),
+        ("logits", {}, "objectives.dark", "0", {"objectives": {"dark": 0}, "selector": {"kind": "none"}}),
         (
             "logits",
             {"objectives": {"dark": 0}},
             "selector.kind",
+            "none",
             {"objectives": {"dark": 0}, "selector": {"kind": "none"}},
         ),
     ],
 )
-def test_a_cache_without_what_is_needed(lessons, cached, tmp_path, missing, given, key, without):
+def test_a_cache_without_what_is_needed(lessons, cached, tmp_path, missing, given, key, off, without):
     folder = tmp_path / "teacher"
     shutil.copytree(cached, folder, ignore=shutil.ignore_patterns(f"*.{missing}.npy"))
     if missing == "logits":
@@ -98,7 +101,7 @@ def test_a_cache_without_what_is_needed(lessons, cached, tmp_path, missing, give
         lessons(cache=folder, **given)
     assert str(error.value) == (
         f"{key}: it needs the teacher's {missing}, but {folder} was made without; "
-        f"accepted: {key} off, or cache.{missing}: true and the cache_teacher stage again"
+        f"accepted: {key}: {off}, or cache.{missing}: true and the cache_teacher stage again"
     )
     assert len(lessons(cache=folder, **without)) == 112
 

@@ -10,10 +10,10 @@ from transformers import AutoTokenizer, BertForSequenceClassification, BertModel
 
 from pipeline import models
 from pipeline.artifacts.augmented import augment, read_augmented
-from pipeline.artifacts.teacher_cache import cache_teacher
+from pipeline.artifacts.cache_teacher import cache_teacher
 from pipeline.data.texts import read_texts, write_texts
 from pipeline.distill import run as run_module
-from pipeline.distill.run import distil
+from pipeline.distill.run import publish_student
 from pipeline.errors import InputError
 
 
@@ -25,7 +25,7 @@ def run(make_params, uneven, augmented, cached, tiny_classifier, tmp_path):
         places = folders | {key: given.pop(key) for key in list(given) if key in folders}
         given["distill"] = {"epochs": 2, "batch_size": 16, "learning_rate": 0.002, **given.get("distill", {})}
         places |= {"out": tmp_path / name / "student", "selection": tmp_path / name / "selection.parquet"}
-        said = distil(make_params(**given), log=log, **places)
+        said = publish_student(make_params(**given), log=log, **places)
         return said, places["out"], places["selection"]
 
     return run

@@ -88,6 +88,21 @@ def test_errors_are_one_line(run):
     )
 
 
+def test_a_student_it_could_not_teach(tiny_encoder, prepared, tmp_path):
+    file = tmp_path / "params.yaml"
+    params = {
+        "data": {"target": {"path": "t.csv", "rows": 8}},
+        "teacher": {"model": str(tiny_encoder)},
+        "student": {"layers": 4},
+    }
+    file.write_text(yaml.safe_dump(params))
+    given = ["--params", file, "--prepared", prepared, "--out", tmp_path / "out", "--metrics", tmp_path / "t.json"]
+    result = CliRunner().invoke(app, [str(part) for part in given])
+    assert result.exit_code == 1
+    assert result.output == f"teacher: student.layers: got 4, but {tiny_encoder} has 3 layers; accepted: 1 to 3\n"
+    assert not (tmp_path / "out").exists()
+
+
 def test_more_tokens_than_the_model_takes(run):
     result, _, _ = run(max_length=65)
     assert result.exit_code == 1

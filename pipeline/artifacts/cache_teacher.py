@@ -1,0 +1,186 @@
+"""The teacher's pass over every text, kept: logits in Parquet, states unpadded in float16 arrays."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from pipeline import models
+from pipeline.agreement import check_length
+from pipeline.artifacts.augmented import DOMAINS
+from pipeline.artifacts.fingerprint import code_hash, environment, fingerprint, folder_hash
+from pipeline.artifacts.tables import read_table, write_table
+from pipeline.artifacts.teacher_cache import text_hashes
+from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
+from pipeline.batching import collate, encode, length_batches
+from pipeline.data.texts import read_texts
+from pipeline.errors import InputError
+from pipeline.params import Params
+from pipeline.progress import track
+from pipeline.publishing import publish_folder
+from pipeline.states import forward
+
+BATCH_TOKENS = 2048
+"""Pieces in one pass: what bounds the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Texts cached together: one shard of neighbours, or of a domain's originals."""
+
+    name: str
+    ids: list[str]
+    texts: list[str]
+    pairs: list[str] | None
+
+
+def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: Path, out: Path) -> str:
+    """Run the teacher once over all neighbours, and over the originals that are imitated too.
+
+    Pieces already cached for the same teacher and texts are taken from the work cache. Returns what was made, in a
+    few words.
+    """
+    kinds = [".parquet", *([".hidden.npy"] if params.cache.hidden else [])]
+    kinds += [".attention.npy"] if params.cache.attention else []
+    tokenizer = models.load_tokenizer(teacher, "teacher")
+    check_length(params.max_length, tokenizer, models.load_config(teacher, "teacher"), "the teacher")
+    teacher_hash = folder_hash(teacher)
+    folder = work_folder(
+        "cache_teacher",
+        fingerprint(
+            code=code_hash(
+                "artifacts/cache_teacher.py", "artifacts/teacher_cache.py", "batching.py", "models.py", "states.py"
+            ),
+            environment=environment(),
+            teacher=teacher_hash,
+            max_length=params.max_length,
+            logits=params.cache.logits,
+        ),
+    )
+    model: PreTrainedModel | None = None
+    texts = 0
+    made: list[tuple[Path, str]] = []
+    for piece in track([piece for piece in _pieces(params, prepared, augmented) if piece.ids], "cache", unit="shard"):
+        stem = fingerprint(ids=piece.ids, texts=piece.texts, pairs=piece.pairs)
+        files = [folder / f"{stem}{kind}" for kind in kinds]
+        if not all(is_finished(file) for file in files):
+            if model is None:
+                model = models.load_classifier(teacher, "teacher").to(models.device())
+            write_piece(model, tokenizer, piece, folder / stem, params, teacher_hash)
+        made += [(file, f"{piece.name}{kind}") for file, kind in zip(files, kinds, strict=True)]
+        texts += len(piece.ids)
+    if not made:
+        raise InputError(
+            "augment.samples: 0 for each domain that has texts, and distill.originals is empty; "
+            "accepted: a text to imitate"
+        )
+    with publish_folder(out) as published:
+        for file, name in made:
+            link_or_copy(file, published / name)
+    size = sum(file.stat().st_size for file, _ in made)
+    return f"{texts:,} texts with {', '.join(_kept(params))}, {size / 1e6:,.0f} MB, in {out}"
+
+
+def _kept(params: Params) -> list[str]:
+    return [kind for kind in ("logits", "hidden", "attention") if getattr(params.cache, kind)]
+
+
+def _pieces(params: Params, prepared: Path, augmented: Path) -> Iterator[Piece]:
+    shards = sorted(augmented.glob("*.parquet"))
+    if not shards:
+        raise InputError(f"{augmented}: no shards; run the augment stage first")
+    for shard in shards:
+        table = read_table(shard, ["id", "text", "text_pair"], "augment")
+        pairs = table["text_pair"].to_pylist()
+        yield Piece(
+            shard.stem,
+            table["id"].to_pylist(),
+            table["text"].to_pylist(),
+            None if None in pairs or not pairs else pairs,
+        )
+    for domain in params.distill.originals:
+        originals = read_texts(prepared / DOMAINS[domain])
+        number = params.augment.shards if domain == "source" else 1
+        for shard_ in range(number):
+            rows = range(shard_, len(originals), number)
+            yield Piece(
+                f"{domain}-originals-{shard_:05d}-of-{number:05d}",
+                [originals.ids[i] for i in rows],
+                [originals.texts[i] for i in rows],
+                None if originals.pairs is None else [originals.pairs[i] for i in rows],
+            )
+
+
+@torch.inference_mode()
+def write_piece(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, piece: Piece, stem: Path, params: Params, teacher: str
+) -> None:
+    """Run the teacher over a piece and write `stem`.parquet, `stem`.hidden.npy and `stem`.attention.npy.
+
+    The index holds, for each id, a hash of its text, its logits, its number of pieces n, and where its n rows of hidden
+    states (n, width) and its attention (heads, n, n) begin in the arrays; `teacher`, its folder's hash, is metadata.
+    """
+    config = model.config
+    encoded = encode(tokenizer, piece.texts, piece.pairs, params.max_length)
+    lengths = encoded.lengths
+    hidden_start = np.concatenate([[0], lengths.cumsum()])
+    attention_start = np.concatenate([[0], (config.num_attention_heads * lengths**2).cumsum()])
+    logits = np.zeros((len(lengths), config.num_labels), dtype=np.float32)
+    place = models.device()
+    model.eval()
+    with ExitStack() as arrays:
+        hidden = attention = None
+        if params.cache.hidden:
+            file = stem.with_name(f"{stem.name}.hidden.npy")
+            hidden = arrays.enter_context(_new_array(file, int(hidden_start[-1]), config.hidden_size))
+        if params.cache.attention:
+            file = stem.with_name(f"{stem.name}.attention.npy")
+            attention = arrays.enter_context(_new_array(file, int(attention_start[-1])))
+        for rows in length_batches(lengths, tokens=BATCH_TOKENS):
+            inputs = {name: tensor.to(place) for name, tensor in collate(encoded, rows).items()}
+            states = forward(model, inputs, hidden=params.cache.hidden, attention=params.cache.attention)
+            logits[rows] = states.logits.float().cpu().numpy()
+            for array, start, given in (
+                (hidden, hidden_start, states.hidden),
+                (attention, attention_start, states.attention),
+            ):
+                if array is None or given is None:
+                    continue
+                half = given.half().cpu().numpy()
+                for order, row in enumerate(rows):
+                    n = lengths[row]
+                    # Hidden states are (tokens, width), attention is (heads, tokens, tokens).
+                    own = half[order, :n] if half.ndim == 3 else half[order, :, :n, :n].ravel()
+                    array[start[row] : start[row + 1]] = own
+    columns = {
+        "id": pa.array(piece.ids, pa.string()),
+        "text_hash": pa.array(text_hashes(piece.texts, piece.pairs), pa.int64()),
+        "tokens": lengths,
+        "hidden_start": hidden_start[:-1],
+        "attention_start": attention_start[:-1],
+    }
+    if params.cache.logits:
+        columns["logits"] = pa.array(list(logits), pa.list_(pa.float32()))
+    index = pa.table(columns, metadata={"teacher": teacher})
+    with finish(stem.with_name(f"{stem.name}.parquet")) as temporary:
+        write_table(index, temporary)
+
+
+@contextmanager
+def _new_array(path: Path, *shape: int) -> Iterator[Any]:
+    """A float16 array that lies in a file from the start; where the system can, its room is taken beforehand."""
+    with finish(path) as temporary:
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
+        if hasattr(os, "posix_fallocate"):
+            with temporary.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
+        yield array
+        array.flush()
+        del array

@@ -1,0 +1,40 @@
+"""Student-FT, what distillation has to beat: the student's architecture with the scarce labels and nothing else."""
+
+from pathlib import Path
+
+from pipeline import models
+from pipeline.data.texts import read_texts
+from pipeline.finetune import fine_tune
+from pipeline.params import Params
+from pipeline.saving import save_model
+from pipeline.scoring import headline
+from pipeline.student import build_student, load_student_tokenizer
+
+
+def publish_student_ft(params: Params, *, prepared: Path, out: Path) -> str:
+    """Fine-tune the student's architecture on the scarce target labels alone and write it.
+
+    It starts from first layers of the encoder, where the student takes those of the fine-tuned teacher: those have
+    seen labels that this comparison must do without.
+
+    Returns what was made, in a few words.
+    """
+    given = params.evaluate.student_ft
+    target = read_texts(prepared / "train.parquet")
+    validation = read_texts(prepared / "validation.parquet")
+    model = build_student(params, teacher=None, labels=target.names)
+    tokenizer = load_student_tokenizer(params, teacher=None)
+    phases = [(target, given.epochs)]
+    learnt = fine_tune(
+        model,
+        tokenizer,
+        phases,
+        validation,
+        given,
+        max_length=params.max_length,
+        seed=params.seed,
+        what="evaluate.student_ft",
+    )
+    save_model(model, tokenizer, out)
+    metric = headline(target.names)
+    return f"{models.parameter_count(model) / 1e6:.1f}M parameters, validation {metric} {learnt[metric]:.3f}, in {out}"

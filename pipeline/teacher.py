@@ -1,0 +1,46 @@
+"""f^t: the large encoder, fine-tuned on the domains it is to know."""
+
+from pathlib import Path
+
+import torch
+
+from pipeline import models
+from pipeline.data.texts import read_texts
+from pipeline.errors import InputError
+from pipeline.finetune import fine_tune
+from pipeline.params import Params
+from pipeline.publishing import write_json
+from pipeline.saving import save_model
+from pipeline.scoring import headline, rounded
+from pipeline.student import check_student
+
+
+def publish_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path) -> str:
+    """Fine-tune f^t on the domains of `teacher.domains`, one after the other; write it and how it validated.
+
+    Returns what was made, in a few words. Raises InputError if there is nothing to learn from, or if the student could
+    not learn from this teacher: that is known before the work.
+    """
+    given = params.teacher
+    check_student(params)
+    target = read_texts(prepared / "train.parquet")
+    validation = read_texts(prepared / "validation.parquet")
+    phases = []
+    for domain in given.domains:
+        texts = target if domain == "target" else read_texts(prepared / "source.parquet")
+        if len(texts):
+            phases.append((texts, getattr(given.epochs, domain)))
+    if not phases:
+        raise InputError("teacher.domains: got [source], but there is no source text; accepted: [target]")
+    with torch.random.fork_rng():
+        torch.manual_seed(params.seed)
+        model = models.load_classifier(given.model, "teacher.model", target.names)
+    tokenizer = models.load_tokenizer(given.model, "teacher.model")
+    learnt = fine_tune(
+        model, tokenizer, phases, validation, given, max_length=params.max_length, seed=params.seed, what="teacher"
+    )
+    save_model(model, tokenizer, out)
+    history = [rounded(epoch) for epoch in learnt.pop("history")]
+    write_json(metrics, {"parameters": models.parameter_count(model), **rounded(learnt), "history": history})
+    metric = headline(target.names)
+    return f"{models.parameter_count(model) / 1e6:.1f}M parameters, validation {metric} {learnt[metric]:.3f}, in {out}"
