@@ -91,6 +91,7 @@ def repo(
     repo.run("git", "config", "user.name", "Somebody")
     repo.dvc("init", "-q")
     shutil.copy(ROOT / ".dvc" / "config", folder / ".dvc" / "config")
+    shutil.copytree(ROOT / ".dvc" / "plots", folder / ".dvc" / "plots")
     repo.run("git", "add", "-A")
     repo.run("git", "commit", "-qm", "before")
     assert sorted(repo.stages_run("repro")) == sorted(STAGES)
@@ -147,4 +148,25 @@ def test_experiments_can_be_shown_and_compared(repo: Repo) -> None:
     assert "student.accuracy" in repo.dvc("exp", "show", "--csv")
     assert "evaluate" in repo.dvc("dag")
     repo.dvc("metrics", "diff")
-    repo.dvc("plots", "show", "-o", str(repo.folder.parent / "plots"))
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "mark"),
+    [
+        ("classification", "negative,positive", '"mark": "rect"'),
+        ("regression", "0.25,0.75", '"mark": {"type": "point", "opacity"'),
+    ],
+)
+def test_the_plot_of_the_predictions_follows_the_task(repo: Repo, task: str, values: str, mark: str) -> None:
+    params, predictions = repo.folder / "params.yaml", repo.folder / "plots" / "predictions.csv"
+    params.write_text(params.read_text().replace("task: classification", f"task: {task}"))
+    predictions.unlink()
+    predictions.write_text(f"actual,student\n{values}\n")
+    try:
+        repo.dvc("plots", "show", "-o", str(repo.folder.parent / task))
+    finally:
+        repo.run("git", "checkout", "-q", ".")
+        repo.dvc("checkout", "-q", "--force")
+    page = (repo.folder.parent / task / "index.html").read_text()
+    assert "The student on the validation set" in page
+    assert mark in page
