@@ -8,13 +8,14 @@ from transformers import PreTrainedTokenizerFast
 from pipeline.errors import InputError
 from pipeline.params import Objectives
 
+SPLITTING = ("model", "added_tokens", "normalizer", "pre_tokenizer", "post_processor")
+"""The parts of a tokenizer that decide its tokens."""
+
 
 def same_vocabulary(one: PreTrainedTokenizerFast, other: PreTrainedTokenizerFast) -> bool:
     """Whether two tokenizers split every text into the same tokens with the same ids."""
-    if one.get_vocab() != other.get_vocab():
-        return False
     ours, theirs = (json.loads(tokenizer.backend_tokenizer.to_str()) for tokenizer in (one, other))
-    return all(ours[part] == theirs[part] for part in ("normalizer", "pre_tokenizer", "post_processor"))
+    return all(ours[part] == theirs[part] for part in SPLITTING)
 
 
 def check_vocabulary(
@@ -32,8 +33,10 @@ def check_vocabulary(
 
 def check_heads(objectives: Objectives, student: Any, teacher: Any) -> None:
     """Raise InputError if L_att (Eq. 2) compares attention head by head and the two configs differ in heads."""
+    if not objectives.attention:
+        return
     ours, theirs = student.num_attention_heads, teacher.num_attention_heads
-    if objectives.attention and ours != theirs:
+    if ours != theirs:
         raise InputError(
             f"objectives.attention: the student has {ours} attention heads and the teacher {theirs}; "
             "accepted: equal numbers, or objectives.attention: 0"

@@ -76,6 +76,19 @@ def load_config(address: str | Path, key: str) -> Any:
     return _from_pretrained(AutoConfig, address, key)
 
 
+def load_encoder_config(address: str | Path, key: str) -> Any:
+    """Load the configuration of an encoder. Raises InputError if it is of another kind of model."""
+    config = load_config(address, key)
+    _check_encoder(config, address, key)
+    return config
+
+
+def _check_encoder(config: Any, address: str | Path, key: str) -> None:
+    kind = config.model_type
+    if config.is_encoder_decoder or kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        raise InputError(f"{key}: {address} is a {kind}; accepted: an encoder, such as bert or roberta")
+
+
 def load_tokenizer(address: str | Path, key: str) -> PreTrainedTokenizerFast:
     """Load a model's fast tokenizer, which knows where in the text each piece stands.
 
@@ -109,9 +122,7 @@ def load_classifier(address: str | Path, key: str, labels: list[str] | None = No
         names = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
         names["problem_type"] = "single_label_classification"
     model, random = _with_weights(AutoModelForSequenceClassification, address, key, **names)
-    kind = model.config.model_type
-    if model.config.is_encoder_decoder or kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
-        raise InputError(f"{key}: {address} is a {kind}; accepted: an encoder, such as bert or roberta")
+    _check_encoder(model.config, address, key)
     if labels is None and random:
         raise InputError(f"{key}: {address} has no classification head; accepted: a model that was fine-tuned")
     return model

@@ -63,9 +63,9 @@ class Generator(Section):
     steps: Count = 0
     """Training steps of head and low-rank weights; 0 publishes the model as it is."""
     text: Table | None = None
-    """Unlabelled text to train on."""
+    """Unlabelled text to train on. Not the target's table: its test rows are in it."""
     heldout: Heldout | None = None
-    """Unlabelled text on which masked-token accuracy is measured."""
+    """Unlabelled text on which masked-token accuracy is measured; nothing is decided by it."""
     rank: Positive = 32
     """Rank of the weights added to each linear layer of the encoder."""
     mask: Probability = 0.2

@@ -16,8 +16,9 @@ class Columns(Section):
     """The second text of a pair (premise and hypothesis, two questions)."""
     label: str | None = "label"
     """The class or, in regression, the number to predict."""
-    group: str | None = None
-    """Rows that share this value stay in one split (the question a pair belongs to, the author of a review)."""
+    group: Name | Annotated[list[Name], Field(min_length=1)] | None = None
+    """Rows that share this value stay in one split (the author of a review). With several columns no value of any of
+    them stands in two splits (`[question1, question2]`: no question is both trained and tested on)."""
 
 
 class Table(Section):
@@ -55,7 +56,7 @@ class Target(Table):
     validation: Positive = 200
     """Rows of D^v, which picks the best model and rewards the selector (Eq. 13)."""
     test: Positive = 2000
-    """Rows that nothing but `evaluate` reads."""
+    """Rows that no stage after `prepare` reads but `evaluate`."""
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:

@@ -17,7 +17,7 @@ MADE = {".csv", ".json", ".npy", ".parquet", ".safetensors", ".tsv"}
 
 
 def check_place(path: Path, key: str, *, folder: bool) -> None:
-    """Raise InputError, naming `key`, if `path` cannot be written, or holds what no stage has written.
+    """Raise InputError, naming `key`, if `path` cannot be written, or holds files of a kind that no stage writes.
 
     A file or folder that is there is replaced whole, and what somebody else has put there would be lost.
     """

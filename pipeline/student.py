@@ -51,14 +51,14 @@ def check_student(params: Params) -> None:
     Only configs and tokenizers are read: for the first stage that has models at all.
     """
     given = params.student
+    taught = models.load_encoder_config(params.teacher.model, "teacher.model")
     tokenizer = models.load_tokenizer(params.teacher.model, "teacher.model")
-    taught = models.load_config(params.teacher.model, "teacher.model")
     if given.init in ("teacher", "encoder"):
         _check_layers(given.layers, taught, params.teacher.model)
     elif given.init == "fresh":
         check_heads(params.objectives, fresh_config(params, tokenizer, []), taught)
     elif given.model is not None:
-        config = models.load_config(given.model, "student.model")
+        config = models.load_encoder_config(given.model, "student.model")
         own = models.load_tokenizer(given.model, "student.model")
         check_vocabulary(params.objectives, own, tokenizer)
         check_heads(params.objectives, config, taught)

@@ -8,6 +8,9 @@ import typer
 
 from stages.command import ParamsFile, stage
 
+PLOTTED = {"loss/attention", "loss/hidden", "loss/dark", "validation/metric", "reward", "kept/source", "kept/target"}
+"""The curves that dvc.yaml plots."""
+
 
 def main(
     params: ParamsFile = Path("params.yaml"),
@@ -29,6 +32,7 @@ def main(
 
     with ExitStack() as stack:
         curve: Live | None = None
+        seen: set[str] = set()
 
         def log(step: int, figures: dict[str, float]) -> None:
             nonlocal curve
@@ -39,10 +43,11 @@ def main(
                     Live(str(folder), resume=False, report=None, save_dvc_exp=False, dvcyaml=None)
                 )
             curve.step = step
+            seen.update(figures)
             for name, value in figures.items():
                 curve.log_metric(name, value)
 
-        return publish_student(
+        said = publish_student(
             checked,
             prepared=prepared,
             augmented=augmented,
@@ -52,6 +57,11 @@ def main(
             selection=selection,
             log=log,
         )
+        if curve is not None:
+            # DVC cannot plot the others without the curves of what is switched off: each is one point, at 0.
+            for name in sorted(PLOTTED - seen):
+                curve.log_metric(name, 0.0)
+        return said
 
 
 app = stage(main)

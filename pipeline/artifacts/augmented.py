@@ -26,6 +26,7 @@ from pipeline.publishing import publish_folder
 
 CODE = (
     "artifacts/augmented.py",
+    "artifacts/tables.py",
     "augment/distance.py",
     "augment/originals.py",
     "augment/sampler.py",

@@ -27,6 +27,14 @@ from pipeline.progress import track
 from pipeline.publishing import publish_folder
 from pipeline.states import forward
 
+CODE = (
+    "artifacts/cache_teacher.py",
+    "artifacts/tables.py",
+    "artifacts/teacher_cache.py",
+    "batching.py",
+    "models.py",
+    "states.py",
+)
 BATCH_TOKENS = 2048
 """Pieces in one pass: what bounds the memory."""
 
@@ -55,9 +63,7 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
     folder = work_folder(
         "cache_teacher",
         fingerprint(
-            code=code_hash(
-                "artifacts/cache_teacher.py", "artifacts/teacher_cache.py", "batching.py", "models.py", "states.py"
-            ),
+            code=code_hash(*CODE),
             environment=environment(),
             teacher=teacher_hash,
             max_length=params.max_length,

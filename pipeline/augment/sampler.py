@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 import numpy as np
@@ -36,6 +36,8 @@ class Neighbour:
     log_p_positions: float
     words: list[int] = field(default_factory=list)
     log_p_words: float = 0.0
+    taken: set[int] = field(default_factory=set)
+    """What the last changed word may not become; its chance stays that of Eq. 12."""
 
     def pieces(self, mask: int) -> tuple[list[int], list[int]]:
         """The original's pieces and their types with one mask, or new word if there is one, for each changed word."""
@@ -147,7 +149,7 @@ class Filler:
         if log_p.isnan().any():
             raise InputError("generator: its outputs are no numbers; accepted: a masked language model that works")
         quantiles = torch.tensor([q for draft in drafts for q in draft.quantiles[which]], device=self.place)
-        words = draw_words(log_p, quantiles)
+        words = draw_words(self._without_taken(log_p, drafts, which), quantiles)
         chances = log_p.gather(1, words.unsqueeze(1)).squeeze(1).double().cpu()
         drawn = iter(zip(words.tolist(), chances.tolist(), strict=True))
         for draft in drafts:
@@ -156,11 +158,27 @@ class Filler:
                 draft.words.append(word)
                 draft.log_p_words += chance
 
+    def _without_taken(self, log_p: torch.Tensor, drafts: Sequence[Neighbour], which: slice) -> torch.Tensor:
+        """The distributions with no chance for a draft's `taken` at its last mask; as they are if that leaves none."""
+        row = -1
+        out = log_p
+        for draft in drafts:
+            open_masks = range(len(draft.positions))[which]
+            row += len(open_masks)
+            if draft.taken and open_masks[-1] == len(draft.positions) - 1:
+                left = log_p[row].index_fill(0, torch.tensor(sorted(draft.taken), device=self.place), -torch.inf)
+                if left.isfinite().any():
+                    out = log_p.clone() if out is log_p else out
+                    out[row] = left.log_softmax(0)
+        return out
+
 
 def sample_neighbours(
     originals: Sequence[Original], samples: int, filler: Filler, params: Params
 ) -> tuple[list[dict[str, object]], dict[str, int]]:
-    """Draw `samples` neighbours of each original, distinct wherever ten redraws find distinct ones.
+    """Draw `samples` neighbours of each original, distinct wherever the distribution allows it.
+
+    What repeats another is drawn anew, up to ten times; then its last word is drawn from those that are not taken.
 
     Returns the rows of `augmented`, in the order of originals and samples, and counts: `not_distinct`, neighbours
     that repeat another of the same original, and `too_short`, originals without words enough to change.
@@ -181,11 +199,33 @@ def sample_neighbours(
         filler.fill([redrawn for _, redrawn in again])
         for i, redrawn in again:
             drafts[i] = redrawn
+    tried: set[int] = set()
+    while freed := _with_last_word_free(drafts, tried):
+        filler.fill(list(freed.values()))
+        tried |= freed.keys()
+        for i, draft in freed.items():
+            drafts[i] = draft
     counts = {
         "not_distinct": sum(1 for _ in _repeated(drafts)),
         "too_short": len({id(o) for (o, _), draft in zip(wanted, first, strict=True) if draft is None}),
     }
     return [_row(draft, filler.tokenizer) for draft in drafts], counts
+
+
+def _with_last_word_free(drafts: Sequence[Neighbour], tried: set[int]) -> dict[int, Neighbour]:
+    """One repeated neighbour of each original, by its place: its words to be drawn again, the last as no other's."""
+    chosen = {drafts[i].original.id: i for i in _repeated(drafts) if drafts[i].positions and i not in tried}
+    alike: dict[tuple[str, tuple[int, ...], tuple[int, ...]], set[int]] = {}
+    for draft in drafts:
+        if draft.original.id in chosen and draft.positions:
+            alike.setdefault(_all_but_last(draft), set()).add(draft.words[-1])
+    return {
+        i: replace(drafts[i], words=[], log_p_words=0.0, taken=alike[_all_but_last(drafts[i])]) for i in chosen.values()
+    }
+
+
+def _all_but_last(draft: Neighbour) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
+    return draft.original.id, tuple(draft.positions), tuple(draft.words[:-1])
 
 
 def _repeated(drafts: Sequence[Neighbour]) -> Iterator[int]:

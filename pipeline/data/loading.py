@@ -20,11 +20,11 @@ from pipeline.params_data import Table
 
 
 def load_table(table: Table, key: str, *, labelled: bool) -> pd.DataFrame:
-    """Read a table the user named: columns `row`, `text` and, where named, `text_pair`, `label`, `group`.
+    """Read a table the user named: columns `row`, `text` and, where named, `text_pair`, `label`, `groups`.
 
     `row` is the row's number as the user counts: 1 is the first row of data, through all files of a glob; blank lines
-    are no rows. Cells are strings, empty where the file has none; labels are stripped and renamed by `table.labels`;
-    the index counts from 0.
+    are no rows. Cells are strings, empty where the file has none, `groups` tuples of them; labels are stripped and
+    renamed by `table.labels`; the index counts from 0.
 
     Args:
         table: the address with its columns, filters and label names.
@@ -33,20 +33,26 @@ def load_table(table: Table, key: str, *, labelled: bool) -> pd.DataFrame:
 
     Raises InputError naming the file and the row, column or parameter.
     """
-    named = {"text": table.columns.text, "text_pair": table.columns.text_pair, "group": table.columns.group}
+    named = {"text": table.columns.text, "text_pair": table.columns.text_pair}
     if labelled:
         if table.columns.label is None:
             raise InputError(f"{key}.columns.label: got null; accepted: the column that holds the label")
         named["label"] = table.columns.label
     wanted = {ours: theirs for ours, theirs in named.items() if theirs is not None}
 
-    frame = _read(table, key, [(f"columns.{ours}", theirs) for ours, theirs in wanted.items()])
+    group = table.columns.group
+    groups = [group] if isinstance(group, str) else group or []
+    asked = [*wanted.items(), *(("group", column) for column in groups)]
+    frame = _read(table, key, [(f"columns.{ours}", theirs) for ours, theirs in asked])
     frame = _matching(frame, table, key)
     out = pd.DataFrame({"row": frame.index + 1})
     rows = out["row"].tolist()
     for ours, theirs in wanted.items():
         values = _cells(frame[theirs], rows, f"{table.path}, column {theirs!r}")
         out[ours] = _renamed(values, rows, table, f"{table.path}, column {theirs!r}") if ours == "label" else values
+    if groups:
+        cells = [_cells(frame[column], rows, f"{table.path}, column {column!r}") for column in groups]
+        out["groups"] = list(zip(*cells, strict=True))
     return out
 
 

@@ -148,7 +148,9 @@ def _check_sides_agree(source: Table, target: Table) -> None:
 
 
 def _split(params: Params, target: Usable, labels: Labels, names: list[str]) -> Split:
-    groups = [normalise(group) for group in target.frame["group"]] if "group" in target.frame else None
+    groups = None
+    if "groups" in target.frame:
+        groups = [tuple(normalise(value) for value in values) for values in target.frame["groups"]]
     try:
         return split_target(params.data.target, _strata(labels), _keys(target), groups, names, params.seed)
     except InputError as error:

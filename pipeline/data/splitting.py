@@ -49,17 +49,24 @@ def sample(strata: Indices, keys: Sequence[str], count: int, seed: int) -> Indic
 
 
 def split_target(
-    target: Target, strata: Indices, keys: Sequence[str], groups: Sequence[str] | None, names: Sequence[str], seed: int
+    target: Target,
+    strata: Indices,
+    keys: Sequence[str],
+    groups: Sequence[Sequence[str]] | None,
+    names: Sequence[str],
+    seed: int,
 ) -> Split:
     """Draw the target's three parts.
 
-    With groups, validation and test are made of whole groups and hold no more rows than asked for, as near as groups
-    allow; train is drawn row by row from the groups left.
+    With groups, validation and test are made of whole groups, by the first value of each row, and hold no more rows
+    than asked for, as near as groups allow; what shares any value with them is left out; train is drawn row by row from
+    what is left.
 
     Args:
         strata: (rows,), class indices in the order of `names`, or bins of a regression's labels.
         keys: what tells each row from the others, the same in every run.
-        groups: the group of each row; rows whose group is empty stand alone.
+        groups: what each row must not share with a row of another part, the same number of values for each; rows
+            whose first value is empty stand alone.
         names: the classes; empty for regression.
 
     Raises InputError naming the size that cannot be had.
@@ -74,10 +81,12 @@ def split_target(
         if members is None:
             part = _stratified(strata, order[free[order]])[:count]
         else:
-            part = _whole_groups(strata, [group for group in members if free[group[0]]], count)
+            part = _whole_groups(strata, [group for group in members if free[group].all()], count)
         if not len(part):
             raise InputError(f"data.target.{name}: got {count:,}; every group has more rows than that")
         free[part] = False
+        if groups is not None:
+            free &= ~_sharing(groups, part)
         parts[name] = np.sort(part)
     train = _train(target, strata, order[free[order]], names)
     return Split(train=np.sort(train), validation=parts["validation"], test=parts["test"])
@@ -134,10 +143,16 @@ def _stratified(strata: Indices, order: Indices, first: float = 0.5) -> Indices:
     return order[np.argsort(place, kind="stable")]
 
 
-def _members(groups: Sequence[str], keys: Sequence[str], seed: int) -> list[Indices]:
-    """The positions of each group's rows, the groups shuffled."""
+def _sharing(groups: Sequence[Sequence[str]], part: Indices) -> npt.NDArray[np.bool_]:
+    """True where any value of a row stands in a row of the part too."""
+    taken = {value for position in part for value in groups[position] if value}
+    return np.fromiter((not taken.isdisjoint(values) for values in groups), dtype=np.bool_, count=len(groups))
+
+
+def _members(groups: Sequence[Sequence[str]], keys: Sequence[str], seed: int) -> list[Indices]:
+    """The positions of the rows with each first value, the groups shuffled."""
     rows: dict[str, list[int]] = {}
-    for position, (group, key) in enumerate(zip(groups, keys, strict=True)):
+    for position, ((group, *_), key) in enumerate(zip(groups, keys, strict=True)):
         rows.setdefault(f"group {group}" if group else f"row {key}", []).append(position)
     names = list(rows)
     return [np.asarray(rows[names[index]], dtype=np.int64) for index in _shuffled(names, seed)]
@@ -145,6 +160,8 @@ def _members(groups: Sequence[str], keys: Sequence[str], seed: int) -> list[Indi
 
 def _whole_groups(strata: Indices, groups: list[Indices], count: int) -> Indices:
     """Take groups that fit until `count` rows are full: first within each stratum's share, then within the whole."""
+    if not groups:
+        return np.zeros(0, dtype=np.int64)
     kinds = int(strata.max()) + 1
     rows = np.concatenate(groups)
     share = np.bincount(strata[_stratified(strata, rows)[:count]], minlength=kinds)

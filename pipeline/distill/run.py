@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from pipeline import models
 from pipeline.agreement import check_heads, check_ids, check_labels, check_length, check_vocabulary
@@ -37,7 +38,9 @@ def publish_student(
     if lessons.cache.teachers != {folder_hash(teacher)}:
         raise InputError(f"{cache}: made by another teacher than {teacher}; run the cache_teacher stage again")
     scored = Validation(validation, tokenizer, params.max_length)
-    done = distill(student, teacher_config.hidden_size, lessons, scored, params, log)
+    # The loop seeds torch's global generator, from which dropout draws.
+    with torch.random.fork_rng():
+        done = distill(student, teacher_config.hidden_size, lessons, scored, params, log)
 
     neighbours = lessons.neighbour
     table = pa.table(

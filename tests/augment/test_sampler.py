@@ -212,6 +212,18 @@ def test_neighbours_of_one_original_are_distinct(sample):
     assert len({row["text"] for row in rows}) == 60
 
 
+@pytest.mark.parametrize("fill", ["parallel", "sequential"])
+@pytest.mark.parametrize("text", ["good", "a film", "."])
+def test_short_texts_and_sure_models_have_distinct_neighbours_too(sample, text, fill):
+    """At this temperature nearly all of the distribution lies on one word, and still there are others."""
+    rows, counts = sample([text, "a good movie"], samples=12, temperature=0.002, alpha=0.3, fill=fill)
+    assert counts == {"not_distinct": 0, "too_short": 0}
+    assert len({row["text"] for row in rows}) == 24
+    for row in rows:
+        assert row["log_p_words"] <= 0
+        assert row["old_words"] != row["new_words"]
+
+
 @pytest.fixture
 def three_words(model, tokenizer, params):
     """A filler that knows `film`, `good` and `a` only."""

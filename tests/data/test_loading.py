@@ -10,12 +10,12 @@ from pipeline.packages import package_path
 
 def test_columns_pairs_groups_and_labels_by_other_names(tmp_path, load, written):
     file = written(tmp_path / "a.csv", "q1,q2,same,who\nx,y, 1 ,me\n,z,0,you\n")
-    columns = {"text": "q1", "text_pair": "q2", "label": "same", "group": "who"}
+    columns = {"text": "q1", "text_pair": "q2", "label": "same", "group": ["who"]}
     table = load(file, columns=columns, labels={0: "different"})
     assert table.drop(columns="row").to_dict("list") == {
         "text": ["x", ""],
         "text_pair": ["y", "z"],
-        "group": ["me", "you"],
+        "groups": [("me",), ("you",)],
         "label": ["1", "different"],
     }
 

@@ -19,7 +19,8 @@ def keys(count):
 
 def split(strata, *, groups=None, names=NAMES, seed=1, **sizes):
     strata = np.asarray(strata, dtype=np.int64)
-    return split_target(Target(path="t.csv", **sizes), strata, keys(len(strata)), groups, names, seed)
+    rows = None if groups is None else [(group,) if isinstance(group, str) else group for group in groups]
+    return split_target(Target(path="t.csv", **sizes), strata, keys(len(strata)), rows, names, seed)
 
 
 def complaint(*args, **sizes):
@@ -120,6 +121,25 @@ def test_no_group_stands_in_two_parts(given_, seed, validation, test):
 def test_rows_without_a_group_stand_alone(strata, seed):
     made = split(strata, groups=[""] * len(strata), seed=seed, validation=7, test=11, per_class=2)
     assert (len(made.validation), len(made.test), len(made.train)) == (7, 11, 6)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), st.sampled_from("stuvwxyz0123456789")),
+        min_size=60,
+        max_size=80,
+    ),
+    seeds,
+)
+def test_of_several_columns_no_value_stands_in_two_parts(groups, seed):
+    try:
+        made = split([0] * len(groups), groups=groups, names=[], seed=seed, validation=3, test=4, rows=2)
+    except InputError as error:
+        assert "left after" in str(error) or "every group has more rows" in str(error)  # noqa: PT017
+        return
+    inside = [{value for row in part for value in groups[row]} for part in (made.train, made.validation, made.test)]
+    assert sum(map(len, inside)) == len(set.union(*inside))
+    assert len(made.train) == 2
 
 
 def test_groups_of_one_class_are_still_in_proportion():

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import transformers
+import yaml
 from typer.testing import CliRunner
 
 from stages.distill import app
@@ -35,6 +37,17 @@ def test_a_student_a_selection_and_curves(command, places, tmp_path):
     summary = json.loads((tmp_path / "dvclive/metrics.json").read_text())
     assert summary["step"] == 14
     assert 0 <= summary["validation"]["metric"] <= 1
+
+
+def test_every_curve_that_dvc_plots_is_there_whatever_is_switched_off(command, places, tmp_path):
+    declared = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["plots"]
+    files = [file for plot in declared for part in plot.values() for file in part["y"] if file.startswith("dvclive/")]
+    assert len(files) == 7
+    off = {"objectives": {"attention": 0, "hidden": 0}, "selector": {"kind": "none"}}
+    result = command(app, *places, distill={**FIT, "epochs": 1}, **off)
+    assert result.exit_code == 0, result.output
+    assert [file for file in files if not (tmp_path / file).is_file()] == []
+    assert pd.read_csv(tmp_path / "dvclive/plots/metrics/reward.tsv", sep="\t")["reward"].tolist() == [0]
 
 
 def test_the_same_again_is_the_same(command, places, tmp_path):
