@@ -48,8 +48,26 @@ def test_what_comes_with_the_project_is_accepted(path):
     assert isinstance(load(path), Params)
 
 
-def test_a_preset_is_there():
-    assert list((ROOT / "presets").glob("*.yaml"))
+@pytest.mark.parametrize("path", [ROOT / "params.yaml", *sorted((ROOT / "presets").glob("small-*.yaml"))])
+def test_a_whole_params_file_has_every_key_that_dvc_watches(path):
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    for key in {key for stage in stages.values() for key in stage["params"]}:
+        value = yaml.safe_load(path.read_text())
+        for name in key.split("."):
+            assert name in value, key
+            value = value[name]
+
+
+def test_the_readme_s_lines_for_one_s_own_data(tmp_path):
+    """They are laid over params.yaml key by key, but for the tables, which are whole."""
+    (own,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for section, given in yaml.safe_load(own).items():
+        params[section] |= given
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    read = load(tmp_path / "params.yaml")
+    assert read.data.target.columns.text == "message"
+    assert (read.teacher.model, read.generator.adapter) == ("bert-base-uncased", None)
 
 
 def test_the_defaults_are_the_paper_s():
