@@ -133,7 +133,8 @@ class Student(Section):
     @model_validator(mode="after")
     def _model_is_named(self) -> Self:
         if (self.init == "pretrained") != (self.model is not None):
-            raise ValueError(f"init is {self.init} and model is {self.model}; accepted: a model if init is pretrained")
+            model = "null" if self.model is None else self.model
+            raise ValueError(f"init is {self.init} and model is {model}; accepted: a model if init is pretrained")
         if self.init == "fresh" and self.hidden % self.heads:
             raise ValueError(f"hidden is {self.hidden} with {self.heads} heads; accepted: a multiple of heads")
         return self
@@ -225,6 +226,8 @@ class Params(Section):
     def _sections_agree(self) -> Self:
         if self.task == "regression" and self.data.target.per_class is not None:
             raise ValueError("data.target.per_class: regression has no classes; accepted: rows or fraction")
+        if self.data.source is None and self.teacher.domains == ["source"]:
+            raise ValueError("teacher.domains: got [source], but data.source is null; accepted: [target]")
         domains: list[Domain] = ["target"] if self.data.source is None else ["source", "target"]
         if not any(getattr(self.augment.samples, domain) or domain in self.distill.originals for domain in domains):
             raise ValueError(

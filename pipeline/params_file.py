@@ -61,6 +61,26 @@ def load(path: Path) -> Params:
         raise InputError(f"{path}: {_one_line(errors.errors(), given)}") from None
 
 
+def check_whole(path: Path, dag: Path) -> None:
+    """Raise InputError if a params file lacks keys that a stage of `dag`, a dvc.yaml, is watched for.
+
+    Most have a default, but DVC would stop at the first stage that names one, in the middle of its work.
+    """
+    given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    watched = [key for stage in yaml.safe_load(dag.read_text())["stages"].values() for key in stage.get("params", [])]
+    missing = [key for key in dict.fromkeys(watched) if not _has(given, key.split("."))]
+    if missing:
+        raise InputError(f"{path}: {', '.join(missing)} missing, which {dag} names; accepted: a file with all of them")
+
+
+def _has(given: Any, names: list[str]) -> bool:
+    for name in names:
+        if not isinstance(given, dict) or name not in given:
+            return False
+        given = given[name]
+    return True
+
+
 def _one_line(errors: list[ErrorDetails], given: dict[Any, Any]) -> str:
     # Where a key is misspelt, the one that is missing tells less.
     first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])

@@ -28,7 +28,12 @@ Names = Annotated[dict[str, str], BeforeValidator(lambda given: _as_text(given))
 
 def _as_text(given: Any) -> Any:
     """YAML reads `{0: negative}` with an integer key; a label is its text."""
-    return {str(key): str(value) for key, value in given.items()} if isinstance(given, dict) else given
+    if not isinstance(given, dict):
+        return given
+    for key, value in given.items():
+        if value is None or isinstance(value, bool):
+            raise ValueError(f"got {key}: {'null' if value is None else value}; accepted: a name, in quotes if need be")
+    return {str(key): str(value) for key, value in given.items()}
 
 
 def _once(given: list[Domain]) -> list[Domain]:

@@ -14,9 +14,12 @@ def main(
     metrics: Annotated[Path, typer.Option(help="What was read, dropped and drawn.")] = Path("metrics/data.json"),
 ) -> str:
     """Write source, train, validation and test texts; drop empty, duplicate and leaked ones and count them."""
-    from pipeline.params_file import load
+    from pipeline.params_file import check_whole, load
 
     checked = load(params)
+    dag = Path("dvc.yaml")
+    if params == Path("params.yaml") and dag.is_file():
+        check_whole(params, dag)
     from pipeline.data.prepare import prepare
 
     return prepare(checked, out=out, metrics=metrics)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import InputError
 from pipeline.params import Params
-from pipeline.params_file import load
+from pipeline.params_file import check_whole, load
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,6 +58,22 @@ def test_a_whole_params_file_has_every_key_that_dvc_watches(path):
             value = value[name]
 
 
+def test_keys_that_dvc_would_miss_in_the_middle_of_the_work_are_named_before_it(tmp_path):
+    whole = yaml.safe_load((ROOT / "params.yaml").read_text())
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(whole))
+    check_whole(file, ROOT / "dvc.yaml")
+    del whole["alpha"], whole["cache"], whole["evaluate"]["student_ft"]
+    file.write_text(yaml.safe_dump(whole))
+    assert isinstance(load(file), Params)
+    with pytest.raises(InputError) as error:
+        check_whole(file, ROOT / "dvc.yaml")
+    assert str(error.value) == (
+        f"{file}: alpha, cache, evaluate.student_ft missing, which {ROOT / 'dvc.yaml'} names; "
+        "accepted: a file with all of them"
+    )
+
+
 def test_the_readme_s_lines_for_one_s_own_data(tmp_path):
     """They are laid over params.yaml key by key, but for the tables, which are whole."""
     (own,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
@@ -88,6 +104,10 @@ def test_params_do_not_change():
 @pytest.mark.parametrize(
     ("sections", "said"),
     [
+        ({"data": {"target": {"path": "t.csv", "rows": 8, "labels": {"a": None}}}},
+         "data.target.labels: got a: null; accepted: a name, in quotes if need be"),
+        ({"data": {"target": {"path": "t.csv", "rows": 8, "labels": {0: True}}}},
+         "data.target.labels: got 0: True; accepted: a name, in quotes if need be"),
         ({"alpha": 0}, "alpha: got 0; accepted: greater than or equal to 0.001"),
         ({"alpha": -0.5}, "alpha: got -0.5; accepted: greater than or equal to 0.001"),
         ({"alpha": 0.0009}, "alpha: got 0.0009; accepted: greater than or equal to 0.001"),
@@ -220,7 +240,7 @@ def test_what_has_to_be_given(refuse_params, refuse):
         ({"generator": {"steps": 5}},
          "generator: steps is 5 but text is not given; accepted: a table with unlabelled text"),
         ({"student": {"init": "pretrained"}},
-         "student: init is pretrained and model is None; accepted: a model if init is pretrained"),
+         "student: init is pretrained and model is null; accepted: a model if init is pretrained"),
         ({"student": {"model": "bert"}},
          "student: init is teacher and model is bert; accepted: a model if init is pretrained"),
         ({"student": {"init": "fresh", "hidden": 100}},

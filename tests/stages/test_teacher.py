@@ -13,9 +13,9 @@ from stages.teacher import app
 
 @pytest.fixture
 def run(tiny_encoder, prepared, tmp_path):
-    def run(name="first", prepared=prepared, max_length=16, **teacher):
+    def run(name="first", prepared=prepared, max_length=16, source=None, **teacher):
         params = {
-            "data": {"target": {"path": "target.csv", "rows": 8}},
+            "data": {"target": {"path": "target.csv", "rows": 8}, "source": source},
             "max_length": max_length,
             "teacher": {"model": str(tiny_encoder), "learning_rate": 0.006, "batch_size": 8, **teacher},
         }
@@ -71,7 +71,10 @@ def test_no_source_is_no_phase(run, prepared, tmp_path):
     assert result.exit_code == 0, result.output
     assert len(json.loads(metrics.read_text())["history"]) == 1
 
-    result, out, _ = run("second", prepared=folder, domains=["source"])
+    result, _, _ = run("second", prepared=folder, domains=["source"])
+    assert result.exit_code == 1
+    assert result.output.endswith("teacher.domains: got [source], but data.source is null; accepted: [target]\n")
+    result, out, _ = run("third", prepared=folder, domains=["source"], source={"path": "source.csv"})
     assert result.exit_code == 1
     assert result.output == "teacher: teacher.domains: got [source], but there is no source text; accepted: [target]\n"
     assert not out.exists()
