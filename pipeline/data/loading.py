@@ -49,7 +49,9 @@ def load_table(table: Table, key: str, *, labelled: bool) -> pd.DataFrame:
     rows = out["row"].tolist()
     for ours, theirs in wanted.items():
         values = _cells(frame[theirs], rows, f"{table.path}, column {theirs!r}")
-        out[ours] = _renamed(values, rows, table, f"{table.path}, column {theirs!r}") if ours == "label" else values
+        if ours == "label":
+            values = _renamed(values, rows, table, key, f"{table.path}, column {theirs!r}")
+        out[ours] = values
     if groups:
         cells = [_cells(frame[column], rows, f"{table.path}, column {column!r}") for column in groups]
         out["groups"] = list(zip(*cells, strict=True))
@@ -131,7 +133,7 @@ def _cells(values: pd.Series, rows: Sequence[int], place: str) -> list[str]:
     return out
 
 
-def _renamed(values: list[str], rows: Sequence[int], table: Table, place: str) -> list[str]:
+def _renamed(values: list[str], rows: Sequence[int], table: Table, key: str, place: str) -> list[str]:
     labels = [value.strip() for value in values]
     for label, row in zip(labels, rows, strict=True):
         if not label:
@@ -140,7 +142,7 @@ def _renamed(values: list[str], rows: Sequence[int], table: Table, place: str) -
     unknown = sorted(set(table.labels) - set(found))
     if unknown:
         raise InputError(
-            f"{place}: labels renames {shown(unknown[0])}, which no row has; found: {listed(found)}"
+            f"{place}: {key}.labels renames {shown(unknown[0])}, which no row has; found: {listed(found)}"
             f"{nearest(unknown[0], [name for name in found if len(name) <= 100])}"
         )
     return [table.labels.get(label, label) for label in labels]

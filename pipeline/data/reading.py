@@ -87,6 +87,7 @@ def _read_separated(path: Path, text: str, suffix: str) -> pd.DataFrame:
         lines = (line.rstrip("\r").split("\t") for line in text.split("\n") if line.rstrip("\r"))
     else:
         lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    _check_separator(path, text.lstrip("\r\n").split("\n", 1)[0], suffix)
     header: list[str] | None = None
     rows: list[list[str]] = []
     try:
@@ -104,6 +105,15 @@ def _read_separated(path: Path, text: str, suffix: str) -> pd.DataFrame:
         place = f"row {len(rows) + 1}" if header else "header"
         raise InputError(f"{path}, {place}: broken: {error}") from None
     return pd.DataFrame(rows, columns=header or [], dtype=object)
+
+
+def _check_separator(path: Path, header: str, suffix: str) -> None:
+    """Raise InputError for a header without the separator of its kind but with that of another: spreadsheets differ."""
+    wanted = "\t" if suffix == ".tsv" else ","
+    names = {"\t": "tabs", ",": "commas", ";": "semicolons"}
+    other = max(names, key=header.count)
+    if wanted not in header and other in header:
+        raise InputError(f"{path}: the header is separated by {names[other]}; accepted: {names[wanted]} in a {suffix}")
 
 
 def _check_header(path: Path, header: list[str]) -> None:

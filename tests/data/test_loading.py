@@ -107,7 +107,7 @@ def test_where_names_what_there_is(tmp_path, complaint, written):
 def test_a_rename_of_no_label(tmp_path, complaint, written):
     file = written(tmp_path / "a.csv", "text,label\na,pos\nb,neg\n")
     message = complaint(file, labels={"poss": "positive"})
-    assert "labels renames 'poss', which no row has; found: neg, pos; nearest: pos" in message
+    assert "data.source.labels renames 'poss', which no row has; found: neg, pos; nearest: pos" in message
 
 
 def test_texts_in_place_of_labels_are_not_printed_whole(tmp_path, complaint, written):

@@ -88,6 +88,22 @@ def test_the_index_of_a_frame_is_a_column_like_the_others(tmp_path, load):
     assert load(tmp_path / "a.parquet")["text"].tolist() == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (
+            "a.csv",
+            "text;label\ngood, they say;1\n",
+            "the header is separated by semicolons; accepted: commas in a .csv",
+        ),
+        ("a.csv", '"text"\t"label"\n', "the header is separated by tabs; accepted: commas in a .csv"),
+        ("a.tsv", "\ntext,label\ngood,1\n", "the header is separated by commas; accepted: tabs in a .tsv"),
+    ],
+)
+def test_another_separator(tmp_path, name, content, said, complaint, written):
+    assert complaint(written(tmp_path / name, content)) == f"{tmp_path / name}: {said}"
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet"])
 def test_an_empty_file(tmp_path, name, complaint, written):
     assert complaint(written(tmp_path / name, "")) == f"data.source.path: {tmp_path / name} is empty"
