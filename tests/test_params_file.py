@@ -79,7 +79,7 @@ def test_the_readme_s_lines_for_one_s_own_data(tmp_path):
     (own,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     for section, given in yaml.safe_load(own).items():
-        params[section] |= given
+        params[section] = params[section] | given if isinstance(given, dict) else given
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     read = load(tmp_path / "params.yaml")
     assert read.data.target.columns.text == "message"
