@@ -3,12 +3,13 @@
 import math
 import warnings
 from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -41,10 +42,10 @@ def with_adapter(model: PreTrainedModel, rank: int) -> PeftModel:
 
 
 def save_adapter(adapted: PeftModel, path: Path) -> None:
-    """Write the trained weights as float16 safetensors; the rank is their size."""
+    """Write the trained weights as float16 safetensors; the metadata tell the model they belong to."""
     weights = {name: parameter.detach().half().contiguous() for name, parameter in _trained(adapted)}
     try:
-        save_file(weights, path)
+        save_file(weights, path, metadata={"embeddings": _embeddings_hash(adapted.base_model.model)})
     except SafetensorError as error:
         raise InputError(f"{path}: cannot be written: {error}") from None
 
@@ -52,12 +53,14 @@ def save_adapter(adapted: PeftModel, path: Path) -> None:
 def load_adapter(model: PreTrainedModel, path: Path, key: str) -> PreTrainedModel:
     """Add a saved adapter to the encoder it was trained on and return one plain masked language model.
 
-    Raises InputError if the file is missing or was made for a model of other sizes.
+    Raises InputError if the file is missing or was made for another model.
     """
     if not path.is_file():
         raise InputError(f"{key}: no such adapter file: {path}")
     try:
         weights = load_file(path)
+        with safe_open(path, "pt") as file:
+            trained_on = (file.metadata() or {}).get("embeddings")
     except Exception as error:
         raise InputError(f"{key}: {path} is no safetensors file ({error})") from None
     first = [weight for name, weight in weights.items() if "lora_A" in name]
@@ -67,10 +70,20 @@ def load_adapter(model: PreTrainedModel, path: Path, key: str) -> PreTrainedMode
     expected = {name: parameter.shape for name, parameter in _trained(adapted)}
     if expected != {name: weight.shape for name, weight in weights.items()}:
         raise InputError(f"{key}: {path} was trained on another model: its weights have other names or sizes")
+    if trained_on != _embeddings_hash(model):
+        raise InputError(
+            f"{key}: {path} was trained on another model of these sizes; accepted: the very model it was trained on"
+        )
     with torch.no_grad():
         for name, parameter in _trained(adapted):
             parameter.copy_(weights[name])
     return merge(adapted)
+
+
+def _embeddings_hash(model: PreTrainedModel) -> str:
+    """32 hex digits of the word embeddings, which training an adapter leaves and fine-tuning a model does not."""
+    weights = model.get_input_embeddings().weight.detach().float().cpu().numpy()
+    return blake2b(weights.tobytes(), digest_size=16).hexdigest()
 
 
 def merge(adapted: PeftModel) -> PreTrainedModel:

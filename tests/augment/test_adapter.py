@@ -118,6 +118,15 @@ def test_an_adapter_of_another_model(trained, saved, tmp_path):
         load_adapter(other, tmp_path / "a.safetensors", "generator.adapter")
 
 
+def test_an_adapter_of_the_same_model_fine_tuned(trained, tiny_encoder, tmp_path):
+    save_adapter(trained, tmp_path / "a.safetensors")
+    other = load(tiny_encoder)
+    with torch.no_grad():
+        other.get_input_embeddings().weight[7] += 1e-4
+    with pytest.raises(InputError, match=r"was trained on another model of these sizes; accepted: "):
+        load_adapter(other, tmp_path / "a.safetensors", "generator.adapter")
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [(None, "no such adapter file"), (b"nonsense", "is no safetensors file"), ({}, "holds no low-rank weights")],
