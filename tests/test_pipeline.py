@@ -16,7 +16,7 @@ import yaml
 from pipeline.data.texts import Texts
 
 ROOT = Path(__file__).parent.parent
-STAGES = ["prepare", "teacher", "generator", "augment", "cache_teacher", "distill", "student_ft", "evaluate"]
+STAGES = ["prepare", "generator", "teacher", "augment", "cache_teacher", "distill", "student_ft", "evaluate"]
 
 
 class Repo:
@@ -94,7 +94,7 @@ def repo(
     shutil.copytree(ROOT / ".dvc" / "plots", folder / ".dvc" / "plots")
     repo.run("git", "add", "-A")
     repo.run("git", "commit", "-qm", "before")
-    assert sorted(repo.stages_run("repro")) == sorted(STAGES)
+    assert repo.stages_run("repro") == STAGES
     repo.run("git", "add", "-A")
     repo.run("git", "commit", "-qm", "after")
     return repo
@@ -142,6 +142,17 @@ def test_an_experiment_runs_what_its_param_concerns(repo: Repo, change: str, exp
     repo.run("git", "checkout", "-q", ".")
     repo.dvc("checkout", "-q")
     assert set(ran) == expected
+
+
+def test_what_ran_before_is_taken_from_dvc_s_run_cache(repo: Repo) -> None:
+    """Back at a setting that has been run, nothing runs again: not even what a stage measured goes uncached."""
+    repo.stages_run("exp", "run", "-S", "teacher.batch_size=4")
+    back = repo.dvc("exp", "run", "-S", "teacher.batch_size=8")
+    assert "Running stage" not in back
+    assert "Stage 'teacher' is cached - skipping run" in back
+    assert json.loads((repo.folder / "metrics" / "teacher.json").read_text())["parameters"] > 0
+    repo.run("git", "checkout", "-q", ".")
+    repo.dvc("checkout", "-q", "--force")
 
 
 def test_experiments_can_be_shown_and_compared(repo: Repo) -> None:
