@@ -18,17 +18,6 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def kept(*kinds):
-    """The settings of a cache that keeps these kinds alone, and of what does without the others."""
-    wanted = {kind: kind in kinds for kind in ("logits", "hidden", "attention")}
-    objectives = {"dark": wanted["logits"], "hidden": wanted["hidden"], "attention": wanted["attention"]}
-    return {
-        "cache": wanted,
-        "objectives": {name: int(on) for name, on in objectives.items()},
-        "selector": {"kind": "reinforced" if wanted["logits"] else "none"},
-    }
-
-
 @pytest.mark.parametrize("originals", [[], ["source"], ["source", "target"]])
 def test_the_originals_of_the_domains_asked_for(run, uneven, augmented, originals):
     cache = TeacherCache(run(distill={"originals": originals})[0])
@@ -129,13 +118,13 @@ def test_what_is_cached_is_not_computed_again(run, written):
 
 def test_less_of_what_is_cached_is_not_computed_again(run, written):
     whole, _ = run("whole")
-    less, _ = run("less", **kept("logits", "attention"))
+    less, _ = run("less", kinds=["logits", "attention"])
     assert len(written.calls) == 5
     assert contents(less) == {name: file for name, file in contents(whole).items() if ".hidden." not in name}
-    run("without_logits", **kept("hidden"))
+    run("without_logits", kinds=["hidden"])
     assert len(written.calls) == 10
     # What is missing is computed beside what is there.
-    run("more", **kept("hidden", "attention"))
+    run("more", kinds=["hidden", "attention"])
     assert len(written.calls) == 15
 
 

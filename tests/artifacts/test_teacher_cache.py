@@ -100,17 +100,6 @@ def test_long_texts_and_pairs_are_cut_as_the_teacher_reads_them(run, eager, tmp_
         close_in_half(cache.attention(row, heads=4)[0], probabilities)
 
 
-def kept(*kinds):
-    """The settings of a cache that keeps these kinds alone, and of what does without the others."""
-    wanted = {kind: kind in kinds for kind in ("logits", "hidden", "attention")}
-    objectives = {"dark": wanted["logits"], "hidden": wanted["hidden"], "attention": wanted["attention"]}
-    return {
-        "cache": wanted,
-        "objectives": {name: int(on) for name, on in objectives.items()},
-        "selector": {"kind": "reinforced" if wanted["logits"] else "none"},
-    }
-
-
 @pytest.mark.parametrize(
     "kinds",
     [
@@ -123,7 +112,7 @@ def kept(*kinds):
     ],
 )
 def test_what_is_switched_off_is_not_kept(run, kinds):
-    out, said = run(**kept(*kinds))
+    out, said = run(kinds=kinds)
     cache = TeacherCache(out)
     assert cache.kinds == set(kinds)
     assert bool(list(out.glob("*.hidden.npy"))) == ("hidden" in kinds)
