@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.params_data import Data, Table
+from pipeline.params_data import Data, Heldout, Table
 from pipeline.params_types import (
     Count,
     Domain,
@@ -45,12 +45,6 @@ class Teacher(Fit):
     domains: Annotated[Domains, Field(min_length=1)] = ["source", "target"]
     """Fine-tune on these, one after the other. The paper's Teacher-FT sees [target]."""
     epochs: PerDomain = PerDomain(source=1, target=5)
-
-
-class Heldout(Table):
-    """Texts to measure the masked language model on."""
-
-    rows: Positive = 500
 
 
 class Generator(Section):

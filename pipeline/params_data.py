@@ -66,6 +66,12 @@ class Target(Table):
         return self
 
 
+class Heldout(Table):
+    """Texts to measure the masked language model on."""
+
+    rows: Positive = 500
+
+
 class Data(Section):
     """The two domains."""
 
