@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from pipeline import models
+from pipeline.agreement import check_labels
 from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
 from pipeline.finetune import fine_tune
@@ -18,8 +19,9 @@ from pipeline.student import check_student
 def publish_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path) -> str:
     """Fine-tune f^t on the domains of `teacher.domains`, one after the other; write it and how it validated.
 
-    Returns what was made, in a few words. Raises InputError if there is nothing to learn from, or if the student could
-    not learn from this teacher: that is known before the work.
+    Returns what was made, in a few words. Raises InputError if there is nothing to learn from, if a model that is to
+    learn nothing has no head for these labels, or if the student could not learn from this teacher: all of that is
+    known before the work.
     """
     given = params.teacher
     check_student(params)
@@ -32,6 +34,9 @@ def publish_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path)
             phases.append((texts, getattr(given.epochs, domain)))
     if not phases:
         raise InputError("teacher.domains: got [source], but there is no source text; accepted: [target]")
+    if not any(epochs for _, epochs in phases):
+        # A teacher that stays as it is knows the classes already, or its head would be random.
+        check_labels(models.load_classifier(given.model, "teacher.model").config, target.names, "teacher.model")
     with torch.random.fork_rng():
         torch.manual_seed(params.seed)
         model = models.load_classifier(given.model, "teacher.model", target.names)

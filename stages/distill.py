@@ -27,6 +27,7 @@ def main(
 
     checked = load(params)
     from dvclive import Live
+
     from pipeline.distill.run import publish_student
     from pipeline.publishing import publish_folder
 

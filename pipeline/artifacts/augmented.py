@@ -15,8 +15,9 @@ from pipeline.agreement import check_length
 from pipeline.artifacts.fingerprint import code_hash, environment, file_hash, fingerprint, folder_hash
 from pipeline.artifacts.tables import read_table, write_table
 from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
+from pipeline.augment.filler import Filler
 from pipeline.augment.originals import Original, read_originals
-from pipeline.augment.sampler import Filler, sample_neighbours
+from pipeline.augment.sampler import sample_neighbours
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
 from pipeline.params import Params
@@ -28,6 +29,8 @@ CODE = (
     "artifacts/augmented.py",
     "artifacts/tables.py",
     "augment/distance.py",
+    "augment/filler.py",
+    "augment/neighbour.py",
     "augment/originals.py",
     "augment/sampler.py",
     "augment/words.py",

@@ -39,6 +39,12 @@ def load_table(table: Table, key: str, *, labelled: bool) -> pd.DataFrame:
             raise InputError(f"{key}.columns.label: got null; accepted: the column that holds the label")
         named["label"] = table.columns.label
     wanted = {ours: theirs for ours, theirs in named.items() if theirs is not None}
+    for ours, theirs in wanted.items():
+        first = next(name for name in wanted if wanted[name] == theirs)
+        if ours != first:
+            raise InputError(
+                f"{key}.columns.{ours}: got {shown(theirs)}, which columns.{first} names too; accepted: another column"
+            )
 
     group = table.columns.group
     groups = [group] if isinstance(group, str) else group or []

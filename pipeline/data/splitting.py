@@ -83,7 +83,8 @@ def split_target(
         else:
             part = _whole_groups(strata, [group for group in members if free[group].all()], count)
         if not len(part):
-            raise InputError(f"data.target.{name}: got {count:,}; every group has more rows than that")
+            column = "data.target.columns.group"
+            raise InputError(f"data.target.{name}: got {count:,}; every group of {column} has more rows than that")
         free[part] = False
         if groups is not None:
             free &= ~_sharing(groups, part)

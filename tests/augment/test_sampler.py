@@ -10,9 +10,11 @@ from scipy import special, stats
 from transformers import BertForMaskedLM, RobertaConfig, RobertaForMaskedLM
 
 from pipeline import models
-from pipeline.augment import sampler
+from pipeline.augment import filler as filler_module
+from pipeline.augment.filler import Filler
+from pipeline.augment.neighbour import draw
 from pipeline.augment.originals import read_originals
-from pipeline.augment.sampler import Filler, draw, sample_neighbours
+from pipeline.augment.sampler import sample_neighbours
 from pipeline.augment.words import piece_text, whole_words
 
 TEXTS = [
@@ -186,7 +188,7 @@ def test_a_row_does_not_depend_on_its_company(sample, model, tokenizer, params, 
     filler = Filler(model, tokenizer, given)
     alone = [row for original in read(tokenizer, TEXTS) for row in sample_neighbours([original], 6, filler, given)[0]]
     backwards = sample_neighbours(read(tokenizer, TEXTS)[::-1], 6, filler, given)[0]
-    monkeypatch.setattr(sampler, "BATCH_TOKENS", 40)
+    monkeypatch.setattr(filler_module, "BATCH_TOKENS", 40)
     in_small_batches, _ = sample(TEXTS, samples=6)
     fewer, _ = sample(TEXTS, samples=4)
     for others in (alone, backwards, in_small_batches, fewer):

@@ -111,11 +111,10 @@ def test_a_rename_of_no_label(tmp_path, complaint, written):
 
 
 def test_texts_in_place_of_labels_are_not_printed_whole(tmp_path, complaint, written):
-    file = written(
-        tmp_path / "a.jsonl", "".join(json.dumps({"text": f"{i} " + "word " * 10_000}) + "\n" for i in range(30))
-    )
+    rows = [{"text": "a", "label": f"{i} " + "word " * 10_000} for i in range(30)]
+    file = written(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     started = time.monotonic()
-    assert "and 20 more" in complaint(file, columns={"label": "text"}, labels={"0": "negative"})
+    assert "and 20 more" in complaint(file, labels={"0": "negative"})
     assert time.monotonic() - started < 5
 
 
@@ -123,6 +122,13 @@ def test_a_label_column_is_needed(tmp_path, complaint, written):
     file = written(tmp_path / "a.csv", "text\na\n")
     assert complaint(file, columns={"label": None}).startswith("data.source.columns.label: got null")
     assert complaint(file).startswith(f"data.source.columns.label: {file} has no column 'label'; accepted: text")
+
+
+@pytest.mark.parametrize(("columns", "key"), [({"label": "body"}, "label"), ({"text_pair": "body"}, "text_pair")])
+def test_a_column_has_one_meaning(tmp_path, complaint, written, columns, key):
+    file = written(tmp_path / "one.csv", "body,label\na,b\n")
+    said = complaint(file, columns={"text": "body", **columns})
+    assert said == f"data.source.columns.{key}: got 'body', which columns.text names too; accepted: another column"
 
 
 def test_an_address_of_no_kind(complaint):

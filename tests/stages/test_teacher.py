@@ -80,6 +80,21 @@ def test_no_source_is_no_phase(run, prepared, tmp_path):
     assert not out.exists()
 
 
+def test_a_teacher_that_learns_nothing_has_to_know_the_classes(run, tiny_encoder):
+    nothing = {"source": 0, "target": 0}
+    result, out, _ = run(epochs=nothing)
+    assert result.exit_code == 1
+    assert result.output == (
+        f"teacher: teacher.model: {tiny_encoder} has no classification head; accepted: a model that was fine-tuned\n"
+    )
+    assert not out.exists()
+    _, learnt, _ = run("learnt", epochs={"source": 1, "target": 0})
+    result, out, metrics = run("as it is", model=str(learnt), epochs=nothing)
+    assert result.exit_code == 0, result.output
+    assert (out / "model.safetensors").read_bytes() == (learnt / "model.safetensors").read_bytes()
+    assert json.loads(metrics.read_text())["history"] == []
+
+
 def test_errors_are_one_line(run):
     result, _, _ = run(model="no/such/model/here")
     assert result.exit_code == 1
