@@ -10,6 +10,11 @@ from pipeline.params import Objectives
 
 SPLITTING = ("model", "added_tokens", "normalizer", "pre_tokenizer", "post_processor")
 """The parts of a tokenizer that decide its tokens."""
+OFFSET_POSITIONS = (
+    "camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "roberta", "roberta-prelayernorm",
+    "xlm-roberta", "xlm-roberta-xl", "xmod",
+)  # fmt: skip
+"""Encoders that number positions from behind their padding token, and have as many fewer."""
 
 
 def same_vocabulary(one: PreTrainedTokenizerFast, other: PreTrainedTokenizerFast) -> bool:
@@ -47,7 +52,10 @@ def check_length(
     max_length: int, tokenizer: PreTrainedTokenizerFast, config: Any, model: str, *, key: str = "max_length"
 ) -> None:
     """Raise InputError if texts of `max_length` tokens are longer than the model's position embeddings reach."""
-    most = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", max_length))
+    most = getattr(config, "max_position_embeddings", max_length)
+    if config.model_type in OFFSET_POSITIONS:
+        most -= config.pad_token_id + 1
+    most = min(tokenizer.model_max_length, most)
     if max_length > most:
         raise InputError(f"{key}: got {max_length}, but {model} takes {most} tokens; accepted: 8 to {most}")
 

@@ -14,7 +14,7 @@ from pipeline.agreement import check_ids, check_length
 from pipeline.batching import collate, encode, length_batches
 from pipeline.data.texts import Texts
 from pipeline.errors import InputError
-from pipeline.params import Fit
+from pipeline.params_models import Fit
 from pipeline.precision import precision
 from pipeline.progress import track
 from pipeline.scoring import headline

@@ -12,7 +12,10 @@ def package_path(address: str) -> Path:
     Raises InputError if the package is not installed or has no such file or folder.
     """
     module, _, inside = address.removeprefix("package:").partition("/")
-    spec = find_spec(module) if module.isidentifier() else None
+    try:
+        spec = find_spec(module) if module.isidentifier() else None
+    except (ImportError, ValueError):  # a module that is loaded and no package, such as __main__
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         raise InputError(f"{address}: package {module!r} is not installed; accepted: package:module/path")
     path = Path(spec.submodule_search_locations[0]) / inside

@@ -4,12 +4,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.params_data import Data, Heldout, Table
+from pipeline.params_data import Data
+from pipeline.params_models import Fit, Generator, PerDomain, Student, StudentFT, Teacher
 from pipeline.params_types import (
     Count,
     Domain,
     Domains,
-    Name,
     Positive,
     Probability,
     Rate,
@@ -18,66 +18,6 @@ from pipeline.params_types import (
     Temperature,
     Weight,
 )
-
-
-class Fit(Section):
-    """How a model is fine-tuned: AdamW, linear warm-up and decay."""
-
-    batch_size: Positive = 32
-    learning_rate: Rate = 5e-5
-    warmup: Share = 0.1
-    """Share of the steps over which the learning rate rises."""
-    weight_decay: Weight = 0.01
-
-
-class PerDomain(Section):
-    """A number for each domain."""
-
-    source: Count
-    target: Count
-
-
-class Teacher(Fit):
-    """The large model f^t, fine-tuned."""
-
-    model: Name = "bert-base-uncased"
-    """A hub id, a folder or `package:module/folder` with an encoder."""
-    domains: Annotated[Domains, Field(min_length=1)] = ["source", "target"]
-    """Fine-tune on these, one after the other. The paper's Teacher-FT sees [target]."""
-    epochs: PerDomain = PerDomain(source=1, target=5)
-
-
-class Generator(Section):
-    """The masked language model G_θ that fills the words."""
-
-    model: Name = "bert-base-uncased"
-    """A hub id, a folder or `package:module/folder`; without a masked-LM head it needs an adapter or steps."""
-    adapter: Name | None = None
-    """A file that this stage trained before: low-rank weights and head, added to the model."""
-    steps: Count = 0
-    """Training steps of head and low-rank weights; 0 publishes the model as it is."""
-    text: Table | None = None
-    """Unlabelled text to train on. Not the target's table: its test rows are in it."""
-    heldout: Heldout | None = None
-    """Unlabelled text on which masked-token accuracy is measured; nothing is decided by it."""
-    rank: Positive = 32
-    """Rank of the weights added to each linear layer of the encoder."""
-    mask: Probability = 0.2
-    """Share of tokens masked, in training and in measuring."""
-    batch_size: Positive = 64
-    """Sentences a step."""
-    learning_rate: Rate = 1e-3
-    warmup: Share = 0.05
-    max_length: Annotated[int, Field(ge=8)] = 64
-    """Tokens of a sentence; what is longer is cut."""
-
-    @model_validator(mode="after")
-    def _text_to_train_on(self) -> Self:
-        if self.steps and self.adapter:
-            raise ValueError(f"steps is {self.steps} and adapter is {self.adapter}; accepted: one of the two")
-        if self.steps and self.text is None:
-            raise ValueError(f"steps is {self.steps} but text is not given; accepted: a table with unlabelled text")
-        return self
 
 
 class Augment(Section):
@@ -108,32 +48,6 @@ class Cache(Section):
     """Last-layer attention probabilities, float16: 2 bytes × heads × tokens² a text."""
 
 
-class Student(Section):
-    """The small model f^s before distillation."""
-
-    init: Literal["teacher", "encoder", "pretrained", "fresh"] = "teacher"
-    """First layers of the fine-tuned teacher, of the encoder it came from, a named model, or random weights."""
-    model: Name | None = None
-    """The named model, if init is pretrained."""
-    layers: Positive = 3
-    """Layers taken (teacher, encoder) or made (fresh)."""
-    hidden: Positive = 312
-    """Width of a fresh student."""
-    intermediate: Positive = 1200
-    """Feed-forward width of a fresh student."""
-    heads: Positive = 12
-    """Attention heads of a fresh student."""
-
-    @model_validator(mode="after")
-    def _model_is_named(self) -> Self:
-        if (self.init == "pretrained") != (self.model is not None):
-            model = "null" if self.model is None else self.model
-            raise ValueError(f"init is {self.init} and model is {model}; accepted: a model if init is pretrained")
-        if self.init == "fresh" and self.hidden % self.heads:
-            raise ValueError(f"hidden is {self.hidden} with {self.heads} heads; accepted: a multiple of heads")
-        return self
-
-
 class Objectives(Section):
     """Weights of the losses (Eqs. 1–3); 0 switches one off."""
 
@@ -157,6 +71,7 @@ class Distill(Fit):
     """The loop of Algorithm 1."""
 
     epochs: Positive = 3
+    """Passes through all that is imitated; each is an episode of the selector."""
     originals: Domains = ["target"]
     """Domains whose real training texts are imitated beside their neighbours."""
 
@@ -165,6 +80,7 @@ class Selector(Section):
     """The policy π_φ that keeps or drops a neighbour (Eqs. 13–15)."""
 
     kind: Literal["reinforced", "none"] = "reinforced"
+    """A policy that learns (Eq. 15), or every neighbour kept."""
     reward: Literal["metric", "loss"] = "metric"
     """Eq. 13 on the validation metric (paper) or on the validation loss, which is finer."""
     discount: Share = 0.9
@@ -176,20 +92,16 @@ class Selector(Section):
     hidden: Positive = 128
     """Hidden units of the policy."""
     learning_rate: Rate = 3e-5
-    initial_keep: Probability = 0.5
+    """Of Adam, one step an episode (Eq. 15)."""
+    initial_keep: Probability = 0.9
     """Share an untrained policy keeps."""
-
-
-class StudentFT(Fit):
-    """The comparison: the same student fine-tuned on the scarce labels alone."""
-
-    epochs: Positive = 20
 
 
 class Evaluate(Section):
     """The measurement on the target's test set."""
 
     student_ft: StudentFT = StudentFT()
+    """How the comparison is fine-tuned."""
     resamples: Annotated[int, Field(ge=100)] = 2000
     """Bootstrap resamples behind each 95 % interval."""
 
@@ -198,7 +110,9 @@ class Params(Section):
     """The whole of params.yaml."""
 
     task: Literal["classification", "regression"] = "classification"
+    """Any number of classes, or a number."""
     seed: Annotated[Count, Field(le=2**32 - 1)] = 1
+    """Decides every random draw of every stage."""
     alpha: Temperature = 1.0
     """Eq. 11: how far neighbours stray."""
     temperature: Temperature = 1.0
@@ -206,6 +120,7 @@ class Params(Section):
     max_length: Annotated[int, Field(ge=8)] = 128
     """Tokens of a text or pair that any model sees; what is longer is cut."""
     data: Data
+    """Where the texts come from."""
     teacher: Teacher = Teacher()
     generator: Generator = Generator()
     augment: Augment = Augment()

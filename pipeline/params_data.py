@@ -70,6 +70,7 @@ class Heldout(Table):
     """Texts to measure the masked language model on."""
 
     rows: Positive = 500
+    """Draw this many."""
 
 
 class Data(Section):

@@ -9,6 +9,6 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 
-def track(items: Iterable[T], what: str, *, unit: str = "batch", total: int | None = None) -> "tqdm[T]":
+def track(items: Iterable[T], what: str, *, unit: str = "batch") -> "tqdm[T]":
     """Iterate over `items` behind a progress bar on standard error, if that is a terminal."""
-    return tqdm(items, desc=what, unit=unit, total=total, disable=not sys.stderr.isatty(), leave=False, mininterval=0.5)
+    return tqdm(items, desc=what, unit=unit, disable=not sys.stderr.isatty(), leave=False, mininterval=0.5)

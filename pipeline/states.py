@@ -1,12 +1,18 @@
 """A forward pass that also gives the last layer's attention probabilities and hidden states."""
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers import (
+    AttentionInterface,
+    AttentionMaskInterface,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+)
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
@@ -67,6 +73,23 @@ def _no_attention(model: PreTrainedModel) -> InputError:
         f"{type(model).__name__}: no self-attention found to take probabilities from; "
         "accepted: objectives.attention: 0 with cache.attention: false"
     )
+
+
+def check_attention(config: Any, key: str) -> None:
+    """Raise InputError, naming the key, if `forward` cannot take attention from models of such a config.
+
+    A model of one layer with random weights is asked, so that no weights are read.
+    """
+    small = copy.deepcopy(config)
+    small.num_hidden_layers = 1
+    if getattr(small, "layer_types", None):
+        small.layer_types = small.layer_types[:1]
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        model = AutoModelForSequenceClassification.from_config(small).eval()
+        try:
+            forward(model, {"input_ids": torch.ones(1, 2, dtype=torch.int64)}, hidden=False)
+        except InputError as error:
+            raise InputError(f"{key}: {error}") from None
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pipeline import models
 from pipeline.agreement import check_heads, check_length, check_vocabulary
 from pipeline.errors import InputError
 from pipeline.params import Params
+from pipeline.states import check_attention
 
 
 def build_student(params: Params, *, teacher: Path | None, labels: list[str]) -> PreTrainedModel:
@@ -52,6 +53,8 @@ def check_student(params: Params) -> None:
     """
     given = params.student
     taught = models.load_encoder_config(params.teacher.model, "teacher.model")
+    if params.cache.attention:
+        check_attention(taught, "teacher.model")
     tokenizer = models.load_tokenizer(params.teacher.model, "teacher.model")
     if given.init in ("teacher", "encoder"):
         _check_layers(given.layers, taught, params.teacher.model)
@@ -63,6 +66,8 @@ def check_student(params: Params) -> None:
         check_vocabulary(params.objectives, own, tokenizer)
         check_heads(params.objectives, config, taught)
         check_length(params.max_length, own, config, "student")
+        if params.objectives.attention:
+            check_attention(config, "student.model")
 
 
 def _check_layers(layers: int, config: Any, address: str | Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from pipeline import models
-from pipeline.agreement import check_labels
+from pipeline.agreement import check_labels, check_length
 from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
 from pipeline.finetune import fine_tune
@@ -20,11 +20,14 @@ def publish_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path)
     """Fine-tune f^t on the domains of `teacher.domains`, one after the other; write it and how it validated.
 
     Returns what was made, in a few words. Raises InputError if there is nothing to learn from, if a model that is to
-    learn nothing has no head for these labels, or if the student could not learn from this teacher: all of that is
-    known before the work.
+    learn nothing has no head for these labels, if the student could not learn from this teacher, or if the generator
+    reads shorter texts: all of that is known before the work.
     """
     given = params.teacher
     check_student(params)
+    for address, key in ((given.model, "teacher.model"), (params.generator.model, "generator.model")):
+        # The masked language model comes next, and would find out after this work.
+        check_length(params.max_length, models.load_tokenizer(address, key), models.load_config(address, key), address)
     target = read_texts(prepared / "train.parquet")
     validation = read_texts(prepared / "validation.parquet")
     phases = []

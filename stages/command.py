@@ -58,9 +58,19 @@ def stage(work: Callable[..., str]) -> typer.Typer:
             fail(f"{name}: {error}")
         except OSError as error:
             fail(f"{name}: {error.filename or 'disk'}: {error.strerror or error}")
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            fail(f"{name}: not enough memory; accepted: a smaller batch_size, max_length or model")
         typer.echo(f"{name}: {made}, {time.monotonic() - start:.1f} s")
 
     return app
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Torch has an error of its own for a GPU, and for other memory the words of its allocator."""
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(part in str(error) for part in words)
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

@@ -24,7 +24,8 @@ from pipeline import models
 from pipeline.artifacts.augmented import augment
 from pipeline.artifacts.cache_teacher import cache_teacher
 from pipeline.data.texts import Texts, write_texts
-from pipeline.params import Domain, Params
+from pipeline.params import Params
+from pipeline.params_types import Domain
 
 SUBJECTS = ["film", "movie", "plot", "story", "cast", "actor", "scene", "ending", "joke"]
 ADVERBS = ["very", "so", "too", "never", "always"]
@@ -97,10 +98,11 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast, **changes: Any) -> BertConfi
         "hidden_size": 32,
         "intermediate_size": 64,
         "num_attention_heads": 4,
+        "max_position_embeddings": 64,
         "initializer_range": 0.1,
     }
     names = {"id2label": {0: "negative", 1: "positive"}, "label2id": {"negative": 0, "positive": 1}}
-    return BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **{**sizes, **names, **changes})
+    return BertConfig(vocab_size=len(tokenizer), **{**sizes, **names, **changes})
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """Models that do not fit each other are named with their numbers and the way out."""
 
 import pytest
-from transformers import BertConfig, BertTokenizer, DistilBertConfig
+import torch
+from transformers import BertConfig, BertTokenizer, DistilBertConfig, RobertaConfig, RobertaForMaskedLM
 
 from pipeline.agreement import check_heads, check_labels, check_length, check_vocabulary, same_vocabulary
 from pipeline.errors import InputError
@@ -47,6 +48,20 @@ def test_texts_longer_than_the_model_takes(tokenizer):
         check_length(65, tokenizer, BertConfig(max_position_embeddings=512), "teacher")
     with pytest.raises(InputError, match="takes 32 tokens"):
         check_length(33, tokenizer, BertConfig(max_position_embeddings=32), "teacher")
+
+
+def test_roberta_numbers_positions_from_behind_its_padding(byte_level):
+    """The longest text that the model itself takes is the longest that is accepted."""
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = RobertaConfig(vocab_size=len(byte_level), pad_token_id=1, max_position_embeddings=34, **sizes)
+    model = RobertaForMaskedLM(config).eval()
+    check_length(32, byte_level, config, "teacher")
+    with torch.inference_mode():
+        model(torch.full((1, 32), 5))
+        with pytest.raises(RuntimeError, match="out of bounds"):
+            model(torch.full((1, 33), 5))
+    with pytest.raises(InputError, match="takes 32 tokens; accepted: 8 to 32"):
+        check_length(33, byte_level, config, "teacher")
 
 
 def test_classes_in_another_order():

@@ -9,7 +9,7 @@ import torch
 from pipeline.errors import InputError
 from pipeline.finetune import adamw, fine_tune, warm_up_and_decay
 from pipeline.models import load_classifier
-from pipeline.params import Fit
+from pipeline.params_models import Fit
 from pipeline.predicting import predict
 from pipeline.scoring import decide, loss, scores
 

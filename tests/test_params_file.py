@@ -1,5 +1,6 @@
 """Every parameter checked before any work: the message names the key, what was found and what is accepted."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -318,3 +319,19 @@ def test_files_that_are_none(refuse, tmp_path):
     assert refuse(None, path=tmp_path / "gone.yaml") == "no such params file"
     (tmp_path / "folder.yaml").mkdir()
     assert refuse(None, path=tmp_path / "folder.yaml").startswith("cannot be read: ")
+
+
+def test_every_parameter_says_what_it_is():
+    """A section speaks for itself in its class; all else has a docstring."""
+    for file in sorted((ROOT / "pipeline").glob("params*.py")):
+        for section in ast.parse(file.read_text()).body:
+            if not isinstance(section, ast.ClassDef) or section.name == "Section":
+                continue
+            fields = [node for node in section.body if isinstance(node, ast.AnnAssign)]
+            for field in fields:
+                below = section.body[section.body.index(field) + 1 :][:1]
+                said = bool(below) and isinstance(below[0], ast.Expr) and isinstance(below[0].value, ast.Constant)
+                name = ast.unparse(field.target)
+                assert said or name == ast.unparse(field.annotation).lower().removesuffix(" | none"), (
+                    f"{file.name}: {section.name}.{name}"
+                )

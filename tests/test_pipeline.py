@@ -135,6 +135,7 @@ def test_outs_name_no_absolute_path(repo: Repo) -> None:
         ("alpha=0.8", {"augment", "cache_teacher", "distill", "evaluate"}),
         ("selector.kind=none", {"distill", "evaluate"}),
         ("evaluate.resamples=200", {"evaluate"}),
+        ("seed=2", set(STAGES)),
     ],
 )
 def test_an_experiment_runs_what_its_param_concerns(repo: Repo, change: str, expected: set[str]) -> None:

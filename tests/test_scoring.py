@@ -49,6 +49,17 @@ def test_correlation_with_a_constant_is_undefined(predicted):
     assert rounded({**found, **bounds}) == dict.fromkeys([*found, *bounds])
 
 
+def test_a_thousand_classes_take_no_more_than_their_rows():
+    """A table of all pairs of classes, of which there are a million, would not fit into memory."""
+    draw = np.random.default_rng(0)
+    names = [str(name) for name in range(1000)]
+    labels = draw.integers(1000, size=400)
+    predicted = np.where(draw.random(400) < 0.8, labels, draw.integers(1000, size=400))
+    found, bounds = scores(labels, predicted, names), intervals(labels, predicted, names, 100, 1)
+    assert bounds["accuracy_low"] < found["accuracy"] < bounds["accuracy_high"]
+    assert 0.7 < found["accuracy"] < 0.9
+
+
 def test_decide_and_headline():
     outputs = np.array([[0.1, 0.9, 0.3], [2.0, -1.0, 0.0]])
     assert decide(outputs, THREE).tolist() == [1, 0]

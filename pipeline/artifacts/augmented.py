@@ -13,7 +13,6 @@ from transformers import PreTrainedModel
 from pipeline import models
 from pipeline.agreement import check_length
 from pipeline.artifacts.fingerprint import code_hash, environment, file_hash, fingerprint, folder_hash
-from pipeline.artifacts.tables import read_table, write_table
 from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
 from pipeline.augment.filler import Filler
 from pipeline.augment.originals import Original, read_originals
@@ -24,10 +23,10 @@ from pipeline.params import Params
 from pipeline.params_types import Domain
 from pipeline.progress import track
 from pipeline.publishing import publish_folder
+from pipeline.tables import read_table, write_table
 
 CODE = (
     "artifacts/augmented.py",
-    "artifacts/tables.py",
     "augment/distance.py",
     "augment/filler.py",
     "augment/neighbour.py",
@@ -36,6 +35,7 @@ CODE = (
     "augment/words.py",
     "batching.py",
     "models.py",
+    "tables.py",
 )
 DOMAINS: dict[Domain, str] = {"source": "source.parquet", "target": "train.parquet"}
 

@@ -16,7 +16,6 @@ from pipeline import models
 from pipeline.agreement import check_length
 from pipeline.artifacts.augmented import DOMAINS
 from pipeline.artifacts.fingerprint import code_hash, environment, fingerprint, folder_hash
-from pipeline.artifacts.tables import read_table, write_table
 from pipeline.artifacts.teacher_cache import text_hashes
 from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
 from pipeline.batching import collate, encode, length_batches
@@ -26,14 +25,15 @@ from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.publishing import publish_folder
 from pipeline.states import forward
+from pipeline.tables import read_table, write_table
 
 CODE = (
     "artifacts/cache_teacher.py",
-    "artifacts/tables.py",
     "artifacts/teacher_cache.py",
     "batching.py",
     "models.py",
     "states.py",
+    "tables.py",
 )
 BATCH_TOKENS = 2048
 """Pieces in one pass: what bounds the memory."""

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from pipeline.artifacts.tables import read_table
 from pipeline.errors import InputError
+from pipeline.tables import read_table
 
 
 class TeacherCache:

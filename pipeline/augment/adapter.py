@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from pipeline import models
 from pipeline.batching import padded
 from pipeline.errors import InputError
-from pipeline.params import Generator
+from pipeline.params_models import Generator
 from pipeline.progress import track
 
 

@@ -18,6 +18,9 @@ from pipeline.errors import InputError, nearest
 from pipeline.packages import package_path
 from pipeline.params_data import Table
 
+MISSING = ("nan", "null", "<na>")
+"""How other programs write that there is no value."""
+
 
 def load_table(table: Table, key: str, *, labelled: bool) -> pd.DataFrame:
     """Read a table the user named: columns `row`, `text` and, where named, `text_pair`, `label`, `groups`.
@@ -144,6 +147,11 @@ def _renamed(values: list[str], rows: Sequence[int], table: Table, key: str, pla
     for label, row in zip(labels, rows, strict=True):
         if not label:
             raise InputError(f"{place}, row {row}: no label; accepted: a value in every row")
+        if label.lower() in MISSING and label not in table.labels:
+            raise InputError(
+                f"{place}, row {row}: got {label}, which stands for no label; "
+                f"accepted: a value in every row, or {key}.labels with another name for it"
+            )
     found = sorted(set(labels))
     unknown = sorted(set(table.labels) - set(found))
     if unknown:

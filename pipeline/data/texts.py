@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pipeline.errors import InputError
 from pipeline.params_types import Domain
 from pipeline.publishing import publish_file
+from pipeline.tables import read_table, write_table
 
 FORMAT = 1
 Labels = npt.NDArray[Any]
@@ -41,9 +43,6 @@ class Texts:
 
 def write_texts(path: Path, texts: Texts, domain: Domain) -> None:
     """Write one file, all or nothing; the same texts give the same bytes."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     # A float32 by its shortest decimals, so that 0.1 is not 0.10000000149 in the file; it reads back the same.
     labels = [texts.names[label] if texts.names else float(str(label)) for label in texts.labels]
     note = {
@@ -57,7 +56,7 @@ def write_texts(path: Path, texts: Texts, domain: Domain) -> None:
         {"l2a": json.dumps(note, ensure_ascii=False)}
     )
     with publish_file(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        write_table(table, temporary)
 
 
 def read_texts(path: Path) -> Texts:
@@ -65,13 +64,10 @@ def read_texts(path: Path) -> Texts:
 
     Raises InputError naming the file if it is missing, damaged or of another format.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     if not path.is_file():
         raise InputError(f"{path}: no such file; the stage prepare writes it")
+    table = read_table(path, (), "prepare")
     try:
-        table: Any = pq.ParquetFile(path, page_checksum_verification=True).read()
         note = json.loads((table.schema.metadata or {})[b"l2a"])
         names = [str(name) for name in note["labels"]]
         if note["format"] != FORMAT:
@@ -87,7 +83,7 @@ def read_texts(path: Path) -> Texts:
             if names
             else np.asarray(given, dtype=np.float32)
         )
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+    except (pa.ArrowException, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: not a file of prepared texts, or damaged ({' '.join(str(error).split())[:160]})"
         ) from None
@@ -95,8 +91,6 @@ def read_texts(path: Path) -> Texts:
     return Texts(ids=ids, texts=texts, pairs=None if single else pairs, labels=labels, names=names)
 
 
-def _schema(*, regression: bool) -> Any:
-    import pyarrow as pa
-
+def _schema(*, regression: bool) -> pa.Schema:
     label = pa.float64() if regression else pa.string()
     return pa.schema([("id", pa.string()), ("text", pa.string()), ("text_pair", pa.string()), ("label", label)])

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from pipeline import models
@@ -18,6 +17,7 @@ from pipeline.publishing import publish_file
 from pipeline.saving import save_model
 from pipeline.scoring import headline
 from pipeline.student import build_student, load_student_tokenizer
+from pipeline.tables import write_table
 from pipeline.validation import Validation
 
 
@@ -52,7 +52,7 @@ def publish_student(
         }
     )
     with publish_file(selection) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        write_table(table, temporary)
         # The student appears first, and only if the selection that goes with it could be written.
         save_model(student, tokenizer, out)
     return (

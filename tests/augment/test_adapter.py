@@ -9,7 +9,7 @@ from transformers import BertModel
 from pipeline import models
 from pipeline.augment.adapter import load_adapter, masked_accuracy, merge, save_adapter, train, with_adapter
 from pipeline.errors import InputError
-from pipeline.params import Generator
+from pipeline.params_models import Generator
 
 
 def settings(**changes):

