@@ -19,6 +19,9 @@ from pipeline.params_types import (
     Weight,
 )
 
+LAST_ROUND = 3
+"""As many rounds as dvc.yaml has stages for."""
+
 
 class Augment(Section):
     """Sampling neighbours z ~ P_s(z|x) (Eq. 10)."""
@@ -97,6 +100,15 @@ class Selector(Section):
     """Share an untrained policy keeps."""
 
 
+class Refine(Fit):
+    """How the generator learns from the neighbours of the round before (Eq. 9)."""
+
+    epochs: Positive = 2
+    """Passes through the neighbours of texts that have several."""
+    scale: Weight = 4.0
+    """π's part in R_φ: what a neighbour's being kept for sure weighs, in deviations of log P_s among its original's."""
+
+
 class Evaluate(Section):
     """The measurement on the target's test set."""
 
@@ -119,6 +131,9 @@ class Params(Section):
     """Eq. 12: T, how varied the words are."""
     max_length: Annotated[int, Field(ge=8)] = 128
     """Tokens of a text or pair that any model sees; what is longer is cut."""
+    rounds: Annotated[Positive, Field(le=LAST_ROUND)] = 1
+    """1: neighbours of the generator as it is. 2: it learns from how they did (Eqs. 5–9), draws others, and student
+    and selector go on with those; 3: once more."""
     data: Data
     """Where the texts come from."""
     teacher: Teacher = Teacher()
@@ -129,6 +144,7 @@ class Params(Section):
     objectives: Objectives = Objectives()
     distill: Distill = Distill()
     selector: Selector = Selector()
+    refine: Refine = Refine()
     evaluate: Evaluate = Evaluate()
 
     @model_validator(mode="after")

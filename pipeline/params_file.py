@@ -67,7 +67,8 @@ def check_whole(path: Path, dag: Path) -> None:
     Most have a default, but DVC would stop at the first stage that names one, in the middle of its work.
     """
     given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    watched = [key for stage in yaml.safe_load(dag.read_text())["stages"].values() for key in stage.get("params", [])]
+    stages = [stage.get("do", stage) for stage in yaml.safe_load(dag.read_text())["stages"].values()]
+    watched = [key for stage in stages for key in stage.get("params", [])]
     missing = [key for key in dict.fromkeys(watched) if not _has(given, key.split("."))]
     if missing:
         raise InputError(f"{path}: {', '.join(missing)} missing, which {dag} names; accepted: a file with all of them")

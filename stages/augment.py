@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stages.command import ParamsFile, stage
+from stages.command import ParamsFile, Round, left_out, stage
 
 
 def main(
@@ -13,14 +13,17 @@ def main(
     prepared: Annotated[Path, typer.Option(help="Folder that prepare left.")] = Path("data/prepared"),
     generator: Annotated[Path, typer.Option(help="Folder of the masked language model.")] = Path("models/generator"),
     out: Annotated[Path, typer.Option(help="Folder for the shards.")] = Path("data/augmented"),
+    number: Round = 1,
 ) -> str:
     """Draw z ~ P_s(z|x) (Eqs. 10–12): augment.samples neighbours of each source and target training text."""
     from pipeline.params_file import load
 
     checked = load(params)
+    if nothing := left_out(number, checked.rounds, out):
+        return nothing
     from pipeline.artifacts.augmented import augment
 
-    return augment(checked, prepared=prepared, generator=generator, out=out)
+    return augment(checked, prepared=prepared, generator=generator, out=out, number=number)
 
 
 app = stage(main)

@@ -12,10 +12,11 @@ import typer
 from typer.core import TyperCommand
 
 from pipeline.errors import InputError
-from pipeline.publishing import check_place
+from pipeline.publishing import check_place, publish_file, publish_folder
 
-OUTS = {"out": True, "curves": True, "metrics": False, "plots": False, "selection": False, "adapter": False}
+OUTS = {"out": True, "curves": True} | dict.fromkeys(("metrics", "plots", "selection", "learner", "adapter"), False)
 """The options that name what a stage writes, and whether that is a folder."""
+Round = Annotated[int, typer.Option("--round", min=1, help="Which round; nothing is done if params ask for fewer.")]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The params file, or the name of a preset.")]
 
 
@@ -77,3 +78,14 @@ def fail(message: str, code: int = 1) -> NoReturn:
     """Print one line on standard error and stop with an exit code."""
     typer.echo(" ".join(message.split()), err=True)
     raise typer.Exit(code)
+
+
+def left_out(number: int, asked: int, *outs: Path) -> str | None:
+    """Leave a round's outs empty if params ask for fewer rounds, and say so; None if they ask for it."""
+    if number <= asked:
+        return None
+    for out in outs:
+        with publish_file(out) if out.suffix else publish_folder(out) as temporary:
+            if out.suffix:
+                temporary.touch()
+    return f"nothing, for rounds is {asked}"

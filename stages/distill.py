@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stages.command import ParamsFile, stage
+from stages.command import ParamsFile, Round, left_out, stage
 
 PLOTTED = {"loss/attention", "loss/hidden", "loss/dark", "validation/metric", "reward", "kept/source", "kept/target"}
 """The curves that dvc.yaml plots."""
@@ -20,12 +20,18 @@ def main(
     teacher: Annotated[Path, typer.Option(help="Folder of the teacher.")] = Path("models/teacher"),
     out: Annotated[Path, typer.Option(help="Folder for the student.")] = Path("models/student"),
     selection: Annotated[Path, typer.Option(help="π of every neighbour.")] = Path("data/selection.parquet"),
+    learner: Annotated[Path, typer.Option(help="W and the policy.")] = Path("models/learner.safetensors"),
     curves: Annotated[Path, typer.Option(help="Folder for dvclive's curves.")] = Path("dvclive"),
+    earlier_student: Annotated[Path | None, typer.Option(help="Student of the round before, to go on from.")] = None,
+    earlier_learner: Annotated[Path | None, typer.Option(help="W and the policy that go with it.")] = None,
+    number: Round = 1,
 ) -> str:
     """Run Algorithm 1: imitate the teacher on kept neighbours, reward the selector with the student's progress."""
     from pipeline.params_file import load
 
     checked = load(params)
+    if nothing := left_out(number, checked.rounds, out, selection, learner, curves):
+        return nothing
     from dvclive import Live
 
     from pipeline.distill.run import publish_student
@@ -56,7 +62,9 @@ def main(
             teacher=teacher,
             out=out,
             selection=selection,
+            learner=learner,
             log=log,
+            earlier=(earlier_student, earlier_learner) if earlier_student and earlier_learner else None,
         )
         if curve is not None:
             # DVC cannot plot the others without the curves of what is switched off: each is one point, at 0.

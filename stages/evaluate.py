@@ -14,7 +14,7 @@ def main(
     params: ParamsFile = Path("params.yaml"),
     prepared: Annotated[Path, typer.Option(help="Folder of the prepared texts.")] = Path("data/prepared"),
     teacher: Folder = Path("models/teacher"),
-    student: Folder = Path("models/student"),
+    student: Annotated[Path | None, typer.Option(help="A model to measure; if not given, the last round's.")] = None,
     student_ft: Folder = Path("models/student_ft"),
     metrics: Annotated[Path, typer.Option(help="What was measured.")] = Path("metrics/evaluation.json"),
     plots: Annotated[Path, typer.Option(help="What each model predicted.")] = Path("plots/predictions.csv"),
@@ -25,6 +25,8 @@ def main(
     checked = load(params)
     from pipeline.evaluate import evaluate
 
+    if student is None:
+        student = Path("models/student") if checked.rounds == 1 else Path(f"rounds/{checked.rounds}/student")
     folders = {"teacher": teacher, "student": student, "student_ft": student_ft}
     return evaluate(checked, prepared=prepared, folders=folders, metrics=metrics, plots=plots)
 

@@ -17,6 +17,7 @@ from pipeline.data.texts import Texts
 
 ROOT = Path(__file__).parent.parent
 STAGES = ["prepare", "generator", "teacher", "augment", "cache_teacher", "distill", "student_ft", "evaluate"]
+LATER = ["refine@2", "augment_again@2", "cache_again@2", "distill_again@2"]
 
 
 class Repo:
@@ -44,7 +45,7 @@ class Repo:
 
     def stages_run(self, *words: str) -> list[str]:
         """Run a DVC command and return the stages it executed, in order."""
-        return re.findall(r"Running stage '(\w+)'", self.dvc(*words))
+        return re.findall(r"Running stage '([\w@]+)'", self.dvc(*words))
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,8 @@ def repo(
     shutil.copytree(ROOT / ".dvc" / "plots", folder / ".dvc" / "plots")
     repo.run("git", "add", "-A")
     repo.run("git", "commit", "-qm", "before")
-    assert repo.stages_run("repro") == STAGES
+    ran = repo.stages_run("repro")
+    assert [stage for stage in ran if "@" not in stage and stage != "rounds"] == STAGES
     repo.run("git", "add", "-A")
     repo.run("git", "commit", "-qm", "after")
     return repo
@@ -142,7 +144,33 @@ def test_an_experiment_runs_what_its_param_concerns(repo: Repo, change: str, exp
     ran = repo.stages_run("exp", "run", "-S", change)
     repo.run("git", "checkout", "-q", ".")
     repo.dvc("checkout", "-q")
-    assert set(ran) == expected
+    # A round that is not asked for may run, to leave its outs empty once more.
+    assert {stage for stage in ran if "@" not in stage} - {"rounds"} == expected
+
+
+def test_a_second_round_goes_on_from_the_first(repo: Repo) -> None:
+    """The stages of the first round stay as they are, and the third's have nothing to do."""
+    before = {path: path.read_bytes() for path in (repo.folder / "models").rglob("*") if path.is_file()}
+    try:
+        ran = repo.stages_run("exp", "run", "-S", "rounds=2")
+        assert [stage for stage in ran if not stage.endswith("@3")] == ["rounds", *LATER, "evaluate"]
+        assert {path: path.read_bytes() for path in before} == before
+        second = repo.folder / "rounds" / "2"
+        drawn = [pd.read_parquet(folder) for folder in (repo.folder / "data" / "augmented", second / "augmented")]
+        assert len(drawn[0]) == len(drawn[1])
+        assert set(drawn[1]["id"]).isdisjoint(drawn[0]["id"])
+        refined = json.loads((second / "refine.json").read_text())
+        assert refined["neighbours"] == 48
+        assert list((repo.folder / "rounds" / "3" / "student").iterdir()) == []
+        weights = [folder / "student" / "model.safetensors" for folder in (repo.folder / "models", second)]
+        assert weights[0].read_bytes() != weights[1].read_bytes()
+
+        # One more round leaves the first two as they are.
+        again = repo.stages_run("exp", "run", "-S", "rounds=3")
+        assert again == ["rounds", *(stage.replace("2", "3") for stage in LATER), "evaluate"]
+    finally:
+        repo.run("git", "checkout", "-q", ".")
+        repo.dvc("checkout", "-q", "--force")
 
 
 def test_what_ran_before_is_taken_from_dvc_s_run_cache(repo: Repo) -> None:

@@ -70,8 +70,11 @@ def shard_name(domain: str, shard: int, shards: int) -> str:
     return f"{domain}-{shard:05d}-of-{shards:05d}.parquet"
 
 
-def augment(params: Params, *, prepared: Path, generator: Path, out: Path) -> str:
+def augment(params: Params, *, prepared: Path, generator: Path, out: Path, number: int = 1) -> str:
     """Draw the neighbours of both domains' training texts into Parquet shards (Eq. 10).
+
+    Args:
+        number: of the round; each has sample numbers of its own.
 
     Shards already drawn for the same params, texts and generator are taken from the work cache. A domain without
     texts or samples has shards without rows. Returns what was made, in a few words.
@@ -97,6 +100,7 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path) -> st
             made_by=made_by,
             params=settings,
             samples=samples,
+            behind=(number - 1) * samples,
             generator=model_hash,
             texts=file_hash(prepared / file),
         )
@@ -111,7 +115,9 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path) -> st
                 if originals:
                     if filler is None:
                         filler = Filler(_with_head(generator), tokenizer, params)
-                    neighbours, drawn = sample_neighbours(originals, samples, filler, params)
+                    neighbours, drawn = sample_neighbours(
+                        originals, samples, filler, params, behind=(number - 1) * samples
+                    )
                 described = {"fingerprint": print_, "params": settings, "samples": samples, "originals": len(originals)}
                 with finish(piece) as temporary:
                     _write(temporary, neighbours, domain, params.task, described | drawn)

@@ -40,9 +40,11 @@ class Filler:
                 if open_masks:
                     self._pass(open_masks, slice(step, step + 1) if self.sequential else slice(None))
 
-    @torch.inference_mode()
-    def _pass(self, drafts: Sequence[Neighbour], which: slice) -> None:
-        """One forward pass; the masks that `which` picks of each neighbour get their words."""
+    def distributions(self, drafts: Sequence[Neighbour], which: slice = slice(None)) -> torch.Tensor:
+        """log P(w | d, o, x) at the masks that `which` picks of each neighbour (Eq. 12): (masks, vocabulary).
+
+        One forward pass. Words that the neighbours have already stand in the text; the others are masked.
+        """
         pieces = [draft.pieces(self.tokenizer.mask_token_id) for draft in drafts]
         tokens, attention = padded([row for row, _ in pieces], self.tokenizer.pad_token_id)
         inputs = {"input_ids": tokens, "attention_mask": attention}
@@ -54,7 +56,12 @@ class Filler:
         with models.head_only_at(self.model, masked.to(self.place)):
             logits = self.model(**{name: tensor.to(self.place) for name, tensor in inputs.items()}).logits
         old = torch.tensor([piece for draft in drafts for piece in draft.old(self.whole)[which]], device=self.place)
-        log_p = log_p_words(logits, temperature=self.temperature, allowed=self.allowed, old=old)
+        return log_p_words(logits, temperature=self.temperature, allowed=self.allowed, old=old)
+
+    @torch.inference_mode()
+    def _pass(self, drafts: Sequence[Neighbour], which: slice) -> None:
+        """The masks that `which` picks of each neighbour get their words."""
+        log_p = self.distributions(drafts, which)
         if log_p.isnan().any():
             raise InputError("generator: its outputs are no numbers; accepted: a masked language model that works")
         quantiles = torch.tensor([q for draft in drafts for q in draft.quantiles[which]], device=self.place)

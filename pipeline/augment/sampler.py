@@ -17,17 +17,20 @@ REDRAWS = 10
 
 
 def sample_neighbours(
-    originals: Sequence[Original], samples: int, filler: Filler, params: Params
+    originals: Sequence[Original], samples: int, filler: Filler, params: Params, *, behind: int = 0
 ) -> tuple[list[dict[str, object]], dict[str, int]]:
     """Draw `samples` neighbours of each original, distinct wherever the distribution allows it.
 
     What repeats another is drawn anew, up to ten times; then its last word is drawn from those that are not taken.
 
+    Args:
+        behind: samples drawn in earlier rounds; numbers go on from there, and with them what is drawn.
+
     Returns the rows of `augmented`, in the order of originals and samples, and counts: `not_distinct`, neighbours
     that repeat another of the same original, and `too_short`, originals without words enough to change.
     """
     vocabulary = len(filler.tokenizer)
-    wanted = [(original, sample) for original in originals for sample in range(1, samples + 1)]
+    wanted = [(original, sample) for original in originals for sample in range(behind + 1, behind + samples + 1)]
     first = [draw(original, sample, 0, params, vocabulary) for original, sample in wanted]
     drafts = [draft for draft in first if draft is not None]
     filler.fill(drafts)

@@ -22,6 +22,7 @@ from pipeline.states import States, forward
 from pipeline.validation import Score, Validation
 
 Log = Callable[[int, dict[str, float]], None]
+Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Distilled:
     steps: int
     pi: npt.NDArray[np.float32]
     kept: npt.NDArray[np.bool_]
+    learner: Tensors
+    """What a later round goes on with: `projection.*` of the best epoch and, if there is one, the last `policy.*`."""
 
 
 def imitation_losses(
@@ -64,13 +67,20 @@ def imitation_losses(
 
 
 def distill(
-    student: PreTrainedModel, teacher_width: int, lessons: Lessons, validation: Validation, params: Params, log: Log
+    student: PreTrainedModel,
+    teacher_width: int,
+    lessons: Lessons,
+    validation: Validation,
+    params: Params,
+    log: Log,
+    learner: Tensors | None = None,
 ) -> Distilled:
     """Train the student on the lessons (Algorithm 1, p. 5); an epoch is an episode, a batch a step.
 
     Args:
         teacher_width: size of the teacher's hidden states, the output size of W.
         log: called with the step's number and figures by name.
+        learner: W and the policy as an earlier round left them; the optimizers start anew.
 
     Returns what came of it; the student is trained in place and ends with the weights of its best epoch. Raises
     InputError if the loss is no longer finite.
@@ -82,6 +92,8 @@ def distill(
     reinforced = params.selector.kind == "reinforced"
     projection = torch.nn.Linear(student.config.hidden_size, teacher_width, bias=False)
     torch.nn.init.eye_(projection.weight)
+    if learner:
+        projection.load_state_dict(_part(learner, "projection"))
     student.to(place).train()
     projection.to(place)
     trained = torch.nn.ModuleList([student, projection])
@@ -92,7 +104,7 @@ def distill(
     selector: ReinforcedSelector | None = None
     pi = np.ones(len(lessons), dtype=np.float32)
     kept = np.ones(len(lessons), dtype=np.bool_)
-    best, best_epoch, best_weights = Score(-np.inf, -np.inf), 0, {}
+    best, best_epoch, best_weights, best_projection = Score(-np.inf, -np.inf), 0, {}, {}
     before = validation.score(student) if reinforced else best
     done = 0
     bar = track(range(steps), "distill", unit="step")
@@ -112,6 +124,8 @@ def distill(
                 state = _state(states, lessons, rows, losses, params)[choosable]
                 if selector is None:
                     selector = ReinforcedSelector(state.shape[1], params.selector, params.seed)
+                    if learner:
+                        selector.policy.load_state_dict(_part(learner, "policy"))
                 chances = selector.probabilities(state)
                 keep[choosable] = selector.decide(chances)
                 pi[rows[choosable.numpy()]] = chances.numpy()
@@ -142,6 +156,7 @@ def distill(
         if now > best:
             best, best_epoch = now, epoch
             best_weights = {name: tensor.detach().clone() for name, tensor in student.state_dict().items()}
+            best_projection = _tensors("projection", projection)
         # The selector's last step has logged its score.
         figures = {} if reinforced else {"validation/metric": now.metric, "validation/loss": -now.minus_loss}
         if selector is not None:
@@ -153,7 +168,16 @@ def distill(
     bar.close()
     student.load_state_dict(best_weights)
     student.eval()
-    return Distilled(best, best_epoch, done, pi, kept)
+    policy = {} if selector is None else _tensors("policy", selector.policy)
+    return Distilled(best, best_epoch, done, pi, kept, best_projection | policy)
+
+
+def _tensors(name: str, module: torch.nn.Module) -> Tensors:
+    return {f"{name}.{key}": tensor.detach().cpu().clone() for key, tensor in module.state_dict().items()}
+
+
+def _part(learner: Tensors, name: str) -> Tensors:
+    return {key.removeprefix(f"{name}."): tensor for key, tensor in learner.items() if key.startswith(f"{name}.")}
 
 
 def _reward(before: Score, after: Score, params: Params) -> float:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from pipeline import models
 from pipeline.agreement import check_heads, check_ids, check_labels, check_length, check_vocabulary
@@ -22,11 +24,30 @@ from pipeline.validation import Validation
 
 
 def publish_student(
-    params: Params, *, prepared: Path, augmented: Path, cache: Path, teacher: Path, out: Path, selection: Path, log: Log
+    params: Params,
+    *,
+    prepared: Path,
+    augmented: Path,
+    cache: Path,
+    teacher: Path,
+    out: Path,
+    selection: Path,
+    learner: Path,
+    log: Log,
+    earlier: tuple[Path, Path] | None = None,
 ) -> str:
-    """Distil the teacher into a student folder and write π(z) of every neighbour; says what came of it."""
+    """Distil the teacher into a student folder and write π(z) of every neighbour; says what came of it.
+
+    Args:
+        learner: file for W and the policy, for a later round.
+        earlier: student folder and learner file of the round before, to go on from.
+    """
     validation = read_texts(prepared / "validation.parquet")
-    student = build_student(params, teacher=teacher, labels=validation.names)
+    if earlier is None:
+        student = build_student(params, teacher=teacher, labels=validation.names)
+    else:
+        student = models.load_classifier(earlier[0], "student", validation.names)
+    learnt = None if earlier is None else _load_learner(earlier[1])
     tokenizer = load_student_tokenizer(params, teacher=teacher)
     teacher_config = models.load_config(teacher, "teacher")
     check_labels(teacher_config, validation.names, "teacher")
@@ -40,7 +61,7 @@ def publish_student(
     scored = Validation(validation, tokenizer, params.max_length)
     # The loop seeds torch's global generator, from which dropout draws.
     with torch.random.fork_rng():
-        done = distill(student, teacher_config.hidden_size, lessons, scored, params, log)
+        done = distill(student, teacher_config.hidden_size, lessons, scored, params, log, learnt)
 
     neighbours = lessons.neighbour
     table = pa.table(
@@ -51,8 +72,9 @@ def publish_student(
             "kept": done.kept[neighbours],
         }
     )
-    with publish_file(selection) as temporary:
+    with publish_file(selection) as temporary, publish_file(learner) as weights:
         write_table(table, temporary)
+        save_file(done.learner, weights)
         # The student appears first, and only if the selection that goes with it could be written.
         save_model(student, tokenizer, out)
     return (
@@ -60,3 +82,11 @@ def publish_student(
         f"{done.best.metric:.3f} after epoch {done.epoch} of {params.distill.epochs} ({done.steps:,} steps, "
         f"{done.kept[neighbours].sum():,} of {neighbours.sum():,} neighbours kept at the end), in {out}"
     )
+
+
+def _load_learner(path: Path) -> dict[str, torch.Tensor]:
+    """Read a safetensors file. Raises InputError naming it."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: no safetensors file ({error}); run the distill stage of the round before") from None

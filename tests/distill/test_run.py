@@ -25,6 +25,7 @@ def run(make_params, uneven, augmented, cached, tiny_classifier, tmp_path):
         places = folders | {key: given.pop(key) for key in list(given) if key in folders}
         given["distill"] = {"epochs": 2, "batch_size": 16, "learning_rate": 0.002, **given.get("distill", {})}
         places |= {"out": tmp_path / name / "student", "selection": tmp_path / name / "selection.parquet"}
+        places |= {"learner": tmp_path / name / "learner.safetensors"}
         said = publish_student(make_params(**given), log=log, **places)
         return said, places["out"], places["selection"]
 

@@ -1,0 +1,100 @@
+"""The refine stage's work: what was drawn and how it was judged becomes a better generator (Eqs. 5–9)."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline import models
+from pipeline.artifacts.augmented import read_augmented
+from pipeline.augment.filler import BATCH_TOKENS, Filler
+from pipeline.augment.neighbour import Neighbour
+from pipeline.augment.originals import read_originals
+from pipeline.augment.refine import log_likelihoods, refine
+from pipeline.augment.rewards import rewards, weights
+from pipeline.errors import InputError
+from pipeline.params import Params
+from pipeline.publishing import write_json
+from pipeline.saving import save_model
+from pipeline.tables import read_table
+
+COLUMNS = (
+    "id", "original_id", "original_text", "original_text_pair", "label", "length", "positions", "new_words", "log_p",
+)  # fmt: skip
+
+
+def publish_refined(
+    params: Params, *, augmented: Path, selection: Path, generator: Path, out: Path, metrics: Path
+) -> str:
+    """Train the generator on the last round's neighbours and write it, and what it thinks of them before and after.
+
+    Originals with a single neighbour teach nothing: its weight is 1 whatever it is worth. Returns what was made, in a
+    few words. Raises InputError if there are no neighbours to compare, or if they are not this generator's.
+    """
+    table, pi, original = _judged(augmented, selection)
+    tokenizer = models.load_tokenizer(generator, "generator")
+    model, _ = models.load_masked_lm(generator, "generator")
+    filler = Filler(model, tokenizer, params)
+    drafts, words = _drafts(table, original, filler, params)
+    reward = rewards(table["log_p"].to_numpy(), pi, original, scale=params.refine.scale)
+    # With mean 1, so that the step's size does not hang on how many neighbours an original has.
+    worth = weights(reward, original) * np.bincount(original)[original]
+
+    before = log_likelihoods(filler, drafts, words, BATCH_TOKENS)
+    refine(filler, drafts, words, worth, params)
+    after = log_likelihoods(filler, drafts, words, BATCH_TOKENS)
+    save_model(filler.model, tokenizer, out)
+    groups = {"worth_more": worth > 1, "worth_less": worth <= 1}
+    measured: dict[str, Any] = {"neighbours": len(drafts)}
+    for name, group in groups.items():
+        measured[name] = {
+            "neighbours": int(group.sum()),
+            "log_p_words_before": round(float(before[group].mean()), 4),
+            "log_p_words_after": round(float(after[group].mean()), 4),
+        }
+    write_json(metrics, measured)
+    return f"refined on {len(drafts):,} neighbours of {original.max() + 1:,} texts, in {out}"
+
+
+def _judged(augmented: Path, selection: Path) -> tuple[pa.Table, npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Neighbours of originals that have several, π(z) of each, and which original each belongs to, from 0."""
+    table = read_augmented(augmented, COLUMNS)
+    judged = read_table(selection, ["id", "pi"], "distill")
+    if judged["id"].to_pylist() != table["id"].to_pylist():
+        raise InputError(f"{selection}: not of the neighbours in {augmented}; run the distill stage again")
+    _, original, counts = np.unique(
+        np.asarray(table["original_id"].to_pylist(), dtype=np.str_), return_inverse=True, return_counts=True
+    )
+    several = counts[original] > 1
+    if not several.any():
+        raise InputError(f"{augmented}: no text has two neighbours; accepted: augment.samples of 2 or more of a domain")
+    _, original = np.unique(original[several], return_inverse=True)
+    return table.filter(several), judged["pi"].to_numpy()[several].astype(np.float64), original
+
+
+def _drafts(
+    table: pa.Table, original: npt.NDArray[np.int64], filler: Filler, params: Params
+) -> tuple[list[Neighbour], list[list[int]]]:
+    """Each neighbour with its masks open again, and the pieces that were drawn for them."""
+    _, first = np.unique(original, return_index=True)
+    of = table.take(first).to_pydict()
+    pairs = of["original_text_pair"]
+    originals = read_originals(
+        of["original_id"],
+        of["original_text"],
+        None if None in pairs else pairs,
+        of["label"],
+        filler.tokenizer,
+        max_length=params.max_length,
+        side=params.augment.side,
+    )
+    drafts, words = [], []
+    rows = zip(original, *(table[name].to_pylist() for name in ("id", "length", "positions", "new_words")), strict=True)
+    for which, id_, length, positions, new in rows:
+        if length != len(originals[which].words) or not filler.whole.keys() >= set(new):
+            raise InputError(f"{id_}: not drawn by this generator with these params; run the augment stage again")
+        drafts.append(Neighbour(originals[which], 0, 0, positions, [], 0.0, 0.0))
+        words.append([filler.whole[word] for word in new])
+    return drafts, words

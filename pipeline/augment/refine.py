@@ -1,0 +1,73 @@
+"""Eq. 9: the generator learns from the neighbours it drew, from each as much as that one is worth."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pipeline.augment.filler import Filler
+from pipeline.augment.neighbour import Neighbour
+from pipeline.batching import length_batches
+from pipeline.errors import InputError
+from pipeline.finetune import adamw, warm_up_and_decay
+from pipeline.params import Params
+from pipeline.progress import track
+
+Words = Sequence[Sequence[int]]
+
+
+def log_likelihood(filler: Filler, drafts: Sequence[Neighbour], words: Words) -> torch.Tensor:
+    """log P(w | d, o, x) of the words at each neighbour's masks, all masked at once: (neighbours,)."""
+    log_p = filler.distributions(drafts)
+    drawn = torch.tensor([word for row in words for word in row], device=log_p.device)
+    owner = torch.repeat_interleave(torch.tensor([len(row) for row in words], device=log_p.device))
+    chances = log_p.gather(1, drawn.unsqueeze(1)).squeeze(1)
+    return torch.zeros(len(words), device=log_p.device).index_add(0, owner, chances)
+
+
+def refine(
+    filler: Filler, drafts: Sequence[Neighbour], words: Words, weights: npt.NDArray[np.float64], params: Params
+) -> None:
+    """Train G_θ in place by weighted maximum likelihood (Eq. 9, p. 4); distance and positions have nothing to learn.
+
+    The word embeddings, to which the decoder is tied, stay as they are, and dropout is off: the neighbours are few.
+
+    Args:
+        drafts: neighbours with positions and without words.
+        words: the pieces that were drawn for each.
+        weights: of each neighbour, with mean 1.
+
+    Raises InputError if the loss is no longer finite.
+    """
+    fit = params.refine
+    model = filler.model.eval()
+    model.get_input_embeddings().weight.requires_grad_(False)
+    optimizer = adamw(model, fit)
+    batches = -(-len(drafts) // fit.batch_size)
+    schedule = warm_up_and_decay(optimizer, fit.epochs * batches, fit.warmup)
+    lengths = np.array([len(draft.pieces(0)[0]) for draft in drafts])
+    order = np.random.default_rng(params.seed)
+    for epoch in range(1, fit.epochs + 1):
+        for rows in track(length_batches(lengths, size=fit.batch_size, rng=order), f"refine {epoch}/{fit.epochs}"):
+            worth = torch.from_numpy(weights[rows]).float().to(filler.place)
+            likelihood = log_likelihood(filler, [drafts[row] for row in rows], [words[row] for row in rows])
+            loss = -(worth * likelihood).mean()
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+        if not math.isfinite(loss.item()):
+            rate = f"refine.learning_rate: got {fit.learning_rate}"
+            raise InputError(f"{rate}, with which the loss is no longer a number; accepted: a lower one")
+
+
+@torch.inference_mode()
+def log_likelihoods(filler: Filler, drafts: Sequence[Neighbour], words: Words, tokens: int) -> npt.NDArray[np.float64]:
+    """`log_likelihood` of many neighbours, in batches of at most `tokens` pieces: (neighbours,)."""
+    out = np.zeros(len(drafts))
+    for rows in length_batches(np.array([len(draft.pieces(0)[0]) for draft in drafts]), tokens=tokens):
+        out[rows] = log_likelihood(filler, [drafts[row] for row in rows], [words[row] for row in rows]).cpu().numpy()
+    return out

@@ -1,0 +1,31 @@
+"""Which of the later rounds are asked for, so that one more round leaves those before it as they are."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages.command import ParamsFile, stage
+
+
+def main(
+    params: ParamsFile = Path("params.yaml"),
+    out: Annotated[Path, typer.Option(help="Folder with a file for each later round.")] = Path("rounds/asked"),
+) -> str:
+    """Write true or false for each later round that dvc.yaml has."""
+    from pipeline.params_file import load
+
+    checked = load(params)
+    from pipeline.params import LAST_ROUND
+    from pipeline.publishing import publish_folder
+
+    with publish_folder(out) as folder:
+        for number in range(2, LAST_ROUND + 1):
+            (folder / f"{number}.json").write_text("true\n" if number <= checked.rounds else "false\n")
+    return f"{checked.rounds} of {LAST_ROUND} rounds, in {out}"
+
+
+app = stage(main)
+
+if __name__ == "__main__":
+    app()
