@@ -70,6 +70,17 @@ def check_ids(tokenizer: PreTrainedTokenizerFast, config: Any, model: str) -> No
         )
 
 
+def check_words(tokenizer: PreTrainedTokenizerFast, texts: list[str], model: str) -> None:
+    """Raise InputError if a model cannot read most of the texts: of their words it knows fewer than half."""
+    ids = [piece for row in tokenizer(texts, add_special_tokens=False)["input_ids"] for piece in row]
+    unknown = sum(piece == tokenizer.unk_token_id for piece in ids)
+    if unknown > len(ids) / 2:
+        raise InputError(
+            f"{model}: its vocabulary has {len(ids) - unknown:,} of the {len(ids):,} words and signs in the target's "
+            "training texts; accepted: a model of the language and script they are in"
+        )
+
+
 def check_labels(config: Any, names: list[str], key: str) -> None:
     """Raise InputError if a saved model's outputs are not the prepared texts' classes in order, or not one number."""
     found = [config.id2label[index] for index in range(config.num_labels)]

@@ -43,7 +43,7 @@ def resolve(address: str | Path, key: str) -> str:
     if isinstance(address, Path):
         folder = address
     elif address.startswith("package:"):
-        folder = package_path(address)
+        folder = package_path(address, key)
     elif Path(address).exists() or address.startswith((".", "/", "~")) or address.count("/") > 1:
         # Unlike Path.expanduser it leaves the name of a user who is not there as it is.
         folder = Path(os.path.expanduser(address))  # noqa: PTH111

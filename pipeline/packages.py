@@ -3,13 +3,13 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, nearest
 
 
-def package_path(address: str) -> Path:
+def package_path(address: str, key: str) -> Path:
     """Resolve `package:module/path` to a path inside an installed package, whose code is not run.
 
-    Raises InputError if the package is not installed or has no such file or folder.
+    Raises InputError naming the key if the package is not installed or has no such file or folder.
     """
     module, _, inside = address.removeprefix("package:").partition("/")
     try:
@@ -17,8 +17,9 @@ def package_path(address: str) -> Path:
     except (ImportError, ValueError):  # a module that is loaded and no package, such as __main__
         spec = None
     if spec is None or not spec.submodule_search_locations:
-        raise InputError(f"{address}: package {module!r} is not installed; accepted: package:module/path")
+        raise InputError(f"{key}: {address}: package {module!r} is not installed; accepted: package:module/path")
     path = Path(spec.submodule_search_locations[0]) / inside
     if not path.exists():
-        raise InputError(f"{address}: package {module!r} has no {inside!r}")
+        there = sorted(entry.name for entry in path.parent.glob("*")) if path.parent.is_dir() else []
+        raise InputError(f"{key}: {address}: package {module!r} has no {inside!r}{nearest(path.name, there)}")
     return path

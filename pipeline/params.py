@@ -26,6 +26,8 @@ LAST_ROUND = 3
 class Augment(Section):
     """Sampling neighbours z ~ P_s(z|x) (Eq. 10)."""
 
+    method: Literal["neighbours", "eda", "cbert", "tinybert", "rules"] = "neighbours"
+    """z ~ P_s (Eq. 10), or a rival's way: EDA, CBERT, TinyBERT's, BiLSTM_SOFT's rules; see docs/paper.md."""
     samples: PerDomain = PerDomain(source=1, target=20)
     """Neighbours of each original."""
     count: Literal["rescaled", "literal", "vocabulary_free"] = "rescaled"
@@ -75,6 +77,8 @@ class Distill(Fit):
 
     epochs: Positive = 3
     """Passes through all that is imitated; each is an episode of the selector."""
+    least_steps: Count = 240
+    """More passes are made until there are so many steps: few texts are gone through more often."""
     originals: Domains = ["target"]
     """Domains whose real training texts are imitated beside their neighbours."""
 
@@ -159,6 +163,8 @@ class Params(Section):
                 f"augment.samples: 0 for {' and '.join(domains)}, and distill.originals is {self.distill.originals}; "
                 "accepted: neighbours or originals of a domain that has texts"
             )
+        if self.rounds > 1 and self.augment.method != "neighbours":
+            raise ValueError(f"rounds: got {self.rounds} with augment.method: {self.augment.method}; accepted: 1")
         for kind, (key, off) in self.needs().items():
             if not getattr(self.cache, kind):
                 raise ValueError(f"cache.{kind}: got false, but {key} needs it; accepted: true, or {key}: {off}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from pipeline import models
-from pipeline.agreement import check_labels, check_length
+from pipeline.agreement import check_labels, check_length, check_words
 from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
 from pipeline.finetune import fine_tune
@@ -30,6 +30,7 @@ def publish_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path)
         check_length(params.max_length, models.load_tokenizer(address, key), models.load_config(address, key), address)
     target = read_texts(prepared / "train.parquet")
     validation = read_texts(prepared / "validation.parquet")
+    check_words(models.load_tokenizer(given.model, "teacher.model"), target.texts, f"teacher.model: {given.model}")
     phases = []
     for domain in given.domains:
         texts = target if domain == "target" else read_texts(prepared / "source.parquet")

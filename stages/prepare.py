@@ -13,7 +13,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of the prepared texts.")] = Path("data/prepared"),
     metrics: Annotated[Path, typer.Option(help="What was read, dropped and drawn.")] = Path("metrics/data.json"),
 ) -> str:
-    """Write source, train, validation and test texts; drop empty, duplicate and leaked ones and count them."""
+    """Write source, train, validation and test texts; drop and count those of no use."""
     from pipeline.params_file import check_whole, load
 
     checked = load(params)

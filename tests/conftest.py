@@ -159,6 +159,7 @@ def make_params(tiny_encoder: Path) -> Callable[..., Params]:
             "max_length": 16,
             "teacher": {"model": str(tiny_encoder)},
             "student": {"layers": 2},
+            "distill": {"least_steps": 0},
         }
         for name, section in sections.items():
             given[name] = {**given[name], **section} if isinstance(given.get(name), dict) else section

@@ -4,7 +4,14 @@ import pytest
 import torch
 from transformers import BertConfig, BertTokenizer, DistilBertConfig, RobertaConfig, RobertaForMaskedLM
 
-from pipeline.agreement import check_heads, check_labels, check_length, check_vocabulary, same_vocabulary
+from pipeline.agreement import (
+    check_heads,
+    check_labels,
+    check_length,
+    check_vocabulary,
+    check_words,
+    same_vocabulary,
+)
 from pipeline.errors import InputError
 from pipeline.params import Objectives
 
@@ -62,6 +69,16 @@ def test_roberta_numbers_positions_from_behind_its_padding(byte_level):
             model(torch.full((1, 33), 5))
     with pytest.raises(InputError, match="takes 32 tokens; accepted: 8 to 32"):
         check_length(33, byte_level, config, "teacher")
+
+
+def test_texts_of_another_script(tokenizer):
+    check_words(tokenizer, ["the good film 😀 😀", "a bad one"], "teacher.model: x")
+    with pytest.raises(InputError) as caught:
+        check_words(tokenizer, ["это хорошо", "😀 good"], "teacher.model: x")
+    assert str(caught.value) == (
+        "teacher.model: x: its vocabulary has 1 of the 4 words and signs in the target's training texts; "
+        "accepted: a model of the language and script they are in"
+    )
 
 
 def test_classes_in_another_order():

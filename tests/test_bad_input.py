@@ -54,7 +54,7 @@ def run(tmp_path, monkeypatch, tiny_encoder, tiny_masked_lm, reviews):
             "generator": {"model": str(tiny_masked_lm)},
             "augment": {"samples": {"source": 1, "target": 2}, "shards": 2},
             "student": {"layers": 2},
-            "distill": {"epochs": 1},
+            "distill": {"epochs": 1, "least_steps": 0},
             "evaluate": {"resamples": 100, "student_ft": {"epochs": 1}},
         }
         for name, section in sections.items():

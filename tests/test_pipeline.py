@@ -82,7 +82,7 @@ def repo(
     params["generator"] = {"model": "tiny/masked_lm"}
     params["augment"] |= {"samples": {"source": 1, "target": 3}, "shards": 2}
     params["student"]["layers"] = 2
-    params["distill"] |= {"epochs": 2, "batch_size": 16}
+    params["distill"] |= {"epochs": 2, "least_steps": 0, "batch_size": 16}
     params["evaluate"] = {"resamples": 100, "student_ft": {"epochs": 1}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
 

@@ -8,16 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from transformers import PreTrainedModel
 
 from pipeline import models
 from pipeline.agreement import check_length
 from pipeline.artifacts.fingerprint import code_hash, environment, file_hash, fingerprint, folder_hash
 from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
-from pipeline.augment.filler import Filler
-from pipeline.augment.originals import Original, read_originals
-from pipeline.augment.sampler import sample_neighbours
-from pipeline.data.texts import Texts, read_texts
+from pipeline.augment.methods import Method, method, originals_of
+from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
 from pipeline.params import Params
 from pipeline.params_types import Domain
@@ -27,11 +24,17 @@ from pipeline.tables import read_table, write_table
 
 CODE = (
     "artifacts/augmented.py",
+    "augment/cbert.py",
     "augment/distance.py",
+    "augment/eda.py",
     "augment/filler.py",
+    "augment/methods.py",
     "augment/neighbour.py",
     "augment/originals.py",
+    "augment/rules.py",
     "augment/sampler.py",
+    "augment/tries.py",
+    "augment/wordnet.py",
     "augment/words.py",
     "batching.py",
     "models.py",
@@ -90,7 +93,8 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, numbe
     made_by = {"code": code_hash(*CODE), **environment()}
     tokenizer = models.load_tokenizer(generator, "generator")
     check_length(params.max_length, tokenizer, models.load_config(generator, "generator"), "the generator")
-    filler: Filler | None = None
+    train = read_texts(prepared / DOMAINS["target"])
+    way: Method | None = None
     counts: Counter[str] = Counter()
     pieces = []
     for domain, file in DOMAINS.items():
@@ -103,21 +107,19 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, numbe
             behind=(number - 1) * samples,
             generator=model_hash,
             texts=file_hash(prepared / file),
+            train=file_hash(prepared / DOMAINS["target"]) if params.augment.method in ("cbert", "rules") else None,
         )
         folder = work_folder("augment", print_)
         for shard in track(range(params.augment.shards), f"neighbours of {domain}", unit="shard"):
             piece = folder / shard_name(domain, shard, params.augment.shards)
             if not is_finished(piece):
                 rows = range(shard, len(texts), params.augment.shards) if samples else range(0)
-                originals = _originals(texts, rows, tokenizer, params)
+                originals = originals_of(texts, rows, tokenizer, params)
                 neighbours: list[dict[str, object]] = []
                 drawn = {"not_distinct": 0, "too_short": 0}
                 if originals:
-                    if filler is None:
-                        filler = Filler(_with_head(generator), tokenizer, params)
-                    neighbours, drawn = sample_neighbours(
-                        originals, samples, filler, params, behind=(number - 1) * samples
-                    )
+                    way = way or method(params, generator, tokenizer, train)
+                    neighbours, drawn = way(originals, samples, (number - 1) * samples)
                 described = {"fingerprint": print_, "params": settings, "samples": samples, "originals": len(originals)}
                 with finish(piece) as temporary:
                     _write(temporary, neighbours, domain, params.task, described | drawn)
@@ -131,26 +133,6 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, numbe
     return (
         f"{counts['neighbours']:,} neighbours of {counts['originals']:,} texts in {len(pieces)} shards "
         f"({counts['not_distinct']:,} not distinct, {counts['too_short']:,} texts too short), in {out}"
-    )
-
-
-def _with_head(generator: Path) -> PreTrainedModel:
-    model, has_head = models.load_masked_lm(generator, "generator")
-    if not has_head:
-        raise InputError(f"generator: {generator} has no masked-LM head; accepted: what the generator stage leaves")
-    return model
-
-
-def _originals(texts: Texts, rows: range, tokenizer: Any, params: Params) -> list[Original]:
-    labels = [texts.names[texts.labels[i]] if texts.names else float(texts.labels[i]) for i in rows]
-    return read_originals(
-        [texts.ids[i] for i in rows],
-        [texts.texts[i] for i in rows],
-        [texts.pairs[i] for i in rows] if texts.pairs is not None else None,
-        labels,
-        tokenizer,
-        max_length=params.max_length,
-        side=params.augment.side,
     )
 
 

@@ -40,6 +40,17 @@ def log_p_distance(length: int, *, alpha: float, vocabulary: int, count: Count, 
     return out
 
 
+@lru_cache(maxsize=4096)
+def log_p_binomial(length: int, *, share: float) -> np.ndarray:
+    """log P(d | x) if each word changes with chance `share` and at least one does: (m + 1,) float64."""
+    distance = np.arange(length + 1, dtype=np.float64)
+    log_weight = log_choose(length, distance) + distance * np.log(share) + (length - distance) * np.log1p(-share)
+    log_weight[:1] = -np.inf
+    out = log_weight if length < 1 else log_weight - logsumexp(log_weight)
+    out.setflags(write=False)
+    return out
+
+
 def draw_distance(log_p: np.ndarray, uniform: float) -> int:
     """The distance at quantile `uniform` of the distribution (inverse of its cumulative sum)."""
     cumulative = np.cumsum(np.exp(log_p))

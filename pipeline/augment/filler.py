@@ -8,7 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline import models
 from pipeline.augment.neighbour import Neighbour
-from pipeline.augment.words import draw_words, log_p_words, piece_text, whole_words
+from pipeline.augment.words import draw_words, log_p_words, piece_text, uniform_over_top, whole_words
 from pipeline.batching import length_batches, padded
 from pipeline.errors import InputError
 from pipeline.params import Params
@@ -20,7 +20,20 @@ BATCH_TOKENS = 2048
 class Filler:
     """Fills masks with words (Eq. 12): the masked language model, its vocabulary and how it is asked."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, params: Params) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        params: Params,
+        *,
+        candidates: int | None = None,
+    ) -> None:
+        """Take a model to ask.
+
+        Args:
+            candidates: draw uniformly from so many of the likeliest words, instead of as likely as they are.
+        """
+        self.candidates = candidates
         self.place = models.device()
         self.model = model.eval().to(self.place)
         self.tokenizer = tokenizer
@@ -56,7 +69,8 @@ class Filler:
         with models.head_only_at(self.model, masked.to(self.place)):
             logits = self.model(**{name: tensor.to(self.place) for name, tensor in inputs.items()}).logits
         old = torch.tensor([piece for draft in drafts for piece in draft.old(self.whole)[which]], device=self.place)
-        return log_p_words(logits, temperature=self.temperature, allowed=self.allowed, old=old)
+        log_p = log_p_words(logits, temperature=self.temperature, allowed=self.allowed, old=old)
+        return log_p if self.candidates is None else uniform_over_top(log_p, self.candidates)
 
     @torch.inference_mode()
     def _pass(self, drafts: Sequence[Neighbour], which: slice) -> None:

@@ -1,14 +1,14 @@
 """A neighbour being drawn: how many words of its original change and which (Eqs. 10 and 11), then into what."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import numpy as np
+import numpy.typing as npt
 
-from pipeline.augment.distance import draw_distance, log_choose, log_p_distance
+from pipeline.augment.distance import draw_distance, log_choose
 from pipeline.augment.originals import Original
-from pipeline.params import Params
 
 
 @dataclass(slots=True)
@@ -65,22 +65,24 @@ class Neighbour:
         return out
 
 
-def draw(original: Original, sample: int, attempt: int, params: Params, vocabulary: int) -> Neighbour | None:
+Distances = Callable[[int], npt.NDArray[np.float64]]
+"""log P(d | m) for d = 0 … m, given m; −inf throughout if a text of m words has no neighbour."""
+
+
+def chances(seed: int, original: str, sample: int, attempt: int) -> np.random.Generator:
+    """Randomness of one neighbour: it hangs on the seed, the original's id, the sample number and the attempt alone."""
+    key = blake2b(f"{seed}/{original}/{sample}/{attempt}".encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
+
+
+def draw(original: Original, sample: int, attempt: int, seed: int, distances: Distances) -> Neighbour | None:
     """Draw distance (Eq. 11) and positions of one neighbour, and the quantiles its words will be drawn at.
 
-    Depends on the seed, the original's id, the sample number and the attempt, on nothing else. None if the text has
-    fewer words than `augment.min_distance`.
+    None if the text has too few words.
     """
-    key = blake2b(f"{params.seed}/{original.id}/{sample}/{attempt}".encode(), digest_size=16).digest()
-    chance = np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
+    chance = chances(seed, original.id, sample, attempt)
     length = len(original.words)
-    log_p = log_p_distance(
-        length,
-        alpha=params.alpha,
-        vocabulary=vocabulary,
-        count=params.augment.count,
-        least=params.augment.min_distance,
-    )
+    log_p = distances(length)
     if not np.isfinite(log_p).any():
         return None
     distance = draw_distance(log_p, chance.random())

@@ -7,38 +7,37 @@ from dataclasses import replace
 from transformers import PreTrainedTokenizerFast
 
 from pipeline.augment.filler import Filler
-from pipeline.augment.neighbour import Neighbour, draw
+from pipeline.augment.neighbour import Distances, Neighbour, draw
 from pipeline.augment.originals import Original
 from pipeline.augment.words import piece_text
-from pipeline.params import Params
 
 REDRAWS = 10
 """How often a neighbour that stands already among its original's is drawn anew."""
 
 
 def sample_neighbours(
-    originals: Sequence[Original], samples: int, filler: Filler, params: Params, *, behind: int = 0
+    originals: Sequence[Original], samples: int, filler: Filler, distances: Distances, seed: int, *, behind: int = 0
 ) -> tuple[list[dict[str, object]], dict[str, int]]:
     """Draw `samples` neighbours of each original, distinct wherever the distribution allows it.
 
     What repeats another is drawn anew, up to ten times; then its last word is drawn from those that are not taken.
 
     Args:
+        distances: Eq. 11, or what another way to augment has in its place.
         behind: samples drawn in earlier rounds; numbers go on from there, and with them what is drawn.
 
     Returns the rows of `augmented`, in the order of originals and samples, and counts: `not_distinct`, neighbours
     that repeat another of the same original, and `too_short`, originals without words enough to change.
     """
-    vocabulary = len(filler.tokenizer)
     wanted = [(original, sample) for original in originals for sample in range(behind + 1, behind + samples + 1)]
-    first = [draw(original, sample, 0, params, vocabulary) for original, sample in wanted]
+    first = [draw(original, sample, 0, seed, distances) for original, sample in wanted]
     drafts = [draft for draft in first if draft is not None]
     filler.fill(drafts)
     for attempt in range(1, REDRAWS + 1):
         again = [
             (i, redrawn)
             for i in _repeated(drafts)
-            if (redrawn := draw(drafts[i].original, drafts[i].sample, attempt, params, vocabulary)) is not None
+            if (redrawn := draw(drafts[i].original, drafts[i].sample, attempt, seed, distances)) is not None
         ]
         if not again:
             break

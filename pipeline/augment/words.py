@@ -62,6 +62,14 @@ def log_p_words(logits: torch.Tensor, *, temperature: float, allowed: torch.Tens
     return torch.log_softmax(scores, dim=-1)
 
 
+def uniform_over_top(log_p: torch.Tensor, candidates: int) -> torch.Tensor:
+    """Give each row's likeliest words the same chance, and all others none: (masks, vocabulary)."""
+    chosen = log_p.topk(min(candidates, log_p.shape[1]), dim=-1)
+    even = torch.full_like(log_p, -torch.inf)
+    even.scatter_(1, chosen.indices, torch.where(chosen.values.isfinite(), 0.0, -torch.inf))
+    return even.log_softmax(-1)
+
+
 def draw_words(log_p: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     """The piece at quantile `uniform` of each row's distribution: (masks,) int64.
 

@@ -54,6 +54,12 @@ def repeated(rows: Sequence[Row]) -> Mask:
     return _mask(first.setdefault(row, position) != position for position, row in enumerate(rows))
 
 
+def conflicting(rows: Sequence[Row], labels: Sequence[str]) -> Mask:
+    """True where the same normalised row stood before with another label: one of the two is wrong."""
+    first: dict[Row, str] = {}
+    return _mask(first.setdefault(row, label) != label for row, label in zip(rows, labels, strict=True))
+
+
 def leaked(rows: Sequence[Row], held: Iterable[Row]) -> Mask:
     """True where either side of a normalised row is also a side of a held-out one."""
     sides = {side for row in held for side in row}

@@ -90,7 +90,7 @@ def _frames(table: Table, key: str) -> list[tuple[str, pd.DataFrame]]:
     # Unlike Path.expanduser it leaves the name of a user who is not there as it is.
     address = os.path.expanduser(table.path)  # noqa: PTH111
     if address.startswith("package:"):
-        paths = [package_path(address)]
+        paths = [package_path(address, f"{key}.path")]
     elif Path(address).exists() or (Path(address).suffix.lower() in SUFFIXES and not _is_pattern(address)):
         paths = [Path(address)]
     elif _is_pattern(address):

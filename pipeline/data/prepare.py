@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.data.labels import class_indices, class_names, numbers
-from pipeline.data.leaks import Row, empty, leaked, normalise, repeated
+from pipeline.data.leaks import Row, conflicting, empty, leaked, normalise, repeated
 from pipeline.data.loading import load_table
 from pipeline.data.splitting import Indices, Split, quantile_bins, sample, split_target
 from pipeline.data.texts import Labels, Texts, write_texts
@@ -29,7 +29,7 @@ class Usable:
         frame: as `load_table` gives it, without the rows dropped.
         folded: what each row says, normalised.
         read: rows of the user's table, after `where`.
-        dropped: rows by reason; a row has one reason, the first of empty, leaked, duplicate.
+        dropped: rows by reason; a row has one reason, the first of empty, leaked, conflicting, duplicate.
     """
 
     frame: pd.DataFrame
@@ -88,7 +88,8 @@ def prepare(params: Params, *, out: Path, metrics: Path) -> str:
     write_json(metrics, report)
 
     sizes = ", ".join(f"{len(texts):,} {name}" for name, texts in made.items())
-    lost = {reason: source.dropped[reason] + target.dropped[reason] for reason in ("leaked", "duplicate", "empty")}
+    reasons = ("leaked", "duplicate", "conflicting", "empty")
+    lost = {reason: source.dropped[reason] + target.dropped[reason] for reason in reasons}
     return f"{sizes} texts ({_counts(lost)} dropped), in {out}"
 
 
@@ -100,6 +101,7 @@ def _usable(table: Table, domain: Domain, held: Sequence[Row] = ()) -> Usable:
     folded = [tuple(normalise(side) for side in row) for row in rows]
     usable = Usable(frame, folded, len(frame), {}).without(empty(rows), "empty")
     usable = usable.without(leaked(usable.folded, held), "leaked")
+    usable = usable.without(conflicting(usable.folded, usable.frame["label"].tolist()), "conflicting")
     usable = usable.without(repeated(usable.folded), "duplicate")
     if usable.frame.empty:
         raise InputError(f"data.{domain}.path: no row of {table.path} can be used ({_counts(usable.dropped)})")
@@ -202,4 +204,5 @@ def _summary(texts: Texts) -> dict[str, Any]:
 
 
 def _counts(dropped: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
+    """Counts by reason; of the rarest only if there are any."""
+    return ", ".join(f"{count:,} {reason}" for reason, count in dropped.items() if count or reason != "conflicting")

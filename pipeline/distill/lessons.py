@@ -77,7 +77,9 @@ def read_lessons(
     standard = np.zeros(len(ids), dtype=np.float32)
     if neighbours:
         log_p = np.asarray(table["log_p"].to_numpy(), dtype=np.float64)
-        standard[:neighbours] = (log_p - log_p.mean()) / (log_p.std() or 1.0)
+        # Rules have no P_s: nothing is known of how likely their samples are.
+        if np.isfinite(log_p).all():
+            standard[:neighbours] = (log_p - log_p.mean()) / (log_p.std() or 1.0)
     encoded = encode(tokenizer, texts, None if None in pairs else pairs, params.max_length)
     cached = teacher.rows(ids)
     teacher.check_texts(cached, ids, texts, pairs)

@@ -34,6 +34,7 @@ class Distilled:
 
     best: Score
     epoch: int
+    epochs: int
     steps: int
     pi: npt.NDArray[np.float32]
     kept: npt.NDArray[np.bool_]
@@ -98,7 +99,9 @@ def distill(
     projection.to(place)
     trained = torch.nn.ModuleList([student, projection])
     optimizer = adamw(trained, fit)
-    steps = fit.epochs * -(-len(lessons) // fit.batch_size)
+    batches = math.ceil(len(lessons) / fit.batch_size)
+    epochs = max(fit.epochs, math.ceil(fit.least_steps / batches))
+    steps = epochs * batches
     schedule = warm_up_and_decay(optimizer, steps, fit.warmup)
 
     selector: ReinforcedSelector | None = None
@@ -108,7 +111,7 @@ def distill(
     before = validation.score(student) if reinforced else best
     done = 0
     bar = track(range(steps), "distill", unit="step")
-    for epoch in range(1, fit.epochs + 1):
+    for epoch in range(1, epochs + 1):
         episode: list[Step] = []
         for rows in length_batches(lessons.encoded.lengths, size=fit.batch_size, rng=order):
             inputs = {name: tensor.to(place) for name, tensor in lessons.inputs(rows).items()}
@@ -169,7 +172,7 @@ def distill(
     student.load_state_dict(best_weights)
     student.eval()
     policy = {} if selector is None else _tensors("policy", selector.policy)
-    return Distilled(best, best_epoch, done, pi, kept, best_projection | policy)
+    return Distilled(best, best_epoch, epochs, done, pi, kept, best_projection | policy)
 
 
 def _tensors(name: str, module: torch.nn.Module) -> Tensors:

@@ -79,7 +79,7 @@ def publish_student(
         save_model(student, tokenizer, out)
     return (
         f"{models.parameter_count(student) / 1e6:.1f}M parameters, validation {headline(validation.names)} "
-        f"{done.best.metric:.3f} after epoch {done.epoch} of {params.distill.epochs} ({done.steps:,} steps, "
+        f"{done.best.metric:.3f} after epoch {done.epoch} of {done.epochs} ({done.steps:,} steps, "
         f"{done.kept[neighbours].sum():,} of {neighbours.sum():,} neighbours kept at the end), in {out}"
     )
 

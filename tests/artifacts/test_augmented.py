@@ -6,8 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.artifacts import augmented
+from pipeline.artifacts import augmented as augmented_module
 from pipeline.artifacts.augmented import augment, read_augmented
+from pipeline.augment import methods
 from pipeline.data.texts import Texts, read_texts, write_texts
 from pipeline.errors import InputError
 
@@ -30,16 +31,16 @@ def run(make_params, uneven, tiny_masked_lm, tmp_path):
 def drawn(monkeypatch):
     """The number of originals in each call of the sampler; with `stop_at`, the call that is killed."""
     calls = []
-    real = augmented.sample_neighbours
+    real = methods.sample_neighbours
 
-    def count(originals, *rest):
+    def count(originals, *rest, **named):
         if len(calls) == count.stop_at:
             raise KeyboardInterrupt
         calls.append(len(originals))
-        return real(originals, *rest)
+        return real(originals, *rest, **named)
 
     count.stop_at, count.calls = None, calls
-    monkeypatch.setattr(augmented, "sample_neighbours", count)
+    monkeypatch.setattr(methods, "sample_neighbours", count)
     return count
 
 
@@ -152,7 +153,7 @@ def test_other_texts_give_other_shards(run, drawn, uneven, reviews, tmp_path):
 
 def test_other_libraries_give_other_shards(run, drawn, monkeypatch):
     run("one")
-    monkeypatch.setattr(augmented, "environment", lambda: {"torch": "0.0"})
+    monkeypatch.setattr(augmented_module, "environment", lambda: {"torch": "0.0"})
     run("other")
     assert drawn.calls[6:] == [16, 16, 16, 6, 5, 5]
 

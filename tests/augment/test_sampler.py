@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from transformers import BertForMaskedLM, RobertaConfig, RobertaForMaskedLM
 
 from pipeline import models
 from pipeline.augment import filler as filler_module
+from pipeline.augment.distance import log_p_distance
 from pipeline.augment.filler import Filler
 from pipeline.augment.neighbour import draw
 from pipeline.augment.originals import read_originals
@@ -52,9 +54,18 @@ def sample(model, tokenizer, params):
     def run(texts, samples=5, pairs=None, side="both", **changes):
         given = params(side=side, **changes)
         filler = Filler(model, tokenizer, given)
-        return sample_neighbours(read(tokenizer, texts, pairs, side), samples, filler, given)
+        return sample_neighbours(read(tokenizer, texts, pairs, side), samples, filler, *eq_11(given))
 
     return run
+
+
+def eq_11(given, vocabulary=104):
+    """What `sample_neighbours` takes of the params: the distances' distribution and the seed."""
+    augment = given.augment
+    distances = partial(
+        log_p_distance, alpha=given.alpha, vocabulary=vocabulary, count=augment.count, least=augment.min_distance
+    )
+    return distances, given.seed
 
 
 def split(tokenizer, text):
@@ -186,8 +197,10 @@ def test_a_row_does_not_depend_on_its_company(sample, model, tokenizer, params, 
     together, _ = sample(TEXTS, samples=6)
     given = params()
     filler = Filler(model, tokenizer, given)
-    alone = [row for original in read(tokenizer, TEXTS) for row in sample_neighbours([original], 6, filler, given)[0]]
-    backwards = sample_neighbours(read(tokenizer, TEXTS)[::-1], 6, filler, given)[0]
+    alone = [
+        row for original in read(tokenizer, TEXTS) for row in sample_neighbours([original], 6, filler, *eq_11(given))[0]
+    ]
+    backwards = sample_neighbours(read(tokenizer, TEXTS)[::-1], 6, filler, *eq_11(given))[0]
     monkeypatch.setattr(filler_module, "BATCH_TOKENS", 40)
     in_small_batches, _ = sample(TEXTS, samples=6)
     fewer, _ = sample(TEXTS, samples=4)
@@ -237,14 +250,14 @@ def three_words(model, tokenizer, params):
 
 def test_where_there_are_too_few_distinct_ones_they_are_counted(three_words, tokenizer, params):
     """Of one word out of three candidates, itself one of them, there are two neighbours."""
-    rows, counts = sample_neighbours(read(tokenizer, ["film"]), 6, three_words, params())
+    rows, counts = sample_neighbours(read(tokenizer, ["film"]), 6, three_words, *eq_11(params()))
     assert {row["text"] for row in rows} == {"good", "a"}
     assert counts == {"not_distinct": 4, "too_short": 0}
 
 
 def test_redraws_find_what_there_is(three_words, tokenizer, params):
     """Two words, three candidates: 2 + 2 + 4 neighbours, five wanted."""
-    rows, counts = sample_neighbours(read(tokenizer, ["film good"]), 5, three_words, params(temperature=100))
+    rows, counts = sample_neighbours(read(tokenizer, ["film good"]), 5, three_words, *eq_11(params(temperature=100)))
     assert counts["not_distinct"] == 0
     assert len({row["text"] for row in rows}) == 5
 
@@ -276,7 +289,7 @@ def test_distances_and_positions_have_the_distribution(tokenizer, params, count)
     """Eq. 11 conditioned on d ≥ 1, and every position as often as every other."""
     given = params(alpha=0.9, count=count)
     (original,) = read(tokenizer, ["a good film and a warm cast"])
-    drawn = [draw(original, number, 0, given, 100) for number in range(3000)]
+    drawn = [draw(original, number, 0, given.seed, eq_11(given, 100)[0]) for number in range(3000)]
     d = np.arange(8)
     log_words = math.log(99) * (d - d / 0.9) if count == "rescaled" else 0
     weights = special.comb(7, d) * np.exp(log_words - d / 0.9) * (d >= 1)
@@ -299,7 +312,7 @@ def test_the_first_word_of_a_byte_level_text_is_not_its_own_neighbour(byte_level
     config = RobertaConfig(vocab_size=len(byte_level), pad_token_id=1, max_position_embeddings=70, **sizes)
     given = params(temperature=5.0)
     filler = Filler(RobertaForMaskedLM(config), byte_level, given)
-    rows, counts = sample_neighbours(read(byte_level, ["The", "film", "café"]), 25, filler, given)
+    rows, counts = sample_neighbours(read(byte_level, ["The", "film", "café"]), 25, filler, *eq_11(given))
     assert counts["not_distinct"] < 10
     assert len({row["text"] for row in rows}) > 20
     for row in rows:
@@ -313,6 +326,6 @@ def test_a_model_without_token_types(tokenizer, model, params):
     given = params()
     untyped = type(tokenizer)(vocab=tokenizer.get_vocab(), model_input_names=["input_ids", "attention_mask"])
     originals = read(tokenizer, TEXTS)
-    typed_rows, _ = sample_neighbours(originals, 3, Filler(model, tokenizer, given), given)
-    rows, _ = sample_neighbours([replace(each) for each in originals], 3, Filler(plain, untyped, given), given)
+    typed_rows, _ = sample_neighbours(originals, 3, Filler(model, tokenizer, given), *eq_11(given))
+    rows, _ = sample_neighbours([replace(each) for each in originals], 3, Filler(plain, untyped, given), *eq_11(given))
     assert [row["text"] for row in rows] == [row["text"] for row in typed_rows]

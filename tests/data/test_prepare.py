@@ -86,8 +86,8 @@ def test_sizes_labels_ids_and_words(made, target, source, tmp_path):
         },
         "read": {"source": 60, "target": 100},
         "dropped": {
-            "source": {"empty": 0, "leaked": 0, "duplicate": 0},
-            "target": {"empty": 0, "leaked": 0, "duplicate": 0},
+            "source": {"empty": 0, "leaked": 0, "conflicting": 0, "duplicate": 0},
+            "target": {"empty": 0, "leaked": 0, "conflicting": 0, "duplicate": 0},
         },
         "unused": {"source": 0, "target": 62},
     }
@@ -117,8 +117,8 @@ def test_leaked_duplicate_and_empty_rows_go_and_are_counted(made, tmp_path):
     assert kept == {"agoodfilm", "badfilm", "dull", "fine", "fresh", "new"} - held
     leaked = 2 + ("agoodfilm" in held)
     assert metrics["dropped"] == {
-        "source": {"empty": 1, "leaked": leaked, "duplicate": 2 - ("agoodfilm" in held)},
-        "target": {"empty": 1, "leaked": 0, "duplicate": 2},
+        "source": {"empty": 1, "leaked": leaked, "conflicting": 0, "duplicate": 2 - ("agoodfilm" in held)},
+        "target": {"empty": 1, "leaked": 0, "conflicting": 0, "duplicate": 2},
     }
     assert f"({leaked} leaked, {4 - ('agoodfilm' in held)} duplicate, 2 empty dropped)" in words
 
@@ -134,7 +134,7 @@ def test_either_side_of_a_pair_leaks_and_half_a_pair_is_empty(made, tmp_path):
     )
     sizes = {"rows": 4, "validation": 6, "test": 10}
     _, texts, metrics = made({"path": target, "columns": columns, **sizes}, {"path": source, "columns": columns})
-    assert metrics["dropped"]["source"] == {"empty": 2, "leaked": 32, "duplicate": 0}
+    assert metrics["dropped"]["source"] == {"empty": 2, "leaked": 32, "conflicting": 0, "duplicate": 0}
     assert len(texts["source"]) == 68
     numbers = {text.split()[-1] for split in ("validation", "test") for text in texts[split].texts}
     assert not numbers & {text.split()[-1] for text in texts["source"].texts[:-20]}
@@ -259,6 +259,16 @@ def test_regression_of_words_of_a_constant_or_with_classes(refusal, tmp_path):
     )
     assert "every row has 0.5; accepted: numbers that differ" in refusal(target, task="regression")
     assert refusal(target, task="regression", data={"labels": ["a"]}).startswith("data.labels: regression has no")
+
+
+def test_a_text_with_two_labels_is_counted_apart(made, tmp_path):
+    """The first label is taken; that the others say something else is worth knowing."""
+    texts = [*numbered(20), *numbered(3), "one", "One!", "one"]
+    labels = ["no", "yes"] * 10 + ["no", "no", "no"] + ["yes", "no", "yes"]
+    path = csv(tmp_path / "t.csv", text=texts, label=labels)
+    words, _, metrics = made({"path": path, "per_class": 2, "validation": 5, "test": 5})
+    assert metrics["dropped"]["target"] == {"empty": 0, "leaked": 0, "conflicting": 2, "duplicate": 3}
+    assert "(0 leaked, 3 duplicate, 2 conflicting, 0 empty dropped)" in words
 
 
 def test_single_texts_and_pairs_do_not_mix(refusal, target, source):

@@ -211,6 +211,12 @@ def test_no_sample_kept_is_no_step_and_no_reward(run, decide):
     assert done.steps == 12
 
 
+def test_few_texts_are_gone_through_until_there_are_steps_enough(run):
+    """112 texts in batches of 40 are three steps: as many epochs as make ten of them."""
+    done, _, _ = run(distill_={"epochs": 2, "least_steps": 10, "batch_size": 40})
+    assert (done.epochs, done.steps) == (4, 12)
+
+
 def test_steps_go_on_after_one_that_kept_nothing(run, decide):
     calls = []
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from stages.distill import app
 
-FIT = {"epochs": 2, "batch_size": 16, "learning_rate": 0.002}
+FIT = {"epochs": 2, "least_steps": 0, "batch_size": 16, "learning_rate": 0.002}
 
 
 @pytest.fixture

@@ -1,0 +1,83 @@
+"""WordNet through nltk: synonyms of a word, and the part of speech it mostly is."""
+
+import io
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError
+
+DEBIAN = Path("/usr/share/wordnet")
+"""Where Debian's package wordnet-base puts the files."""
+
+
+class WordNet:
+    """The English WordNet."""
+
+    def __init__(self, reader: Any) -> None:
+        self.reader = reader
+
+    @lru_cache(maxsize=1 << 16)  # noqa: B019  (one WordNet a process)
+    def synonyms(self, word: str) -> tuple[str, ...]:
+        """Other words for a word in any of its senses, in alphabetical order, lower-case."""
+        found = {lemma.name() for sense in self.reader.synsets(word) for lemma in sense.lemmas()}
+        plain = {name.replace("_", " ").replace("-", " ").lower() for name in found}
+        return tuple(sorted(plain - {word.lower()}))
+
+    @lru_cache(maxsize=1 << 16)  # noqa: B019
+    def part_of_speech(self, word: str) -> str | None:
+        """`n`, `v`, `a` or `r`, as it was most often in WordNet's tagged texts, or else has most senses.
+
+        None for words that WordNet leaves out, such as `the`.
+        """
+        found: dict[str, list[int]] = {}
+        for sense in self.reader.synsets(word):
+            kind = found.setdefault(sense.pos().replace("s", "a"), [0, 0])
+            kind[0] += sum(lemma.count() for lemma in sense.lemmas() if lemma.name().lower() == word)
+            kind[1] += 1
+        return max(found, key=lambda kind: found[kind], default=None)
+
+
+def load_wordnet(folder: Path | None = None) -> WordNet:
+    """Open WordNet.
+
+    Args:
+        folder: with its files; if not given, nltk's own if it is installed, else Debian's.
+
+    Raises InputError that tells both ways to get it.
+    """
+    try:
+        import nltk
+        from nltk.corpus import wordnet
+        from nltk.corpus.reader import WordNetCorpusReader
+    except ImportError:
+        raise InputError("augment.method: WordNet is read with nltk; accepted: pip install 'l2a[wordnet]'") from None
+
+    class Reader(WordNetCorpusReader):  # type: ignore[misc]
+        """Debian's files lack one that only gives names to groups of senses."""
+
+        def open(self, file: str) -> Any:
+            if file == "lexnames":
+                return io.StringIO("".join(f"{number:02d} none 0\n" for number in range(45)))
+            return super().open(file)
+
+        def map_wn(self, version: str = "wordnet") -> None:
+            """Other languages are not asked for."""
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The multilingual functions are not available")
+        if folder is None:
+            try:
+                wordnet.ensure_loaded()
+                return WordNet(wordnet)
+            except LookupError:
+                folder = DEBIAN
+        if not (folder / "data.noun").is_file():
+            raise InputError(
+                "augment.method: WordNet is not here; accepted: python -m nltk.downloader wordnet, or "
+                "apt-get install wordnet-base"
+            )
+        # nltk reads from folders that are named to it alone.
+        nltk.data.path.append(str(folder))
+        return WordNet(Reader(str(folder), None))
