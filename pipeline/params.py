@@ -86,8 +86,8 @@ class Distill(Fit):
 class Selector(Section):
     """The policy π_φ that keeps or drops a neighbour (Eqs. 13–15)."""
 
-    kind: Literal["reinforced", "none"] = "reinforced"
-    """A policy that learns (Eq. 15), or every neighbour kept."""
+    kind: Literal["reinforced", "random", "none"] = "reinforced"
+    """A policy that learns (Eq. 15), chance at the rate of `initial_keep`, or every neighbour kept."""
     reward: Literal["metric", "loss"] = "metric"
     """Eq. 13 on the validation metric (paper) or on the validation loss, which is finer."""
     discount: Share = 0.9
@@ -101,7 +101,7 @@ class Selector(Section):
     learning_rate: Rate = 3e-5
     """Of Adam, one step an episode (Eq. 15)."""
     initial_keep: Probability = 0.9
-    """Share an untrained policy keeps."""
+    """Share that an untrained policy, or chance, keeps."""
 
 
 class Refine(Fit):

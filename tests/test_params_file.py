@@ -142,7 +142,7 @@ def test_params_do_not_change():
          "augment.count: got 'litteral'; accepted: rescaled, literal, vocabulary_free; nearest: literal"),
         ({"augment": {"fill": 1}}, "augment.fill: got 1; accepted: parallel, sequential"),
         ({"task": "regresion"}, "task: got 'regresion'; accepted: classification, regression; nearest: regression"),
-        ({"selector": {"kind": None}}, "selector.kind: got null; accepted: reinforced, none; nearest: none"),
+        ({"selector": {"kind": None}}, "selector.kind: got null; accepted: reinforced, random, none; nearest: none"),
         ({"selector": {"discount": 1.1}}, "selector.discount: got 1.1; accepted: less than or equal to 1"),
         ({"selector": {"initial_keep": 1}}, "selector.initial_keep: got 1; accepted: less than 1"),
         ({"selector": {"representations": "perhaps"}}, "selector.representations: got 'perhaps'; accepted: boolean"),

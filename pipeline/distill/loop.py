@@ -13,7 +13,7 @@ from pipeline import models
 from pipeline.batching import length_batches
 from pipeline.distill.lessons import Lessons
 from pipeline.distill.objectives import attention_loss, dark_loss, hidden_loss
-from pipeline.distill.selector import ReinforcedSelector, Step, state_of
+from pipeline.distill.selector import RandomSelector, ReinforcedSelector, Step, state_of
 from pipeline.errors import InputError
 from pipeline.finetune import adamw, warm_up_and_decay
 from pipeline.params import Objectives, Params
@@ -104,7 +104,7 @@ def distill(
     steps = epochs * batches
     schedule = warm_up_and_decay(optimizer, steps, fit.warmup)
 
-    selector: ReinforcedSelector | None = None
+    selector: RandomSelector | None = None
     pi = np.ones(len(lessons), dtype=np.float32)
     kept = np.ones(len(lessons), dtype=np.bool_)
     best, best_epoch, best_weights, best_projection = Score(-np.inf, -np.inf), 0, {}, {}
@@ -122,13 +122,12 @@ def distill(
             assert isinstance(total, torch.Tensor)
 
             keep = torch.ones(len(rows), dtype=torch.bool)
-            if reinforced:
+            if params.selector.kind != "none":
                 choosable = torch.from_numpy(lessons.neighbour[rows])
-                state = _state(states, lessons, rows, losses, params)[choosable]
+                seen = _state(states, lessons, rows, losses, params) if reinforced else torch.empty(len(rows), 0)
+                state = seen[choosable]
                 if selector is None:
-                    selector = ReinforcedSelector(state.shape[1], params.selector, params.seed)
-                    if learner:
-                        selector.policy.load_state_dict(_part(learner, "policy"))
+                    selector = _selector(state.shape[1], params, learner)
                 chances = selector.probabilities(state)
                 keep[choosable] = selector.decide(chances)
                 pi[rows[choosable.numpy()]] = chances.numpy()
@@ -162,7 +161,7 @@ def distill(
             best_projection = _tensors("projection", projection)
         # The selector's last step has logged its score.
         figures = {} if reinforced else {"validation/metric": now.metric, "validation/loss": -now.minus_loss}
-        if selector is not None:
+        if isinstance(selector, ReinforcedSelector):
             figures["return"] = selector.learn(episode)
         for domain in np.unique(lessons.domains[lessons.neighbour]):
             figures[f"kept/{domain}"] = float(kept[lessons.neighbour & (lessons.domains == domain)].mean())
@@ -171,8 +170,17 @@ def distill(
     bar.close()
     student.load_state_dict(best_weights)
     student.eval()
-    policy = {} if selector is None else _tensors("policy", selector.policy)
+    policy = _tensors("policy", selector.policy) if isinstance(selector, ReinforcedSelector) else {}
     return Distilled(best, best_epoch, epochs, done, pi, kept, best_projection | policy)
+
+
+def _selector(features: int, params: Params, learner: Tensors | None) -> RandomSelector:
+    if params.selector.kind == "random":
+        return RandomSelector(params.selector, params.seed)
+    selector = ReinforcedSelector(features, params.selector, params.seed)
+    if learner:
+        selector.policy.load_state_dict(_part(learner, "policy"))
+    return selector
 
 
 def _tensors(name: str, module: torch.nn.Module) -> Tensors:

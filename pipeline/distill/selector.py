@@ -1,4 +1,4 @@
-"""The reinforced selector π_φ: a policy that keeps or drops neighbours, paid by the student's progress (Eqs. 13–15)."""
+"""The selector: a policy π_φ that keeps or drops neighbours, paid by the student's progress (Eqs. 13–15), or chance."""
 
 import math
 from collections.abc import Sequence
@@ -62,12 +62,27 @@ def state_of(
     return torch.cat([part.detach().float() for part in parts], dim=1)
 
 
-class ReinforcedSelector:
+class RandomSelector:
+    """Keeps each neighbour with the same chance: what a policy that learns has to beat at its own rate."""
+
+    def __init__(self, params: Selector, seed: int) -> None:
+        self.params = params
+        self.chance = torch.Generator().manual_seed(seed)
+
+    def probabilities(self, state: torch.Tensor) -> torch.Tensor:
+        """π(z), the chance of being kept: (texts,)."""
+        return torch.full((len(state),), self.params.initial_keep)
+
+    def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """Draw keep (True) or drop for each neighbour: (texts,) boolean."""
+        return torch.rand(probabilities.shape, generator=self.chance) < probabilities
+
+
+class ReinforcedSelector(RandomSelector):
     """π_φ: a two-layer perceptron over the state of a neighbour, trained by REINFORCE at the end of each episode."""
 
     def __init__(self, features: int, params: Selector, seed: int) -> None:
-        self.params = params
-        self.chance = torch.Generator().manual_seed(seed)
+        super().__init__(params, seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             last = torch.nn.Linear(params.hidden, 1)
@@ -80,10 +95,6 @@ class ReinforcedSelector:
     def probabilities(self, state: torch.Tensor) -> torch.Tensor:
         """π(z), the chance of being kept: (texts,)."""
         return self.policy(state).squeeze(1).sigmoid()
-
-    def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
-        """Draw keep (True) or drop for each neighbour: (texts,) boolean."""
-        return torch.rand(probabilities.shape, generator=self.chance) < probabilities
 
     def learn(self, episode: Sequence[Step]) -> float:
         """One step of gradient ascent on Σ_t r(τ_t) Σ_z log π(a_z|s_z) (Eq. 15, p. 5); gives the mean return.

@@ -21,7 +21,7 @@ FIT = {"epochs": 2, "batch_size": 16, "learning_rate": 0.002}
 def run(make_params, uneven, augmented, cached, tiny_classifier, tokenizer):
     """Distil; gives what the loop returned, the student, and what was logged."""
 
-    def run(*, validation=None, change=lambda lessons: None, distill_=None, dropout=True, **sections):
+    def run(*, validation=None, change=lambda lessons: None, distill_=None, dropout=True, learner=None, **sections):
         sections = {"student": {"init": "fresh", "hidden": 16, "intermediate": 32, "heads": 4}, **sections}
         params = make_params(distill={**FIT, **(distill_ or {})}, **sections)
         texts = read_texts(uneven / "validation.parquet")
@@ -33,7 +33,7 @@ def run(make_params, uneven, augmented, cached, tiny_classifier, tokenizer):
         change(lessons)
         validation = validation or Validation(texts, tokenizer, 16)
         logged = []
-        done = distill(student, 32, lessons, validation, params, lambda *given: logged.append(given))
+        done = distill(student, 32, lessons, validation, params, lambda *given: logged.append(given), learner)
         return done, student, logged
 
     return run
@@ -211,6 +211,28 @@ def test_no_sample_kept_is_no_step_and_no_reward(run, decide):
     assert done.steps == 12
 
 
+def test_a_random_selector_keeps_its_share_and_learns_nothing(run):
+    """It is asked for no validation but after each epoch."""
+    done, _, logged = run(selector={"kind": "random", "initial_keep": 0.7}, distill_={"epochs": 3})
+    neighbours = done.pi < 1
+    assert set(done.pi.tolist()) == {np.float32(0.7), 1.0}
+    assert done.kept[neighbours].mean() == pytest.approx(0.7, abs=0.15)
+    assert done.kept[~neighbours].all()
+    assert not any({"reward", "return"} & set(figures) for _, figures in logged)
+    assert sum("validation/metric" in figures for _, figures in logged) == 3
+    assert {name.partition(".")[0] for name in done.learner} == {"projection"}
+
+
+def test_what_was_learnt_is_gone_on_with(run):
+    """W and the policy of an earlier round are where the next one begins."""
+    done, _, _ = run(distill_={"epochs": 1})
+    assert {name.partition(".")[0] for name in done.learner} == {"projection", "policy"}
+    marked = {name: torch.full_like(tensor, 0.01) for name, tensor in done.learner.items()}
+    again, _, _ = run(distill_={"epochs": 1, "learning_rate": 1e-12}, selector={"learning_rate": 1e-12}, learner=marked)
+    for name, tensor in again.learner.items():
+        torch.testing.assert_close(tensor, marked[name], atol=1e-6, rtol=0, msg=name)
+
+
 def test_few_texts_are_gone_through_until_there_are_steps_enough(run):
     """112 texts in batches of 40 are three steps: as many epochs as make ten of them."""
     done, _, _ = run(distill_={"epochs": 2, "least_steps": 10, "batch_size": 40})
@@ -268,7 +290,7 @@ def test_the_policy_learns_once_an_episode(run, monkeypatch):
     assert sum(len(step.state) for step in episodes[0]) == 96
 
 
-@pytest.mark.parametrize("kind", ["reinforced", "none"])
+@pytest.mark.parametrize("kind", ["reinforced", "random", "none"])
 def test_the_same_seed_the_same_student(run, kind):
     (one, student, logged), (other, again, logged_again) = (run(selector={"kind": kind}) for _ in range(2))
     assert same(weights(student), weights(again))
