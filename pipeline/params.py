@@ -165,6 +165,11 @@ class Params(Section):
             )
         if self.rounds > 1 and self.augment.method != "neighbours":
             raise ValueError(f"rounds: got {self.rounds} with augment.method: {self.augment.method}; accepted: 1")
+        if self.rounds > 1 and max(getattr(self.augment.samples, domain) for domain in domains) < 2:
+            raise ValueError(
+                f"rounds: got {self.rounds}, but no text has two neighbours to compare; "
+                "accepted: 1, or augment.samples of 2 or more of a domain"
+            )
         for kind, (key, off) in self.needs().items():
             if not getattr(self.cache, kind):
                 raise ValueError(f"cache.{kind}: got false, but {key} needs it; accepted: true, or {key}: {off}")

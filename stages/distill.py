@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.errors import InputError
 from stages.command import ParamsFile, Round, left_out, stage
 
 PLOTTED = {"loss/attention", "loss/hidden", "loss/dark", "validation/metric", "reward", "kept/source", "kept/target"}
@@ -32,6 +33,8 @@ def main(
     checked = load(params)
     if nothing := left_out(number, checked.rounds, out, selection, learner, curves):
         return nothing
+    if (earlier_student is None) != (earlier_learner is None):
+        raise InputError("--earlier-student and --earlier-learner: got one of them; accepted: both, or neither")
     from dvclive import Live
 
     from pipeline.distill.run import publish_student

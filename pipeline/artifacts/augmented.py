@@ -14,6 +14,7 @@ from pipeline.agreement import check_length
 from pipeline.artifacts.fingerprint import code_hash, environment, file_hash, fingerprint, folder_hash
 from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
 from pipeline.augment.methods import Method, method, originals_of
+from pipeline.augment.wordnet import load_wordnet
 from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
 from pipeline.params import Params
@@ -37,6 +38,7 @@ CODE = (
     "augment/wordnet.py",
     "augment/words.py",
     "batching.py",
+    "finetune.py",
     "models.py",
     "tables.py",
 )
@@ -93,6 +95,9 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, numbe
     made_by = {"code": code_hash(*CODE), **environment()}
     tokenizer = models.load_tokenizer(generator, "generator")
     check_length(params.max_length, tokenizer, models.load_config(generator, "generator"), "the generator")
+    # Another WordNet has other synonyms.
+    by_rules = params.augment.method in ("eda", "rules")
+    wordnet = [file_hash(file) for file in load_wordnet().files()] if by_rules else None
     train = read_texts(prepared / DOMAINS["target"])
     way: Method | None = None
     counts: Counter[str] = Counter()
@@ -107,6 +112,7 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, numbe
             behind=(number - 1) * samples,
             generator=model_hash,
             texts=file_hash(prepared / file),
+            wordnet=wordnet,
             train=file_hash(prepared / DOMAINS["target"]) if params.augment.method in ("cbert", "rules") else None,
         )
         folder = work_folder("augment", print_)

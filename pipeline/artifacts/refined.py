@@ -18,10 +18,12 @@ from pipeline.errors import InputError
 from pipeline.params import Params
 from pipeline.publishing import write_json
 from pipeline.saving import save_model
+from pipeline.scoring import rounded
 from pipeline.tables import read_table
 
 COLUMNS = (
-    "id", "original_id", "original_text", "original_text_pair", "label", "length", "positions", "new_words", "log_p",
+    "id", "original_id", "original_text", "original_text_pair", "label", "distance", "length", "positions", "new_words",
+    "log_p",
 )  # fmt: skip
 
 
@@ -45,15 +47,15 @@ def publish_refined(
     before = log_likelihoods(filler, drafts, words, BATCH_TOKENS)
     refine(filler, drafts, words, worth, params)
     after = log_likelihoods(filler, drafts, words, BATCH_TOKENS)
+    if not np.isfinite(after).all():
+        rate = f"refine.learning_rate: got {params.refine.learning_rate}"
+        raise InputError(f"{rate}, with which the generator gives no numbers any more; accepted: a lower one")
     save_model(filler.model, tokenizer, out)
-    groups = {"worth_more": worth > 1, "worth_less": worth <= 1}
     measured: dict[str, Any] = {"neighbours": len(drafts)}
-    for name, group in groups.items():
-        measured[name] = {
-            "neighbours": int(group.sum()),
-            "log_p_words_before": round(float(before[group].mean()), 4),
-            "log_p_words_after": round(float(after[group].mean()), 4),
-        }
+    for name, group in {"worth_more": worth > 1, "worth_less": worth <= 1}.items():
+        if group.any():
+            means = {"log_p_words_before": before[group].mean(), "log_p_words_after": after[group].mean()}
+            measured[name] = {"neighbours": int(group.sum()), **rounded(means)}
     write_json(metrics, measured)
     return f"refined on {len(drafts):,} neighbours of {original.max() + 1:,} texts, in {out}"
 
@@ -64,6 +66,9 @@ def _judged(augmented: Path, selection: Path) -> tuple[pa.Table, npt.NDArray[np.
     judged = read_table(selection, ["id", "pi"], "distill")
     if judged["id"].to_pylist() != table["id"].to_pylist():
         raise InputError(f"{selection}: not of the neighbours in {augmented}; run the distill stage again")
+    # A copy has no words to learn.
+    changed = table["distance"].to_numpy() > 0
+    table, pi = table.filter(changed), judged["pi"].to_numpy()[changed].astype(np.float64)
     _, original, counts = np.unique(
         np.asarray(table["original_id"].to_pylist(), dtype=np.str_), return_inverse=True, return_counts=True
     )
@@ -71,7 +76,7 @@ def _judged(augmented: Path, selection: Path) -> tuple[pa.Table, npt.NDArray[np.
     if not several.any():
         raise InputError(f"{augmented}: no text has two neighbours; accepted: augment.samples of 2 or more of a domain")
     _, original = np.unique(original[several], return_inverse=True)
-    return table.filter(several), judged["pi"].to_numpy()[several].astype(np.float64), original
+    return table.filter(several), pi[several], original
 
 
 def _drafts(

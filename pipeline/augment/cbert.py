@@ -20,7 +20,7 @@ from pipeline.progress import track
 
 SHARE = 0.15
 """Chance that a word is masked, in training and in sampling."""
-EPOCHS = 10
+EPOCHS, LEARNING_RATE = 10, 5e-5
 BINS = 5
 """A number's label is which fifth of the training texts' numbers it lies in: the paper has classes alone."""
 
@@ -53,7 +53,7 @@ def label_conditioned(
     """
     place = models.device()
     _embed_labels(model, labels.count, seed)
-    fit = Fit(batch_size=32, learning_rate=5e-5)
+    fit = Fit(batch_size=32, learning_rate=LEARNING_RATE, warmup=0.1, weight_decay=0.01)
     draw = np.random.default_rng(seed)
     rows = [each for each in originals if each.words]
     lengths = np.array([len(each.pieces) for each in rows])

@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.augment.originals import Original
-from pipeline.augment.tries import Change, Changed
+from pipeline.augment.tries import Change, change_sides
 from pipeline.augment.wordnet import WordNet
 
 SHARE = 0.1
@@ -20,7 +19,7 @@ def eda(wordnet: WordNet, sides: tuple[int, ...]) -> Change:
     """Make the way to change a text: each of the four as often as the others.
 
     Args:
-        sides: which texts of a pair change; both by the same of the four.
+        sides: which texts of a pair change, each in a way of its own.
     """
     ways: list[Callable[[Words, np.random.Generator], Words]] = [
         lambda words, chance: replaced(words, wordnet, chance),
@@ -29,16 +28,7 @@ def eda(wordnet: WordNet, sides: tuple[int, ...]) -> Change:
         deleted,
     ]
 
-    def change(original: Original, chance: np.random.Generator) -> Changed | None:
-        way = ways[chance.integers(len(ways))]
-        out = list(original.texts)
-        for side in sides[: len(out)]:
-            words = out[side].split()
-            if words:
-                out[side] = " ".join(way(words, chance))
-        return Changed(tuple(out), [], [], word_for_word=False) if any(text.split() for text in out) else None
-
-    return change
+    return change_sides(sides, lambda words, chance: ways[chance.integers(len(ways))](words, chance))
 
 
 def count(words: Words) -> int:

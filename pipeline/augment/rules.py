@@ -5,8 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pipeline.augment.originals import Original
-from pipeline.augment.tries import Change, Changed
+from pipeline.augment.tries import Change, change_sides
 from pipeline.augment.wordnet import WordNet
 
 MASK, SWAP, NGRAM, LONGEST = 0.1, 0.1, 0.25, 5
@@ -36,16 +35,12 @@ def rules(wordnet: WordNet, texts: Iterable[str], mask: str, sides: tuple[int, .
             return known[kind][int(chance.integers(len(known[kind])))]
         return word
 
-    def change(original: Original, chance: np.random.Generator) -> Changed | None:
-        out = list(original.texts)
-        for side in sides[: len(out)]:
-            words = [one(word, chance) for word in out[side].split()]
-            if words and chance.random() < NGRAM:
-                n = int(chance.integers(1, min(LONGEST, len(words)) + 1))
-                start = int(chance.integers(len(words) - n + 1))
-                words = words[start : start + n]
-            if words:
-                out[side] = " ".join(words)
-        return Changed(tuple(out), [], [], word_for_word=False) if any(text.split() for text in out) else None
+    def change(words: list[str], chance: np.random.Generator) -> list[str]:
+        words = [one(word, chance) for word in words]
+        if chance.random() < NGRAM:
+            n = int(chance.integers(1, min(LONGEST, len(words)) + 1))
+            start = int(chance.integers(len(words) - n + 1))
+            words = words[start : start + n]
+        return words
 
-    return change
+    return change_sides(sides, change)

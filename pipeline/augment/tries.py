@@ -1,7 +1,6 @@
 """Ways to augment that change one text at a time, by rules: each sample drawn anew as long as it repeats another."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,18 +11,8 @@ from pipeline.augment.sampler import REDRAWS
 Rows = list[dict[str, object]]
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """A sample: its texts, and the words that were changed where each stands for one of the original's."""
-
-    texts: tuple[str, ...]
-    positions: list[int]
-    words: list[str]
-    word_for_word: bool = True
-
-
-Change = Callable[[Original, np.random.Generator], Changed | None]
-"""One sample of an original; None if it cannot be changed."""
+Change = Callable[[Original, np.random.Generator], tuple[str, ...] | None]
+"""The texts of one sample of an original; None if it cannot be changed."""
 
 
 def try_each(
@@ -44,34 +33,53 @@ def try_each(
             changed = None
             for attempt in range(REDRAWS + 1):
                 changed = change(original, chances(seed, original.id, sample, attempt))
-                if changed is None or changed.texts not in seen:
+                if changed is None or changed not in seen:
                     break
             if changed is None:
                 counts["too_short"] += 1
                 break
-            counts["not_distinct"] += changed.texts in seen
-            seen.add(changed.texts)
+            counts["not_distinct"] += changed in seen
+            seen.add(changed)
             rows.append(_row(original, sample, changed))
     return rows, counts
 
 
-def _row(original: Original, sample: int, changed: Changed) -> dict[str, object]:
-    old = [original.written(original.words[position]) for position in changed.positions]
+def _row(original: Original, sample: int, texts: tuple[str, ...]) -> dict[str, object]:
     return {
         "id": f"{original.id}-{sample:03d}",
         "original_id": original.id,
-        "text": changed.texts[0],
-        "text_pair": changed.texts[1] if len(changed.texts) > 1 else None,
+        "text": texts[0],
+        "text_pair": texts[1] if len(texts) > 1 else None,
         "original_text": original.texts[0],
-        "original_text_pair": original.texts[1] if len(original.texts) > 1 else None,
+        "original_text_pair": original.texts[1] if len(texts) > 1 else None,
         "label": original.label,
-        "distance": len(changed.positions) if changed.word_for_word else None,
+        "distance": None,
         "length": len(original.words),
-        "positions": changed.positions,
-        "old_words": old,
-        "new_words": changed.words,
+        "positions": [],
+        "old_words": [],
+        "new_words": [],
         "log_p_distance": None,
         "log_p_positions": None,
         "log_p_words": None,
         "log_p": None,
     }
+
+
+def change_sides(sides: tuple[int, ...], change: Callable[[list[str], np.random.Generator], list[str]]) -> Change:
+    """Make a change of words one of texts: of those at `sides` that have words, up to where the models read.
+
+    What lies beyond `max_length` stays as it is.
+    """
+
+    def one(original: Original, chance: np.random.Generator) -> tuple[str, ...] | None:
+        out = list(original.texts)
+        changed = False
+        for side in sides[: len(out)]:
+            read = max((word.end for word in original.words if word.side == side), default=0)
+            words, rest = out[side][:read].split(), out[side][read:]
+            if words:
+                out[side] = " ".join(change(words, chance)) + rest
+                changed = True
+        return tuple(out) if changed else None
+
+    return one

@@ -11,16 +11,34 @@ from pipeline.errors import InputError
 DEBIAN = Path("/usr/share/wordnet")
 """Where Debian's package wordnet-base puts the files."""
 
+_FUNCTION_WORDS = """
+    a about above after again against ain all am an and any are aren as at be because been before being below between
+    both but by can couldn d did didn do does doesn doing don down during each few for from further had hadn has hasn
+    have haven having he her here hers herself him himself his how i if in into is isn it its itself just ll m ma me
+    mightn more most mustn my myself needn no nor not now o of off on once only or other our ours ourselves out over
+    own re s same shan she should shouldn so some such t than that the their theirs them themselves then there these
+    they this those through to too under until up ve very was wasn we were weren what when where which while who whom
+    why will with won would wouldn y you your yours yourself yourselves
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+"""Words that WordNet would take for others: `a` for adenine, `it` for information technology, `he` for helium."""
+
 
 class WordNet:
-    """The English WordNet."""
+    """The English WordNet, without function words."""
 
     def __init__(self, reader: Any) -> None:
         self.reader = reader
 
+    def files(self) -> list[Path]:
+        """Its files, by name."""
+        return sorted(path for path in Path(str(self.reader.root)).glob("*.*") if path.is_file())
+
     @lru_cache(maxsize=1 << 16)  # noqa: B019  (one WordNet a process)
     def synonyms(self, word: str) -> tuple[str, ...]:
         """Other words for a word in any of its senses, in alphabetical order, lower-case."""
+        if word.lower() in FUNCTION_WORDS:
+            return ()
         found = {lemma.name() for sense in self.reader.synsets(word) for lemma in sense.lemmas()}
         plain = {name.replace("_", " ").replace("-", " ").lower() for name in found}
         return tuple(sorted(plain - {word.lower()}))
@@ -29,8 +47,10 @@ class WordNet:
     def part_of_speech(self, word: str) -> str | None:
         """`n`, `v`, `a` or `r`, as it was most often in WordNet's tagged texts, or else has most senses.
 
-        None for words that WordNet leaves out, such as `the`.
+        None for words that WordNet does not have, and for function words.
         """
+        if word.lower() in FUNCTION_WORDS:
+            return None
         found: dict[str, list[int]] = {}
         for sense in self.reader.synsets(word):
             kind = found.setdefault(sense.pos().replace("s", "a"), [0, 0])

@@ -1,6 +1,6 @@
 """A WordNet of a few words, in the format of its files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ SENSES = {
     "noun": [["film", "movie", "motion_picture"], ["plot", "story"], ["joke", "gag"], ["cast"], ["good", "goodness"]],
     "verb": [["film", "shoot"]],
     "adj": [["good", "fine"], ["good"], ["bad", "poor"], ["warm"], ["slow", "dull", "boring"]],
-    "adv": [["so", "very"]],
+    "adv": [["slowly", "tardily"]],
 }
 LETTER = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
 
@@ -35,6 +35,11 @@ def write_wordnet(folder: Path, senses: dict[str, Sequence[Sequence[str]]]) -> N
         (folder / f"index.{kind}").write_text("".join(sorted(lines)))
         (folder / f"{kind}.exc").write_text("")
     (folder / "cntlist.rev").write_text("cast%1:00:00:: 1 2\n")
+
+
+@pytest.fixture(scope="session", name="write_wordnet")
+def _write_wordnet() -> Callable[..., None]:
+    return write_wordnet
 
 
 @pytest.fixture(scope="session")

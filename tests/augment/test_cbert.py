@@ -7,12 +7,16 @@ import pytest
 import torch
 from transformers import BertForMaskedLM, DistilBertConfig, DistilBertForMaskedLM
 
+from pipeline.augment import cbert
 from pipeline.augment.cbert import Labels, label_conditioned
 from pipeline.augment.filler import Filler
 from pipeline.augment.neighbour import Neighbour
 from pipeline.augment.originals import read_originals
 from pipeline.data.texts import Texts
 from pipeline.errors import InputError
+
+PRAISE = ["good", "great", "fine", "warm", "funny", "clever", "lovely"]
+BLAME = ["bad", "poor", "dull", "cold", "slow", "awful", "boring"]
 
 
 @pytest.fixture
@@ -22,16 +26,23 @@ def originals(tokenizer, reviews):
     return read_originals(texts.ids, texts.texts, None, labels, tokenizer, max_length=32, side="both")
 
 
-def test_a_flipped_label_changes_what_fills_a_mask(tiny_masked_lm, tokenizer, originals, make_params):
+def test_a_flipped_label_changes_what_fills_a_mask(tiny_masked_lm, tokenizer, originals, make_params, monkeypatch):
+    """Praise stands in positive texts alone, and so it does at the masks."""
+    monkeypatch.setattr(cbert, "EPOCHS", 40)
+    monkeypatch.setattr(cbert, "LEARNING_RATE", 0.003)
     labels = Labels(Texts([], [], None, np.zeros(0, dtype=np.int64), ["negative", "positive"]))
     model = BertForMaskedLM.from_pretrained(tiny_masked_lm)
     label_conditioned(model, tokenizer, labels.conditioned(originals), labels, 1)
     filler = Filler(model, tokenizer, make_params())
+    opinion = next(i for i, word in enumerate(originals[0].words) if originals[0].written(word) in PRAISE + BLAME)
     both = labels.conditioned([replace(originals[0], label=label) for label in labels.names])
-    drafts = [Neighbour(each, 1, 0, [1], [0.5], 0.0, 0.0) for each in both]
+    drafts = [Neighbour(each, 1, 0, [opinion], [0.5], 0.0, 0.0) for each in both]
     with torch.no_grad():
         negative, positive = filler.distributions(drafts).exp()
-    assert (negative - positive).abs().sum() > 0.02
+    praise = tokenizer.convert_tokens_to_ids(PRAISE)
+    blame = tokenizer.convert_tokens_to_ids(BLAME)
+    assert positive[praise].sum() > 1.5 * positive[blame].sum()
+    assert negative[blame].sum() > 1.5 * negative[praise].sum()
 
 
 def test_more_labels_than_segments(tiny_masked_lm, tokenizer, originals):

@@ -11,8 +11,8 @@ from pipeline.augment.eda import count, deleted, eda, inserted, replaced, swappe
 from pipeline.augment.originals import read_originals
 from pipeline.augment.tries import try_each
 
-KNOWN = ["film", "good", "bad", "slow", "so", "joke"]
-texts = st.lists(st.sampled_from([*KNOWN, "the", "of", "!", "warm"]), min_size=1, max_size=40)
+KNOWN = ["film", "good", "bad", "slow", "joke"]
+texts = st.lists(st.sampled_from([*KNOWN, "the", "so", "of", "!", "warm"]), min_size=1, max_size=40)
 chance = st.integers(0, 2**32).map(np.random.default_rng)
 
 
