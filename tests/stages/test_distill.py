@@ -77,7 +77,7 @@ def test_the_same_again_is_the_same(command, places, tmp_path):
     [
         (
             {"selector": {"kind": "reinforce"}},
-            "distill: params.yaml: selector.kind: got 'reinforce'; accepted: reinforced, n",
+            "distill: params.yaml: selector.kind: got 'reinforce'; accepted: reinforced, r",
         ),
         ({"student": {"layers": 4}}, "distill: student.layers: got 4, but "),
         (
