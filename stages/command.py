@@ -81,11 +81,11 @@ def fail(message: str, code: int = 1) -> NoReturn:
 
 
 def left_out(number: int, asked: int, *outs: Path) -> str | None:
-    """Leave a round's outs empty if params ask for fewer rounds, and say so; None if they ask for it."""
+    """Write in place of a round's outs that params ask for fewer rounds, and say so; None if they ask for it."""
     if number <= asked:
         return None
     for out in outs:
         with publish_file(out) if out.suffix else publish_folder(out) as temporary:
-            if out.suffix:
-                temporary.touch()
+            # DVC warns of what is empty.
+            (temporary if out.suffix else temporary / "left_out.json").write_text('"rounds does not ask for it"\n')
     return f"nothing, for rounds is {asked}"

@@ -38,7 +38,7 @@ def test_a_round_that_is_not_asked_for_leaves_nothing(command, places, tmp_path)
     result = command(app, *places, "--round", "3", rounds=2)
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("refine: nothing, for rounds is 2, ")
-    assert list((tmp_path / "rounds/2/generator").iterdir()) == []
+    assert [file.name for file in (tmp_path / "rounds/2/generator").iterdir()] == ["left_out.json"]
 
 
 def test_the_selection_of_other_neighbours(command, one_line, places):
