@@ -6,7 +6,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from pipeline.errors import InputError
-from pipeline.params import Objectives
+from pipeline.params import BY_HEAD, BY_LAYER, BY_TOKEN, BY_WIDTH, Objectives
 
 SPLITTING = ("model", "added_tokens", "normalizer", "pre_tokenizer", "post_processor")
 """The parts of a tokenizer that decide its tokens."""
@@ -26,8 +26,8 @@ def same_vocabulary(one: PreTrainedTokenizerFast, other: PreTrainedTokenizerFast
 def check_vocabulary(
     objectives: Objectives, student: PreTrainedTokenizerFast, teacher: PreTrainedTokenizerFast
 ) -> None:
-    """Raise InputError if an objective of Eq. 2 compares student and teacher token by token and their tokens differ."""
-    on = [name for name in ("attention", "hidden") if getattr(objectives, name)]
+    """Raise InputError if an objective compares student and teacher token by token and their tokens differ."""
+    on = objectives.on(BY_TOKEN)
     if on and not same_vocabulary(student, teacher):
         off = " and ".join(f"objectives.{name}: 0" for name in on)
         raise InputError(
@@ -36,16 +36,30 @@ def check_vocabulary(
         )
 
 
-def check_heads(objectives: Objectives, student: Any, teacher: Any) -> None:
-    """Raise InputError if L_att (Eq. 2) compares attention head by head and the two configs differ in heads."""
-    if not objectives.attention:
-        return
-    ours, theirs = student.num_attention_heads, teacher.num_attention_heads
-    if ours != theirs:
+def check_sizes(objectives: Objectives, student: Any, teacher: Any) -> None:
+    """Raise InputError if an objective compares heads, states or layers of two configs that differ in them."""
+    for names, what, of in (
+        (BY_HEAD, "attention heads", "num_attention_heads"),
+        (BY_WIDTH, "units a state", "hidden_size"),
+    ):
+        for name in objectives.on(names):
+            ours, theirs = getattr(student, of), getattr(teacher, of)
+            if ours != theirs:
+                raise InputError(
+                    f"objectives.{name}: the student has {ours} {what} and the teacher {theirs}; "
+                    f"accepted: equal numbers, or objectives.{name}: 0"
+                )
+    if objectives.patience and student.num_hidden_layers == 1:
         raise InputError(
-            f"objectives.attention: the student has {ours} attention heads and the teacher {theirs}; "
-            "accepted: equal numbers, or objectives.attention: 0"
+            "objectives.patience: the student has one layer, and it teaches those below the last; "
+            "accepted: two or more, or objectives.patience: 0"
         )
+    for name in objectives.on(BY_LAYER):
+        if student.num_hidden_layers > teacher.num_hidden_layers:
+            raise InputError(
+                f"objectives.{name}: the student has {student.num_hidden_layers} layers and the teacher "
+                f"{teacher.num_hidden_layers}; accepted: no more than the teacher's, or objectives.{name}: 0"
+            )
 
 
 def check_length(

@@ -22,6 +22,7 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
+from pipeline import bilstm
 from pipeline.errors import InputError
 from pipeline.hub import one_line, silence
 from pipeline.packages import package_path
@@ -122,7 +123,8 @@ def load_classifier(address: str | Path, key: str, labels: list[str] | None = No
         names = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
         names["problem_type"] = "single_label_classification"
     model, random = _with_weights(AutoModelForSequenceClassification, address, key, **names)
-    _check_encoder(model.config, address, key)
+    if model.config.model_type != bilstm.NAME:
+        _check_encoder(model.config, address, key)
     if labels is None and random:
         raise InputError(f"{key}: {address} has no classification head; accepted: a model that was fine-tuned")
     return model
@@ -138,7 +140,9 @@ def _with_weights(kind: Any, address: str | Path, key: str, **options: Any) -> t
         kind, address, key, output_loading_info=True, ignore_mismatched_sizes=True, **options
     )
     random = sorted({*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])})
-    inside = [name for name in random if name.startswith(f"{model.base_model_prefix}.") and "pooler" not in name]
+    # A model that is its own base has nothing but its last layer for a head.
+    encoder = "" if model.base_model is model else f"{model.base_model_prefix}."
+    inside = [name for name in random if name.startswith(encoder) and not re.search(r"pooler|^classifier\.", name)]
     if inside:
         raise InputError(
             f"{key}: {address} does not hold the model that its config.json describes: {len(inside)} weights of the "

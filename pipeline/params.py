@@ -1,5 +1,6 @@
 """The schema of params.yaml: every knob with its meaning, unit and equation, checked whole before any work."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -21,6 +22,21 @@ from pipeline.params_types import (
 
 LAST_ROUND = 3
 """As many rounds as dvc.yaml has stages for."""
+PREDICTIONS = ("dark", "hard", "logits")
+"""The losses of what the student predicts."""
+STATES = ("attention", "hidden", "cosine", "masked_lm", "patience", "relations", "scores", "layers")
+"""The losses of what goes on inside it."""
+LOSSES = (*PREDICTIONS, *STATES)
+BY_TOKEN = ("attention", "hidden", "cosine", "relations", "scores", "layers")
+"""Those that compare student and teacher token by token."""
+BY_HEAD = ("attention", "relations", "scores")
+"""Those that compare them head by head."""
+BY_WIDTH = ("cosine", "patience")
+"""Those that compare states of one width."""
+BY_LAYER = ("patience", "scores", "layers")
+"""Those that compare layer by layer."""
+LIVE = ("patience", "relations", "scores", "layers")
+"""Those that want more of the teacher than its cache has."""
 
 
 class Augment(Section):
@@ -54,7 +70,7 @@ class Cache(Section):
 
 
 class Objectives(Section):
-    """Weights of the losses (Eqs. 1–3); 0 switches one off."""
+    """Weights of the losses (Eqs. 1–3, and those of rivals); 0 switches one off."""
 
     attention: Weight = 1.0
     """L_att, Eq. 2."""
@@ -64,11 +80,31 @@ class Objectives(Section):
     """L_dark, Eq. 3."""
     temperature: Temperature = 1.0
     """T_KD of Eq. 3."""
+    hard: Weight = 0.0
+    """Cross-entropy with the label of the text or, for a neighbour, of its original (PKD)."""
+    logits: Weight = 0.0
+    """Squared difference of the logits (BiLSTM_SOFT)."""
+    cosine: Weight = 0.0
+    """One minus the cosine of the last hidden states (DistilBERT)."""
+    masked_lm: Weight = 0.0
+    """Guessing hidden words, in a pass of its own (DistilBERT)."""
+    patience: Weight = 0.0
+    """Distance of the normalised [CLS] states of mapped layers (PKD)."""
+    relations: Weight = 0.0
+    """KL divergence of the last attention, and of the relations of its values (MiniLM)."""
+    scores: Weight = 0.0
+    """Squared difference of the attention scores of mapped layers (TinyBERT)."""
+    layers: Weight = 0.0
+    """Squared difference of embeddings and mapped hidden states after W (TinyBERT)."""
+
+    def on(self, names: Iterable[str] = LOSSES) -> list[str]:
+        """Those of the losses whose weight is not 0."""
+        return [name for name in names if getattr(self, name)]
 
     @model_validator(mode="after")
     def _one_is_on(self) -> Self:
-        if not (self.attention or self.hidden or self.dark):
-            raise ValueError("all three weights are 0; accepted: at least one above 0")
+        if not self.on():
+            raise ValueError("all weights are 0; accepted: at least one above 0")
         return self
 
 
@@ -81,6 +117,9 @@ class Distill(Fit):
     """More passes are made until there are so many steps: few texts are gone through more often."""
     originals: Domains = ["target"]
     """Domains whose real training texts are imitated beside their neighbours."""
+    states_first: Annotated[Share, Field(lt=1)] = 0.0
+    """Share of the epochs, the first, in which the losses of states alone count, and in the rest those of predictions
+    alone (TinyBERT); 0: all of them always."""
 
 
 class Selector(Section):
@@ -170,18 +209,40 @@ class Params(Section):
                 f"rounds: got {self.rounds}, but no text has two neighbours to compare; "
                 "accepted: 1, or augment.samples of 2 or more of a domain"
             )
+        self._check_losses()
         for kind, (key, off) in self.needs().items():
             if not getattr(self.cache, kind):
                 raise ValueError(f"cache.{kind}: got false, but {key} needs it; accepted: true, or {key}: {off}")
         return self
+
+    def _check_losses(self) -> None:
+        states, predictions = self.objectives.on(STATES), self.objectives.on(PREDICTIONS)
+        if self.distill.states_first and not (states and predictions):
+            raise ValueError(
+                f"distill.states_first: got {self.distill.states_first}, but all objectives that are on are of "
+                f"{'states' if states else 'predictions'}; accepted: 0, or objectives of both kinds"
+            )
+        if self.student.init != "bilstm":
+            return
+        if states:
+            raise ValueError(
+                f"objectives.{states[0]}: got {getattr(self.objectives, states[0])}, but student.init is "
+                f"bilstm, which has no such states; accepted: 0"
+            )
+        if self.selector.representations:
+            raise ValueError("selector.representations: got true, but a bilstm has no [CLS] states; accepted: false")
 
     def needs(self) -> dict[str, tuple[str, str]]:
         """What distilling reads of the teacher's cache, each with the key that wants it and the value that does not."""
         reinforced = self.selector.kind == "reinforced"
         wants = [
             ("logits", "objectives.dark", "0", self.objectives.dark > 0),
+            ("logits", "objectives.logits", "0", self.objectives.logits > 0),
+            # A source text of a class that the target lacks has the teacher's guess for a label.
+            ("logits", "objectives.hard", "0", self.objectives.hard > 0),
             ("logits", "selector.kind", "none", reinforced),
             ("hidden", "objectives.hidden", "0", self.objectives.hidden > 0),
+            ("hidden", "objectives.cosine", "0", self.objectives.cosine > 0),
             ("hidden", "selector.representations", "false", reinforced and self.selector.representations),
             ("attention", "objectives.attention", "0", self.objectives.attention > 0),
         ]

@@ -79,12 +79,15 @@ class Generator(Section):
 class Student(Section):
     """The small model f^s before distillation."""
 
-    init: Literal["teacher", "encoder", "pretrained", "fresh"] = "teacher"
-    """First layers of the fine-tuned teacher, of the encoder it came from, a named model, or random weights."""
+    init: Literal["teacher", "encoder", "pretrained", "fresh", "bilstm"] = "teacher"
+    """Layers of the fine-tuned teacher, of the encoder it came from, a named model, random weights, or no transformer
+    but a BiLSTM over the teacher's word embeddings."""
     model: Name | None = None
     """The named model, if init is pretrained."""
     layers: Positive = 3
     """Layers taken (teacher, encoder) or made (fresh)."""
+    pick: Literal["first", "spaced"] = "first"
+    """Which layers are taken: the first ones, or evenly spaced ones with the last among them."""
     hidden: Positive = 312
     """Width of a fresh student."""
     intermediate: Positive = 1200

@@ -1,8 +1,8 @@
-"""A forward pass that also gives the last layer's attention probabilities and hidden states."""
+"""A forward pass that also gives what a student may imitate inside: hidden states, attention, values."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,16 +18,35 @@ from transformers.masking_utils import sdpa_mask
 
 from pipeline.errors import InputError
 
-ATTENTION = "sdpa_but_last_layer"
+ATTENTION = "sdpa_but_some_layers"
+NOTHING = torch.empty(0)
 
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """What a pass gave: logits (texts, labels); hidden (texts, tokens, width); attention (texts, heads, tokens²)."""
+    """What a pass gave; what was not asked for is empty."""
 
-    logits: torch.Tensor
-    hidden: torch.Tensor | None
-    attention: torch.Tensor | None
+    logits: torch.Tensor = NOTHING
+    """(texts, labels)."""
+    hidden: torch.Tensor = NOTHING
+    """The last layer's states: (texts, tokens, width)."""
+    attention: torch.Tensor = NOTHING
+    """The last layer's attention probabilities: (texts, heads, tokens, tokens)."""
+    values: torch.Tensor = NOTHING
+    """The last layer's value vectors: (texts, heads, tokens, width of a head)."""
+    layers: tuple[torch.Tensor, ...] = ()
+    """The embeddings' output and each layer's: (texts, tokens, width)."""
+    scores: tuple[torch.Tensor, ...] = ()
+    """Each layer's attention scores, before the softmax: (texts, heads, tokens, tokens)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What one attention module computed, padding not yet left out of the scores."""
+
+    scores: torch.Tensor
+    probabilities: torch.Tensor
+    values: torch.Tensor
 
 
 def _attend(
@@ -40,18 +59,19 @@ def _attend(
     scaling: float | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """The fused kernel, except in the one module whose probabilities someone wants: those are computed by hand."""
-    keep: Callable[[torch.Tensor], None] | None = getattr(module, "keep_attention", None)
+    """The fused kernel, except in modules whose attention someone wants: there it is computed by hand."""
+    keep: Callable[[_Looked], None] | None = getattr(module, "keep_attention", None)
     if keep is None:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
         )
     scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    real = scores
     if attention_mask is not None:
         allowed = attention_mask if attention_mask.dtype == torch.bool else attention_mask >= 0
-        scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
-    probabilities = scores.softmax(-1)
-    keep(probabilities)
+        real = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
+    probabilities = real.softmax(-1)
+    keep(_Looked(scores, probabilities, value))
     mixed = torch.nn.functional.dropout(probabilities, dropout, module.training) @ value
     return mixed.transpose(1, 2).contiguous(), probabilities
 
@@ -60,12 +80,12 @@ AttentionInterface.register(ATTENTION, _attend)
 AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 
-def last_attention_module(model: PreTrainedModel) -> torch.nn.Module:
-    """The self-attention of the last layer. Raises InputError if transformers builds this family differently."""
+def attention_modules(model: PreTrainedModel) -> list[torch.nn.Module]:
+    """The self-attention of each layer. Raises InputError if transformers builds this family differently."""
     found = [module for module in model.modules() if type(module).__name__.endswith("SelfAttention")]
     if not found:
         raise _no_attention(model)
-    return found[-1]
+    return found
 
 
 def _no_attention(model: PreTrainedModel) -> InputError:
@@ -87,7 +107,7 @@ def check_attention(config: Any, key: str) -> None:
             if getattr(small, "layer_types", None):
                 small.layer_types = small.layer_types[:1]
             model = AutoModelForSequenceClassification.from_config(small).eval()
-            forward(model, {"input_ids": torch.ones(1, 2, dtype=torch.int64)}, hidden=False)
+            forward(model, {"input_ids": torch.ones(1, 2, dtype=torch.int64)}, attention=True)
         except InputError as error:
             raise InputError(f"{key}: {error}") from None
         except Exception as error:
@@ -99,38 +119,55 @@ def check_attention(config: Any, key: str) -> None:
 
 
 @contextmanager
-def _kept(model: PreTrainedModel, hidden: bool, attention: bool) -> Iterator[dict[str, torch.Tensor]]:
-    kept: dict[str, torch.Tensor] = {}
-    hook = None
-    module = None
-    if hidden:
-        hook = model.base_model.register_forward_hook(
-            lambda _module, _inputs, output: kept.update(hidden=output.last_hidden_state)
-        )
-    if attention:
-        if model.config._attn_implementation != ATTENTION:
-            model.set_attn_implementation(ATTENTION)
-        module = last_attention_module(model)
-        module.keep_attention = lambda probabilities: kept.update(attention=probabilities)  # type: ignore[assignment]
+def _looking(model: PreTrainedModel, *, every: bool) -> Iterator[list[_Looked]]:
+    """Inside, passes leave here what the last layer's attention computed, or every layer's."""
+    if model.config._attn_implementation != ATTENTION:
+        model.set_attn_implementation(ATTENTION)
+    modules = attention_modules(model)
+    modules = modules if every else modules[-1:]
+    looked: list[_Looked] = []
+    for module in modules:
+        module.keep_attention = looked.append  # type: ignore[assignment]
     try:
-        yield kept
+        yield looked
     finally:
-        if hook is not None:
-            hook.remove()
-        if module is not None:
+        for module in modules:
             del module.keep_attention
 
 
 def forward(
-    model: PreTrainedModel, inputs: Mapping[str, torch.Tensor], *, hidden: bool = True, attention: bool = True
+    model: PreTrainedModel,
+    inputs: Mapping[str, torch.Tensor],
+    *,
+    hidden: bool = False,
+    attention: bool = False,
+    values: bool = False,
+    layers: bool = False,
+    scores: bool = False,
 ) -> States:
-    """Run a classifier on padded inputs.
+    """Run a classifier on padded inputs, and keep those of its states that are asked for.
 
-    Attention probabilities (before dropout) are computed by hand in the last layer only; rows and columns of padding
-    mean nothing. Raises InputError if the model's family computes them where they cannot be taken from.
+    Attention (before dropout) is computed by hand only in layers that are asked for; rows and columns of padding mean
+    nothing. Raises InputError if the model's family computes it where it cannot be taken from.
     """
-    with _kept(model, hidden, attention) as kept:
-        logits = model(**inputs).logits
-    if attention and "attention" not in kept:
+    last: list[torch.Tensor] = []
+    with ExitStack() as stack:
+        if hidden:
+            hook = model.base_model.register_forward_hook(
+                lambda _module, _inputs, output: last.append(output.last_hidden_state)
+            )
+            stack.callback(hook.remove)
+        looked: list[_Looked] = []
+        if attention or values or scores:
+            looked = stack.enter_context(_looking(model, every=scores))
+        given = model(**inputs, output_hidden_states=True) if layers else model(**inputs)
+    if (attention or values or scores) and not looked:
         raise _no_attention(model)
-    return States(logits, kept.get("hidden"), kept.get("attention"))
+    return States(
+        logits=given.logits,
+        hidden=last[-1] if hidden else NOTHING,
+        attention=looked[-1].probabilities if attention else NOTHING,
+        values=looked[-1].values if values else NOTHING,
+        layers=tuple(given.hidden_states) if layers else (),
+        scores=tuple(one.scores for one in looked) if scores else (),
+    )

@@ -22,7 +22,7 @@ def publish_student_ft(params: Params, *, prepared: Path, out: Path) -> str:
     given = params.evaluate.student_ft
     target = read_texts(prepared / "train.parquet")
     validation = read_texts(prepared / "validation.parquet")
-    model = build_student(params, teacher=None, labels=target.names)
+    model = build_student(params, teacher=None, labels=target.names, pairs=target.pairs is not None)
     tokenizer = load_student_tokenizer(params, teacher=None)
     phases = [(target, given.epochs)]
     learnt = fine_tune(

@@ -26,7 +26,7 @@ def publish_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path)
     given = params.teacher
     check_student(params)
     for address, key in ((given.model, "teacher.model"), (params.generator.model, "generator.model")):
-        # The masked language model comes next, and would find out after this work.
+        # Augmenting comes after this work, and would find out then.
         check_length(params.max_length, models.load_tokenizer(address, key), models.load_config(address, key), address)
     target = read_texts(prepared / "train.parquet")
     validation = read_texts(prepared / "validation.parquet")

@@ -5,9 +5,9 @@ import torch
 from transformers import BertConfig, BertTokenizer, DistilBertConfig, RobertaConfig, RobertaForMaskedLM
 
 from pipeline.agreement import (
-    check_heads,
     check_labels,
     check_length,
+    check_sizes,
     check_vocabulary,
     check_words,
     same_vocabulary,
@@ -43,10 +43,66 @@ def test_token_wise_objectives_need_one_vocabulary(tokenizer, larger):
 
 def test_attention_needs_equal_heads():
     student, teacher = BertConfig(num_attention_heads=4, hidden_size=32), DistilBertConfig(n_heads=12)
-    check_heads(Objectives(), teacher, BertConfig())
-    check_heads(Objectives(attention=0), student, teacher)
+    check_sizes(Objectives(), teacher, BertConfig())
+    check_sizes(Objectives(attention=0), student, teacher)
     with pytest.raises(InputError, match=r"student has 4 .* heads and the teacher 12; .*objectives\.attention: 0"):
-        check_heads(Objectives(), student, teacher)
+        check_sizes(Objectives(), student, teacher)
+
+
+def alone(name):
+    """Objectives of which this one is on and no other."""
+    return Objectives(**{"attention": 0, "hidden": 0, "dark": 0, name: 1})
+
+
+@pytest.mark.parametrize("name", ["attention", "hidden", "cosine", "relations", "scores", "layers"])
+def test_objectives_that_go_token_by_token(tokenizer, larger, name):
+    check_vocabulary(alone(name), tokenizer, tokenizer)
+    with pytest.raises(InputError, match=rf"^student\.model: .* a model with the .*, or objectives\.{name}: 0$"):
+        check_vocabulary(alone(name), larger, tokenizer)
+
+
+@pytest.mark.parametrize("name", ["dark", "hard", "logits", "masked_lm", "patience"])
+def test_objectives_that_do_not(tokenizer, larger, name):
+    check_vocabulary(alone(name), larger, tokenizer)
+
+
+HEADS = {"attention", "relations", "scores"}
+WIDTH = {"cosine", "patience"}
+LAYERS = {"patience", "scores", "layers"}
+OTHERS = {"hidden", "dark", "hard", "logits", "masked_lm"}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "names", "said"),
+    [
+        (
+            {"num_attention_heads": 2},
+            HEADS,
+            "the student has 2 attention heads and the teacher 4; accepted: equal numb",
+        ),
+        (
+            {"hidden_size": 16},
+            WIDTH,
+            "the student has 16 units a state and the teacher 32; accepted: equal numbers, or",
+        ),
+        (
+            {"num_hidden_layers": 7},
+            LAYERS,
+            "the student has 7 layers and the teacher 6; accepted: no more than the tea",
+        ),
+        ({"num_hidden_layers": 1}, {"patience"}, "the student has one layer, and it teaches those below the last; acc"),
+        ({"num_hidden_layers": 6}, set(), None),
+    ],
+)
+def test_objectives_that_need_like_sizes(sizes, names, said):
+    teacher = BertConfig(num_attention_heads=4, hidden_size=32, num_hidden_layers=6)
+    student = BertConfig(**{"num_attention_heads": 4, "hidden_size": 32, "num_hidden_layers": 3, **sizes})
+    for name in sorted(HEADS | WIDTH | LAYERS | OTHERS):
+        if name in names:
+            with pytest.raises(InputError, match=rf"^objectives\.{name}: {said}.* objectives\.{name}: 0$"):
+                check_sizes(alone(name), student, teacher)
+        else:
+            check_sizes(alone(name), student, teacher)
 
 
 def test_texts_longer_than_the_model_takes(tokenizer):

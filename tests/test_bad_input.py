@@ -1,5 +1,6 @@
 """What a careless user gives: one line on standard error, nothing lost, and odd but honest input simply works."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -296,17 +297,20 @@ def test_odd_pairs_numbers_and_bytes(work, byte_level, tmp_path):
         rows = [{"text": a, "pair": b, "label": i / 7} for i, (a, b) in enumerate(zip(texts, texts[::-1], strict=True))]
         pd.DataFrame(rows).to_json(f"{name}.jsonl", orient="records", lines=True)
     columns = {"text": "text", "text_pair": "pair"}
-    work(
-        task="regression",
-        data={
+    sections = {
+        "task": "regression",
+        "data": {
             "source": {"path": "source.jsonl", "columns": columns},
             "target": {"path": "target.jsonl", "columns": columns, "rows": 8, "validation": 6, "test": 8},
         },
-        teacher={"model": "./encoder"},
-        generator={"model": "./lm"},
-        augment={"fill": "sequential", "side": "second"},
-        selector={"representations": True},
-    )
+        "teacher": {"model": "./encoder"},
+        "generator": {"model": "./lm"},
+        "augment": {"fill": "sequential", "side": "second"},
+    }
+    work(**sections, selector={"representations": True})
+    bilstm = {"student": {"init": "bilstm"}, "objectives": {"attention": 0, "hidden": 0, "logits": 1}}
+    work(distill, student_ft, evaluate, **sections, **bilstm)
+    assert json.loads(Path("models/student/config.json").read_text())["pairs"] is True
     augmented = pd.read_parquet("data/augmented")
     assert (augmented["text"] == augmented["original_text"]).all()
     assert (augmented["text_pair"] != augmented["original_text_pair"]).all()

@@ -94,6 +94,8 @@ def test_the_defaults_are_the_paper_s():
     assert (params.selector.hidden, params.selector.learning_rate, params.selector.reward) == (128, 3e-5, "metric")
     assert (params.objectives.attention, params.objectives.hidden, params.objectives.dark) == (1, 1, 1)
     assert params.objectives.temperature == 1
+    assert params.objectives.on() == ["dark", "attention", "hidden"]
+    assert (params.distill.states_first, params.student.pick) == (0, "first")
 
 
 def test_params_do_not_change():
@@ -152,6 +154,9 @@ def test_params_do_not_change():
         ({"teacher": {"learning_rate": 0}}, "teacher.learning_rate: got 0; accepted: greater than 0"),
         ({"teacher": 5}, "teacher: got 5; accepted: a section with batch_size, "),
         ({"teacher": None}, "teacher: got null; accepted: a section with "),
+        ({"distill": {"states_first": 1}}, "distill.states_first: got 1; accepted: less than 1"),
+        ({"student": {"pick": "last"}}, "student.pick: got 'last'; accepted: first, spaced"),
+        ({"objectives": {"hard": -1}}, "objectives.hard: got -1; accepted: greater than or equal to 0"),
         ({"distill": {"warmup": -0.1}}, "distill.warmup: got -0.1; accepted: greater than or equal to 0"),
         ({"generator": {"heldout": {"path": ""}}}, "generator.heldout.path: got ''; accepted: "),
         ({"generator": {"text": {"path": "t.csv", "where": {"a": {"b": 1}}}}},
@@ -186,7 +191,10 @@ def test_an_unknown_key_and_the_nearest_known_one(refuse_params, sections, place
 
 def test_an_unknown_key_like_no_other(refuse_params):
     said = refuse_params(objectives={"zzz": 1})
-    assert said == "objectives.zzz: unknown parameter; accepted: attention, hidden, dark, temperature"
+    assert said == (
+        "objectives.zzz: unknown parameter; accepted: attention, hidden, dark, temperature, hard, logits, cosine, "
+        "masked_lm, patience, relations, scores, layers"
+    )
 
 
 def test_a_misspelt_key_that_has_to_be_given(refuse):
@@ -226,7 +234,7 @@ def test_what_has_to_be_given(refuse_params, refuse):
         ({"task": "regression", "data": {"target": {"path": "t.csv", "per_class": 4}}},
          "data.target.per_class: regression has no classes; accepted: rows or fraction"),
         ({"objectives": {"attention": 0, "hidden": 0, "dark": 0}},
-         "objectives: all three weights are 0; accepted: at least one above 0"),
+         "objectives: all weights are 0; accepted: at least one above 0"),
         ({"cache": {"attention": False}},
          "cache.attention: got false, but objectives.attention needs it; accepted: true, or objectives.attention: 0"),
         ({"cache": {"hidden": False}},
@@ -240,6 +248,28 @@ def test_what_has_to_be_given(refuse_params, refuse):
          "selector.representations: false"),
         ({"generator": {"steps": 5}},
          "generator: steps is 5 but text is not given; accepted: a table with unlabelled text"),
+        ({"cache": {"logits": False}, "objectives": {"dark": 0, "logits": 1}},
+         "cache.logits: got false, but objectives.logits needs it; accepted: true, or objectives.logits: 0"),
+        ({"cache": {"logits": False}, "selector": {"kind": "none"}, "objectives": {"dark": 0, "hard": 1}},
+         "cache.logits: got false, but objectives.hard needs it; accepted: true, or objectives.hard: 0"),
+        ({"cache": {"hidden": False}, "objectives": {"hidden": 0, "cosine": 1}},
+         "cache.hidden: got false, but objectives.cosine needs it; accepted: true, or objectives.cosine: 0"),
+        ({"distill": {"states_first": 0.5}, "objectives": {"dark": 0}},
+         "distill.states_first: got 0.5, but all objectives that are on are of states; accepted: 0, or objectives of "
+         "both kinds"),
+        ({"distill": {"states_first": 0.5}, "objectives": {"hidden": 0, "attention": 0, "hard": 1}},
+         "distill.states_first: got 0.5, but all objectives that are on are of predictions; accepted: 0, or objectives "
+         "of both kinds"),
+        ({"student": {"init": "bilstm"}},
+         "objectives.attention: got 1.0, but student.init is bilstm, which has no such states; accepted: 0"),
+        *[({"student": {"init": "bilstm"}, "objectives": {"attention": 0, "hidden": 0, name: 0.5}},
+           f"objectives.{name}: got 0.5, but student.init is bilstm, which has no such states; accepted: 0")
+          for name in ("hidden", "cosine", "masked_lm", "patience", "relations", "scores", "layers")],
+        ({"student": {"init": "bilstm"}, "objectives": {"attention": 0, "hidden": 0},
+          "selector": {"representations": True}},
+         "selector.representations: got true, but a bilstm has no [CLS] states; accepted: false"),
+        ({"student": {"init": "bilstm", "model": "bert"}},
+         "student: init is bilstm and model is bert; accepted: a model if init is pretrained"),
         ({"student": {"init": "pretrained"}},
          "student: init is pretrained and model is null; accepted: a model if init is pretrained"),
         ({"student": {"model": "bert"}},
@@ -263,6 +293,23 @@ def test_parameters_that_do_not_go_together(refuse_params, sections, said):
             "selector": {"kind": "none", "representations": True},
         },
         {"task": "regression"},
+        {"student": {"init": "bilstm"}, "objectives": {"attention": 0, "hidden": 0, "hard": 1, "logits": 1}},
+        {"distill": {"states_first": 0.5}},
+        {"distill": {"states_first": 0.99}, "objectives": {"attention": 0, "dark": 0, "hard": 1}},
+        {
+            "cache": {"attention": False, "hidden": False, "logits": False},
+            "selector": {"kind": "none"},
+            "objectives": {
+                "attention": 0,
+                "hidden": 0,
+                "dark": 0,
+                "masked_lm": 1,
+                "patience": 1,
+                "relations": 1,
+                "scores": 1,
+                "layers": 1,
+            },
+        },
         {"alpha": 0.001, "temperature": 1000, "objectives": {"temperature": 0.001}, "seed": 2**32 - 1},
         {"augment": {"samples": {"source": 0, "target": 0}}},
         {"selector": {"representations": True}, "objectives": {"hidden": 0}},
@@ -285,6 +332,10 @@ def test_parameters_that_do_go_together(sections, tmp_path):
          {"logits": "objectives.dark", "hidden": "selector.representations"}),
         ({"objectives": {"dark": 0, "attention": 0}, "selector": {"kind": "none", "representations": True}},
          {"hidden": "objectives.hidden"}),
+        ({"objectives": {"dark": 0, "attention": 0, "hidden": 0, "logits": 1, "cosine": 1}},
+         {"logits": "objectives.logits", "hidden": "objectives.cosine"}),
+        ({"objectives": {"dark": 0, "attention": 0, "hidden": 0, "relations": 1, "layers": 1},
+          "selector": {"kind": "none"}}, {}),
     ],
 )  # fmt: skip
 def test_what_is_read_of_the_teacher_s_cache(sections, needs):

@@ -1,4 +1,4 @@
-"""A forward pass with the last layer's attention and states, against transformers' own eager attention."""
+"""A forward pass with attention and states of the last layer or all, against transformers' own eager attention."""
 
 import copy
 
@@ -14,8 +14,9 @@ from transformers import (
 )
 
 from pipeline import models
+from pipeline import states as states_module
 from pipeline.errors import InputError
-from pipeline.states import forward
+from pipeline.states import ATTENTION, forward
 
 SIZES = {"num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64, "initializer_range": 0.3}
 CONFIGS = [
@@ -43,12 +44,13 @@ def inputs():
 
 
 LENGTHS = [6, 3, 1]
+BOTH = {"hidden": True, "attention": True}
 
 
 @torch.no_grad()
 def test_it_equals_eager_attention(model, inputs):
     plain = model(**inputs).logits
-    states = forward(model, inputs)
+    states = forward(model, inputs, **BOTH)
     model.set_attn_implementation("eager")
     eager = model(**inputs, output_attentions=True, output_hidden_states=True)
     torch.testing.assert_close(states.logits, plain)
@@ -62,12 +64,75 @@ def test_it_equals_eager_attention(model, inputs):
 
 @torch.no_grad()
 def test_padding_does_not_matter(model, inputs):
-    states = forward(model, inputs)
+    states = forward(model, inputs, **BOTH)
     for row, n in enumerate(LENGTHS):
-        alone = forward(model, {name: tensor[row : row + 1, :n] for name, tensor in inputs.items()})
+        alone = forward(model, {name: tensor[row : row + 1, :n] for name, tensor in inputs.items()}, **BOTH)
         torch.testing.assert_close(alone.logits[0], states.logits[row])
         torch.testing.assert_close(alone.hidden[0], states.hidden[row, :n])
         torch.testing.assert_close(alone.attention[0], states.attention[row, :, :n, :n])
+
+
+@torch.no_grad()
+def test_all_layers_are_transformers_own(model, inputs):
+    plain = model(**inputs)
+    states = forward(model, inputs, layers=True)
+    model.set_attn_implementation("eager")
+    eager = model(**inputs, output_hidden_states=True).hidden_states
+    assert len(states.layers) == len(eager) == 4
+    torch.testing.assert_close(states.logits, plain.logits)
+    for row, n in enumerate(LENGTHS):
+        for found, wanted in zip(states.layers, eager, strict=True):
+            torch.testing.assert_close(found[row, :n], wanted[row, :n])
+
+
+@torch.no_grad()
+def test_scores_of_all_layers_are_what_the_softmax_is_of(model, inputs):
+    """Padding's columns left out, they make each layer's eager attention."""
+    states = forward(model, inputs, scores=True, attention=True)
+    model.set_attn_implementation("eager")
+    eager = model(**inputs, output_attentions=True).attentions
+    assert len(states.scores) == len(eager) == 3
+    # Those of padding are as finite as others: differences of them may be multiplied by 0.
+    assert all(scores.abs().max() < 1000 for scores in states.scores)
+    for row, n in enumerate(LENGTHS):
+        for found, wanted in zip(states.scores, eager, strict=True):
+            torch.testing.assert_close(found[row, :, :n, :n].softmax(-1), wanted[row, :, :n, :n])
+        torch.testing.assert_close(states.attention[row, :, :n, :n], eager[-1][row, :, :n, :n])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("every", [False, True])
+def test_values_are_the_last_layer_s(model, inputs, every):
+    """They are its value projection, and mixed by its attention what its output projection is given."""
+    named = dict(model.named_modules())
+    (projection,) = [name for name in named if name.endswith(("2.attention.self.value", "2.attention.v_lin"))]
+    (output,) = [name for name in named if name.endswith(("2.attention.output.dense", "2.attention.out_lin"))]
+    seen = {}
+    hooks = [
+        named[projection].register_forward_hook(lambda _module, _inputs, output: seen.update(value=output)),
+        named[output].register_forward_hook(lambda _module, inputs, _output: seen.update(context=inputs[0])),
+    ]
+    states = forward(model, inputs, values=True, attention=True, scores=every)
+    for hook in hooks:
+        hook.remove()
+    assert states.values.shape == (3, 4, 6, 8)
+    torch.testing.assert_close(states.values, seen["value"].unflatten(-1, (4, 8)).transpose(1, 2))
+    mixed = (states.attention @ states.values).transpose(1, 2).flatten(2)
+    for row, n in enumerate(LENGTHS):
+        torch.testing.assert_close(mixed[row, :n], seen["context"][row, :n])
+
+
+@torch.no_grad()
+def test_padding_does_not_matter_to_values_scores_and_layers(model, inputs):
+    kinds = {"values": True, "scores": True, "layers": True}
+    states = forward(model, inputs, **kinds)
+    for row, n in enumerate(LENGTHS):
+        alone = forward(model, {name: tensor[row : row + 1, :n] for name, tensor in inputs.items()}, **kinds)
+        torch.testing.assert_close(alone.values[0], states.values[row, :, :n])
+        for found, wanted in zip(alone.scores, states.scores, strict=True):
+            torch.testing.assert_close(found[0], wanted[row, :, :n, :n])
+        for found, wanted in zip(alone.layers, states.layers, strict=True):
+            torch.testing.assert_close(found[0], wanted[row, :n])
 
 
 def gradients(model, loss):
@@ -83,7 +148,7 @@ def test_gradients_equal_those_of_eager_attention(model, inputs):
     def loss(hidden, attention):
         return hidden[real].square().sum() + attention[entries].square().sum()
 
-    states = forward(model, inputs)
+    states = forward(model, inputs, **BOTH)
     found = gradients(model, loss(states.hidden, states.attention))
     model.set_attn_implementation("eager")
     eager = model(**inputs, output_attentions=True, output_hidden_states=True)
@@ -105,30 +170,48 @@ def test_attention_is_given_before_dropout(inputs):
             **{**SIZES, "num_hidden_layers": 1},
         )
     )
-    quiet = forward(model, inputs)
-    noisy = forward(model.train(), inputs)
+    quiet = forward(model, inputs, **BOTH)
+    noisy = forward(model.train(), inputs, **BOTH)
     torch.testing.assert_close(noisy.attention, quiet.attention)
     assert not torch.allclose(noisy.hidden, quiet.hidden)
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("hidden", "attention"), [(True, False), (False, True), (False, False)])
-def test_what_is_not_wanted_is_not_given(inputs, hidden, attention):
-    states = forward(build(CONFIGS[0]), inputs, hidden=hidden, attention=attention)
-    assert (states.hidden is not None, states.attention is not None) == (hidden, attention)
+@pytest.mark.parametrize(
+    "wanted", [[], ["hidden"], ["attention"], ["values"], ["layers"], ["scores"], ["hidden", "values"]]
+)
+def test_what_is_not_wanted_is_not_given(inputs, wanted):
+    states = forward(build(CONFIGS[0]), inputs, **dict.fromkeys(wanted, True))
+    kinds = ("hidden", "attention", "values", "layers", "scores")
+    assert [kind for kind in kinds if len(getattr(states, kind))] == wanted
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("every", "by_hand"), [(False, 1), (True, 3)])
+def test_attention_is_by_hand_only_where_it_is_wanted(inputs, monkeypatch, every, by_hand):
+    fused = []
+    real = states_module.sdpa_attention_forward
+
+    def count(*given, **options):
+        fused.append(given[0])
+        return real(*given, **options)
+
+    monkeypatch.setattr(states_module, "sdpa_attention_forward", count)
+    forward(build(CONFIGS[0]), inputs, attention=True, scores=every)
+    assert len(fused) == 3 - by_hand
 
 
 @torch.no_grad()
 def test_nothing_is_left_behind(model, inputs, tmp_path):
     """After a pass the model answers as before, keeps no hooks, and its saved config names no attention of ours."""
     plain = model(**inputs).logits
-    forward(model, inputs)
+    forward(model, inputs, **BOTH, scores=True, layers=True)
     assert not model.base_model._forward_hooks
     assert not any(hasattr(module, "keep_attention") for module in model.modules())
     torch.testing.assert_close(model(**inputs).logits, plain)
     with models.quiet():
         model.save_pretrained(tmp_path)
-    assert "sdpa_but_last_layer" not in (tmp_path / "config.json").read_text()
+    assert ATTENTION not in (tmp_path / "config.json").read_text()
     again = AutoModelForSequenceClassification.from_pretrained(tmp_path)
     assert again.config._attn_implementation == "sdpa"
 
@@ -136,7 +219,7 @@ def test_nothing_is_left_behind(model, inputs, tmp_path):
 def test_an_error_in_the_pass_leaves_nothing_behind(inputs):
     model = build(CONFIGS[0])
     with pytest.raises(IndexError):
-        forward(model, {"input_ids": torch.tensor([[50]])})
+        forward(model, {"input_ids": torch.tensor([[50]])}, **BOTH)
     assert not model.base_model._forward_hooks
     assert not any(hasattr(module, "keep_attention") for module in model.modules())
 
@@ -146,5 +229,5 @@ def test_a_family_whose_attention_cannot_be_taken(inputs):
     """MPNet computes its attention by itself: no probabilities is an error, not an attention of zeros."""
     model = build(MPNetConfig(vocab_size=50, hidden_size=32, **SIZES))
     with pytest.raises(InputError, match=r"MPNetFor.*objectives\.attention: 0 with cache\.attention: false"):
-        forward(model, inputs)
-    assert forward(model, inputs, attention=False).hidden.shape == (3, 6, 32)
+        forward(model, inputs, **BOTH)
+    assert forward(model, inputs, hidden=True).hidden.shape == (3, 6, 32)

@@ -55,6 +55,24 @@ class Original:
             out.append("".join(parts))
         return tuple(out)
 
+    def row(self, sample: int, texts: tuple[str, ...]) -> dict[str, object]:
+        """The row of `augmented` of a sample with these texts, without what is known of how it was drawn."""
+        drawn = ("distance", "log_p_distance", "log_p_positions", "log_p_words", "log_p")
+        return {
+            "id": f"{self.id}-{sample:03d}",
+            "original_id": self.id,
+            "text": texts[0],
+            "text_pair": texts[1] if len(texts) > 1 else None,
+            "original_text": self.texts[0],
+            "original_text_pair": self.texts[1] if len(texts) > 1 else None,
+            "label": self.label,
+            "length": len(self.words),
+            "positions": [],
+            "old_words": [],
+            "new_words": [],
+            **dict.fromkeys(drawn),
+        }
+
 
 def _gap(before: str, after: str) -> str:
     """A space between two parts that would else make one word of two."""

@@ -86,18 +86,9 @@ def _repeated(drafts: Sequence[Neighbour]) -> Iterator[int]:
 def _row(neighbour: Neighbour, tokenizer: PreTrainedTokenizerFast) -> dict[str, object]:
     original = neighbour.original
     new = [piece_text(tokenizer, word) for word in neighbour.words]
-    texts = original.replaced(neighbour.positions, new)
     parts = (neighbour.log_p_distance, neighbour.log_p_positions, neighbour.log_p_words)
-    return {
-        "id": f"{original.id}-{neighbour.sample:03d}",
-        "original_id": original.id,
-        "text": texts[0],
-        "text_pair": texts[1] if len(texts) > 1 else None,
-        "original_text": original.texts[0],
-        "original_text_pair": original.texts[1] if len(texts) > 1 else None,
-        "label": original.label,
+    return original.row(neighbour.sample, original.replaced(neighbour.positions, new)) | {
         "distance": len(neighbour.positions),
-        "length": len(original.words),
         "positions": neighbour.positions,
         "old_words": [original.written(original.words[position]) for position in neighbour.positions],
         "new_words": new,

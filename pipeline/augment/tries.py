@@ -40,29 +40,8 @@ def try_each(
                 break
             counts["not_distinct"] += changed in seen
             seen.add(changed)
-            rows.append(_row(original, sample, changed))
+            rows.append(original.row(sample, changed))
     return rows, counts
-
-
-def _row(original: Original, sample: int, texts: tuple[str, ...]) -> dict[str, object]:
-    return {
-        "id": f"{original.id}-{sample:03d}",
-        "original_id": original.id,
-        "text": texts[0],
-        "text_pair": texts[1] if len(texts) > 1 else None,
-        "original_text": original.texts[0],
-        "original_text_pair": original.texts[1] if len(texts) > 1 else None,
-        "label": original.label,
-        "distance": None,
-        "length": len(original.words),
-        "positions": [],
-        "old_words": [],
-        "new_words": [],
-        "log_p_distance": None,
-        "log_p_positions": None,
-        "log_p_words": None,
-        "log_p": None,
-    }
 
 
 def change_sides(sides: tuple[int, ...], change: Callable[[list[str], np.random.Generator], list[str]]) -> Change:

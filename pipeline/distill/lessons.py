@@ -13,7 +13,7 @@ from pipeline.artifacts.teacher_cache import TeacherCache
 from pipeline.batching import Encoded, collate, encode
 from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
-from pipeline.params import Params
+from pipeline.params import BY_TOKEN, Params
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Lessons:
     neighbour: npt.NDArray[np.bool_]
     labels: torch.Tensor
     log_p: torch.Tensor
+    tokenizer: PreTrainedTokenizerFast
     encoded: Encoded
     cache: TeacherCache
     cached: npt.NDArray[np.int64]
@@ -83,7 +84,7 @@ def read_lessons(
     encoded = encode(tokenizer, texts, None if None in pairs else pairs, params.max_length)
     cached = teacher.rows(ids)
     teacher.check_texts(cached, ids, texts, pairs)
-    if params.objectives.hidden or params.objectives.attention:
+    if params.objectives.on(BY_TOKEN):
         unlike = (teacher.tokens[cached] != encoded.lengths).nonzero()[0]
         if len(unlike):
             raise InputError(
@@ -96,6 +97,7 @@ def read_lessons(
         neighbour=np.arange(len(ids)) < neighbours,
         labels=_labels(labels, names, teacher.logits[cached]),
         log_p=torch.from_numpy(standard),
+        tokenizer=tokenizer,
         encoded=encoded,
         cache=teacher,
         cached=cached,

@@ -11,18 +11,17 @@ from transformers import PreTrainedModel
 
 from pipeline import models
 from pipeline.batching import length_batches
+from pipeline.distill.imitation import Imitation, Tensors
 from pipeline.distill.lessons import Lessons
-from pipeline.distill.objectives import attention_loss, dark_loss, hidden_loss
 from pipeline.distill.selector import RandomSelector, ReinforcedSelector, Step, state_of
 from pipeline.errors import InputError
 from pipeline.finetune import adamw, warm_up_and_decay
-from pipeline.params import Objectives, Params
+from pipeline.params import PREDICTIONS, STATES, Params
 from pipeline.progress import track
-from pipeline.states import States, forward
+from pipeline.states import States
 from pipeline.validation import Score, Validation
 
 Log = Callable[[int, dict[str, float]], None]
-Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -42,31 +41,6 @@ class Distilled:
     """What a later round goes on with: `projection.*` of the best epoch and, if there is one, the last `policy.*`."""
 
 
-def imitation_losses(
-    states: States,
-    projection: torch.nn.Module,
-    lessons: Lessons,
-    rows: npt.NDArray[np.int64],
-    mask: torch.Tensor,
-    params: Params,
-) -> dict[str, torch.Tensor]:
-    """The objectives that are on, by name, each (texts,), not weighted (Eqs. 2 and 3)."""
-    on: Objectives = params.objectives
-    cached = lessons.cached[rows]
-    place = states.logits.device
-    losses = {}
-    if states.attention is not None and on.attention:
-        taught = lessons.cache.attention(cached, heads=states.attention.shape[1]).to(place)
-        losses["attention"] = attention_loss(states.attention, taught, mask)
-    if states.hidden is not None and on.hidden:
-        losses["hidden"] = hidden_loss(projection(states.hidden), lessons.cache.hidden(cached).to(place), mask)
-    if on.dark:
-        taught = lessons.teacher_logits(rows).to(place)
-        regression = params.task == "regression"
-        losses["dark"] = dark_loss(states.logits, taught, temperature=on.temperature, regression=regression)
-    return losses
-
-
 def distill(
     student: PreTrainedModel,
     teacher_width: int,
@@ -74,7 +48,9 @@ def distill(
     validation: Validation,
     params: Params,
     log: Log,
+    *,
     learner: Tensors | None = None,
+    teacher: PreTrainedModel | None = None,
 ) -> Distilled:
     """Train the student on the lessons (Algorithm 1, p. 5); an epoch is an episode, a batch a step.
 
@@ -82,6 +58,7 @@ def distill(
         teacher_width: size of the teacher's hidden states, the output size of W.
         log: called with the step's number and figures by name.
         learner: W and the policy as an earlier round left them; the optimizers start anew.
+        teacher: itself, for objectives that want more of it than its cache has.
 
     Returns what came of it; the student is trained in place and ends with the weights of its best epoch. Raises
     InputError if the loss is no longer finite.
@@ -91,16 +68,16 @@ def distill(
     place = models.device()
     on, fit = params.objectives, params.distill
     reinforced = params.selector.kind == "reinforced"
-    projection = torch.nn.Linear(student.config.hidden_size, teacher_width, bias=False)
-    torch.nn.init.eye_(projection.weight)
+    imitation = Imitation(student, teacher_width, lessons, params, teacher)
     if learner:
-        projection.load_state_dict(_part(learner, "projection"))
+        _restore(imitation.projection, learner, "projection")
     student.to(place).train()
-    projection.to(place)
-    trained = torch.nn.ModuleList([student, projection])
+    imitation.to(place)
+    trained = torch.nn.ModuleList([student, imitation])
     optimizer = adamw(trained, fit)
     batches = math.ceil(len(lessons) / fit.batch_size)
-    epochs = max(fit.epochs, math.ceil(fit.least_steps / batches))
+    epochs = max(fit.epochs, math.ceil(fit.least_steps / batches), 2 if fit.states_first else 1)
+    states_alone = min(math.ceil(round(fit.states_first * epochs, 6)), epochs - 1)
     steps = epochs * batches
     schedule = warm_up_and_decay(optimizer, steps, fit.warmup)
 
@@ -113,13 +90,12 @@ def distill(
     bar = track(range(steps), "distill", unit="step")
     for epoch in range(1, epochs + 1):
         episode: list[Step] = []
+        counting = on.on() if not states_alone else on.on(STATES if epoch <= states_alone else PREDICTIONS)
         for rows in length_batches(lessons.encoded.lengths, size=fit.batch_size, rng=order):
             inputs = {name: tensor.to(place) for name, tensor in lessons.inputs(rows).items()}
-            wants_hidden = bool(on.hidden) or params.selector.representations
-            states = forward(student, inputs, hidden=wants_hidden, attention=bool(on.attention))
-            losses = imitation_losses(states, projection, lessons, rows, inputs["attention_mask"], params)
-            total = sum(getattr(on, name) * loss for name, loss in losses.items())
-            assert isinstance(total, torch.Tensor)
+            states, losses = imitation.losses(student, rows, inputs)
+            counted = (getattr(on, name) * loss for name, loss in losses.items() if name in counting)
+            total = sum(counted, start=torch.zeros(len(rows), device=place))
 
             keep = torch.ones(len(rows), dtype=torch.bool)
             if params.selector.kind != "none":
@@ -155,10 +131,11 @@ def distill(
         if not math.isfinite(now.minus_loss + float(total.detach().sum())):
             rate = f"distill.learning_rate: got {fit.learning_rate}"
             raise InputError(f"{rate}, with which the loss is no longer a number; accepted: a lower one")
-        if now > best:
+        # A student that has imitated states alone has not learnt to predict.
+        if epoch > states_alone and now > best:
             best, best_epoch = now, epoch
             best_weights = {name: tensor.detach().clone() for name, tensor in student.state_dict().items()}
-            best_projection = _tensors("projection", projection)
+            best_projection = _tensors("projection", imitation.projection)
         # The selector's last step has logged its score.
         figures = {} if reinforced else {"validation/metric": now.metric, "validation/loss": -now.minus_loss}
         if isinstance(selector, ReinforcedSelector):
@@ -179,7 +156,7 @@ def _selector(features: int, params: Params, learner: Tensors | None) -> RandomS
         return RandomSelector(params.selector, params.seed)
     selector = ReinforcedSelector(features, params.selector, params.seed)
     if learner:
-        selector.policy.load_state_dict(_part(learner, "policy"))
+        _restore(selector.policy, learner, "policy")
     return selector
 
 
@@ -187,8 +164,16 @@ def _tensors(name: str, module: torch.nn.Module) -> Tensors:
     return {f"{name}.{key}": tensor.detach().cpu().clone() for key, tensor in module.state_dict().items()}
 
 
-def _part(learner: Tensors, name: str) -> Tensors:
-    return {key.removeprefix(f"{name}."): tensor for key, tensor in learner.items() if key.startswith(f"{name}.")}
+def _restore(module: torch.nn.Module, learner: Tensors, name: str) -> None:
+    """Give a module the weights it had. Raises InputError if they are another's."""
+    weights = {key.removeprefix(f"{name}."): tensor for key, tensor in learner.items() if key.startswith(f"{name}.")}
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError:
+        raise InputError(
+            f"--earlier-learner: its {name} is missing or of another size; accepted: that of the round before, "
+            "with the same student, objectives and selector"
+        ) from None
 
 
 def _reward(before: Score, after: Score, params: Params) -> float:
@@ -206,7 +191,7 @@ def _state(
     params: Params,
 ) -> torch.Tensor:
     representations: list[torch.Tensor] = []
-    if params.selector.representations and states.hidden is not None:
+    if params.selector.representations:
         representations = [states.hidden[:, 0].cpu(), lessons.cache.hidden(lessons.cached[rows])[:, 0].float()]
     return state_of(
         states.logits.cpu(),

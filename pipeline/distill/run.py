@@ -8,13 +8,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from pipeline import models
-from pipeline.agreement import check_heads, check_ids, check_labels, check_length, check_vocabulary
+from pipeline.agreement import check_ids, check_labels, check_length, check_sizes, check_vocabulary
 from pipeline.artifacts.fingerprint import folder_hash
 from pipeline.data.texts import read_texts
 from pipeline.distill.lessons import read_lessons
 from pipeline.distill.loop import Log, distill
 from pipeline.errors import InputError
-from pipeline.params import Params
+from pipeline.params import LIVE, Params
 from pipeline.publishing import publish_file
 from pipeline.saving import save_model
 from pipeline.scoring import headline
@@ -44,7 +44,7 @@ def publish_student(
     """
     validation = read_texts(prepared / "validation.parquet")
     if earlier is None:
-        student = build_student(params, teacher=teacher, labels=validation.names)
+        student = build_student(params, teacher=teacher, labels=validation.names, pairs=validation.pairs is not None)
     else:
         student = models.load_classifier(earlier[0], "student", validation.names)
     learnt = None if earlier is None else _load_learner(earlier[1])
@@ -52,16 +52,20 @@ def publish_student(
     teacher_config = models.load_config(teacher, "teacher")
     check_labels(teacher_config, validation.names, "teacher")
     check_vocabulary(params.objectives, tokenizer, models.load_tokenizer(teacher, "teacher"))
-    check_heads(params.objectives, student.config, teacher_config)
+    check_sizes(params.objectives, student.config, teacher_config)
     check_ids(tokenizer, student.config, "student")
     check_length(params.max_length, tokenizer, student.config, "student")
     lessons = read_lessons(params, prepared=prepared, augmented=augmented, cache=cache, tokenizer=tokenizer)
     if lessons.cache.teachers != {folder_hash(teacher)}:
         raise InputError(f"{cache}: made by another teacher than {teacher}; run the cache_teacher stage again")
     scored = Validation(validation, tokenizer, params.max_length)
+    live = None
+    if params.objectives.on(LIVE):
+        live = models.load_classifier(teacher, "teacher").to(models.device()).eval()
     # The loop seeds torch's global generator, from which dropout draws.
     with torch.random.fork_rng():
-        done = distill(student, teacher_config.hidden_size, lessons, scored, params, log, learnt)
+        width = teacher_config.hidden_size
+        done = distill(student, width, lessons, scored, params, log, learner=learnt, teacher=live)
 
     neighbours = lessons.neighbour
     table = pa.table(

@@ -11,6 +11,8 @@ from pipeline.distill.lessons import read_lessons
 from pipeline.distill.loop import distill
 from pipeline.distill.selector import ReinforcedSelector
 from pipeline.errors import InputError
+from pipeline.models import load_classifier
+from pipeline.params import LIVE, LOSSES
 from pipeline.student import build_student
 from pipeline.validation import Score, Validation
 
@@ -25,7 +27,7 @@ def run(make_params, uneven, augmented, cached, tiny_classifier, tokenizer):
         sections = {"student": {"init": "fresh", "hidden": 16, "intermediate": 32, "heads": 4}, **sections}
         params = make_params(distill={**FIT, **(distill_ or {})}, **sections)
         texts = read_texts(uneven / "validation.parquet")
-        student = build_student(params, teacher=tiny_classifier, labels=texts.names)
+        student = build_student(params, teacher=tiny_classifier, labels=texts.names, pairs=False)
         for module in student.modules():
             if isinstance(module, torch.nn.Dropout) and not dropout:
                 module.p = 0.0
@@ -33,7 +35,9 @@ def run(make_params, uneven, augmented, cached, tiny_classifier, tokenizer):
         change(lessons)
         validation = validation or Validation(texts, tokenizer, 16)
         logged = []
-        done = distill(student, 32, lessons, validation, params, lambda *given: logged.append(given), learner)
+        teacher = load_classifier(str(tiny_classifier), "teacher").eval() if params.objectives.on(LIVE) else None
+        given = {"learner": learner, "teacher": teacher}
+        done = distill(student, 32, lessons, validation, params, lambda *given: logged.append(given), **given)
         return done, student, logged
 
     return run
@@ -66,15 +70,33 @@ def well_informed(lessons):
     lessons.cache.logits[lessons.cached] = 2.0 * np.eye(2, dtype=np.float32)[lessons.labels]
 
 
-@pytest.mark.parametrize("on", ["attention", "hidden", "dark"])
+WIDE = {"init": "fresh", "hidden": 32, "intermediate": 32, "heads": 4}
+
+
+def only(*names):
+    return {name: float(name in names) for name in LOSSES}
+
+
+@pytest.mark.parametrize("on", LOSSES)
 def test_each_loss_falls(run, on):
-    objectives = {name: float(name == on) for name in ("attention", "hidden", "dark")}
     longer = {"epochs": 12, "learning_rate": 0.01}
-    _, _, logged = run(objectives=objectives, selector={"kind": "none"}, change=well_informed, distill_=longer)
+    given = {"student": WIDE} if on in ("cosine", "patience") else {}
+    _, _, logged = run(objectives=only(on), selector={"kind": "none"}, change=well_informed, distill_=longer, **given)
     losses = [figures[f"loss/{on}"] for _, figures in logged if f"loss/{on}" in figures]
     assert len(losses) == 12 * 7
     assert np.mean(losses[-7:]) < 0.8 * np.mean(losses[:7])
-    assert not any(f"loss/{name}" in figures for _, figures in logged for name in objectives if name != on)
+    assert not any(f"loss/{name}" in figures for _, figures in logged for name in LOSSES if name != on)
+
+
+@pytest.mark.parametrize("on", ["hard", "logits"])
+def test_predictions_are_learnt_by_other_losses_and_by_a_bilstm(run, on):
+    """From the labels, or from the logits of a teacher that is sure of them."""
+    longer = {"epochs": 15, "learning_rate": 0.01}
+    given = {"student": {"init": "bilstm"}, "selector": {"kind": "none"}, "change": well_informed}
+    done, student, _ = run(objectives=only(on), distill_=longer, **given)
+    assert done.best.metric >= 0.85
+    assert student.config.model_type == "l2a_bilstm"
+    assert not student.training
 
 
 def test_the_student_learns_what_the_teacher_knows(run):
@@ -108,6 +130,47 @@ def test_the_best_epoch_s_student_is_kept(run):
     assert same(weights(student), script.seen[1])
     assert not same(script.seen[1], script.seen[2])
     assert not student.training
+
+
+def test_states_come_first(run):
+    """Of four epochs two are of states: what predicts is not moved, and however good, the student is not kept."""
+    both = {"hidden": 1, "attention": 1, "dark": 1, "hard": 1}
+    given = {"selector": {"kind": "none"}, "objectives": both}
+    script = Scripted([0.9, 0.8, 0.5, 0.6])
+    done, student, logged = run(validation=script, distill_={"epochs": 4, "states_first": 0.5}, **given)
+    assert (done.best.metric, done.epoch, done.epochs) == (0.6, 4, 4)
+    assert same(weights(student), script.seen[3])
+    heads = [{name: weight for name, weight in seen.items() if "classifier" in name} for seen in script.seen]
+    assert same(heads[0], heads[1])
+    assert not same(heads[1], heads[2])
+    assert not same(script.seen[0], script.seen[1])
+    # All are logged all along.
+    assert all(figures.keys() >= {"loss/hidden", "loss/dark"} for _, figures in logged if "loss/hard" in figures)
+    again = run(validation=Scripted([0.9, 0.8, 0.6, 0.5]), distill_={"epochs": 4, "states_first": 0.5}, **given)
+    assert (again[0].best.metric, again[0].epoch) == (0.6, 3)
+    # W is of no use any more: nothing moves it.
+    torch.testing.assert_close(again[0].learner["projection.weight"], done.learner["projection.weight"])
+    assert not same(weights(again[1]), weights(student))
+
+
+@pytest.mark.parametrize(
+    ("states_first", "epochs", "made", "first"), [(0.01, 3, 3, 2), (0.99, 3, 3, 3), (0.5, 1, 2, 2), (0, 3, 3, 1)]
+)
+def test_each_of_the_two_phases_has_an_epoch(run, states_first, epochs, made, first):
+    script = Scripted([0.9, 0.9, 0.9][:made])
+    fit = {"epochs": epochs, "states_first": states_first}
+    done, _, _ = run(validation=script, selector={"kind": "none"}, distill_=fit)
+    assert (done.epochs, done.epoch) == (made, first)
+
+
+def test_what_the_teacher_says_is_not_heard_while_states_come_first(run):
+    """Other logits change nothing in that phase, and the student after it."""
+    scripts = [Scripted([0.5, 0.5]), Scripted([0.5, 0.5])]
+    given = {"distill_": {"epochs": 2, "states_first": 0.5}, "selector": {"kind": "none"}}
+    run(validation=scripts[0], **given)
+    run(validation=scripts[1], change=wrong(slice(0, 112)), **given)
+    assert same(scripts[0].seen[0], scripts[1].seen[0])
+    assert not same(scripts[0].seen[1], scripts[1].seen[1])
 
 
 def test_rewards_are_what_a_step_did_to_the_metric(run):

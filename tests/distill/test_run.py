@@ -1,6 +1,7 @@
 """The distill stage's work from folders to folders: checks before training, the student, the selection."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,18 +16,19 @@ from pipeline.data.texts import read_texts, write_texts
 from pipeline.distill import run as run_module
 from pipeline.distill.run import publish_student
 from pipeline.errors import InputError
+from pipeline.validation import Validation
 
 
 @pytest.fixture
 def run(make_params, uneven, augmented, cached, tiny_classifier, tmp_path):
     folders = {"prepared": uneven, "augmented": augmented, "cache": cached, "teacher": tiny_classifier}
 
-    def run(name="one", log=lambda *_: None, **given):
+    def run(name="one", log=lambda *_: None, earlier=None, **given):
         places = folders | {key: given.pop(key) for key in list(given) if key in folders}
         given["distill"] = {"epochs": 2, "batch_size": 16, "learning_rate": 0.002, **given.get("distill", {})}
         places |= {"out": tmp_path / name / "student", "selection": tmp_path / name / "selection.parquet"}
         places |= {"learner": tmp_path / name / "learner.safetensors"}
-        said = publish_student(make_params(**given), log=log, **places)
+        said = publish_student(make_params(**given), log=log, earlier=earlier, **places)
         return said, places["out"], places["selection"]
 
     return run
@@ -36,7 +38,7 @@ def run(make_params, uneven, augmented, cached, tiny_classifier, tmp_path):
 def untrained(monkeypatch):
     """Training is a failure: what is wrong has to be found before."""
 
-    def distill(*_):
+    def distill(*_, **__):
         raise AssertionError("it trained")
 
     monkeypatch.setattr(run_module, "distill", distill)
@@ -107,15 +109,18 @@ def test_regression_from_end_to_end(run, make_params, saved, tiny_masked_lm, une
     given = {"prepared": tmp_path, "augmented": tmp_path / "augmented", "teacher": teacher}
     cache_teacher(params, **given, out=tmp_path / "cache")
     logged = []
-    _, out, selection = run(
-        task="regression", cache=tmp_path / "cache", log=lambda step, figures: logged.append(figures), **given
-    )
+    # Of numbers all three losses of predictions are squared differences, two of them with the teacher's.
+    given |= {"objectives": {"hard": 1, "logits": 1}, "cache": tmp_path / "cache"}
+    _, out, selection = run(task="regression", log=lambda step, figures: logged.append(figures), **given)
     model = models.load_classifier(out, "student")
     assert model.config.num_labels == 1
     assert model.config.problem_type == "regression"
     assert pq.read_table(selection).num_rows == 80
     assert all(np.isfinite(value) for figures in logged for value in figures.values())
-    assert logged[0].keys() >= {"loss/attention", "loss/hidden", "loss/dark", "reward"}
+    assert logged[0].keys() >= {"loss/attention", "loss/hidden", "loss/dark", "loss/hard", "reward"}
+    steps = [figures for figures in logged if "reward" in figures]
+    assert all(figures["loss/logits"] == pytest.approx(figures["loss/dark"]) for figures in steps)
+    assert any(abs(figures["loss/hard"] - figures["loss/dark"]) > 0.01 for figures in steps)
 
 
 def test_another_number_of_heads(run, untrained, tmp_path):
@@ -223,3 +228,86 @@ def test_a_wider_teacher_is_projected(run, saved, make_params, uneven, augmented
     student = {"init": "pretrained", "model": str(encoder)}
     _, out, _ = run(teacher=teacher, cache=tmp_path / "c", student=student, distill={"epochs": 1})
     assert models.load_config(out, "student").hidden_size == 32
+
+
+@pytest.mark.parametrize(
+    ("objectives", "live"),
+    [
+        ({}, False),
+        ({"cosine": 1, "masked_lm": 1, "hard": 1, "logits": 1}, False),
+        *[({name: 1}, True) for name in ("patience", "relations", "scores", "layers")],
+    ],
+)
+def test_the_teacher_itself_where_its_cache_is_not_enough(run, tiny_classifier, monkeypatch, objectives, live):
+    """It is as it was fine-tuned, without dropout, and still is after the student has learnt."""
+    seen = []
+    real = run_module.distill
+
+    def distill(*given, teacher, **options):
+        seen.append(teacher)
+        return real(*given, teacher=teacher, **options)
+
+    monkeypatch.setattr(run_module, "distill", distill)
+    logged = []
+    run(objectives=objectives, distill={"epochs": 1}, log=lambda _, figures: logged.append(figures))
+    assert logged[0].keys() >= {f"loss/{name}" for name in objectives}
+    assert all(np.isfinite(list(figures.values())).all() for figures in logged)
+    assert [teacher is not None for teacher in seen] == [live]
+    if live:
+        assert not seen[0].training
+        weights = models.load_classifier(str(tiny_classifier), "teacher").state_dict()
+        assert all(torch.equal(weight, weights[name]) for name, weight in seen[0].state_dict().items())
+
+
+def test_states_first(run):
+    """Of two epochs the second is the first that counts."""
+    said, _, _ = run(distill={"epochs": 2, "states_first": 0.5}, objectives={"scores": 1, "layers": 1})
+    assert "after epoch 2 of 2" in said
+
+
+BILSTM = {"student": {"init": "bilstm"}, "objectives": {"attention": 0, "hidden": 0, "logits": 1}}
+
+
+def test_a_bilstm_from_end_to_end(run, uneven, tmp_path):
+    """Its folder opens with the scores it was chosen for, and a later round goes on from it."""
+    logged = []
+    fit = {"epochs": 4, "learning_rate": 0.01}
+    said, out, _ = run(**BILSTM, distill=fit, log=lambda _, figures: logged.append(figures))
+    validation, tokenizer = read_texts(uneven / "validation.parquet"), AutoTokenizer.from_pretrained(out)
+    student = models.load_classifier(out, "student")
+    assert student.config.model_type == "l2a_bilstm"
+    score = Validation(validation, tokenizer, 16).score(student)
+    assert f"validation accuracy {score.metric:.3f} after epoch" in said
+    last = [figures for figures in logged if "validation/loss" in figures]
+    assert any(figures["validation/loss"] == pytest.approx(-score.minus_loss, abs=1e-5) for figures in last)
+    # A learning rate that moves next to nothing leaves it as the round before did.
+    still = {"epochs": 1, "learning_rate": 1e-12}
+    given = {"earlier": (out, tmp_path / "one" / "learner.safetensors"), "distill": still}
+    _, again, _ = run("two", **BILSTM, **given)
+    texts = tokenizer(validation.texts, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        found = models.load_classifier(again, "student")(**texts).logits
+        torch.testing.assert_close(found, student(**texts).logits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("init", ["bilstm", "teacher"])
+def test_pairs_from_end_to_end(run, make_params, tiny_masked_lm, tiny_classifier, uneven, tmp_path, init):
+    """A BiLSTM made for pairs reads the second text too."""
+    for name in ("source", "train", "validation"):
+        texts = read_texts(uneven / f"{name}.parquet")
+        paired = replace(texts, pairs=texts.texts[::-1])
+        write_texts(tmp_path / f"{name}.parquet", paired, "source" if name == "source" else "target")
+    params = make_params(augment={"samples": {"source": 0, "target": 2}, "shards": 2}, max_length=32)
+    augment(params, prepared=tmp_path, generator=tiny_masked_lm, out=tmp_path / "augmented")
+    given = {"prepared": tmp_path, "augmented": tmp_path / "augmented", "teacher": tiny_classifier}
+    cache_teacher(params, **given, out=tmp_path / "cache")
+    sections = BILSTM if init == "bilstm" else {}
+    _, out, _ = run(cache=tmp_path / "cache", max_length=32, distill={"epochs": 1}, **sections, **given)
+    student, tokenizer = models.load_classifier(out, "student"), AutoTokenizer.from_pretrained(out)
+    assert getattr(student.config, "pairs", None) == (True if init == "bilstm" else None)
+    with torch.no_grad():
+        one, other = (
+            student(**tokenizer("a good film", second, return_tensors="pt")).logits
+            for second in ("the plot", "a bad joke")
+        )
+    assert not torch.equal(one, other)

@@ -14,12 +14,13 @@ from stages.student_ft import app
 
 @pytest.fixture
 def run(tiny_encoder, prepared, tmp_path):
-    def run(epochs, **student):
+    def run(epochs, objectives=None, **student):
         params = {
             "data": {"target": {"path": "target.csv", "rows": 8}},
             "max_length": 16,
             "teacher": {"model": str(tiny_encoder)},
             "student": {"layers": 2, **student},
+            "objectives": objectives or {},
             "evaluate": {"student_ft": {"epochs": epochs, "learning_rate": 0.01, "batch_size": 8}},
         }
         file, out = tmp_path / "params.yaml", tmp_path / "student_ft"
@@ -40,6 +41,18 @@ def test_it_has_the_students_shape_and_opens(run, student):
     assert (config["num_hidden_layers"], config["hidden_size"]) == (2, student.get("hidden", 32))
     answer = transformers.pipeline("text-classification", str(out), device="cpu")("a good film")
     assert answer[0]["label"] in ("negative", "positive")
+
+
+def test_a_bilstm_is_fine_tuned_too(run):
+    result, out = run(25, init="bilstm", objectives={"attention": 0, "hidden": 0})
+    assert result.exit_code == 0, result.output
+    model = load_classifier(out, "student_ft").eval()
+    assert model.config.model_type == "l2a_bilstm"
+    tokenizer = transformers.AutoTokenizer.from_pretrained(out)
+    texts = ["the film is good , great and very warm .", "the film is bad , dull and very slow ."]
+    with torch.no_grad():
+        found = model(**tokenizer(texts, return_tensors="pt", padding=True)).logits.argmax(1)
+    assert [model.config.id2label[int(label)] for label in found] == ["positive", "negative"]
 
 
 def test_it_starts_from_the_encoder(run, tiny_encoder, prepared):

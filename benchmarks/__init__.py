@@ -1,0 +1,1 @@
+"""Measurements: none of this is needed to use the pipeline."""

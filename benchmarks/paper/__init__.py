@@ -1,0 +1,1 @@
+"""The paper's tables and studies, and what it takes to make them."""

@@ -1,0 +1,192 @@
+"""What the bench runs: the project's own stages on the params of a task and a row, failures kept as results."""
+
+import json
+import shutil
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.paper.plan import HERE, read_row
+from pipeline.errors import InputError
+from pipeline.params import Params
+from pipeline.params_file import load
+from pipeline.publishing import publish_folder
+
+PLAN, SHARED, MEASURED = HERE / "plan", HERE / "shared", HERE / "measured"
+FAILED = "failed.txt"
+TEMPORARY = "temporary"
+
+
+def attempt(out: Path, work: Callable[[Path], object]) -> str | None:
+    """Do work that fills the folder `out`; if it fails, `out` says why in one line, and so does this function.
+
+    So one cell that fails stops no other, and whatever goes on from it says the same.
+    """
+    said = None
+    with publish_folder(out) as folder:
+        try:
+            work(folder)
+        except Exception as error:
+            if not isinstance(error, InputError):
+                traceback.print_exc()
+            said = " ".join(f"{'' if isinstance(error, InputError) else type(error).__name__ + ': '}{error}".split())
+            for left in folder.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            (folder / FAILED).write_text(f"{said}\n", encoding="utf-8")
+        else:
+            shutil.rmtree(folder / TEMPORARY, ignore_errors=True)
+    if said:
+        print(f"{out}: failed: {said}", file=sys.stderr)
+    return said
+
+
+def made(folder: Path) -> Path:
+    """The folder of an earlier cell. Raises InputError with its words if it failed."""
+    if (folder / FAILED).is_file():
+        raise InputError((folder / FAILED).read_text(encoding="utf-8").strip())
+    return folder
+
+
+def params_of(task: str, row: str, seed: int) -> Params:
+    """The planned params with a seed."""
+    return load(PLAN / task / f"{row}.yaml").model_copy(update={"seed": seed})
+
+
+def prepare(task: str, seed: int, out: Path) -> str | None:
+    """Texts of a task, for all its rows."""
+    from pipeline.data.prepare import prepare as work
+
+    params = params_of(task, "l2a", seed)
+    return attempt(out, lambda folder: work(params, out=folder / "texts", metrics=folder / "data.json"))
+
+
+def teacher(task: str, seed: int, prepared: Path, out: Path) -> str | None:
+    """The teacher of a task, for all rows but those that have their own."""
+    from pipeline.teacher import publish_teacher
+
+    params = params_of(task, "l2a", seed)
+    return attempt(
+        out,
+        lambda folder: publish_teacher(
+            params, prepared=made(prepared) / "texts", out=folder / "model", metrics=folder / "teacher.json"
+        ),
+    )
+
+
+def generator(task: str, out: Path) -> str | None:
+    """The masked language model of a task."""
+    from pipeline.augment.generator import publish
+
+    params = params_of(task, "l2a", 1)
+    return attempt(out, lambda folder: publish(params, out=folder / "model", metrics=folder / "made.json"))
+
+
+def row(task: str, name: str, seed: int, measured: Path = MEASURED, shared: Path = SHARED) -> str | None:
+    """Make a row's model and measure it: `metrics.json`, `predictions.csv` and the model in a folder."""
+    from pipeline.evaluate import evaluate
+
+    given, params = read_row(name), params_of(task, name, seed)
+    before = None if given.after is None else measured / task / given.after / str(seed)
+
+    def work(folder: Path) -> None:
+        here = shared / task / str(seed)
+        prepared = made(here / "prepared") / "texts"
+        if given.measure == "student":
+            model = _student(params, folder, shared / task / "generator", here, before)
+        else:
+            model = _fine_tuned(given.measure, params, params_of(task, "l2a", seed), folder, here)
+        evaluate(
+            params,
+            prepared=prepared,
+            folders={"model": model},
+            metrics=folder / TEMPORARY / "metrics.json",
+            plots=folder / "predictions.csv",
+        )
+        numbers = json.loads((folder / TEMPORARY / "metrics.json").read_text())["model"]
+        # How fast it ran beside whatever else was running is no result.
+        numbers = {key: value for key, value in numbers.items() if key != "sentences_per_second"}
+        kept = _kept(folder)
+        if kept is not None:
+            numbers["kept"] = round(kept, 4)
+        (folder / "metrics.json").write_text(json.dumps(numbers, indent=2) + "\n")
+
+    return attempt(measured / task / name / str(seed), work)
+
+
+def _fine_tuned(measure: str, params: Params, shared_params: Params, folder: Path, here: Path) -> Path:
+    from pipeline.student_ft import publish_student_ft
+    from pipeline.teacher import publish_teacher
+
+    prepared = made(here / "prepared") / "texts"
+    model = folder / "model"
+    if measure == "student_ft":
+        publish_student_ft(params, prepared=prepared, out=model)
+    elif params.teacher == shared_params.teacher:
+        return made(here / "teacher") / "model"
+    else:
+        publish_teacher(params, prepared=prepared, out=model, metrics=folder / "teacher.json")
+    return model
+
+
+def _student(params: Params, folder: Path, generator: Path, here: Path, before: Path | None) -> Path:
+    """Augment, cache and distil, each piece that another row has made too taken from the work cache; each round."""
+    from pipeline.artifacts.augmented import augment
+    from pipeline.artifacts.cache_teacher import cache_teacher
+    from pipeline.artifacts.refined import publish_refined
+    from pipeline.distill.run import publish_student
+
+    prepared, teacher = made(here / "prepared") / "texts", made(here / "teacher") / "model"
+    draws = made(generator) / "model"
+    earlier: tuple[Path, Path] | None = None
+    first = 1
+    if before is not None:
+        made(before)
+        if params.selector.kind == "random":
+            # Chance of exactly 1 is no chance.
+            rate = min(_kept(before) or 0.0, 0.9999)
+            params = params.model_copy(update={"selector": params.selector.model_copy(update={"initial_keep": rate})})
+        else:
+            earlier, first = (before / "student", before / "learner.safetensors"), 2
+    for number in range(first, params.rounds + 1):
+        augmented, cache = (folder / TEMPORARY / f"{what}-{number}" for what in ("augmented", "teacher"))
+        if number > 1:
+            drawn = folder / TEMPORARY / f"augmented-{number - 1}"
+            if before is not None and number == 2:
+                augment(params, prepared=prepared, generator=draws, out=drawn)
+            selection = (before if before is not None and number == 2 else folder) / "selection.parquet"
+            learnt = folder / TEMPORARY / f"generator-{number}"
+            publish_refined(
+                params,
+                augmented=drawn,
+                selection=selection,
+                generator=draws,
+                out=learnt,
+                metrics=folder / f"refine-{number}.json",
+            )
+            draws = learnt
+        augment(params, prepared=prepared, generator=draws, out=augmented, number=number)
+        cache_teacher(params, prepared=prepared, augmented=augmented, teacher=teacher, out=cache)
+        publish_student(
+            params,
+            prepared=prepared,
+            augmented=augmented,
+            cache=cache,
+            teacher=teacher,
+            out=folder / "student",
+            selection=folder / "selection.parquet",
+            learner=folder / "learner.safetensors",
+            log=lambda _step, _figures: None,
+            earlier=earlier,
+        )
+        earlier = (folder / "student", folder / "learner.safetensors")
+    return folder / "student"
+
+
+def _kept(folder: Path) -> float | None:
+    """Share of neighbours that the last epoch kept; None if there are none."""
+    selection = folder / "selection.parquet"
+    kept = pd.read_parquet(selection)["kept"] if selection.is_file() else pd.Series()
+    return float(kept.mean()) if len(kept) else None

@@ -1,0 +1,109 @@
+"""From a task and a row to a whole params file: the task's preset with what task and row say otherwise."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import InputError
+from pipeline.params import Params
+
+HERE = Path("benchmarks/paper")
+"""Stages run in the project's root, to which the paths in params files are relative."""
+
+
+class _Given(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Task(_Given):
+    """A file in tasks/."""
+
+    what: str = ""
+    """What it is, for the tables."""
+    preset: Path
+    """A params file of the project."""
+    params: dict[str, Any] = {}
+    """What the task says otherwise."""
+
+
+class Row(_Given):
+    """A file in rows/."""
+
+    what: str = ""
+    """What it is, for the tables."""
+    measure: Literal["student", "teacher", "student_ft"] = "student"
+    """Which model the row is about."""
+    after: str | None = None
+    """The row whose student, selector and neighbours this one goes on from."""
+    params: dict[str, Any] = {}
+    """What the row says otherwise."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Tasks × rows × seeds of params.yaml that are measured."""
+
+    tasks: list[str]
+    rows: list[str]
+    seeds: list[int]
+
+
+def blocks(path: Path) -> list[Block]:
+    """Read which cells are asked for, in the order of the file."""
+    given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    main, tasks, studies = given["main"], given["tasks"], given["studies"]
+    return [
+        Block(main["tasks"], main["rows"] + main["after"], main["seeds"]),
+        Block(tasks["tasks"], tasks["rows"], tasks["seeds"]),
+        Block(main["tasks"], studies["rows"], studies["seeds"]),
+        Block(studies["tasks"], studies["rows_of_tasks"], studies["seeds"]),
+    ]
+
+
+def read_row(name: str, rows: Path = HERE / "rows") -> Row:
+    """Read a row's file. Raises InputError naming it."""
+    return _read(Row, rows, name)
+
+
+def planned(task: str, row: str, tasks: Path = HERE / "tasks", rows: Path = HERE / "rows") -> dict[str, Any]:
+    """Merge a task's preset, what the task says otherwise and what the row says otherwise.
+
+    Raises InputError naming the file, or what is wrong with the whole.
+    """
+    given = _read(Task, tasks, task)
+    whole = yaml.safe_load(given.preset.read_text(encoding="utf-8"))
+    whole = merged(merged(whole, given.params), read_row(row, rows).params)
+    try:
+        Params.model_validate(whole)
+    except ValidationError as errors:
+        first = errors.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{rows / row}.yaml on {tasks / task}.yaml: {place}: {first['msg']}") from None
+    return whole
+
+
+def merged(given: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Put what `other` says in place of what `given` says, key by key; null takes a key away."""
+    out = dict(given)
+    for key, value in other.items():
+        if value is None:
+            out.pop(key, None)
+        elif isinstance(value, dict) and isinstance(out.get(key), dict):
+            out[key] = merged(out[key], value)
+        else:
+            out[key] = value
+    return out
+
+
+def _read(kind: type[Any], folder: Path, name: str) -> Any:
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        accepted = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+        raise InputError(f"{path}: no such file; accepted: {accepted}")
+    try:
+        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, ValidationError) as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from None

@@ -1,0 +1,128 @@
+"""All that was measured in one tidy table: task, row, seed, metric, value."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import permutation_test
+
+from benchmarks.paper.plan import blocks
+from pipeline.publishing import publish_file
+
+COLUMNS = ["task", "row", "seed", "metric", "value"]
+AGAINST = "l2a"
+RESAMPLES = 2000
+Line = tuple[str, str, str, str, float | str]
+
+
+def collect(here: Path) -> str:
+    """Write results.csv: a line for each figure, `failed` with value 1 for a cell that failed.
+
+    `p` of a row, without a seed, is that of a paired test against l2a over the texts of all seeds. Figures of cells
+    that are not on this machine stay as results.csv has them. Returns how many cells there are of each kind.
+    """
+    path = here / "results.csv"
+    known: dict[tuple[str, str, str], list[Line]] = {}
+    if path.is_file():
+        with path.open(encoding="utf-8", newline="") as file:
+            for line in list(csv.reader(file))[1:]:
+                known.setdefault((line[0], line[1], line[2]), []).append((line[0], line[1], line[2], line[3], line[4]))
+    lines: list[Line] = []
+    counts = {"measured": 0, "failed": 0, "measured elsewhere": 0, "not run": 0}
+    for block in blocks(here / "params.yaml"):
+        for task in block.tasks:
+            for seed in block.seeds:
+                data = here / "shared" / task / str(seed) / "prepared" / "data.json"
+                lines += (
+                    list(_sizes(task, str(seed), data)) if data.is_file() else known.get((task, "data", str(seed)), [])
+                )
+            for row in block.rows:
+                folders = [here / "measured" / task / row / str(seed) for seed in block.seeds]
+                for seed, folder in zip(block.seeds, folders, strict=True):
+                    kind, found = _cell(task, row, str(seed), folder, known)
+                    counts[kind] += 1
+                    lines += found
+                others = [here / "measured" / task / AGAINST / str(seed) for seed in block.seeds]
+                p = None if row == AGAINST else paired_p(folders, others)
+                lines += known.get((task, row, ""), []) if p is None else [(task, row, "", "p", round(p, 4))]
+    with publish_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(dict.fromkeys(lines))
+    return ", ".join(f"{number} cells {kind}" for kind, number in counts.items() if number)
+
+
+def _cell(
+    task: str, row: str, seed: str, folder: Path, known: dict[tuple[str, str, str], list[Line]]
+) -> tuple[str, list[Line]]:
+    if (folder / "metrics.json").is_file():
+        numbers = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        return "measured", [
+            (task, row, seed, metric, value)
+            for metric, value in numbers.items()
+            if value is not None and not metric.endswith(("_low", "_high"))
+        ]
+    if (folder / "failed.txt").is_file():
+        return "failed", [(task, row, seed, "failed", 1)]
+    elsewhere = known.get((task, row, seed), [])
+    return "measured elsewhere" if elsewhere else "not run", elsewhere
+
+
+def _sizes(task: str, seed: str, data: Path) -> Iterator[Line]:
+    given = json.loads(data.read_text(encoding="utf-8"))
+    for split in ("source", "train", "validation", "test"):
+        yield task, "data", seed, split, given["splits"][split]["rows"]
+
+
+def paired_p(folders: list[Path], others: list[Path]) -> float | None:
+    """How likely so large a difference of the mean metric is if predictions for a text may be swapped: two-sided.
+
+    Args:
+        folders, others: of a row and of the one it is held against, for the same seeds and so the same texts.
+
+    Returns None unless all have their predictions.
+    """
+    tables = [[folder / "predictions.csv" for folder in side] for side in (folders, others)]
+    if not all(path.is_file() for side in tables for path in side):
+        return None
+    classes = "accuracy" in json.loads((folders[0] / "metrics.json").read_text(encoding="utf-8"))
+    kind = str if classes else float
+    dtypes = {"actual": kind, "model": kind}
+    ours, theirs = ([pd.read_csv(path, dtype=dtypes, keep_default_na=False) for path in side] for side in tables)
+    names = sorted({name for table in (*ours, *theirs) for name in table["actual"]}) if classes else []
+    places = {name: place for place, name in enumerate(names)}
+
+    def coded(tables: list[pd.DataFrame], column: str) -> np.ndarray:
+        whole = pd.concat(tables)[column]
+        return np.array([places.get(name, -1) for name in whole]) if classes else whole.to_numpy()
+
+    ends = np.cumsum([len(table) for table in ours])[:-1]
+    wanted = np.split(coded(ours, "actual"), ends)
+
+    def difference(one: np.ndarray, other: np.ndarray) -> float:
+        """Of the mean over seeds of the metric."""
+        sides = [
+            [_metric(labels, predicted, names) for labels, predicted in zip(wanted, np.split(side, ends), strict=True)]
+            for side in (one, other)
+        ]
+        return float(np.mean(sides[0]) - np.mean(sides[1]))
+
+    tested = permutation_test(
+        (coded(ours, "model"), coded(theirs, "model")),
+        difference,
+        permutation_type="samples",
+        n_resamples=RESAMPLES,
+        rng=np.random.default_rng(0),
+    )
+    return float(tested.pvalue)
+
+
+def _metric(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> float:
+    if names:
+        return float(np.mean(labels == predicted))
+    if np.ptp(predicted) == 0:
+        return 0.0
+    return float(np.corrcoef(labels, predicted)[0, 1])

@@ -1,0 +1,104 @@
+"""What the student is held against: each objective that is on, text by text, and what is trained along with it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import PreTrainedModel
+
+from pipeline.distill.bilstm_soft import logits_loss
+from pipeline.distill.distilbert import MaskedLM, cosine_loss
+from pipeline.distill.lessons import Lessons
+from pipeline.distill.minilm import relations_loss
+from pipeline.distill.objectives import attention_loss, dark_loss, hidden_loss
+from pipeline.distill.pkd import hard_loss, patience_loss
+from pipeline.distill.tinybert import layers_loss, scores_loss
+from pipeline.params import Params
+from pipeline.states import States, forward
+
+Tensors = dict[str, torch.Tensor]
+
+
+class Imitation(torch.nn.Module):
+    """The objectives of `params`, and the weights that learn with the student: W, and a masked-LM head if one is on."""
+
+    def __init__(
+        self, student: PreTrainedModel, teacher_width: int, lessons: Lessons, params: Params,
+        teacher: PreTrainedModel | None = None,
+    ) -> None:  # fmt: skip
+        """Start with W as the identity.
+
+        Args:
+            teacher_width: of the teacher's hidden states, the output size of W.
+            teacher: itself, in evaluation mode, for objectives that want more of it than its cache has.
+        """
+        super().__init__()
+        self.projection = torch.nn.Linear(student.config.hidden_size, teacher_width, bias=False)
+        torch.nn.init.eye_(self.projection.weight)
+        on = params.objectives
+        self.masked_lm = MaskedLM(student, lessons.tokenizer, params.seed) if on.masked_lm else None
+        self.lessons, self.params = lessons, params
+        # In a list, the teacher is none of this module's parts: it does not learn.
+        self._teacher = [] if teacher is None else [teacher]
+
+    def losses(self, student: PreTrainedModel, rows: npt.NDArray[np.int64], inputs: Tensors) -> tuple[States, Tensors]:
+        """What the student makes of a batch of lessons, and the losses that are on, by name.
+
+        Args:
+            inputs: the rows' padded tokens.
+
+        Returns the student's states and the losses, each (texts,), not weighted.
+        """
+        on, regression = self.params.objectives, self.params.task == "regression"
+        mask = inputs["attention_mask"]
+        ours = forward(
+            student,
+            inputs,
+            hidden=bool(on.hidden or on.cosine or self.params.selector.representations),
+            attention=bool(on.attention or on.relations),
+            values=bool(on.relations),
+            layers=bool(on.layers or on.patience),
+            scores=bool(on.scores),
+        )
+        theirs = self._taught(student, rows, inputs)
+        ways: dict[str, Callable[[], torch.Tensor]] = {
+            "attention": lambda: attention_loss(ours.attention, theirs.attention, mask),
+            "hidden": lambda: hidden_loss(self.projection(ours.hidden), theirs.hidden, mask),
+            "dark": lambda: dark_loss(ours.logits, theirs.logits, temperature=on.temperature, regression=regression),
+            "hard": lambda: hard_loss(ours.logits, self.lessons.labels[rows].to(mask.device), regression=regression),
+            "logits": lambda: logits_loss(ours.logits, theirs.logits),
+            "cosine": lambda: cosine_loss(ours.hidden, theirs.hidden, mask),
+            "masked_lm": lambda: self.masked_lm.loss(student, inputs),  # type: ignore[union-attr]
+            "patience": lambda: patience_loss(ours.layers, theirs.layers),
+            "relations": lambda: relations_loss(ours, theirs, mask),
+            "scores": lambda: scores_loss(ours.scores, theirs.scores, mask),
+            "layers": lambda: layers_loss(ours.layers, theirs.layers, mask, self.projection),
+        }
+        return ours, {name: way() for name, way in ways.items() if getattr(on, name)}
+
+    @torch.no_grad()
+    def _taught(self, student: PreTrainedModel, rows: npt.NDArray[np.int64], inputs: Tensors) -> States:
+        """What the teacher says and thinks: from its cache, and what the cache lacks from itself."""
+        on, cache, cached = self.params.objectives, self.lessons.cache, self.lessons.cached[rows]
+        place = inputs["input_ids"].device
+        states = States()
+        for teacher in self._teacher:
+            states = forward(
+                teacher,
+                inputs,
+                attention=bool(on.relations),
+                values=bool(on.relations),
+                layers=bool(on.layers or on.patience),
+                scores=bool(on.scores),
+            )
+        states = replace(states, logits=torch.from_numpy(cache.logits[cached]).to(place))
+        if on.hidden or on.cosine:
+            states = replace(states, hidden=cache.hidden(cached).to(place))
+        if on.attention:
+            # As many heads as the student has: that was checked.
+            states = replace(
+                states, attention=cache.attention(cached, heads=student.config.num_attention_heads).to(place)
+            )
+        return states
