@@ -6,7 +6,7 @@ repro: .venv/installed
 	.venv/bin/dvc repro
 
 test: .venv/installed
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n auto --dist loadfile
 
 check: .venv/installed
 	.venv/bin/ruff check .

@@ -1,5 +1,6 @@
 """Tiny random models that every test may open: session-scoped `save_pretrained` folders, never to be changed."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,10 @@ from pipeline.data.texts import Texts, write_texts
 from pipeline.params import Params
 from pipeline.params_types import Domain
 
+# Workers beside each other, and the stages they start, would take each other's cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
+
 SUBJECTS = ["film", "movie", "plot", "story", "cast", "actor", "scene", "ending", "joke"]
 ADVERBS = ["very", "so", "too", "never", "always"]
 PRAISE = ["good", "great", "fine", "warm", "funny", "clever", "lovely"]
@@ -34,6 +39,11 @@ BLAME = ["bad", "poor", "dull", "cold", "slow", "awful", "boring"]
 COMMON = ["a", "the", "of", "and", "but", "is", "was", "this", "that", "it", "not", "time", ",", ".", "!", "?"]
 WORDS = [*COMMON, *SUBJECTS, *ADVERBS, *PRAISE, *BLAME]
 """What the tiny tokenizer knows as whole words; letters alone and `##` pieces make the others."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the whole pipeline, which takes longest: the other tests run beside it."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -25,7 +25,7 @@ class Repo:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        keep = ("HOME", "LANG", "TMPDIR")
+        keep = ("HOME", "LANG", "OMP_NUM_THREADS", "TMPDIR")
         self.environment = {name: os.environ[name] for name in keep if name in os.environ}
         self.environment |= {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
