@@ -27,8 +27,8 @@ PREDICTIONS = ("dark", "hard", "logits")
 STATES = ("attention", "hidden", "cosine", "masked_lm", "patience", "relations", "scores", "layers")
 """The losses of what goes on inside it."""
 LOSSES = (*PREDICTIONS, *STATES)
-BY_TOKEN = ("attention", "hidden", "cosine", "relations", "scores", "layers")
-"""Those that compare student and teacher token by token."""
+BY_TOKEN = ("attention", "hidden", "cosine", "patience", "relations", "scores", "layers")
+"""Those that compare student and teacher token by token, or show the teacher the student's tokens."""
 BY_HEAD = ("attention", "relations", "scores")
 """Those that compare them head by head."""
 BY_WIDTH = ("cosine", "patience")
@@ -222,12 +222,17 @@ class Params(Section):
                 f"distill.states_first: got {self.distill.states_first}, but all objectives that are on are of "
                 f"{'states' if states else 'predictions'}; accepted: 0, or objectives of both kinds"
             )
+        if self.objectives.patience and self.student.model is None and self.student.layers == 1:
+            raise ValueError(
+                "objectives.patience: the student has one layer, and it teaches those below the last; "
+                "accepted: student.layers of 2 or more, or objectives.patience: 0"
+            )
         if self.student.init != "bilstm":
             return
         if states:
+            off = " and ".join(f"objectives.{name}: 0" for name in states)
             raise ValueError(
-                f"objectives.{states[0]}: got {getattr(self.objectives, states[0])}, but student.init is "
-                f"bilstm, which has no such states; accepted: 0"
+                f"student.init: got bilstm, which has none of the states to imitate; accepted: a transformer, or {off}"
             )
         if self.selector.representations:
             raise ValueError("selector.representations: got true, but a bilstm has no [CLS] states; accepted: false")

@@ -31,6 +31,7 @@ def build_student(params: Params, *, teacher: Path | None, labels: list[str], pa
         torch.manual_seed(params.seed)
         if given.init == "fresh":
             return _from_config(fresh_config(params, models.load_tokenizer(address, key), labels))
+        models.load_encoder_config(address, key)
         whole = models.load_classifier(address, key, labels)
         if given.init == "bilstm":
             return _bilstm(whole, models.load_tokenizer(address, key), labels, pairs=pairs)
@@ -135,7 +136,12 @@ def _renamed(whole: PreTrainedModel, layers: int, address: str | Path) -> dict[s
 def _bilstm(
     whole: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, labels: list[str], *, pairs: bool
 ) -> PreTrainedModel:
-    """A BiLSTM whose word embeddings begin as the principal components of another model's."""
+    """A BiLSTM whose word embeddings begin as the principal components of another model's.
+
+    Raises InputError if of a pair nothing tells where the first text ends.
+    """
+    if pairs and tokenizer.sep_token_id is None:
+        raise InputError("student.init: got bilstm, but the teacher's tokenizer has no separator between two texts")
     config = BiLSTMConfig(
         vocab_size=whole.config.vocab_size,
         pairs=pairs,

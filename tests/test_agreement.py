@@ -13,7 +13,7 @@ from pipeline.agreement import (
     same_vocabulary,
 )
 from pipeline.errors import InputError
-from pipeline.params import Objectives
+from pipeline.params import BY_TOKEN, LIVE, Objectives
 
 
 @pytest.fixture
@@ -61,7 +61,11 @@ def test_objectives_that_go_token_by_token(tokenizer, larger, name):
         check_vocabulary(alone(name), larger, tokenizer)
 
 
-@pytest.mark.parametrize("name", ["dark", "hard", "logits", "masked_lm", "patience"])
+def test_whatever_the_teacher_is_asked_itself_it_is_asked_with_the_student_s_tokens():
+    assert set(LIVE) <= set(BY_TOKEN)
+
+
+@pytest.mark.parametrize("name", ["dark", "hard", "logits", "masked_lm"])
 def test_objectives_that_do_not(tokenizer, larger, name):
     check_vocabulary(alone(name), larger, tokenizer)
 

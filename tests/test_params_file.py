@@ -261,9 +261,14 @@ def test_what_has_to_be_given(refuse_params, refuse):
          "distill.states_first: got 0.5, but all objectives that are on are of predictions; accepted: 0, or objectives "
          "of both kinds"),
         ({"student": {"init": "bilstm"}},
-         "objectives.attention: got 1.0, but student.init is bilstm, which has no such states; accepted: 0"),
+         "student.init: got bilstm, which has none of the states to imitate; accepted: a transformer, or "
+         "objectives.attention: 0 and objectives.hidden: 0"),
+        ({"student": {"layers": 1}, "objectives": {"patience": 1}},
+         "objectives.patience: the student has one layer, and it teaches those below the last; accepted: "
+         "student.layers of 2 or more, or objectives.patience: 0"),
         *[({"student": {"init": "bilstm"}, "objectives": {"attention": 0, "hidden": 0, name: 0.5}},
-           f"objectives.{name}: got 0.5, but student.init is bilstm, which has no such states; accepted: 0")
+           f"student.init: got bilstm, which has none of the states to imitate; accepted: a transformer, or "
+           f"objectives.{name}: 0")
           for name in ("hidden", "cosine", "masked_lm", "patience", "relations", "scores", "layers")],
         ({"student": {"init": "bilstm"}, "objectives": {"attention": 0, "hidden": 0},
           "selector": {"representations": True}},

@@ -1,5 +1,7 @@
 """Students of every origin: the right weights, sizes and heads."""
 
+import copy
+
 import pytest
 import torch
 from transformers import (
@@ -11,9 +13,11 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
+from pipeline import models
 from pipeline.agreement import same_vocabulary
 from pipeline.errors import InputError
 from pipeline.models import load_classifier, parameter_count
+from pipeline.saving import save_model
 from pipeline.student import build_student, check_student, fresh_config, load_student_tokenizer, take_layers
 
 LABELS = ["negative", "positive"]
@@ -250,3 +254,26 @@ def test_sizes_of_the_papers_models(make_params, tokenizer, layers, hidden, inte
     with torch.device("meta"):
         count = parameter_count(BertForSequenceClassification(config))
     assert round(count / 1e6, 1) == millions
+
+
+def test_a_bilstm_of_pairs_that_nothing_separates(make_params, tiny_classifier, monkeypatch):
+    load = models.load_tokenizer
+
+    def without(*where):
+        tokenizer = copy.deepcopy(load(*where))
+        tokenizer.sep_token = None
+        return tokenizer
+
+    monkeypatch.setattr(models, "load_tokenizer", without)
+    params = make_params(**BILSTM)
+    with pytest.raises(InputError, match=r"student\.init: got bilstm, .* no separator between two texts"):
+        build_student(params, teacher=tiny_classifier, labels=["no", "yes"], pairs=True)
+    build_student(params, teacher=tiny_classifier, labels=["no", "yes"], pairs=False)
+
+
+def test_a_bilstm_is_no_pretrained_student(make_params, tiny_classifier, tokenizer, tmp_path):
+    bilstm = build_student(make_params(**BILSTM), teacher=tiny_classifier, labels=["no", "yes"], pairs=False)
+    save_model(bilstm, tokenizer, tmp_path / "bilstm")
+    params = make_params(student={"init": "pretrained", "model": str(tmp_path / "bilstm")})
+    with pytest.raises(InputError, match=r"student\.model: .* is a l2a_bilstm; accepted: an encoder"):
+        build_student(params, teacher=tiny_classifier, labels=["no", "yes"], pairs=False)

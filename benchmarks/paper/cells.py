@@ -23,12 +23,15 @@ TEMPORARY = "temporary"
 def attempt(out: Path, work: Callable[[Path], object]) -> str | None:
     """Do work that fills the folder `out`; if it fails, `out` says why in one line, and so does this function.
 
-    So one cell that fails stops no other, and whatever goes on from it says the same.
+    So one cell that fails stops no other, and whatever goes on from it says the same. A full disk or too little memory
+    is no result: those are raised.
     """
     said = None
     with publish_folder(out) as folder:
         try:
             work(folder)
+        except (OSError, MemoryError):
+            raise
         except Exception as error:
             if not isinstance(error, InputError):
                 traceback.print_exc()
@@ -59,19 +62,23 @@ def prepare(task: str, seed: int, out: Path) -> str | None:
     """Texts of a task, for all its rows."""
     from pipeline.data.prepare import prepare as work
 
-    params = params_of(task, "l2a", seed)
-    return attempt(out, lambda folder: work(params, out=folder / "texts", metrics=folder / "data.json"))
+    return attempt(
+        out,
+        lambda folder: work(params_of(task, "l2a", seed), out=folder / "texts", metrics=folder / "data.json"),
+    )
 
 
 def teacher(task: str, seed: int, prepared: Path, out: Path) -> str | None:
     """The teacher of a task, for all rows but those that have their own."""
     from pipeline.teacher import publish_teacher
 
-    params = params_of(task, "l2a", seed)
     return attempt(
         out,
         lambda folder: publish_teacher(
-            params, prepared=made(prepared) / "texts", out=folder / "model", metrics=folder / "teacher.json"
+            params_of(task, "l2a", seed),
+            prepared=made(prepared) / "texts",
+            out=folder / "model",
+            metrics=folder / "teacher.json",
         ),
     )
 
@@ -80,21 +87,24 @@ def generator(task: str, out: Path) -> str | None:
     """The masked language model of a task."""
     from pipeline.augment.generator import publish
 
-    params = params_of(task, "l2a", 1)
-    return attempt(out, lambda folder: publish(params, out=folder / "model", metrics=folder / "made.json"))
+    return attempt(
+        out,
+        lambda folder: publish(params_of(task, "l2a", 1), out=folder / "model", metrics=folder / "made.json"),
+    )
 
 
 def row(task: str, name: str, seed: int, measured: Path = MEASURED, shared: Path = SHARED) -> str | None:
     """Make a row's model and measure it: `metrics.json`, `predictions.csv` and the model in a folder."""
     from pipeline.evaluate import evaluate
 
-    given, params = read_row(name), params_of(task, name, seed)
-    before = None if given.after is None else measured / task / given.after / str(seed)
-
     def work(folder: Path) -> None:
+        given, params = read_row(name), params_of(task, name, seed)
         here = shared / task / str(seed)
         prepared = made(here / "prepared") / "texts"
         if given.measure == "student":
+            before = None if given.after is None else made(measured / task / given.after / str(seed))
+            if before is not None and params.selector.kind == "random":
+                params, before = _as_often(params, before), None
             model = _student(params, folder, shared / task / "generator", here, before)
         else:
             model = _fine_tuned(given.measure, params, params_of(task, "l2a", seed), folder, here)
@@ -132,7 +142,13 @@ def _fine_tuned(measure: str, params: Params, shared_params: Params, folder: Pat
 
 
 def _student(params: Params, folder: Path, generator: Path, here: Path, before: Path | None) -> Path:
-    """Augment, cache and distil, each piece that another row has made too taken from the work cache; each round."""
+    """Augment, cache and distil, round after round; what another row has made too is taken from the work cache.
+
+    Args:
+        generator: folder of the masked language model.
+        here: folder of the texts and the teacher.
+        before: folder of a row whose first round this one goes on from.
+    """
     from pipeline.artifacts.augmented import augment
     from pipeline.artifacts.cache_teacher import cache_teacher
     from pipeline.artifacts.refined import publish_refined
@@ -143,13 +159,7 @@ def _student(params: Params, folder: Path, generator: Path, here: Path, before: 
     earlier: tuple[Path, Path] | None = None
     first = 1
     if before is not None:
-        made(before)
-        if params.selector.kind == "random":
-            # Chance of exactly 1 is no chance.
-            rate = min(_kept(before) or 0.0, 0.9999)
-            params = params.model_copy(update={"selector": params.selector.model_copy(update={"initial_keep": rate})})
-        else:
-            earlier, first = (before / "student", before / "learner.safetensors"), 2
+        earlier, first = (before / "student", before / "learner.safetensors"), 2
     for number in range(first, params.rounds + 1):
         augmented, cache = (folder / TEMPORARY / f"{what}-{number}" for what in ("augmented", "teacher"))
         if number > 1:
@@ -183,6 +193,13 @@ def _student(params: Params, folder: Path, generator: Path, here: Path, before: 
         )
         earlier = (folder / "student", folder / "learner.safetensors")
     return folder / "student"
+
+
+def _as_often(params: Params, before: Path) -> Params:
+    """The params of a selector that keeps as many neighbours, by chance, as that of another row."""
+    # Neither 0 nor 1 is a chance.
+    rate = min(max(_kept(before) or 0.0, 0.0001), 0.9999)
+    return params.model_copy(update={"selector": params.selector.model_copy(update={"initial_keep": rate})})
 
 
 def _kept(folder: Path) -> float | None:

@@ -1,5 +1,6 @@
 """results.csv as tables and figures: means over seeds, their spread, and what a paired test says against l2a."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import yaml
 
 from benchmarks.paper.plan import Task, read_row
 from benchmarks.paper.results import AGAINST
+from pipeline.distill.loop import passes
+from pipeline.errors import InputError
+from pipeline.params_file import load
 from pipeline.publishing import publish_file, publish_folder
 
 ABLATIONS = (
@@ -31,9 +35,13 @@ SETTINGS: dict[str, tuple[str, dict[float, str]]] = {
 class Figures:
     """results.csv, asked by task, row and metric."""
 
-    def __init__(self, path: Path) -> None:
-        """Read it."""
+    def __init__(self, path: Path, seeds: Sequence[int] | None = None) -> None:
+        """Read it, or those lines of it that are of some seeds."""
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; run the results stage first")
         self.lines = pd.read_csv(path, dtype={"seed": str}, keep_default_na=False)
+        if seeds is not None:
+            self.lines = self.lines[self.lines["seed"].isin([str(seed) for seed in seeds])]
 
     def of(self, task: str, row: str, metric: str) -> pd.Series:
         """Values by seed."""
@@ -71,24 +79,55 @@ def write_report(here: Path) -> str:
     figures = Figures(here / "results.csv")
     asked = yaml.safe_load((here / "params.yaml").read_text(encoding="utf-8"))
     main, others, studies = asked["main"], asked["tasks"], asked["studies"]
+    # Of a study all points are of the same seeds.
+    same = Figures(here / "results.csv", studies["seeds"] or main["seeds"])
     parts = [(here / "notes.md").read_text(encoding="utf-8")]
     parts.append(_data(figures, here, [*main["tasks"], *others["tasks"], *studies["tasks"]]))
     parts += [_rows(figures, here, task, main["rows"] + main["after"]) for task in main["tasks"]]
     parts.append(_tasks(figures, here, others["tasks"], others["rows"]))
     for task in main["tasks"]:
         parts.append(_ablations(figures, here, task))
-        parts.append(_studies(figures, task, studies["rows"], studies["tasks"], studies["rows_of_tasks"]))
+        parts.append(_studies(same, here, task, studies["rows"], studies["tasks"], studies["rows_of_tasks"]))
+    parts.append(_failures(here))
     with publish_folder(here / "figures") as folder:
         for task in main["tasks"]:
-            _draw(figures, task, folder)
+            _draw(same, task, folder)
     with publish_file(here / "RESULTS.md") as temporary:
-        temporary.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
+        temporary.write_text("\n\n".join(part.strip() for part in parts if part) + "\n", encoding="utf-8")
     return f"{len(figures.lines)} figures of {figures.lines['task'].nunique()} tasks, in {here / 'RESULTS.md'}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _steps(figures: Figures, here: Path, task: str, row: str) -> str:
+    """Training steps of a row's last round."""
+    given, plan = read_row(row, here / "rows"), here / "plan" / task / f"{row}.yaml"
+    sizes = {domain: figures.of(task, "data", split) for domain, split in (("source", "source"), ("target", "train"))}
+    if not plan.is_file() or any(size.empty for size in sizes.values()) or given.measure == "teacher":
+        return ""
+    params = load(plan)
+    texts = {domain: int(size.iloc[0]) for domain, size in sizes.items()}
+    if given.measure == "student_ft":
+        fit = params.evaluate.student_ft
+        return f"{fit.epochs * math.ceil(texts['target'] / fit.batch_size)}"
+    taught = sum(
+        number * (getattr(params.augment.samples, domain) + (domain in params.distill.originals))
+        for domain, number in texts.items()
+    )
+    epochs, batches = passes(taught, params.distill)
+    return f"{epochs * batches}"
+
+
+def _failures(here: Path) -> str:
+    """What the cells that failed on this machine say."""
+    lines = [
+        [*path.relative_to(here / "measured").parts[:3], path.read_text(encoding="utf-8").strip().replace("|", "\\|")]
+        for path in sorted((here / "measured").glob("*/*/*/failed.txt"))
+    ]
+    return "## Failed\n\n" + _table(["task", "row", "seed", "why"], lines) if lines else ""
 
 
 def _what(here: Path, row: str) -> str:
@@ -111,11 +150,13 @@ def _rows(figures: Figures, here: Path, task: str, rows: Sequence[str]) -> str:
         size = figures.of(task, row, "parameters")
         lines.append([
             row, figures.cell(task, row), figures.cell(task, row, "f1" if metric == "accuracy" else "spearman"),
-            figures.behind(task, row), f"{size.mean() / 1e6:.1f}M" if len(size) else "", _what(here, row),
+            figures.behind(task, row), _steps(figures, here, task, row),
+            f"{size.mean() / 1e6:.1f}M" if len(size) else "", _what(here, row),
         ])  # fmt: skip
-    lines.sort(key=lambda line: line[1] if line[1][0].isdigit() else "", reverse=True)
+    lines.sort(key=lambda line: figures.of(task, line[0], metric).mean() if line[1][0] in "-0123456789" else -9.0)
+    lines.reverse()
     second = "F1" if metric == "accuracy" else "Spearman's r"
-    head = ["row", f"{metric} (seeds)", second, "against l2a", "parameters", "what"]
+    head = ["row", f"{metric} (seeds)", second, "against l2a", "steps", "parameters", "what"]
     return f"## Table 2: rows of {task}\n\n" + _table(head, lines)
 
 
@@ -147,10 +188,13 @@ def share(figures: Figures, task: str, row: str) -> str:
 
 
 def _studies(
-    figures: Figures, task: str, rows: Sequence[str], tasks: Sequence[str], rows_of_tasks: Sequence[str]
+    figures: Figures, here: Path, task: str, rows: Sequence[str], tasks: Sequence[str], rows_of_tasks: Sequence[str]
 ) -> str:
-    lines = [[row, figures.cell(task, row), figures.behind(task, row)] for row in [AGAINST, *rows]]
-    first = _table(["setting", f"{figures.headline(task)} (seeds)", "against l2a"], lines)
+    lines = [
+        [row, figures.cell(task, row), figures.behind(task, row), _steps(figures, here, task, row)]
+        for row in [AGAINST, *rows, "init-encoder"]
+    ]
+    first = _table(["setting", f"{figures.headline(task)} (seeds)", "against l2a", "steps"], lines)
     lines = [[other, *(figures.cell(other, row) for row in rows_of_tasks)] for other in [task, *tasks]]
     second = _table(["task", *rows_of_tasks], lines)
     pictures = "\n".join(

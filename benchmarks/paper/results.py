@@ -16,16 +16,18 @@ COLUMNS = ["task", "row", "seed", "metric", "value"]
 AGAINST = "l2a"
 RESAMPLES = 2000
 Line = tuple[str, str, str, str, float | str]
+Known = dict[tuple[str, str, str], list[Line]]
 
 
 def collect(here: Path) -> str:
     """Write results.csv: a line for each figure, `failed` with value 1 for a cell that failed.
 
-    `p` of a row, without a seed, is that of a paired test against l2a over the texts of all seeds. Figures of cells
-    that are not on this machine stay as results.csv has them. Returns how many cells there are of each kind.
+    `p` of a row, without a seed, is that of a paired test against l2a over the texts of all seeds that have both.
+    Figures of cells that are not on this machine stay as results.csv has them. Returns how many cells there are of each
+    kind.
     """
     path = here / "results.csv"
-    known: dict[tuple[str, str, str], list[Line]] = {}
+    known: Known = {}
     if path.is_file():
         with path.open(encoding="utf-8", newline="") as file:
             for line in list(csv.reader(file))[1:]:
@@ -40,14 +42,13 @@ def collect(here: Path) -> str:
                     list(_sizes(task, str(seed), data)) if data.is_file() else known.get((task, "data", str(seed)), [])
                 )
             for row in block.rows:
-                folders = [here / "measured" / task / row / str(seed) for seed in block.seeds]
-                for seed, folder in zip(block.seeds, folders, strict=True):
-                    kind, found = _cell(task, row, str(seed), folder, known)
+                kinds = set()
+                for seed in block.seeds:
+                    kind, found = _cell(here / "measured", task, row, str(seed), known)
+                    kinds.add(kind)
                     counts[kind] += 1
                     lines += found
-                others = [here / "measured" / task / AGAINST / str(seed) for seed in block.seeds]
-                p = None if row == AGAINST else paired_p(folders, others)
-                lines += known.get((task, row, ""), []) if p is None else [(task, row, "", "p", round(p, 4))]
+                lines += _p(here / "measured", task, row, block.seeds, known, stays=kinds == {"measured elsewhere"})
     with publish_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -55,9 +56,19 @@ def collect(here: Path) -> str:
     return ", ".join(f"{number} cells {kind}" for kind, number in counts.items() if number)
 
 
-def _cell(
-    task: str, row: str, seed: str, folder: Path, known: dict[tuple[str, str, str], list[Line]]
-) -> tuple[str, list[Line]]:
+def _p(measured: Path, task: str, row: str, seeds: list[int], known: Known, *, stays: bool) -> list[Line]:
+    """The line of a row's paired test: anew if its predictions are here, as it was if none of its cells is."""
+    if row == AGAINST:
+        return []
+    sides = [[measured / task / name / str(seed) for seed in seeds] for name in (row, AGAINST)]
+    both = [pair for pair in zip(*sides, strict=True) if all((folder / "predictions.csv").is_file() for folder in pair)]
+    if not both:
+        return known.get((task, row, ""), []) if stays else []
+    return [(task, row, "", "p", round(paired_p([one for one, _ in both], [other for _, other in both]), 4))]
+
+
+def _cell(measured: Path, task: str, row: str, seed: str, known: Known) -> tuple[str, list[Line]]:
+    folder = measured / task / row / seed
     if (folder / "metrics.json").is_file():
         numbers = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         return "measured", [
@@ -77,17 +88,15 @@ def _sizes(task: str, seed: str, data: Path) -> Iterator[Line]:
         yield task, "data", seed, split, given["splits"][split]["rows"]
 
 
-def paired_p(folders: list[Path], others: list[Path]) -> float | None:
+def paired_p(folders: list[Path], others: list[Path]) -> float:
     """How likely so large a difference of the mean metric is if predictions for a text may be swapped: two-sided.
 
     Args:
         folders, others: of a row and of the one it is held against, for the same seeds and so the same texts.
 
-    Returns None unless all have their predictions.
+    A correlation knows no scale: numbers are swapped with mean 0 and deviation 1 for each seed.
     """
     tables = [[folder / "predictions.csv" for folder in side] for side in (folders, others)]
-    if not all(path.is_file() for side in tables for path in side):
-        return None
     classes = "accuracy" in json.loads((folders[0] / "metrics.json").read_text(encoding="utf-8"))
     kind = str if classes else float
     dtypes = {"actual": kind, "model": kind}
@@ -96,8 +105,10 @@ def paired_p(folders: list[Path], others: list[Path]) -> float | None:
     places = {name: place for place, name in enumerate(names)}
 
     def coded(tables: list[pd.DataFrame], column: str) -> np.ndarray:
-        whole = pd.concat(tables)[column]
-        return np.array([places.get(name, -1) for name in whole]) if classes else whole.to_numpy()
+        if not classes:
+            parts = [table[column].to_numpy() for table in tables]
+            return np.concatenate([(part - part.mean()) / (part.std() or 1.0) for part in parts])
+        return np.array([places.get(name, -1) for name in pd.concat(tables)[column]])
 
     ends = np.cumsum([len(table) for table in ours])[:-1]
     wanted = np.split(coded(ours, "actual"), ends)

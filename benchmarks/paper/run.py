@@ -1,6 +1,8 @@
 """The bench's commands, one for each stage of its dvc.yaml."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,20 +19,26 @@ Row = Annotated[str, typer.Argument(help="A file in rows/.")]
 Seed = Annotated[int, typer.Argument(help="Of every draw.")]
 
 
-@app.command()
-def plan() -> None:
-    """Write the params file of every task and row that params.yaml asks for."""
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Make of InputError one line on standard error and exit code 1."""
     try:
-        with publish_folder(HERE / "plan") as folder:
-            for block in blocks(HERE / "params.yaml"):
-                for task in block.tasks:
-                    (folder / task).mkdir(exist_ok=True)
-                    for row in dict.fromkeys(["l2a", *block.rows]):
-                        text = yaml.safe_dump(planned(task, row), sort_keys=False, allow_unicode=True)
-                        (folder / task / f"{row}.yaml").write_text(text, encoding="utf-8")
+        yield
     except InputError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
+
+
+@app.command()
+def plan() -> None:
+    """Write the params file of every task and row that params.yaml asks for."""
+    with one_line(), publish_folder(HERE / "plan") as folder:
+        for block in blocks(HERE / "params.yaml"):
+            for task in block.tasks:
+                (folder / task).mkdir(exist_ok=True)
+                for row in dict.fromkeys(["l2a", *block.rows]):
+                    text = yaml.safe_dump(planned(task, row), sort_keys=False, allow_unicode=True)
+                    (folder / task / f"{row}.yaml").write_text(text, encoding="utf-8")
 
 
 @app.command()
@@ -79,7 +87,8 @@ def report() -> None:
     """Tables and figures of results.csv."""
     from benchmarks.paper.report import write_report
 
-    typer.echo(f"report: {write_report(HERE)}")
+    with one_line():
+        typer.echo(f"report: {write_report(HERE)}")
 
 
 if __name__ == "__main__":

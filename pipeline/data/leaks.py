@@ -12,6 +12,7 @@ Row = tuple[str, ...]
 """What a row says: one text, or the two of a pair."""
 Mask = npt.NDArray[np.bool_]
 
+FRAGMENT = 20
 _BETWEEN_DIGITS = re.compile(r"(\d)[\W_]+(?=\d)")
 _BREAK = re.compile(r"[\W_]+")
 _ASCII_BREAKS = {code: None for code in range(128) if not chr(code).isalnum()}
@@ -61,9 +62,17 @@ def conflicting(rows: Sequence[Row], labels: Sequence[str]) -> Mask:
 
 
 def leaked(rows: Sequence[Row], held: Iterable[Row]) -> Mask:
-    """True where either side of a normalised row is also a side of a held-out one."""
+    """True where either side of a normalised row is also a side of a held-out one, or a fragment of one.
+
+    A fragment has `FRAGMENT` letters and digits or more: some tables have phrases of the sentences of others.
+    """
     sides = {side for row in held for side in row}
-    return _mask(not sides.isdisjoint(row) for row in rows)
+    whole = "\n".join(sorted(sides))
+    # A side whose beginning stands in none of them need not be looked for.
+    beginnings = {side[i : i + FRAGMENT] for side in sides for i in range(len(side) - FRAGMENT + 1)}
+    return _mask(
+        any(side in sides or (side[:FRAGMENT] in beginnings and side in whole) for side in row) for row in rows
+    )
 
 
 def _mask(values: Iterable[bool]) -> Mask:

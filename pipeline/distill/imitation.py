@@ -24,15 +24,11 @@ Tensors = dict[str, torch.Tensor]
 class Imitation(torch.nn.Module):
     """The objectives of `params`, and the weights that learn with the student: W, and a masked-LM head if one is on."""
 
-    def __init__(
-        self, student: PreTrainedModel, teacher_width: int, lessons: Lessons, params: Params,
-        teacher: PreTrainedModel | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, student: PreTrainedModel, teacher_width: int, lessons: Lessons, params: Params) -> None:
         """Start with W as the identity.
 
         Args:
             teacher_width: of the teacher's hidden states, the output size of W.
-            teacher: itself, in evaluation mode, for objectives that want more of it than its cache has.
         """
         super().__init__()
         self.projection = torch.nn.Linear(student.config.hidden_size, teacher_width, bias=False)
@@ -40,13 +36,18 @@ class Imitation(torch.nn.Module):
         on = params.objectives
         self.masked_lm = MaskedLM(student, lessons.tokenizer, params.seed) if on.masked_lm else None
         self.lessons, self.params = lessons, params
-        # In a list, the teacher is none of this module's parts: it does not learn.
-        self._teacher = [] if teacher is None else [teacher]
 
-    def losses(self, student: PreTrainedModel, rows: npt.NDArray[np.int64], inputs: Tensors) -> tuple[States, Tensors]:
+    def losses(
+        self,
+        student: PreTrainedModel,
+        teacher: PreTrainedModel | None,
+        rows: npt.NDArray[np.int64],
+        inputs: Tensors,
+    ) -> tuple[States, Tensors]:
         """What the student makes of a batch of lessons, and the losses that are on, by name.
 
         Args:
+            teacher: itself, in evaluation mode, if an objective wants more of it than its cache has.
             inputs: the rows' padded tokens.
 
         Returns the student's states and the losses, each (texts,), not weighted.
@@ -62,7 +63,7 @@ class Imitation(torch.nn.Module):
             layers=bool(on.layers or on.patience),
             scores=bool(on.scores),
         )
-        theirs = self._taught(student, rows, inputs)
+        theirs = self._taught(student, teacher, rows, inputs)
         ways: dict[str, Callable[[], torch.Tensor]] = {
             "attention": lambda: attention_loss(ours.attention, theirs.attention, mask),
             "hidden": lambda: hidden_loss(self.projection(ours.hidden), theirs.hidden, mask),
@@ -79,12 +80,18 @@ class Imitation(torch.nn.Module):
         return ours, {name: way() for name, way in ways.items() if getattr(on, name)}
 
     @torch.no_grad()
-    def _taught(self, student: PreTrainedModel, rows: npt.NDArray[np.int64], inputs: Tensors) -> States:
+    def _taught(
+        self,
+        student: PreTrainedModel,
+        teacher: PreTrainedModel | None,
+        rows: npt.NDArray[np.int64],
+        inputs: Tensors,
+    ) -> States:
         """What the teacher says and thinks: from its cache, and what the cache lacks from itself."""
         on, cache, cached = self.params.objectives, self.lessons.cache, self.lessons.cached[rows]
         place = inputs["input_ids"].device
         states = States()
-        for teacher in self._teacher:
+        if teacher is not None:
             states = forward(
                 teacher,
                 inputs,

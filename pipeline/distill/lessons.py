@@ -105,7 +105,7 @@ def read_lessons(
 
 
 def _labels(given: list[str] | list[float], names: list[str], logits: npt.NDArray[np.float32]) -> torch.Tensor:
-    """Labels for the selector's state; where the target lacks a source class, what the teacher takes the text for."""
+    """Labels for the state and `hard`; where the target lacks a source class, what the teacher takes the text for."""
     if not names:
         return torch.tensor(given, dtype=torch.float32)
     index = {name: i for i, name in enumerate(names)}

@@ -16,7 +16,7 @@ from pipeline.distill.lessons import Lessons
 from pipeline.distill.selector import RandomSelector, ReinforcedSelector, Step, state_of
 from pipeline.errors import InputError
 from pipeline.finetune import adamw, warm_up_and_decay
-from pipeline.params import PREDICTIONS, STATES, Params
+from pipeline.params import PREDICTIONS, STATES, Distill, Params
 from pipeline.progress import track
 from pipeline.states import States
 from pipeline.validation import Score, Validation
@@ -39,6 +39,12 @@ class Distilled:
     kept: npt.NDArray[np.bool_]
     learner: Tensors
     """What a later round goes on with: `projection.*` of the best epoch and, if there is one, the last `policy.*`."""
+
+
+def passes(texts: int, fit: Distill) -> tuple[int, int]:
+    """How often the loop goes through so many texts, and in how many steps each time."""
+    batches = math.ceil(texts / fit.batch_size)
+    return max(fit.epochs, math.ceil(fit.least_steps / batches), 2 if fit.states_first else 1), batches
 
 
 def distill(
@@ -68,15 +74,14 @@ def distill(
     place = models.device()
     on, fit = params.objectives, params.distill
     reinforced = params.selector.kind == "reinforced"
-    imitation = Imitation(student, teacher_width, lessons, params, teacher)
+    imitation = Imitation(student, teacher_width, lessons, params)
     if learner:
         _restore(imitation.projection, learner, "projection")
     student.to(place).train()
     imitation.to(place)
     trained = torch.nn.ModuleList([student, imitation])
     optimizer = adamw(trained, fit)
-    batches = math.ceil(len(lessons) / fit.batch_size)
-    epochs = max(fit.epochs, math.ceil(fit.least_steps / batches), 2 if fit.states_first else 1)
+    epochs, batches = passes(len(lessons), fit)
     states_alone = min(math.ceil(round(fit.states_first * epochs, 6)), epochs - 1)
     steps = epochs * batches
     schedule = warm_up_and_decay(optimizer, steps, fit.warmup)
@@ -93,7 +98,7 @@ def distill(
         counting = on.on() if not states_alone else on.on(STATES if epoch <= states_alone else PREDICTIONS)
         for rows in length_batches(lessons.encoded.lengths, size=fit.batch_size, rng=order):
             inputs = {name: tensor.to(place) for name, tensor in lessons.inputs(rows).items()}
-            states, losses = imitation.losses(student, rows, inputs)
+            states, losses = imitation.losses(student, teacher, rows, inputs)
             counted = (getattr(on, name) * loss for name, loss in losses.items() if name in counting)
             total = sum(counted, start=torch.zeros(len(rows), device=place))
 

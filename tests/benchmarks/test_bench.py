@@ -85,11 +85,38 @@ def test_a_tiny_matrix(bench, run):
     assert {file.name for file in (here / "figures").iterdir()} == {
         f"tiny-{name}.svg" for name in ("alpha", "neighbours", "target-size", "temperature")
     }
-    # Where what was measured is no longer there, its figures stay.
+    assert "| tiny | heads | 1 |" in report
+    # Where what was measured is no longer there, its figures stay, and so does what they were tested to be.
     before = (here / "results.csv").read_text()
     measured["plain"].rename(here / "elsewhere")
-    assert collect(here).endswith("1 cells measured elsewhere")
+    assert "1 cells measured elsewhere" in collect(here)
     assert (here / "results.csv").read_text() == before
+    # A row that fails now has no test of what it was.
+    measured["plain"].mkdir()
+    (measured["plain"] / "failed.txt").write_text("no more\n")
+    collect(here)
+    lines = pd.read_csv(here / "results.csv", dtype={"seed": str}, keep_default_na=False)
+    assert lines[lines["row"] == "plain"]["metric"].tolist() == ["failed"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("row", "tiny", "edaa", 1), "rows/edaa.yaml: no such file"),
+        (("row", "tiny", "eda", 1), "plan/tiny/eda.yaml: no such params file"),
+        (("teacher", "tiny", 1), "plan/tiny/l2a.yaml: no such params file"),
+    ],
+)
+def test_what_is_not_there_is_named(bench, run, words, said):
+    bench(["l2a"])
+    assert said in run(*words)
+
+
+def test_a_report_of_nothing(bench):
+    bench(["l2a"])
+    done = CliRunner().invoke(app, ["report"])
+    assert done.exit_code == 1
+    assert done.stderr == "benchmarks/paper/results.csv: no such file; run the results stage first\n"
 
 
 def test_what_goes_on_from_a_failure_fails_with_its_words(bench, run):
@@ -138,4 +165,6 @@ def test_the_paired_test_of_numbers(tmp_path):
     ]
     assert paired_p(folders[0], folders[2]) < 0.01
     assert paired_p(folders[0], folders[1]) > 0.05
-    assert paired_p(folders[0], [tmp_path / "nothing"]) is None
+    # A correlation knows no scale.
+    moved = [predictions(tmp_path / "moved", list(actual), list(like * 3 + 5), "pearson")]
+    assert paired_p(folders[0], moved) == pytest.approx(paired_p(folders[0], folders[1]), abs=0.02)

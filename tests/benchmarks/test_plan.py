@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from benchmarks.paper.plan import blocks, merged, planned, read_row
+from benchmarks.paper.report import SETTINGS, SIZES
 from pipeline.errors import InputError
 from pipeline.params import Params
 
@@ -63,6 +64,26 @@ def test_dvc_has_a_stage_for_every_cell():
     }
     assert stages == asked
     assert {"plan", "results", "report"} <= set(names)
+
+
+def test_the_pictures_say_what_the_params_say(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    found = {
+        "alpha": lambda params: params["alpha"],
+        "temperature": lambda params: params["temperature"],
+        "neighbours": lambda params: params["augment"]["samples"]["target"],
+    }
+    for name, (_, points) in SETTINGS.items():
+        for x, row in points.items():
+            assert found[name](planned("imdb-rt", row)) == x
+    for x, task in SIZES.items():
+        assert planned(task or "imdb-rt", "l2a")["data"]["target"]["per_class"] == x
+
+
+def test_what_other_machines_have_measured_is_not_removed():
+    """DVC removes what a stage is to write before it runs, unless it is told to let it be."""
+    stages = yaml.safe_load((HERE / "dvc.yaml").read_text())["stages"]
+    assert stages["results"]["outs"] == [{"results.csv": {"cache": False, "persist": True}}]
 
 
 def test_merged_by_hand():

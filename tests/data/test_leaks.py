@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.data.leaks import empty, leaked, normalise, repeated
+from pipeline.data.leaks import FRAGMENT, empty, leaked, normalise, repeated
 
 words = st.lists(st.text("abcdefgäßñжक", min_size=1, max_size=6), min_size=1, max_size=6)
 breaks = st.text(" \t\n.,;:!?'\"()-–—…«»*_/\u2028\u200b", min_size=0, max_size=4)
@@ -81,3 +81,17 @@ def test_either_side_leaks():
 def test_without_the_repeated_every_row_stands_once(rows):
     kept = [row for row, drop in zip(rows, repeated(rows), strict=True) if not drop]
     assert len(kept) == len(set(kept)) == len(set(rows))
+
+
+def test_a_fragment_leaks_if_it_is_long_enough():
+    held = [("thefilmisagoodbuttooslowstoryofacat",), ("x", "itsendingisaverypoorjoke")]
+    long, short = "isagoodbuttooslowsto", "isagoodbuttooslowst"
+    assert (len(long), len(short)) == (FRAGMENT, FRAGMENT - 1)
+    rows = [(long,), (short,), ("other", long), (long[:-1] + "x",), ("storyofacatxitsendingisavery",)]
+    assert leaked(rows, held).tolist() == [True, False, True, False, False]
+
+
+@given(st.lists(st.text("ab", min_size=1, max_size=60), min_size=1, max_size=5), st.text("ab", min_size=1, max_size=40))
+def test_fragments_are_those_that_a_search_of_every_text_finds(held, side):
+    found = any(side == text or (len(side) >= FRAGMENT and side in text) for text in held)
+    assert leaked([(side,)], [(text,) for text in held]).tolist() == [found]

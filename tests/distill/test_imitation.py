@@ -22,7 +22,7 @@ ROWS = np.array([101, 3, 50, 71])
 def imitation(make_params, uneven, augmented, cached, tiny_classifier, tokenizer):
     """A student of two layers, what it is held against, and the teacher of three: `imitation(objectives)`."""
 
-    def make(objectives, live=True, **sections):
+    def make(objectives, **sections):
         objectives = {**dict.fromkeys(LOSSES, 0), **objectives}
         student = {"init": "fresh", "hidden": 32, "intermediate": 32, "heads": 4}
         params = make_params(student=student, objectives=objectives, **sections)
@@ -32,7 +32,7 @@ def imitation(make_params, uneven, augmented, cached, tiny_classifier, tokenizer
             weight.data.add_(0.1 * torch.randn_like(weight))
         teacher = load_classifier(str(tiny_classifier), "teacher").eval()
         lessons = read_lessons(params, prepared=uneven, augmented=augmented, cache=cached, tokenizer=tokenizer)
-        return student, Imitation(student, 32, lessons, params, teacher if live else None), teacher
+        return student, Imitation(student, 32, lessons, params), teacher
 
     return make
 
@@ -102,7 +102,7 @@ def test_every_objective_text_by_text(imitation):
     lengths = inputs["attention_mask"].sum(1)
     assert lengths.min() < lengths.max()
     assert not torch.equal(held.lessons.labels[ROWS], held.lessons.labels[:4])
-    states, losses = held.losses(student, ROWS, inputs)
+    states, losses = held.losses(student, teacher, ROWS, inputs)
     assert set(losses) == set(LOSSES)
     assert all(loss.shape == (4,) for loss in losses.values())
     for row, n in enumerate(lengths):
@@ -122,11 +122,11 @@ def test_every_objective_text_by_text(imitation):
 @pytest.mark.parametrize("name", LOSSES)
 def test_each_objective_alone_is_what_it_is_among_all(imitation, name):
     """What others ask the models for changes nothing; the rest is not reckoned at all."""
-    student, held, _ = imitation({name: 1}, live=name in LIVE, selector={"kind": "none"})
-    _, alone = held.losses(student, ROWS, held.lessons.inputs(ROWS))
+    student, held, teacher = imitation({name: 1}, selector={"kind": "none"})
+    _, alone = held.losses(student, teacher if name in LIVE else None, ROWS, held.lessons.inputs(ROWS))
     assert alone.keys() == {name}
-    student, held, _ = imitation(ALL)
-    _, among = held.losses(student, ROWS, held.lessons.inputs(ROWS))
+    student, held, teacher = imitation(ALL)
+    _, among = held.losses(student, teacher, ROWS, held.lessons.inputs(ROWS))
     # Attention is of half precision where the cache's is read for it.
     torch.testing.assert_close(alone[name], among[name], rtol=1e-3 if name == "relations" else 1e-5, atol=1e-5)
 
@@ -136,7 +136,7 @@ def test_each_objective_teaches_the_student_and_not_the_teacher(imitation, name)
     student, held, teacher = imitation({name: 1})
     student.train()
     before = {key: tensor.clone() for key, tensor in teacher.state_dict().items()}
-    _, losses = held.losses(student, ROWS, held.lessons.inputs(ROWS))
+    _, losses = held.losses(student, teacher, ROWS, held.lessons.inputs(ROWS))
     losses[name].sum().backward()
     assert student.bert.encoder.layer[0].attention.self.value.weight.grad.abs().max() > 0
     assert all(weight.grad is None for weight in teacher.parameters())
@@ -150,8 +150,9 @@ def test_each_objective_teaches_the_student_and_not_the_teacher(imitation, name)
 @torch.no_grad()
 def test_a_student_that_is_the_teacher(imitation, tiny_classifier):
     """It has nothing to learn of states or logits as long as W is the identity."""
-    _, held, _ = imitation({**ALL, "masked_lm": 0})
-    _, losses = held.losses(load_classifier(str(tiny_classifier), "student").eval(), ROWS, held.lessons.inputs(ROWS))
+    _, held, teacher = imitation({**ALL, "masked_lm": 0})
+    student = load_classifier(str(tiny_classifier), "student").eval()
+    _, losses = held.losses(student, teacher, ROWS, held.lessons.inputs(ROWS))
     for name in {*STATES, "logits"} - {"masked_lm"}:
         assert losses[name].abs().max() < 2e-3, name
 
@@ -161,7 +162,7 @@ def test_states_for_the_policy_alone(imitation):
     """Hidden states of the student are there if the policy looks at them, though no objective does."""
     student, held, _ = imitation({"dark": 1}, selector={"representations": True})
     inputs = held.lessons.inputs(ROWS)
-    states, losses = held.losses(student, ROWS, inputs)
+    states, losses = held.losses(student, None, ROWS, inputs)
     assert losses.keys() == {"dark"}
     torch.testing.assert_close(states.hidden, forward(student, inputs, hidden=True).hidden)
 
