@@ -58,54 +58,55 @@ def params_of(task: str, row: str, seed: int) -> Params:
     return load(PLAN / task / f"{row}.yaml").model_copy(update={"seed": seed})
 
 
-def prepare(task: str, seed: int, out: Path) -> str | None:
+def prepare(task: str, seed: int) -> str | None:
     """Texts of a task, for all its rows."""
     from pipeline.data.prepare import prepare as work
 
     return attempt(
-        out,
+        SHARED / task / str(seed) / "prepared",
         lambda folder: work(params_of(task, "l2a", seed), out=folder / "texts", metrics=folder / "data.json"),
     )
 
 
-def teacher(task: str, seed: int, prepared: Path, out: Path) -> str | None:
+def teacher(task: str, seed: int) -> str | None:
     """The teacher of a task, for all rows but those that have their own."""
     from pipeline.teacher import publish_teacher
 
+    here = SHARED / task / str(seed)
     return attempt(
-        out,
+        here / "teacher",
         lambda folder: publish_teacher(
             params_of(task, "l2a", seed),
-            prepared=made(prepared) / "texts",
+            prepared=made(here / "prepared") / "texts",
             out=folder / "model",
             metrics=folder / "teacher.json",
         ),
     )
 
 
-def generator(task: str, out: Path) -> str | None:
+def generator(task: str) -> str | None:
     """The masked language model of a task."""
     from pipeline.augment.generator import publish
 
     return attempt(
-        out,
+        SHARED / task / "generator",
         lambda folder: publish(params_of(task, "l2a", 1), out=folder / "model", metrics=folder / "made.json"),
     )
 
 
-def row(task: str, name: str, seed: int, measured: Path = MEASURED, shared: Path = SHARED) -> str | None:
+def row(task: str, name: str, seed: int) -> str | None:
     """Make a row's model and measure it: `metrics.json`, `predictions.csv` and the model in a folder."""
     from pipeline.evaluate import evaluate
 
     def work(folder: Path) -> None:
         given, params = read_row(name), params_of(task, name, seed)
-        here = shared / task / str(seed)
+        here = SHARED / task / str(seed)
         prepared = made(here / "prepared") / "texts"
         if given.measure == "student":
-            before = None if given.after is None else made(measured / task / given.after / str(seed))
+            before = None if given.after is None else made(MEASURED / task / given.after / str(seed))
             if before is not None and params.selector.kind == "random":
                 params, before = _as_often(params, before), None
-            model = _student(params, folder, shared / task / "generator", here, before)
+            model = _student(params, folder, SHARED / task / "generator", here, before)
         else:
             model = _fine_tuned(given.measure, params, params_of(task, "l2a", seed), folder, here)
         evaluate(
@@ -123,7 +124,7 @@ def row(task: str, name: str, seed: int, measured: Path = MEASURED, shared: Path
             numbers["kept"] = round(kept, 4)
         (folder / "metrics.json").write_text(json.dumps(numbers, indent=2) + "\n")
 
-    return attempt(measured / task / name / str(seed), work)
+    return attempt(MEASURED / task / name / str(seed), work)
 
 
 def _fine_tuned(measure: str, params: Params, shared_params: Params, folder: Path, here: Path) -> Path:

@@ -63,25 +63,30 @@ def blocks(path: Path) -> list[Block]:
     ]
 
 
-def read_row(name: str, rows: Path = HERE / "rows") -> Row:
+def read_row(name: str) -> Row:
     """Read a row's file. Raises InputError naming it."""
-    return _read(Row, rows, name)
+    return _read(Row, HERE / "rows", name)
 
 
-def planned(task: str, row: str, tasks: Path = HERE / "tasks", rows: Path = HERE / "rows") -> dict[str, Any]:
+def read_task(name: str) -> Task:
+    """Read a task's file. Raises InputError naming it."""
+    return _read(Task, HERE / "tasks", name)
+
+
+def planned(task: str, row: str) -> dict[str, Any]:
     """Merge a task's preset, what the task says otherwise and what the row says otherwise.
 
     Raises InputError naming the file, or what is wrong with the whole.
     """
-    given = _read(Task, tasks, task)
+    given = read_task(task)
     whole = yaml.safe_load(given.preset.read_text(encoding="utf-8"))
-    whole = merged(merged(whole, given.params), read_row(row, rows).params)
+    whole = merged(merged(whole, given.params), read_row(row).params)
     try:
         Params.model_validate(whole)
     except ValidationError as errors:
         first = errors.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{rows / row}.yaml on {tasks / task}.yaml: {place}: {first['msg']}") from None
+        raise InputError(f"{HERE}/rows/{row}.yaml on {HERE}/tasks/{task}.yaml: {place}: {first['msg']}") from None
     return whole
 
 

@@ -8,7 +8,7 @@ import matplotlib
 import pandas as pd
 import yaml
 
-from benchmarks.paper.plan import Task, read_row
+from benchmarks.paper.plan import read_row, read_task
 from benchmarks.paper.results import AGAINST
 from pipeline.distill.loop import passes
 from pipeline.errors import InputError
@@ -82,11 +82,11 @@ def write_report(here: Path) -> str:
     # Of a study all points are of the same seeds.
     same = Figures(here / "results.csv", studies["seeds"] or main["seeds"])
     parts = [(here / "notes.md").read_text(encoding="utf-8")]
-    parts.append(_data(figures, here, [*main["tasks"], *others["tasks"], *studies["tasks"]]))
+    parts.append(_data(figures, [*main["tasks"], *others["tasks"], *studies["tasks"]]))
     parts += [_rows(figures, here, task, main["rows"] + main["after"]) for task in main["tasks"]]
-    parts.append(_tasks(figures, here, others["tasks"], others["rows"]))
+    parts.append(_tasks(figures, others["tasks"], others["rows"]))
     for task in main["tasks"]:
-        parts.append(_ablations(figures, here, task))
+        parts.append(_ablations(figures, task))
         parts.append(_studies(same, here, task, studies["rows"], studies["tasks"], studies["rows_of_tasks"]))
     parts.append(_failures(here))
     with publish_folder(here / "figures") as folder:
@@ -104,7 +104,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _steps(figures: Figures, here: Path, task: str, row: str) -> str:
     """Training steps of a row's last round."""
-    given, plan = read_row(row, here / "rows"), here / "plan" / task / f"{row}.yaml"
+    given, plan = read_row(row), here / "plan" / task / f"{row}.yaml"
     sizes = {domain: figures.of(task, "data", split) for domain, split in (("source", "source"), ("target", "train"))}
     if not plan.is_file() or any(size.empty for size in sizes.values()) or given.measure == "teacher":
         return ""
@@ -130,16 +130,15 @@ def _failures(here: Path) -> str:
     return "## Failed\n\n" + _table(["task", "row", "seed", "why"], lines) if lines else ""
 
 
-def _what(here: Path, row: str) -> str:
-    return read_row(row, here / "rows").what.replace("|", "\\|")
+def _what(row: str) -> str:
+    return read_row(row).what.replace("|", "\\|")
 
 
-def _data(figures: Figures, here: Path, tasks: Sequence[str]) -> str:
+def _data(figures: Figures, tasks: Sequence[str]) -> str:
     rows = []
     for task in tasks:
-        given = Task.model_validate(yaml.safe_load((here / "tasks" / f"{task}.yaml").read_text(encoding="utf-8")))
         sizes = [figures.of(task, "data", split) for split in ("source", "train", "validation", "test")]
-        rows.append([task, *(f"{size.iloc[0]:,.0f}" if len(size) else "" for size in sizes), given.what])
+        rows.append([task, *(f"{size.iloc[0]:,.0f}" if len(size) else "" for size in sizes), read_task(task).what])
     return "## Table 1: texts\n\n" + _table(["task", "source", "train", "validation", "test", "what"], rows)
 
 
@@ -151,7 +150,7 @@ def _rows(figures: Figures, here: Path, task: str, rows: Sequence[str]) -> str:
         lines.append([
             row, figures.cell(task, row), figures.cell(task, row, "f1" if metric == "accuracy" else "spearman"),
             figures.behind(task, row), _steps(figures, here, task, row),
-            f"{size.mean() / 1e6:.1f}M" if len(size) else "", _what(here, row),
+            f"{size.mean() / 1e6:.1f}M" if len(size) else "", _what(row),
         ])  # fmt: skip
     lines.sort(key=lambda line: figures.of(task, line[0], metric).mean() if line[1][0] in "-0123456789" else -9.0)
     lines.reverse()
@@ -160,7 +159,7 @@ def _rows(figures: Figures, here: Path, task: str, rows: Sequence[str]) -> str:
     return f"## Table 2: rows of {task}\n\n" + _table(head, lines)
 
 
-def _tasks(figures: Figures, here: Path, tasks: Sequence[str], rows: Sequence[str]) -> str:
+def _tasks(figures: Figures, tasks: Sequence[str], rows: Sequence[str]) -> str:
     head = ["row", *(f"{task}: {figures.headline(task)} (seeds)" for task in tasks)]
     lines = []
     for row in rows:
@@ -172,16 +171,16 @@ def _tasks(figures: Figures, here: Path, tasks: Sequence[str], rows: Sequence[st
     return "## Table 2, continued: four tasks\n\nAfter the semicolon: against l2a.\n\n" + _table(head, lines)
 
 
-def _ablations(figures: Figures, here: Path, task: str) -> str:
+def _ablations(figures: Figures, task: str) -> str:
     lines = [
-        [row, figures.cell(task, row), figures.behind(task, row), share(figures, task, row), _what(here, row)]
+        [row, figures.cell(task, row), figures.behind(task, row), _share(figures, task, row), _what(row)]
         for row in ABLATIONS
     ]
     head = ["row", f"{figures.headline(task)} (seeds)", "against l2a", "neighbours kept", "what"]
     return f"## Table 3: what each part is worth, on {task}\n\n" + _table(head, lines)
 
 
-def share(figures: Figures, task: str, row: str) -> str:
+def _share(figures: Figures, task: str, row: str) -> str:
     """Mean share of neighbours kept in the last epoch."""
     kept = figures.of(task, row, "kept")
     return f"{kept.mean():.3f}" if len(kept) else ""

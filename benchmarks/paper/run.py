@@ -46,7 +46,7 @@ def prepare(task: Task, seed: Seed) -> None:
     """Texts of a task."""
     from benchmarks.paper import cells
 
-    cells.prepare(task, seed, cells.SHARED / task / str(seed) / "prepared")
+    cells.prepare(task, seed)
 
 
 @app.command()
@@ -54,7 +54,7 @@ def generator(task: Task) -> None:
     """The masked language model of a task."""
     from benchmarks.paper import cells
 
-    cells.generator(task, cells.SHARED / task / "generator")
+    cells.generator(task)
 
 
 @app.command()
@@ -62,8 +62,7 @@ def teacher(task: Task, seed: Seed) -> None:
     """The teacher of a task."""
     from benchmarks.paper import cells
 
-    here = cells.SHARED / task / str(seed)
-    cells.teacher(task, seed, here / "prepared", here / "teacher")
+    cells.teacher(task, seed)
 
 
 @app.command()
