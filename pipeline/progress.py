@@ -1,7 +1,7 @@
 """A progress bar with a rate and the time left, silent where nobody watches."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -9,6 +9,12 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 
-def track(items: Iterable[T], what: str, *, unit: str = "batch") -> "tqdm[T]":
-    """Iterate over `items` behind a progress bar on standard error, if that is a terminal."""
-    return tqdm(items, desc=what, unit=unit, disable=not sys.stderr.isatty(), leave=False, mininterval=0.5)
+def track(items: Collection[T], what: str, *, unit: str = "batch", done: int = 0) -> "tqdm[T]":
+    """Iterate over `items` behind a progress bar on standard error, if that is a terminal.
+
+    Args:
+        done: how many went before these.
+    """
+    quiet = not sys.stderr.isatty()
+    total = done + len(items)
+    return tqdm(items, what, total, initial=done, unit=unit, disable=quiet, leave=False, mininterval=0.5)

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from pipeline import models
+from pipeline.checkpoint import Checkpoint, address_hash
 from pipeline.data.texts import read_texts
-from pipeline.finetune import fine_tune
+from pipeline.finetune import CODE, fine_tune
+from pipeline.fingerprint import code_hash, file_hash
 from pipeline.params import Params
 from pipeline.saving import save_model
 from pipeline.scoring import headline
@@ -24,6 +26,14 @@ def publish_student_ft(params: Params, *, prepared: Path, out: Path) -> str:
     validation = read_texts(prepared / "validation.parquet")
     model = build_student(params, teacher=None, labels=target.names, pairs=target.pairs is not None)
     tokenizer = load_student_tokenizer(params, teacher=None)
+    checkpoint = Checkpoint(
+        "student_ft",
+        code=code_hash(*CODE, "student.py"),
+        params=params.model_dump(include={"task", "seed", "max_length", "student"}),
+        fit=given.model_dump(),
+        model=address_hash(params.teacher.model, "teacher.model"),
+        texts=[file_hash(prepared / f"{name}.parquet") for name in ("train", "validation")],
+    )
     phases = [(target, given.epochs)]
     learnt = fine_tune(
         model,
@@ -34,7 +44,9 @@ def publish_student_ft(params: Params, *, prepared: Path, out: Path) -> str:
         max_length=params.max_length,
         seed=params.seed,
         what="evaluate.student_ft",
+        checkpoint=checkpoint,
     )
     save_model(model, tokenizer, out)
+    checkpoint.remove()
     metric = headline(target.names)
     return f"{models.parameter_count(model) / 1e6:.1f}M parameters, validation {metric} {learnt[metric]:.3f}, in {out}"

@@ -6,9 +6,11 @@ import torch
 
 from pipeline import models
 from pipeline.agreement import check_labels, check_length, check_words
+from pipeline.checkpoint import Checkpoint, address_hash
 from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
-from pipeline.finetune import fine_tune
+from pipeline.finetune import CODE, fine_tune
+from pipeline.fingerprint import code_hash, file_hash
 from pipeline.params import Params
 from pipeline.publishing import write_json
 from pipeline.saving import save_model
@@ -45,11 +47,27 @@ def publish_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path)
         torch.manual_seed(params.seed)
         model = models.load_classifier(given.model, "teacher.model", target.names)
     tokenizer = models.load_tokenizer(given.model, "teacher.model")
+    checkpoint = Checkpoint(
+        "teacher",
+        code=code_hash(*CODE),
+        params=params.model_dump(include={"task", "seed", "max_length", "teacher"}),
+        model=address_hash(given.model, "teacher.model"),
+        texts=[file_hash(prepared / f"{name}.parquet") for name in ("source", "train", "validation")],
+    )
     learnt = fine_tune(
-        model, tokenizer, phases, validation, given, max_length=params.max_length, seed=params.seed, what="teacher"
+        model,
+        tokenizer,
+        phases,
+        validation,
+        given,
+        max_length=params.max_length,
+        seed=params.seed,
+        what="teacher",
+        checkpoint=checkpoint,
     )
     save_model(model, tokenizer, out)
     history = [rounded(epoch) for epoch in learnt.pop("history")]
     write_json(metrics, {"parameters": models.parameter_count(model), **rounded(learnt), "history": history})
+    checkpoint.remove()
     metric = headline(target.names)
     return f"{models.parameter_count(model) / 1e6:.1f}M parameters, validation {metric} {learnt[metric]:.3f}, in {out}"

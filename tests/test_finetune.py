@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.errors import InputError
-from pipeline.finetune import adamw, fine_tune, warm_up_and_decay
+from pipeline.finetune import fine_tune
 from pipeline.models import load_classifier
 from pipeline.params_models import Fit
 from pipeline.predicting import predict
@@ -91,32 +91,3 @@ def test_a_loss_that_is_no_number(model, tokenizer, reviews):
         InputError, match=r"teacher\.learning_rate: got 1e\+30, with which the loss is no longer a number"
     ):
         tune(model, tokenizer, [(reviews(40), 4)], reviews(10), Fit(batch_size=4, learning_rate=1e30, warmup=0))
-
-
-def test_no_decay_of_biases_and_layer_norms(model):
-    decayed, kept = adamw(model, Fit(weight_decay=0.1)).param_groups
-    assert (decayed["weight_decay"], kept["weight_decay"]) == (0.1, 0.0)
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    assert all(names[id(one)].endswith("bias") or "LayerNorm" in names[id(one)] for one in kept["params"])
-    assert not any("LayerNorm" in names[id(one)] or names[id(one)].endswith("bias") for one in decayed["params"])
-    assert len(decayed["params"]) + len(kept["params"]) == len(names)
-
-
-@pytest.mark.parametrize(
-    ("steps", "warmup", "rates"),
-    [
-        (4, 0.0, [1, 3 / 4, 2 / 4, 1 / 4]),
-        (5, 0.4, [1 / 3, 2 / 3, 1, 2 / 3, 1 / 3]),
-        (2, 1.0, [1 / 2, 1]),
-        (1, 1.0, [1]),
-    ],
-)
-def test_the_rate_rises_and_falls(steps, warmup, rates):
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = warm_up_and_decay(optimizer, steps, warmup)
-    found = []
-    for _ in range(steps):
-        found.append(schedule.get_last_lr()[0])
-        optimizer.step()
-        schedule.step()
-    assert found == pytest.approx(rates)

@@ -11,17 +11,17 @@ import pyarrow.parquet as pq
 
 from pipeline import models
 from pipeline.agreement import check_length
-from pipeline.artifacts.fingerprint import code_hash, environment, file_hash, fingerprint, folder_hash
-from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
 from pipeline.augment.methods import Method, method, originals_of
 from pipeline.augment.wordnet import load_wordnet
 from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
+from pipeline.fingerprint import code_hash, environment, file_hash, fingerprint, folder_hash
 from pipeline.params import Params
 from pipeline.params_types import Domain
 from pipeline.progress import track
 from pipeline.publishing import publish_folder
 from pipeline.tables import read_table, write_table
+from pipeline.workcache import finish, is_finished, link_or_copy, work_folder
 
 CODE = (
     "artifacts/augmented.py",
@@ -38,9 +38,9 @@ CODE = (
     "augment/wordnet.py",
     "augment/words.py",
     "batching.py",
-    "finetune.py",
     "models.py",
     "tables.py",
+    "training.py",
 )
 DOMAINS: dict[Domain, str] = {"source": "source.parquet", "target": "train.parquet"}
 

@@ -15,17 +15,17 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from pipeline import models
 from pipeline.agreement import check_length
 from pipeline.artifacts.augmented import DOMAINS
-from pipeline.artifacts.fingerprint import code_hash, environment, fingerprint, folder_hash
 from pipeline.artifacts.teacher_cache import text_hashes
-from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
 from pipeline.batching import collate, encode, length_batches
 from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
+from pipeline.fingerprint import code_hash, environment, fingerprint, folder_hash
 from pipeline.params import Params
 from pipeline.progress import track
 from pipeline.publishing import publish_folder
 from pipeline.states import forward
 from pipeline.tables import read_table, write_table
+from pipeline.workcache import finish, is_finished, link_or_copy, work_folder
 
 CODE = (
     "artifacts/cache_teacher.py",

@@ -16,9 +16,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline import models
 from pipeline.batching import padded
+from pipeline.checkpoint import Checkpoint
 from pipeline.errors import InputError
 from pipeline.params_models import Generator
 from pipeline.progress import track
+from pipeline.training import Training
 
 
 def with_adapter(model: PreTrainedModel, rank: int) -> PeftModel:
@@ -96,12 +98,18 @@ def _trained(adapted: PeftModel) -> list[tuple[str, torch.nn.Parameter]]:
 
 
 def train(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, texts: list[str], params: Generator, seed: int
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    texts: list[str],
+    params: Generator,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
 ) -> PeftModel:
     """Train head and low-rank weights to guess masked tokens; every masked token becomes the mask, as in sampling.
 
     Args:
         texts: unlabelled sentences, a new order each pass through them.
+        checkpoint: where to go on from, and to leave the state now and then.
 
     Returns the model with its trained addition, not yet merged. Raises InputError if the loss is no longer finite.
     """
@@ -115,9 +123,17 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / rise, 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / params.steps)))
     )
+    training = Training(adapted, optimizer, schedule)
     draw = np.random.default_rng(seed)
     batches = _batches(tokenizer, texts, params, draw)
-    progress = track(range(params.steps), "generator", unit="step")
+    done, last = 0, 0.0
+    if saved := checkpoint.load() if checkpoint else None:
+        training.restore(saved[0])
+        done, last = saved[1]["steps"], saved[1]["loss"]
+    for _ in range(done):
+        # Drawing the batches that went before again costs little, and leaves the random numbers where they were.
+        _masked(next(batches), tokenizer, params, draw)
+    progress = track(range(done, params.steps), "generator", unit="step", done=done)
     for step in progress:
         tokens, attention, masked, wanted = (
             tensor.to(place) for tensor in _masked(next(batches), tokenizer, params, draw)
@@ -125,14 +141,13 @@ def train(
         with models.head_only_at(model, masked):
             logits = adapted(input_ids=tokens, attention_mask=attention).logits
         loss = cross_entropy(logits, wanted)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
-        schedule.step()
+        training.step(loss)
+        last = loss.item()
         if step % 20 == 0:
-            progress.set_postfix(loss=f"{loss.item():.3f}")
-    if params.steps and not math.isfinite(sum(float(weight.detach().sum()) for weight in trained) + loss.item()):
+            progress.set_postfix(loss=f"{last:.3f}")
+        if checkpoint and checkpoint.due:
+            checkpoint.save(training.state(), {"steps": step + 1, "loss": last})
+    if params.steps and not math.isfinite(sum(float(weight.detach().sum()) for weight in trained) + last):
         rate = f"generator.learning_rate: got {params.learning_rate}"
         raise InputError(f"{rate}, with which the loss is no longer a number; accepted: a lower one")
     return adapted

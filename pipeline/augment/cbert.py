@@ -14,9 +14,9 @@ from pipeline.augment.originals import Original
 from pipeline.batching import length_batches, padded
 from pipeline.data.texts import Texts
 from pipeline.errors import InputError
-from pipeline.finetune import adamw, warm_up_and_decay
 from pipeline.params_models import Fit
 from pipeline.progress import track
+from pipeline.training import adamw, warm_up_and_decay
 
 SHARE = 0.15
 """Chance that a word is masked, in training and in sampling."""

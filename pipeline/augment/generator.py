@@ -7,9 +7,11 @@ import torch
 from pipeline import models
 from pipeline.agreement import check_ids, check_length
 from pipeline.augment.adapter import load_adapter, masked_accuracy, merge, save_adapter, train
+from pipeline.checkpoint import Checkpoint, address_hash
 from pipeline.data.loading import load_table
 from pipeline.data.sentences import sentences
 from pipeline.errors import InputError
+from pipeline.fingerprint import code_hash, file_hash, fingerprint
 from pipeline.params import Params
 from pipeline.publishing import publish_file, write_json
 from pipeline.saving import save_model
@@ -24,6 +26,7 @@ def publish(params: Params, *, out: Path, metrics: Path, adapter: Path | None = 
     Returns what was made, in a few words. Raises InputError if the model has no head and is given none.
     """
     given = params.generator
+    checkpoint: Checkpoint | None = None
     with torch.random.fork_rng():
         # A model without a head is given one with random weights.
         torch.manual_seed(params.seed)
@@ -50,7 +53,15 @@ def publish(params: Params, *, out: Path, metrics: Path, adapter: Path | None = 
         pieces = [piece for text in texts for piece in sentences(text)]
         if not pieces:
             raise InputError(f"generator.text: {given.text.path} has no sentence of four words or more")
-        trained = train(model, tokenizer, pieces, given, params.seed)
+        checkpoint = Checkpoint(
+            "generator",
+            code=code_hash("augment/adapter.py", "batching.py", "models.py", "training.py"),
+            params=params.model_dump(include={"seed", "generator"}),
+            model=address_hash(given.model, "generator.model"),
+            adapter=file_hash(Path(given.adapter)) if given.adapter else None,
+            texts=fingerprint(pieces=pieces),
+        )
+        trained = train(model, tokenizer, pieces, given, params.seed, checkpoint)
         if adapter is not None:
             with publish_file(adapter) as temporary:
                 save_adapter(trained, temporary)
@@ -64,4 +75,6 @@ def publish(params: Params, *, out: Path, metrics: Path, adapter: Path | None = 
         said += f", {accuracy:.3f} of masked tokens guessed"
     save_model(model, tokenizer, out)
     write_json(metrics, measured)
+    if checkpoint:
+        checkpoint.remove()
     return f"{said}, in {out}"

@@ -11,9 +11,9 @@ from pipeline.augment.filler import Filler
 from pipeline.augment.neighbour import Neighbour
 from pipeline.batching import length_batches
 from pipeline.errors import InputError
-from pipeline.finetune import adamw, warm_up_and_decay
 from pipeline.params import Params
 from pipeline.progress import track
+from pipeline.training import Training, adamw, warm_up_and_decay
 
 Words = Sequence[Sequence[int]]
 
@@ -46,7 +46,7 @@ def refine(
     model.get_input_embeddings().weight.requires_grad_(False)
     optimizer = adamw(model, fit)
     batches = -(-len(drafts) // fit.batch_size)
-    schedule = warm_up_and_decay(optimizer, fit.epochs * batches, fit.warmup)
+    training = Training(model, optimizer, warm_up_and_decay(optimizer, fit.epochs * batches, fit.warmup))
     lengths = np.array([len(draft.pieces(0)[0]) for draft in drafts])
     order = np.random.default_rng(params.seed)
     for epoch in range(1, fit.epochs + 1):
@@ -54,11 +54,7 @@ def refine(
             worth = torch.from_numpy(weights[rows]).float().to(filler.place)
             likelihood = log_likelihood(filler, [drafts[row] for row in rows], [words[row] for row in rows])
             loss = -(worth * likelihood).mean()
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
+            training.step(loss)
         if not math.isfinite(loss.item()):
             rate = f"refine.learning_rate: got {fit.learning_rate}"
             raise InputError(f"{rate}, with which the loss is no longer a number; accepted: a lower one")

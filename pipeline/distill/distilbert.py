@@ -48,6 +48,14 @@ class MaskedLM(torch.nn.Module):
         drawn = torch.rand(tokens.shape, generator=self.chance) < SHARE
         return (drawn & ~torch.isin(tokens.cpu(), self.special)).to(tokens.device)
 
+    def get_extra_state(self) -> torch.Tensor:
+        """The random numbers, beside the weights."""
+        return self.chance.get_state()
+
+    def set_extra_state(self, state: torch.Tensor) -> None:
+        """Give them back."""
+        self.chance.set_state(state)
+
     def loss(self, student: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Cross-entropy of hidden words in a pass of its own: (texts,), the mean over each text's; without any 0."""
         tokens = inputs["input_ids"]

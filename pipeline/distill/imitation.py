@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedModel
 
+from pipeline.checkpoint import Tensors
 from pipeline.distill.bilstm_soft import logits_loss
 from pipeline.distill.distilbert import MaskedLM, cosine_loss
 from pipeline.distill.lessons import Lessons
@@ -17,8 +18,6 @@ from pipeline.distill.pkd import hard_loss, patience_loss
 from pipeline.distill.tinybert import layers_loss, scores_loss
 from pipeline.params import Params
 from pipeline.states import States, forward
-
-Tensors = dict[str, torch.Tensor]
 
 
 class Imitation(torch.nn.Module):

@@ -11,14 +11,16 @@ from transformers import PreTrainedModel
 
 from pipeline import models
 from pipeline.batching import length_batches
-from pipeline.distill.imitation import Imitation, Tensors
+from pipeline.checkpoint import Checkpoint, Tensors, packed, unpacked
+from pipeline.distill.course import Course
+from pipeline.distill.imitation import Imitation
 from pipeline.distill.lessons import Lessons
 from pipeline.distill.selector import RandomSelector, ReinforcedSelector, Step, state_of
 from pipeline.errors import InputError
-from pipeline.finetune import adamw, warm_up_and_decay
 from pipeline.params import PREDICTIONS, STATES, Distill, Params
 from pipeline.progress import track
 from pipeline.states import States
+from pipeline.training import Training, adamw, warm_up_and_decay
 from pipeline.validation import Score, Validation
 
 Log = Callable[[int, dict[str, float]], None]
@@ -57,6 +59,7 @@ def distill(
     *,
     learner: Tensors | None = None,
     teacher: PreTrainedModel | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Distilled:
     """Train the student on the lessons (Algorithm 1, p. 5); an epoch is an episode, a batch a step.
 
@@ -65,6 +68,7 @@ def distill(
         log: called with the step's number and figures by name.
         learner: W and the policy as an earlier round left them; the optimizers start anew.
         teacher: itself, for objectives that want more of it than its cache has.
+        checkpoint: where to go on from, and to leave the state now and then.
 
     Returns what came of it; the student is trained in place and ends with the weights of its best epoch. Raises
     InputError if the loss is no longer finite.
@@ -84,19 +88,24 @@ def distill(
     epochs, batches = passes(len(lessons), fit)
     states_alone = min(math.ceil(round(fit.states_first * epochs, 6)), epochs - 1)
     steps = epochs * batches
-    schedule = warm_up_and_decay(optimizer, steps, fit.warmup)
+    training = Training(trained, optimizer, warm_up_and_decay(optimizer, steps, fit.warmup))
 
     selector: RandomSelector | None = None
-    pi = np.ones(len(lessons), dtype=np.float32)
-    kept = np.ones(len(lessons), dtype=np.bool_)
-    best, best_epoch, best_weights, best_projection = Score(-np.inf, -np.inf), 0, {}, {}
-    before = validation.score(student) if reinforced else best
-    done = 0
-    bar = track(range(steps), "distill", unit="step")
-    for epoch in range(1, epochs + 1):
-        episode: list[Step] = []
+    ones = np.ones(len(lessons))
+    at = Course(order.bit_generator.state, ones.astype(np.float32), ones.astype(np.bool_))
+    if saved := checkpoint.load() if checkpoint else None:
+        at = Course.unpacked(*saved)
+        training.restore(unpacked("training", saved[0]))
+        selector = _selector_again(unpacked("selector", saved[0]), params)
+        for step, figures in at.logged:
+            log(step, figures)
+    elif reinforced:
+        at.before = validation.score(student)
+    bar = track(range(at.steps, steps), "distill", unit="step", done=at.steps)
+    for epoch in range(at.epoch, epochs + 1):
         counting = on.on() if not states_alone else on.on(STATES if epoch <= states_alone else PREDICTIONS)
-        for rows in length_batches(lessons.encoded.lengths, size=fit.batch_size, rng=order):
+        order.bit_generator.state = at.order
+        for rows in length_batches(lessons.encoded.lengths, size=fit.batch_size, rng=order)[at.batch :]:
             inputs = {name: tensor.to(place) for name, tensor in lessons.inputs(rows).items()}
             states, losses = imitation.losses(student, teacher, rows, inputs)
             counted = (getattr(on, name) * loss for name, loss in losses.items() if name in counting)
@@ -111,49 +120,52 @@ def distill(
                     selector = _selector(state.shape[1], params, learner)
                 chances = selector.probabilities(state)
                 keep[choosable] = selector.decide(chances)
-                pi[rows[choosable.numpy()]] = chances.numpy()
-                kept[rows] = keep.numpy()
+                at.pi[rows[choosable.numpy()]] = chances.numpy()
+                at.kept[rows] = keep.numpy()
 
             figures = {f"loss/{name}": float(loss.detach().mean()) for name, loss in losses.items()}
-            optimizer.zero_grad()
-            if keep.any():
-                total[keep.to(place)].mean().backward()
-                torch.nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
             # Where nothing was kept there are no gradients and nothing moves; the learning rate goes on.
-            optimizer.step()
-            schedule.step()
-            done += 1
+            training.step(total[keep.to(place)].mean() if keep.any() else None)
             bar.update()
             if reinforced:
-                after = validation.score(student) if keep.any() else before
-                reward = _reward(before, after, params)
-                episode.append(Step(state, keep[choosable], reward))
-                before = after
+                after = validation.score(student) if keep.any() else at.before
+                reward = _reward(at.before, after, params)
+                at.episode.append(Step(state, keep[choosable], reward))
+                at.before = after
                 figures |= {"reward": reward, "validation/metric": after.metric, "validation/loss": -after.minus_loss}
-            log(done, figures)
+            at.batch, at.steps = at.batch + 1, at.steps + 1
+            at.logged.append((at.steps, figures))
+            log(at.steps, figures)
+            if checkpoint and checkpoint.due:
+                tensors, facts = at.packed()
+                more = packed("selector", selector.state()) if selector else {}
+                checkpoint.save(tensors | packed("training", training.state()) | more, facts)
 
-        now = before if reinforced else validation.score(student)
-        if not math.isfinite(now.minus_loss + float(total.detach().sum())):
+        now = at.before if reinforced else validation.score(student)
+        lost = sum(value for name, value in at.logged[-1][1].items() if name.startswith("loss/"))
+        if not math.isfinite(now.minus_loss + lost):
             rate = f"distill.learning_rate: got {fit.learning_rate}"
             raise InputError(f"{rate}, with which the loss is no longer a number; accepted: a lower one")
         # A student that has imitated states alone has not learnt to predict.
-        if epoch > states_alone and now > best:
-            best, best_epoch = now, epoch
-            best_weights = {name: tensor.detach().clone() for name, tensor in student.state_dict().items()}
-            best_projection = _tensors("projection", imitation.projection)
+        if epoch > states_alone and now > at.best:
+            at.best, at.best_epoch = now, epoch
+            at.best_student = {name: tensor.detach().clone() for name, tensor in student.state_dict().items()}
+            at.best_projection = _tensors("projection", imitation.projection)
         # The selector's last step has logged its score.
         figures = {} if reinforced else {"validation/metric": now.metric, "validation/loss": -now.minus_loss}
         if isinstance(selector, ReinforcedSelector):
-            figures["return"] = selector.learn(episode)
+            figures["return"] = selector.learn(at.episode)
         for domain in np.unique(lessons.domains[lessons.neighbour]):
-            figures[f"kept/{domain}"] = float(kept[lessons.neighbour & (lessons.domains == domain)].mean())
-        log(done, figures)
+            figures[f"kept/{domain}"] = float(at.kept[lessons.neighbour & (lessons.domains == domain)].mean())
+        at.logged.append((at.steps, figures))
+        log(at.steps, figures)
+        at.epoch, at.batch, at.order, at.episode = epoch + 1, 0, order.bit_generator.state, []
         bar.set_postfix(validation=f"{now.metric:.3f}")
     bar.close()
-    student.load_state_dict(best_weights)
+    student.load_state_dict(at.best_student)
     student.eval()
     policy = _tensors("policy", selector.policy) if isinstance(selector, ReinforcedSelector) else {}
-    return Distilled(best, best_epoch, epochs, done, pi, kept, best_projection | policy)
+    return Distilled(at.best, at.best_epoch, epochs, at.steps, at.pi, at.kept, at.best_projection | policy)
 
 
 def _selector(features: int, params: Params, learner: Tensors | None) -> RandomSelector:
@@ -162,6 +174,16 @@ def _selector(features: int, params: Params, learner: Tensors | None) -> RandomS
     selector = ReinforcedSelector(features, params.selector, params.seed)
     if learner:
         _restore(selector.policy, learner, "policy")
+    return selector
+
+
+def _selector_again(tensors: Tensors, params: Params) -> RandomSelector | None:
+    """The selector of a checkpoint; None if it had not been asked yet."""
+    if not tensors:
+        return None
+    features = tensors["policy/0.weight"].shape[1] if params.selector.kind == "reinforced" else 0
+    selector = _selector(features, params, None)
+    selector.restore(tensors)
     return selector
 
 

@@ -9,11 +9,12 @@ from safetensors.torch import load_file, save_file
 
 from pipeline import models
 from pipeline.agreement import check_ids, check_labels, check_length, check_sizes, check_vocabulary
-from pipeline.artifacts.fingerprint import folder_hash
+from pipeline.checkpoint import Checkpoint, address_hash
 from pipeline.data.texts import read_texts
 from pipeline.distill.lessons import read_lessons
 from pipeline.distill.loop import Log, distill
 from pipeline.errors import InputError
+from pipeline.fingerprint import code_hash, file_hash, folder_hash
 from pipeline.params import LIVE, Params
 from pipeline.publishing import publish_file
 from pipeline.saving import save_model
@@ -21,6 +22,13 @@ from pipeline.scoring import headline
 from pipeline.student import build_student, load_student_tokenizer
 from pipeline.tables import write_table
 from pipeline.validation import Validation
+
+CODE = (
+    "distill", "batching.py", "bilstm.py", "layer_map.py", "models.py", "predicting.py", "scoring.py", "states.py",
+    "student.py", "training.py", "validation.py",
+)  # fmt: skip
+PARAMS = {"task", "seed", "max_length", "student", "objectives", "distill", "selector"}
+"""What decides the outcome, given its inputs: modules, and sections of params.yaml."""
 
 
 def publish_student(
@@ -62,10 +70,26 @@ def publish_student(
     live = None
     if params.objectives.on(LIVE):
         live = models.load_classifier(teacher, "teacher").to(models.device()).eval()
+    checkpoint = Checkpoint(
+        "distill",
+        code=code_hash(*CODE),
+        params=params.model_dump(
+            include={"task", "seed", "max_length", "student", "objectives", "distill", "selector"}
+        ),
+        texts=[file_hash(prepared / f"{name}.parquet") for name in ("source", "train", "validation")],
+        augmented=folder_hash(augmented),
+        # What lies in the arrays of the cache follows from the texts and the teacher.
+        cache=[file_hash(file) for file in sorted(cache.glob("*.parquet"))],
+        teacher=folder_hash(teacher),
+        start=address_hash(params.student.model, "student.model") if params.student.model else params.teacher.model,
+        earlier=None if earlier is None else [folder_hash(earlier[0]), file_hash(earlier[1])],
+    )
     # The loop seeds torch's global generator, from which dropout draws.
     with torch.random.fork_rng():
         width = teacher_config.hidden_size
-        done = distill(student, width, lessons, scored, params, log, learner=learnt, teacher=live)
+        done = distill(
+            student, width, lessons, scored, params, log, learner=learnt, teacher=live, checkpoint=checkpoint
+        )
 
     neighbours = lessons.neighbour
     table = pa.table(
@@ -81,6 +105,7 @@ def publish_student(
         save_file(done.learner, weights)
         # The student appears first, and only if the selection that goes with it could be written.
         save_model(student, tokenizer, out)
+    checkpoint.remove()
     return (
         f"{models.parameter_count(student) / 1e6:.1f}M parameters, validation {headline(validation.names)} "
         f"{done.best.metric:.3f} after epoch {done.epoch} of {done.epochs} ({done.steps:,} steps, "

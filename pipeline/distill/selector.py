@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, log_softmax
 
+from pipeline.checkpoint import Tensors, packed, unpacked
 from pipeline.params import Selector
+from pipeline.training import memory, remember
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,14 @@ class RandomSelector:
         """Draw keep (True) or drop for each neighbour: (texts,) boolean."""
         return torch.rand(probabilities.shape, generator=self.chance) < probabilities
 
+    def state(self) -> Tensors:
+        """All that changes, as tensors."""
+        return {"chance": self.chance.get_state()}
+
+    def restore(self, tensors: Tensors) -> None:
+        """Go back to a state."""
+        self.chance.set_state(tensors["chance"])
+
 
 class ReinforcedSelector(RandomSelector):
     """π_φ: a two-layer perceptron over the state of a neighbour, trained by REINFORCE at the end of each episode."""
@@ -115,3 +125,13 @@ class ReinforcedSelector(RandomSelector):
         (loss / max(1, len(episode))).backward()
         self.optimizer.step()
         return mean
+
+    def state(self) -> Tensors:
+        """All that changes, as tensors."""
+        return super().state() | packed("policy", self.policy.state_dict()) | packed("adam", memory(self.optimizer))
+
+    def restore(self, tensors: Tensors) -> None:
+        """Go back to a state."""
+        super().restore(tensors)
+        self.policy.load_state_dict(unpacked("policy", tensors))
+        remember(self.optimizer, unpacked("adam", tensors))

@@ -6,10 +6,8 @@ from pipeline.artifacts.cache_teacher import cache_teacher
 
 
 @pytest.fixture(autouse=True)
-def work_cache(tmp_path, monkeypatch):
-    """The user's cache folder, empty."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "l2a"
+def empty(work_cache):
+    """Before each of them."""
 
 
 @pytest.fixture

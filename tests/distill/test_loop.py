@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.checkpoint import Checkpoint
 from pipeline.data.texts import read_texts
+from pipeline.distill.imitation import Imitation
 from pipeline.distill.lessons import read_lessons
 from pipeline.distill.loop import distill
 from pipeline.distill.selector import ReinforcedSelector
@@ -23,7 +25,16 @@ FIT = {"epochs": 2, "batch_size": 16, "learning_rate": 0.002}
 def run(make_params, uneven, augmented, cached, tiny_classifier, tokenizer):
     """Distil; gives what the loop returned, the student, and what was logged."""
 
-    def run(*, validation=None, change=lambda lessons: None, distill_=None, dropout=True, learner=None, **sections):
+    def run(
+        *,
+        validation=None,
+        change=lambda lessons: None,
+        distill_=None,
+        dropout=True,
+        learner=None,
+        checkpoint=None,
+        **sections,
+    ):
         sections = {"student": {"init": "fresh", "hidden": 16, "intermediate": 32, "heads": 4}, **sections}
         params = make_params(distill={**FIT, **(distill_ or {})}, **sections)
         texts = read_texts(uneven / "validation.parquet")
@@ -36,7 +47,7 @@ def run(make_params, uneven, augmented, cached, tiny_classifier, tokenizer):
         validation = validation or Validation(texts, tokenizer, 16)
         logged = []
         teacher = load_classifier(str(tiny_classifier), "teacher").eval() if params.objectives.on(LIVE) else None
-        given = {"learner": learner, "teacher": teacher}
+        given = {"learner": learner, "teacher": teacher, "checkpoint": checkpoint}
         done = distill(student, 32, lessons, validation, params, lambda *given: logged.append(given), **given)
         return done, student, logged
 
@@ -362,6 +373,59 @@ def test_the_same_seed_the_same_student(run, kind):
     assert logged == logged_again
     _, different, _ = run(selector={"kind": kind}, seed=2)
     assert not same(weights(student), weights(different))
+
+
+class Killed(Exception):
+    """In place of SIGKILL."""
+
+
+class Often(Checkpoint):
+    """After every step, until it is killed after one of them."""
+
+    due = True
+
+    def __init__(self, dies_after=None):
+        super().__init__("test", run=1)
+        self.left = dies_after
+
+    def save(self, tensors, facts):
+        super().save(tensors, facts)
+        if self.left is not None:
+            self.left -= 1
+            if not self.left:
+                raise Killed
+
+
+@pytest.mark.parametrize(
+    ("kills", "sections"),
+    [
+        ([1], {}),
+        ([6], {}),
+        ([7], {"selector": {"kind": "reinforced", "reward": "loss", "learning_rate": 0.05}}),
+        ([3, 9, 1], {"selector": {"kind": "reinforced", "learning_rate": 0.05, "initial_keep": 0.5}}),
+        ([9], {"selector": {"kind": "random", "initial_keep": 0.5}}),
+        ([4, 5], {"selector": {"kind": "none"}}),
+        ([10], {"objectives": {"masked_lm": 1.0}}),
+        ([5, 6], {"distill_": {"epochs": 3, "states_first": 0.3}, "selector": {"kind": "reinforced"}}),
+    ],
+)
+def test_a_killed_run_goes_on(run, monkeypatch, work_cache, kills, sections):
+    """With dropout; seven steps an epoch. Curves, π, decisions, W, policy and student are those of a run in peace."""
+    whole, student, logged = run(**sections)
+    served = []
+    imitate = Imitation.losses
+    monkeypatch.setattr(Imitation, "losses", lambda *given: served.append(1) or imitate(*given))
+    for steps in kills:
+        with pytest.raises(Killed):
+            run(checkpoint=Often(steps), **sections)
+    parts, again, told = run(checkpoint=Often(), **sections)
+    assert len(served) == whole.steps
+    assert told == logged
+    assert same(weights(student), weights(again))
+    assert (parts.best, parts.epoch, parts.steps) == (whole.best, whole.epoch, whole.steps)
+    assert np.array_equal(parts.pi, whole.pi)
+    assert np.array_equal(parts.kept, whole.kept)
+    assert same(whole.learner, parts.learner)
 
 
 def test_a_learning_rate_with_which_nothing_is_a_number(run):

@@ -7,7 +7,7 @@ import torch
 import transformers
 
 from pipeline import models
-from pipeline.artifacts.fingerprint import environment, file_hash, fingerprint, folder_hash
+from pipeline.fingerprint import environment, file_hash, fingerprint, folder_hash
 
 
 def test_the_order_of_keys_does_not_matter():

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from pipeline.artifacts.fingerprint import file_hash
 from pipeline.errors import InputError
+from pipeline.fingerprint import file_hash
 from pipeline.publishing import publish_file
 
 
@@ -53,6 +53,12 @@ def finish(path: Path) -> Iterator[Path]:
         checksum = file_hash(temporary)
     with publish_file(_checksum(path)) as temporary:
         temporary.write_text(checksum, encoding="ascii")
+
+
+def forget(path: Path) -> None:
+    """Remove a piece and its checksum."""
+    for file in (path, _checksum(path)):
+        file.unlink(missing_ok=True)
 
 
 def link_or_copy(piece: Path, out: Path) -> None:

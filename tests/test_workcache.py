@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from pipeline.artifacts.workcache import finish, is_finished, link_or_copy, work_folder
+from pipeline.workcache import finish, is_finished, link_or_copy, work_folder
 
 
 @pytest.fixture
-def piece():
+def piece(work_cache):
     path = work_folder("augment", "0123") / "target-00000.bin"
     with finish(path) as temporary:
         temporary.write_bytes(bytes(range(200)))

@@ -21,9 +21,11 @@ def file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def code_hash(*files: str) -> str:
-    """32 hex digits of files of this package, such as `augment/sampler.py`: what they made goes when they change."""
-    return fingerprint(sources=[file_hash(Path(__file__).parent.parent / file) for file in files])
+def code_hash(*places: str) -> str:
+    """32 hex digits of modules or folders of this package: what they made goes when they change."""
+    here = Path(__file__).parent
+    files = [file for place in places for file in (sorted((here / place).glob("*.py")) or [here / place])]
+    return fingerprint(sources=[file_hash(file) for file in files])
 
 
 def environment() -> dict[str, str]:

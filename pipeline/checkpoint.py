@@ -1,0 +1,98 @@
+"""Checkpoints: what a killed training run goes on from, to the weights it would have had."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from pipeline import models
+from pipeline.fingerprint import environment, fingerprint, folder_hash
+from pipeline.workcache import finish, forget, is_finished, work_folder
+
+Tensors = dict[str, torch.Tensor]
+SHARE = 0.05
+"""Of a run's time, at most so much goes into checkpoints."""
+
+
+class Checkpoint:
+    """The last state of a training run, one safetensors file in the work cache, named by all that the run hangs on.
+
+    The first is written after the first step. Each tells how long the next has to wait, so that small models lose
+    next to nothing when they are killed, and large ones at most `SHARE` of their time when they are not.
+    """
+
+    def __init__(self, stage: str, **inputs: Any) -> None:
+        """Name a run.
+
+        Args:
+            inputs: JSON-like, all that decides its outcome: params, hashes of what it reads, code.
+        """
+        self.path = work_folder(stage, fingerprint(**inputs, **environment())) / "checkpoint.safetensors"
+        self.next = 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to write one."""
+        return time.monotonic() >= self.next
+
+    def save(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
+        """Write tensors, JSON-like facts and the state of torch's random numbers, all or nothing."""
+        start = time.monotonic()
+        whole = {name: tensor.detach().contiguous() for name, tensor in {**tensors, **_random_state()}.items()}
+        with finish(self.path) as temporary:
+            save_file(_apart(whole), temporary, metadata={"facts": json.dumps(facts)})
+        end = time.monotonic()
+        self.next = end + (end - start) / SHARE
+
+    def load(self) -> tuple[Tensors, dict[str, Any]] | None:
+        """Give back what was saved last, and torch its random numbers; None if there is nothing, or it is damaged."""
+        if not is_finished(self.path):
+            return None
+        with safe_open(self.path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            facts = json.loads(file.metadata()["facts"])
+        torch.set_rng_state(tensors.pop("random/cpu"))
+        if "random/cuda" in tensors:
+            torch.cuda.set_rng_state(tensors.pop("random/cuda"))
+        return tensors, facts
+
+    def remove(self) -> None:
+        """Forget the run: what it made is published."""
+        forget(self.path)
+
+
+def _random_state() -> Tensors:
+    state = {"random/cpu": torch.get_rng_state()}
+    return state | ({"random/cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
+
+
+def _apart(tensors: Tensors) -> Tensors:
+    """Copy what shares memory with an earlier one: safetensors refuses tied weights."""
+    seen: set[int] = set()
+    apart = {}
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if place in seen else tensor
+        seen.add(place)
+    return apart
+
+
+def address_hash(address: str, key: str) -> str:
+    """Name a model by its files if it is a folder, else by its hub id."""
+    found = Path(models.resolve(address, key))
+    return folder_hash(found) if found.is_dir() else address
+
+
+def packed(name: str, tensors: Mapping[str, torch.Tensor]) -> Tensors:
+    """Put `name/` before the names."""
+    return {f"{name}/{key}": tensor for key, tensor in tensors.items()}
+
+
+def unpacked(name: str, tensors: Mapping[str, torch.Tensor]) -> Tensors:
+    """The tensors whose names begin with `name/`, without it."""
+    return {key.removeprefix(f"{name}/"): tensor for key, tensor in tensors.items() if key.startswith(f"{name}/")}

@@ -1,0 +1,140 @@
+"""A killed training run goes on to the very weights that it would have had."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline import checkpoint as module
+from pipeline.augment.adapter import train
+from pipeline.checkpoint import Checkpoint, address_hash
+from pipeline.finetune import fine_tune
+from pipeline.fingerprint import folder_hash
+from pipeline.models import load_classifier, load_masked_lm
+from pipeline.params_models import Fit, Generator
+
+
+@pytest.fixture
+def checkpoint(work_cache):
+    return Checkpoint("teacher", seed=1)
+
+
+def test_what_was_saved_comes_back(checkpoint, work_cache):
+    tied = torch.arange(4.0)
+    tensors = {"a": tied, "b": tied, "c": torch.tensor([True, False]), "d": torch.zeros(0, 3), "e": torch.tensor(2)}
+    facts = {"best": [-np.inf, 0.1], "order": np.random.default_rng(1).bit_generator.state, "text": "é"}
+    torch.manual_seed(3)
+    checkpoint.save(tensors, facts)
+    drawn = torch.rand(3)
+    again = Checkpoint("teacher", seed=1).load()
+    assert torch.equal(torch.rand(3), drawn)
+    assert again[0].keys() == tensors.keys()
+    assert all(torch.equal(again[0][name], tensors[name]) for name in tensors)
+    assert again[1] == facts
+    assert checkpoint.path.parent.parent == work_cache / "teacher"
+
+
+def test_another_run_has_another(checkpoint):
+    checkpoint.save({}, {})
+    assert Checkpoint("teacher", seed=2).load() is None
+    assert Checkpoint("distill", seed=1).load() is None
+
+
+def test_a_removed_one_is_gone(checkpoint):
+    checkpoint.save({}, {})
+    checkpoint.remove()
+    assert checkpoint.load() is None
+    assert list(checkpoint.path.parent.iterdir()) == []
+    checkpoint.remove()
+
+
+@pytest.mark.parametrize("place", [3, -1])
+def test_a_damaged_one_is_none(checkpoint, place):
+    checkpoint.save({"a": torch.ones(5)}, {})
+    content = bytearray(checkpoint.path.read_bytes())
+    content[place] ^= 1
+    checkpoint.path.write_bytes(content)
+    assert checkpoint.load() is None
+
+
+def test_they_take_a_small_share_of_the_time(checkpoint, monkeypatch):
+    clock = iter([10.0, 100.0, 102.0, 141.9, 142.1])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    assert checkpoint.due
+    checkpoint.save({}, {})
+    assert not checkpoint.due
+    assert checkpoint.due
+
+
+class Killed(Exception):
+    """In place of SIGKILL."""
+
+
+class Often(Checkpoint):
+    """After every step, until it is killed after one of them."""
+
+    due = True
+
+    def __init__(self, dies_after=None):
+        super().__init__("test", run=1)
+        self.left = dies_after
+
+    def save(self, tensors, facts):
+        super().save(tensors, facts)
+        if self.left is not None:
+            self.left -= 1
+            if not self.left:
+                raise Killed
+
+
+def finish_after(kills, run):
+    """Run until a checkpoint kills it, as many times as told, and then to the end."""
+    for steps in kills:
+        with pytest.raises(Killed):
+            run(Often(steps))
+    return run(Often())
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("kills", [[1], [3], [5], [3, 1, 4]])
+def test_fine_tuning_goes_on(tiny_classifier, tokenizer, reviews, work_cache, kills):
+    """Two phases of two epochs of three batches, with dropout."""
+    model = None
+    served = []
+
+    def run(checkpoint):
+        nonlocal model
+        model = load_classifier(str(tiny_classifier), "teacher", ["negative", "positive"])
+        model.register_forward_pre_hook(lambda module, *_: served.append(1) if module.training else None)
+        phases = [(reviews(24), 2), (reviews(20, seed=2), 2)]
+        fit = Fit(batch_size=8, learning_rate=6e-3)
+        given = {"max_length": 16, "seed": 1, "what": "teacher", "checkpoint": checkpoint}
+        return fine_tune(model, tokenizer, phases, reviews(10, seed=1), fit, **given)
+
+    whole, weights = run(None), {name: weight.clone() for name, weight in model.state_dict().items()}
+    assert len(served) == 12
+    parts = finish_after(kills, run)
+    assert parts == whole
+    assert same(model.state_dict(), weights)
+    # No step was repeated.
+    assert len(served) == 24
+
+
+@pytest.mark.parametrize("kills", [[2], [1, 5]])
+def test_the_generator_s_training_goes_on(tiny_encoder, tokenizer, reviews, work_cache, kills):
+    def run(checkpoint):
+        torch.manual_seed(0)
+        model, _ = load_masked_lm(str(tiny_encoder), "generator.model")
+        given = Generator(model="tiny", steps=8, text={"path": "x"}, rank=2, batch_size=4, max_length=16)
+        adapted = train(model, tokenizer, reviews(10).texts, given, 1, checkpoint)
+        return {name: weight.detach().clone() for name, weight in adapted.named_parameters()}
+
+    assert same(run(None), finish_after(kills, run))
+
+
+def test_a_model_is_named_by_its_files_or_its_hub_id(tiny_encoder, monkeypatch):
+    assert address_hash(str(tiny_encoder), "teacher.model") == folder_hash(tiny_encoder)
+    monkeypatch.setattr(module.models, "resolve", lambda address, key: address)
+    assert address_hash("some/model", "teacher.model") == "some/model"
