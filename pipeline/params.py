@@ -11,6 +11,7 @@ from pipeline.params_types import (
     Count,
     Domain,
     Domains,
+    Engine,
     Positive,
     Probability,
     Rate,
@@ -177,6 +178,8 @@ class Params(Section):
     rounds: Annotated[Positive, Field(le=LAST_ROUND)] = 1
     """1: neighbours of the generator as it is. 2: it learns from how they did (Eqs. 5–9), draws others, and student
     and selector go on with those; 3: once more."""
+    engine: Engine = "local"
+    """Where neighbours are drawn and the teacher is asked: in one process, or by Ray. It changes no result."""
     data: Data
     """Where the texts come from."""
     teacher: Teacher = Teacher()

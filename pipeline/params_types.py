@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Domain = Literal["source", "target"]
+Engine = Literal["local", "ray"]
 
 
 def _no_boolean(value: Any) -> Any:

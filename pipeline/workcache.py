@@ -7,7 +7,7 @@ named by the fingerprint of all it depends on, and is linked into the outs when 
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -17,12 +17,26 @@ from pipeline.fingerprint import file_hash
 from pipeline.publishing import publish_file
 
 
+def root() -> Path:
+    """Where it stands; `XDG_CACHE_HOME` decides."""
+    return user_cache_path("l2a")
+
+
+def sizes() -> dict[str, tuple[int, int]]:
+    """Of each stage, how many runs or inputs it keeps something of, and the bytes; what an out links to counts too."""
+    found = {}
+    for stage in sorted(root().iterdir()) if root().is_dir() else ():
+        files = [path for path in stage.rglob("*") if path.is_file()]
+        found[stage.name] = (len({path.parent for path in files}), sum(path.stat().st_size for path in files))
+    return found
+
+
 def work_folder(stage: str, name: str) -> Path:
     """The folder for a stage's pieces under a fingerprint; made if it is not there.
 
     Raises InputError if it cannot be made.
     """
-    folder = user_cache_path("l2a") / stage / name
+    folder = root() / stage / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -56,9 +70,11 @@ def finish(path: Path) -> Iterator[Path]:
 
 
 def forget(path: Path) -> None:
-    """Remove a piece and its checksum."""
+    """Remove a piece and its checksum, and their folder if nothing else is in it."""
     for file in (path, _checksum(path)):
         file.unlink(missing_ok=True)
+    with suppress(OSError):
+        path.parent.rmdir()
 
 
 def link_or_copy(piece: Path, out: Path) -> None:
@@ -66,6 +82,8 @@ def link_or_copy(piece: Path, out: Path) -> None:
     try:
         os.link(piece, out)
     except OSError:
+        if not piece.exists():
+            raise InputError(f"{piece}: removed from the work cache while it was in use; run the stage again") from None
         try:
             shutil.copyfile(piece, out)
         except OSError as error:

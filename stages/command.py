@@ -1,9 +1,11 @@
 """How every stage runs: its params checked first, one line at its end, one line if something is wrong."""
 
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -11,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand
 
+from pipeline import workcache
 from pipeline.errors import InputError
 from pipeline.publishing import check_place, publish_file, publish_folder
 
@@ -37,8 +40,8 @@ class OneLine(TyperCommand):
 def stage(work: Callable[..., str]) -> typer.Typer:
     """Make a Typer app of a stage's function, which returns what it made in a few words.
 
-    InputError, a full disk and Ctrl-C become one line on standard error and exit code 1 (130 for Ctrl-C); the line at
-    the end tells the time. Places where nothing can be written are found before any work.
+    InputError and a full disk become one line on standard error and exit code 1; so do Ctrl-C and SIGTERM, with 130 and
+    143. The line at the end tells the time. Places where nothing can be written are found before any work.
     """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     name = work.__module__.rsplit(".", 1)[-1] if work.__module__ != "__main__" else Path(sys.argv[0]).stem
@@ -52,9 +55,12 @@ def stage(work: Callable[..., str]) -> typer.Typer:
             for option, path in options.items():
                 if option in OUTS and isinstance(path, Path):
                     check_place(path, f"--{option}", folder=OUTS[option])
-            made = work(*args, **options)
+            with _terminable():
+                made = work(*args, **options)
         except KeyboardInterrupt:
-            fail(f"{name}: interrupted", code=130)
+            fail(f"{name}: interrupted; {_kept(name)}", code=130)
+        except Terminated:
+            fail(f"{name}: terminated; {_kept(name)}", code=143)
         except InputError as error:
             fail(f"{name}: {error}")
         except OSError as error:
@@ -66,6 +72,31 @@ def stage(work: Callable[..., str]) -> typer.Typer:
         typer.echo(f"{name}: {made}, {time.monotonic() - start:.1f} s")
 
     return app
+
+
+class Terminated(BaseException):
+    """SIGTERM, which must not be taken for an error of the work."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Raise Terminated when SIGTERM comes, so that nothing half-written stays."""
+
+    def stop(*_: object) -> NoReturn:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _kept(name: str) -> str:
+    folder = workcache.root() / name
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return "nothing half-written is left"
+    return f"what was finished stands in {folder}, and the same command goes on from there"
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from pipeline import models
 from pipeline.errors import InputError
 from pipeline.publishing import publish_folder
-from stages import augment, cache_teacher, command, distill, evaluate, generator, prepare, student_ft, teacher
+from stages import augment, cache_teacher, distill, evaluate, generator, prepare, student_ft, teacher
 
 CHAIN = (prepare, teacher, generator, augment, cache_teacher, distill, student_ft, evaluate)
 ODD = [
@@ -150,14 +150,6 @@ def test_no_work_cache(refusal, work, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert "the work cache cannot be written (Not a directory); accepted: XDG_CACHE_HOME set " in refusal(augment)
-
-
-def test_ctrl_c_is_one_line():
-    def main() -> str:
-        raise KeyboardInterrupt
-
-    result = CliRunner().invoke(command.stage(main), [])
-    assert (result.exit_code, result.stdout, result.stderr) == (130, "", "test_bad_input: interrupted\n")
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,12 +14,12 @@ from pipeline import models
 from pipeline.agreement import check_length
 from pipeline.augment.methods import Method, method, originals_of
 from pipeline.augment.wordnet import load_wordnet
-from pipeline.data.texts import read_texts
+from pipeline.data.texts import Texts, read_texts
+from pipeline.engine import for_each
 from pipeline.errors import InputError
 from pipeline.fingerprint import code_hash, environment, file_hash, fingerprint, folder_hash
 from pipeline.params import Params
 from pipeline.params_types import Domain
-from pipeline.progress import track
 from pipeline.publishing import publish_folder
 from pipeline.tables import read_table, write_table
 from pipeline.workcache import finish, is_finished, link_or_copy, work_folder
@@ -75,6 +76,26 @@ def shard_name(domain: str, shard: int, shards: int) -> str:
     return f"{domain}-{shard:05d}-of-{shards:05d}.parquet"
 
 
+@dataclass(frozen=True)
+class Shard:
+    """A unit of work: what the neighbours of a shard's texts are drawn with, and the piece they become."""
+
+    piece: Path
+    domain: Domain
+    first: int
+    """The shard's first text; it has every so many-th from there on."""
+    samples: int
+    number: int
+    """Of the round."""
+    prepared: Path
+    generator: Path
+    model_hash: str
+    """Of the generator."""
+    params: str
+    described: str
+    """What stands in the piece's metadata beside counts; JSON, as params."""
+
+
 def augment(params: Params, *, prepared: Path, generator: Path, out: Path, number: int = 1) -> str:
     """Draw the neighbours of both domains' training texts into Parquet shards (Eq. 10).
 
@@ -98,13 +119,10 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, numbe
     # Another WordNet has other synonyms.
     by_rules = params.augment.method in ("eda", "rules")
     wordnet = [file_hash(file) for file in load_wordnet().files()] if by_rules else None
-    train = read_texts(prepared / DOMAINS["target"])
-    way: Method | None = None
-    counts: Counter[str] = Counter()
-    pieces = []
+    whole = params.model_dump_json()
+    shards: list[Shard] = []
     for domain, file in DOMAINS.items():
         samples = getattr(params.augment.samples, domain)
-        texts = read_texts(prepared / file)
         print_ = fingerprint(
             made_by=made_by,
             params=settings,
@@ -116,36 +134,59 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, numbe
             train=file_hash(prepared / DOMAINS["target"]) if params.augment.method in ("cbert", "rules") else None,
         )
         folder = work_folder("augment", print_)
-        for shard in track(range(params.augment.shards), f"neighbours of {domain}", unit="shard"):
-            piece = folder / shard_name(domain, shard, params.augment.shards)
-            if not is_finished(piece):
-                rows = range(shard, len(texts), params.augment.shards) if samples else range(0)
-                originals = originals_of(texts, rows, tokenizer, params)
-                neighbours: list[dict[str, object]] = []
-                drawn = {"not_distinct": 0, "too_short": 0}
-                if originals:
-                    way = way or method(params, generator, tokenizer, train)
-                    neighbours, drawn = way(originals, samples, (number - 1) * samples)
-                described = {"fingerprint": print_, "params": settings, "samples": samples, "originals": len(originals)}
-                with finish(piece) as temporary:
-                    _write(temporary, neighbours, domain, params.task, described | drawn)
-            found = json.loads(pq.read_schema(piece).metadata[b"l2a"])
-            counts.update({name: found[name] for name in ("originals", "not_distinct", "too_short")})
-            counts["neighbours"] += pq.read_metadata(piece).num_rows
-            pieces.append(piece)
+        described = {"fingerprint": print_, "params": settings, "samples": samples}
+        common = (samples, number, prepared, generator, model_hash, whole, json.dumps(described))
+        for first in range(params.augment.shards):
+            piece = folder / shard_name(domain, first, params.augment.shards)
+            shards.append(Shard(piece, domain, first, *common))
+    try:
+        for_each(draw, [shard for shard in shards if not is_finished(shard.piece)], params.engine, "neighbours")
+    finally:
+        _method.cache_clear()
+        _texts.cache_clear()
+    counts: Counter[str] = Counter()
     with publish_folder(out) as folder:
-        for piece in pieces:
-            link_or_copy(piece, folder / piece.name)
+        for shard in shards:
+            link_or_copy(shard.piece, folder / shard.piece.name)
+            found = json.loads(pq.read_schema(folder / shard.piece.name).metadata[b"l2a"])
+            counts.update({name: found[name] for name in ("originals", "not_distinct", "too_short")})
+            counts["neighbours"] += pq.read_metadata(folder / shard.piece.name).num_rows
     return (
-        f"{counts['neighbours']:,} neighbours of {counts['originals']:,} texts in {len(pieces)} shards "
+        f"{counts['neighbours']:,} neighbours of {counts['originals']:,} texts in {len(shards)} shards "
         f"({counts['not_distinct']:,} not distinct, {counts['too_short']:,} texts too short), in {out}"
     )
 
 
-def _write(path: Path, rows: list[dict[str, object]], domain: str, task: str, described: dict[str, Any]) -> None:
+def draw(shard: Shard) -> None:
+    """Draw the neighbours of every so many-th text of a domain and leave them in the work cache."""
+    params = Params.model_validate_json(shard.params)
+    print_ = shard.piece.parent.name
+    texts = _texts(shard.prepared / DOMAINS[shard.domain], print_)
+    rows = range(shard.first, len(texts), params.augment.shards) if shard.samples else range(0)
+    tokenizer = models.load_tokenizer(shard.generator, "generator")
+    originals = originals_of(texts, rows, tokenizer, params)
+    neighbours: list[dict[str, object]] = []
+    drawn = {"not_distinct": 0, "too_short": 0}
+    if originals:
+        way = _method(shard.params, shard.generator, shard.prepared, shard.model_hash)
+        neighbours, drawn = way(originals, shard.samples, (shard.number - 1) * shard.samples)
+    described = json.loads(shard.described) | {"originals": len(originals)} | drawn
     metadata = {"l2a": json.dumps(described, sort_keys=True)}
-    table = pa.Table.from_pylist([row | {"domain": domain} for row in rows], schema=schema(task))
-    write_table(table.replace_schema_metadata(metadata), path)
+    table = pa.Table.from_pylist([row | {"domain": shard.domain} for row in neighbours], schema=schema(params.task))
+    with finish(shard.piece) as temporary:
+        write_table(table.replace_schema_metadata(metadata), temporary)
+
+
+@lru_cache(maxsize=1)
+def _texts(path: Path, _: str) -> Texts:
+    return read_texts(path)
+
+
+@lru_cache(maxsize=1)
+def _method(params: str, generator: Path, prepared: Path, _: str) -> Method:
+    """What draws: a model is loaded once for all shards of a process."""
+    tokenizer = models.load_tokenizer(generator, "generator")
+    return method(Params.model_validate_json(params), generator, tokenizer, read_texts(prepared / DOMAINS["target"]))
 
 
 def read_augmented(folder: Path, columns: Sequence[str] = ()) -> pa.Table:

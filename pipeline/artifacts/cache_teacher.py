@@ -3,7 +3,8 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ from pipeline.artifacts.augmented import DOMAINS
 from pipeline.artifacts.teacher_cache import text_hashes
 from pipeline.batching import collate, encode, length_batches
 from pipeline.data.texts import read_texts
+from pipeline.engine import for_each
 from pipeline.errors import InputError
 from pipeline.fingerprint import code_hash, environment, fingerprint, folder_hash
 from pipeline.params import Params
-from pipeline.progress import track
 from pipeline.publishing import publish_folder
 from pipeline.states import forward
 from pipeline.tables import read_table, write_table
@@ -49,6 +50,32 @@ class Piece:
     pairs: list[str] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A unit of work: where a piece's texts stand, and what is made of them."""
+
+    name: str
+    file: Path
+    rows: tuple[int, int] | None
+    """Of originals: the first of the piece's texts, and from one to the next."""
+    params: str
+    """JSON."""
+    teacher: Path
+    teacher_hash: str
+    stem: Path = Path()
+
+    def read(self) -> Piece:
+        """The texts."""
+        if self.rows is None:
+            table = read_table(self.file, ["id", "text", "text_pair"], "augment")
+            pairs = table["text_pair"].to_pylist()
+            ids, texts = table["id"].to_pylist(), table["text"].to_pylist()
+            return Piece(self.name, ids, texts, None if None in pairs or not pairs else pairs)
+        originals, (first, step) = read_texts(self.file), self.rows
+        pairs_ = None if originals.pairs is None else originals.pairs[first::step]
+        return Piece(self.name, originals.ids[first::step], originals.texts[first::step], pairs_)
+
+
 def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: Path, out: Path) -> str:
     """Run the teacher once over all neighbours, and over the originals that are imitated too.
 
@@ -70,27 +97,32 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
             logits=params.cache.logits,
         ),
     )
-    model: PreTrainedModel | None = None
     texts = 0
     made: list[tuple[Path, str]] = []
-    for piece in track([piece for piece in _pieces(params, prepared, augmented) if piece.ids], "cache", unit="shard"):
-        stem = fingerprint(ids=piece.ids, texts=piece.texts, pairs=piece.pairs)
-        files = [folder / f"{stem}{kind}" for kind in kinds]
+    wanted: list[Shard] = []
+    for shard in _shards(params, prepared, augmented, teacher, teacher_hash):
+        piece = shard.read()
+        if not piece.ids:
+            continue
+        stem = folder / fingerprint(ids=piece.ids, texts=piece.texts, pairs=piece.pairs)
+        files = [stem.with_name(f"{stem.name}{kind}") for kind in kinds]
         if not all(is_finished(file) for file in files):
-            if model is None:
-                model = models.load_classifier(teacher, "teacher").to(models.device())
-            write_piece(model, tokenizer, piece, folder / stem, params, teacher_hash)
-        made += [(file, f"{piece.name}{kind}") for file, kind in zip(files, kinds, strict=True)]
+            wanted.append(replace(shard, stem=stem))
+        made += [(file, f"{shard.name}{kind}") for file, kind in zip(files, kinds, strict=True)]
         texts += len(piece.ids)
     if not made:
         raise InputError(
             "augment.samples: 0 for each domain that has texts, and distill.originals is empty; "
             "accepted: a text to imitate"
         )
+    try:
+        for_each(ask, wanted, params.engine, "cache")
+    finally:
+        _teacher.cache_clear()
     with publish_folder(out) as published:
         for file, name in made:
             link_or_copy(file, published / name)
-    size = sum(file.stat().st_size for file, _ in made)
+        size = sum(file.stat().st_size for file in published.iterdir())
     return f"{texts:,} texts with {', '.join(_kept(params))}, {size / 1e6:,.0f} MB, in {out}"
 
 
@@ -98,30 +130,32 @@ def _kept(params: Params) -> list[str]:
     return [kind for kind in ("logits", "hidden", "attention") if getattr(params.cache, kind)]
 
 
-def _pieces(params: Params, prepared: Path, augmented: Path) -> Iterator[Piece]:
+def _shards(params: Params, prepared: Path, augmented: Path, teacher: Path, teacher_hash: str) -> Iterator[Shard]:
+    given = (params.model_dump_json(), teacher, teacher_hash)
     shards = sorted(augmented.glob("*.parquet"))
     if not shards:
         raise InputError(f"{augmented}: no shards; run the augment stage first")
     for shard in shards:
-        table = read_table(shard, ["id", "text", "text_pair"], "augment")
-        pairs = table["text_pair"].to_pylist()
-        yield Piece(
-            shard.stem,
-            table["id"].to_pylist(),
-            table["text"].to_pylist(),
-            None if None in pairs or not pairs else pairs,
-        )
+        yield Shard(shard.stem, shard, None, *given)
     for domain in params.distill.originals:
-        originals = read_texts(prepared / DOMAINS[domain])
         number = params.augment.shards if domain == "source" else 1
-        for shard_ in range(number):
-            rows = range(shard_, len(originals), number)
-            yield Piece(
-                f"{domain}-originals-{shard_:05d}-of-{number:05d}",
-                [originals.ids[i] for i in rows],
-                [originals.texts[i] for i in rows],
-                None if originals.pairs is None else [originals.pairs[i] for i in rows],
-            )
+        for first in range(number):
+            name = f"{domain}-originals-{first:05d}-of-{number:05d}"
+            yield Shard(name, prepared / DOMAINS[domain], (first, number), *given)
+
+
+def ask(shard: Shard) -> None:
+    """Run the teacher over a shard's texts and leave what it says and thinks in the work cache."""
+    model, tokenizer = _teacher(shard.teacher, shard.teacher_hash)
+    params = Params.model_validate_json(shard.params)
+    write_piece(model, tokenizer, shard.read(), shard.stem, params, shard.teacher_hash)
+
+
+@lru_cache(maxsize=1)
+def _teacher(folder: Path, _: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """Loaded once for all shards of a process."""
+    model = models.load_classifier(folder, "teacher").to(models.device())
+    return model, models.load_tokenizer(folder, "teacher")
 
 
 @torch.inference_mode()

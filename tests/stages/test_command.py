@@ -1,5 +1,7 @@
 """What every stage does with what goes wrong in it."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -25,3 +27,24 @@ def test_a_mistake_of_ours_is_not_taken_for_one_of_the_user_s():
 
     result = CliRunner().invoke(stage(main), [])
     assert isinstance(result.exception, RuntimeError)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_signal_is_one_line_that_tells_what_is_kept(work_cache, number, code, word):
+    def main() -> str:
+        os.kill(os.getpid(), number)
+        return "nothing, for it was stopped"
+
+    before = signal.getsignal(signal.SIGTERM)
+    result = CliRunner().invoke(stage(main), [])
+    said = f"test_command: {word}; nothing half-written is left\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (code, "", said)
+    (work_cache / "test_command" / "0123").mkdir(parents=True)
+    result = CliRunner().invoke(stage(main), [])
+    assert result.stderr == (
+        f"test_command: {word}; what was finished stands in {work_cache}/test_command, "
+        "and the same command goes on from there\n"
+    )
+    assert signal.getsignal(signal.SIGTERM) is before
