@@ -1,19 +1,24 @@
 """Checkpoints: what a killed training run goes on from, to the weights it would have had."""
 
 import json
+import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from pipeline import models
 from pipeline.fingerprint import environment, fingerprint, folder_hash
-from pipeline.workcache import finish, forget, is_finished, work_folder
+from pipeline.publishing import publish_file
+from pipeline.workcache import work_folder
 
+logger = logging.getLogger(__name__)
 Tensors = dict[str, torch.Tensor]
 SHARE = 0.05
 """Of a run's time, at most so much goes into checkpoints."""
@@ -43,27 +48,46 @@ class Checkpoint:
     def save(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
         """Write tensors, JSON-like facts and the state of torch's random numbers, all or nothing."""
         start = time.monotonic()
-        whole = {name: tensor.detach().contiguous() for name, tensor in {**tensors, **_random_state()}.items()}
-        with finish(self.path) as temporary:
-            save_file(_apart(whole), temporary, metadata={"facts": json.dumps(facts)})
+        whole = _apart({name: tensor.detach().contiguous() for name, tensor in {**tensors, **_random_state()}.items()})
+        said = json.dumps(facts)
+        # The checksum lies in the file: were it beside it, a kill between the two would cost both.
+        with publish_file(self.path) as temporary:
+            save_file(whole, temporary, metadata={"facts": said, "checksum": _checksum(whole, said)})
         end = time.monotonic()
         self.next = end + (end - start) / SHARE
 
     def load(self) -> tuple[Tensors, dict[str, Any]] | None:
         """Give back what was saved last, and torch its random numbers; None if there is nothing, or it is damaged."""
-        if not is_finished(self.path):
+        if not self.path.is_file():
             return None
-        with safe_open(self.path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            facts = json.loads(file.metadata()["facts"])
+        try:
+            with safe_open(self.path, "pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                said = file.metadata()
+            whole = said["checksum"] == _checksum(tensors, said["facts"])
+        except (SafetensorError, OSError, TypeError, KeyError):
+            whole = False
+        if not whole:
+            logger.warning("%s: damaged; starting over", self.path)
+            return None
         torch.set_rng_state(tensors.pop("random/cpu"))
         if "random/cuda" in tensors:
             torch.cuda.set_rng_state(tensors.pop("random/cuda"))
-        return tensors, facts
+        return tensors, json.loads(said["facts"])
 
     def remove(self) -> None:
         """Forget the run: what it made is published."""
-        forget(self.path)
+        self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.parent.rmdir()
+
+
+def _checksum(tensors: Tensors, facts: str) -> str:
+    digest = blake2b(facts.encode(), digest_size=16)
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _random_state() -> Tensors:

@@ -4,10 +4,11 @@ DVC deletes a stage's outs before it runs. What a stage has finished therefore s
 named by the fingerprint of all it depends on, and is linked into the outs when everything is there.
 """
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -15,6 +16,8 @@ from platformdirs import user_cache_path
 from pipeline.errors import InputError
 from pipeline.fingerprint import file_hash
 from pipeline.publishing import publish_file
+
+logger = logging.getLogger(__name__)
 
 
 def root() -> Path:
@@ -54,9 +57,12 @@ def _checksum(path: Path) -> Path:
 def is_finished(path: Path) -> bool:
     """Whether a piece is there and its content is the one that was written."""
     try:
-        return _checksum(path).read_text(encoding="ascii") == file_hash(path)
-    except (OSError, UnicodeDecodeError):
+        wanted, found = _checksum(path).read_bytes(), file_hash(path).encode()
+    except OSError:
         return False
+    if wanted != found:
+        logger.warning("%s: damaged; made anew", path)
+    return wanted == found
 
 
 @contextmanager
@@ -67,14 +73,6 @@ def finish(path: Path) -> Iterator[Path]:
         checksum = file_hash(temporary)
     with publish_file(_checksum(path)) as temporary:
         temporary.write_text(checksum, encoding="ascii")
-
-
-def forget(path: Path) -> None:
-    """Remove a piece and its checksum, and their folder if nothing else is in it."""
-    for file in (path, _checksum(path)):
-        file.unlink(missing_ok=True)
-    with suppress(OSError):
-        path.parent.rmdir()
 
 
 def link_or_copy(piece: Path, out: Path) -> None:

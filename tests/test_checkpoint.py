@@ -47,13 +47,24 @@ def test_a_removed_one_is_gone(checkpoint):
     checkpoint.remove()
 
 
-@pytest.mark.parametrize("place", [3, -1])
-def test_a_damaged_one_is_none(checkpoint, place):
-    checkpoint.save({"a": torch.ones(5)}, {})
+@pytest.mark.parametrize("place", [3, 12, -1, None])
+def test_a_damaged_one_is_named_and_not_used(checkpoint, caplog, place):
+    checkpoint.save({"a": torch.ones(5)}, {"steps": 3})
     content = bytearray(checkpoint.path.read_bytes())
-    content[place] ^= 1
+    if place is None:
+        content = content[:-4]
+    else:
+        content[place] ^= 1
     checkpoint.path.write_bytes(content)
     assert checkpoint.load() is None
+    assert caplog.messages == [f"{checkpoint.path}: damaged; starting over"]
+
+
+def test_facts_are_guarded_too(checkpoint, caplog):
+    checkpoint.save({"a": torch.ones(5)}, {"steps": 3})
+    checkpoint.path.write_bytes(checkpoint.path.read_bytes().replace(b'\\"steps\\": 3', b'\\"steps\\": 4'))
+    assert checkpoint.load() is None
+    assert len(caplog.messages) == 1
 
 
 def test_they_take_a_small_share_of_the_time(checkpoint, monkeypatch):

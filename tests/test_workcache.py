@@ -30,11 +30,12 @@ def test_the_folder_is_there_again_with_its_pieces(piece):
 
 
 @pytest.mark.parametrize("place", [0, 100, 199])
-def test_a_flipped_byte_is_noticed(piece, place):
+def test_a_flipped_byte_is_noticed(piece, caplog, place):
     content = bytearray(piece.read_bytes())
     content[place] ^= 1
     piece.write_bytes(content)
     assert not is_finished(piece)
+    assert caplog.messages == [f"{piece}: damaged; made anew"]
 
 
 @pytest.mark.parametrize("size", [0, 199, 201])
@@ -65,11 +66,12 @@ def half_a_piece(path):
         raise RuntimeError
 
 
-def test_a_piece_that_fails_is_not_there(piece):
+def test_a_piece_that_fails_is_not_there(piece, caplog):
     other = piece.with_name("other.bin")
     with pytest.raises(RuntimeError):
         half_a_piece(other)
     assert not is_finished(other)
+    assert caplog.messages == []
     assert len(list(piece.parent.iterdir())) == 2
 
 

@@ -14,7 +14,9 @@ from pipeline.augment.neighbour import Neighbour
 from pipeline.augment.originals import read_originals
 from pipeline.augment.refine import log_likelihoods, refine
 from pipeline.augment.rewards import rewards, weights
+from pipeline.checkpoint import Checkpoint
 from pipeline.errors import InputError
+from pipeline.fingerprint import code_hash, file_hash, folder_hash
 from pipeline.params import Params
 from pipeline.publishing import write_json
 from pipeline.saving import save_model
@@ -45,7 +47,15 @@ def publish_refined(
     worth = weights(reward, original) * np.bincount(original)[original]
 
     before = log_likelihoods(filler, drafts, words, BATCH_TOKENS)
-    refine(filler, drafts, words, worth, params)
+    checkpoint = Checkpoint(
+        "refine",
+        code=code_hash("artifacts/refined.py", "augment", "batching.py", "models.py", "training.py"),
+        params=params.model_dump(include={"seed", "temperature", "max_length", "augment", "refine"}),
+        augmented=folder_hash(augmented),
+        selection=file_hash(selection),
+        generator=folder_hash(generator),
+    )
+    refine(filler, drafts, words, worth, params, checkpoint)
     after = log_likelihoods(filler, drafts, words, BATCH_TOKENS)
     if not np.isfinite(after).all():
         rate = f"refine.learning_rate: got {params.refine.learning_rate}"
@@ -57,6 +67,7 @@ def publish_refined(
             means = {"log_p_words_before": before[group].mean(), "log_p_words_after": after[group].mean()}
             measured[name] = {"neighbours": int(group.sum()), **rounded(means)}
     write_json(metrics, measured)
+    checkpoint.remove()
     return f"refined on {len(drafts):,} neighbours of {original.max() + 1:,} texts, in {out}"
 
 

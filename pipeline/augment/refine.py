@@ -10,6 +10,7 @@ import torch
 from pipeline.augment.filler import Filler
 from pipeline.augment.neighbour import Neighbour
 from pipeline.batching import length_batches
+from pipeline.checkpoint import Checkpoint
 from pipeline.errors import InputError
 from pipeline.params import Params
 from pipeline.progress import track
@@ -28,7 +29,12 @@ def log_likelihood(filler: Filler, drafts: Sequence[Neighbour], words: Words) ->
 
 
 def refine(
-    filler: Filler, drafts: Sequence[Neighbour], words: Words, weights: npt.NDArray[np.float64], params: Params
+    filler: Filler,
+    drafts: Sequence[Neighbour],
+    words: Words,
+    weights: npt.NDArray[np.float64],
+    params: Params,
+    checkpoint: Checkpoint | None = None,
 ) -> None:
     """Train G_θ in place by weighted maximum likelihood (Eq. 9, p. 4); distance and positions have nothing to learn.
 
@@ -38,26 +44,33 @@ def refine(
         drafts: neighbours with positions and without words.
         words: the pieces that were drawn for each.
         weights: of each neighbour, with mean 1.
+        checkpoint: where to go on from, and to leave the state now and then.
 
     Raises InputError if the loss is no longer finite.
     """
     fit = params.refine
     model = filler.model.eval()
     model.get_input_embeddings().weight.requires_grad_(False)
-    optimizer = adamw(model, fit)
-    batches = -(-len(drafts) // fit.batch_size)
-    training = Training(model, optimizer, warm_up_and_decay(optimizer, fit.epochs * batches, fit.warmup))
     lengths = np.array([len(draft.pieces(0)[0]) for draft in drafts])
     order = np.random.default_rng(params.seed)
-    for epoch in range(1, fit.epochs + 1):
-        for rows in track(length_batches(lengths, size=fit.batch_size, rng=order), f"refine {epoch}/{fit.epochs}"):
-            worth = torch.from_numpy(weights[rows]).float().to(filler.place)
-            likelihood = log_likelihood(filler, [drafts[row] for row in rows], [words[row] for row in rows])
-            loss = -(worth * likelihood).mean()
-            training.step(loss)
-        if not math.isfinite(loss.item()):
-            rate = f"refine.learning_rate: got {fit.learning_rate}"
-            raise InputError(f"{rate}, with which the loss is no longer a number; accepted: a lower one")
+    batches = [rows for _ in range(fit.epochs) for rows in length_batches(lengths, size=fit.batch_size, rng=order)]
+    optimizer = adamw(model, fit)
+    training = Training(model, optimizer, warm_up_and_decay(optimizer, len(batches), fit.warmup))
+    done, last = 0, 0.0
+    if saved := checkpoint.load() if checkpoint else None:
+        training.restore(saved[0])
+        done, last = saved[1]["steps"], saved[1]["loss"]
+    for step, rows in enumerate(track(batches[done:], "refine", done=done), start=done + 1):
+        worth = torch.from_numpy(weights[rows]).float().to(filler.place)
+        likelihood = log_likelihood(filler, [drafts[row] for row in rows], [words[row] for row in rows])
+        loss = -(worth * likelihood).mean()
+        training.step(loss)
+        last = loss.item()
+        if checkpoint and checkpoint.due:
+            checkpoint.save(training.state(), {"steps": step, "loss": last})
+    if not math.isfinite(last):
+        rate = f"refine.learning_rate: got {fit.learning_rate}"
+        raise InputError(f"{rate}, with which the loss is no longer a number; accepted: a lower one")
 
 
 @torch.inference_mode()
