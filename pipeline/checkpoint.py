@@ -2,9 +2,9 @@
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ SHARE = 0.05
 """Of a run's time, at most so much goes into checkpoints."""
 
 
+FINISHED = "finished"
+
+
 class Checkpoint:
     """The last state of a training run, one safetensors file in the work cache, named by all that the run hangs on.
 
@@ -37,7 +40,11 @@ class Checkpoint:
         Args:
             inputs: JSON-like, all that decides its outcome: params, hashes of what it reads, code.
         """
-        self.path = work_folder(stage, fingerprint(**inputs, **environment())) / "checkpoint.safetensors"
+        folder = work_folder(stage, fingerprint(**inputs, **environment()))
+        (folder / FINISHED).unlink(missing_ok=True)
+        for finished in folder.parent.glob(f"*/{FINISHED}"):
+            shutil.rmtree(finished.parent, ignore_errors=True)
+        self.path = folder / "checkpoint.safetensors"
         self.next = 0.0
 
     @property
@@ -75,11 +82,9 @@ class Checkpoint:
             torch.cuda.set_rng_state(tensors.pop("random/cuda"))
         return tensors, json.loads(said["facts"])
 
-    def remove(self) -> None:
-        """Forget the run: what it made is published."""
-        self.path.unlink(missing_ok=True)
-        with suppress(OSError):
-            self.path.parent.rmdir()
+    def finish(self) -> None:
+        """What it made is published; it stays until the stage's next run, for DVC may die before it has noted that."""
+        (self.path.parent / FINISHED).touch()
 
 
 def _checksum(tensors: Tensors, facts: str) -> str:

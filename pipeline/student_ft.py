@@ -47,6 +47,6 @@ def publish_student_ft(params: Params, *, prepared: Path, out: Path) -> str:
         checkpoint=checkpoint,
     )
     save_model(model, tokenizer, out)
-    checkpoint.remove()
+    checkpoint.finish()
     metric = headline(target.names)
     return f"{models.parameter_count(model) / 1e6:.1f}M parameters, validation {metric} {learnt[metric]:.3f}, in {out}"

@@ -68,6 +68,6 @@ def publish_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path)
     save_model(model, tokenizer, out)
     history = [rounded(epoch) for epoch in learnt.pop("history")]
     write_json(metrics, {"parameters": models.parameter_count(model), **rounded(learnt), "history": history})
-    checkpoint.remove()
+    checkpoint.finish()
     metric = headline(target.names)
     return f"{models.parameter_count(model) / 1e6:.1f}M parameters, validation {metric} {learnt[metric]:.3f}, in {out}"

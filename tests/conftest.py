@@ -3,12 +3,14 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tiny_project import Repo, lay_out
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE
 from transformers import (
@@ -138,6 +140,12 @@ def tiny_encoder(saved: Callable[..., Path]) -> Path:
 def tiny_masked_lm(saved: Callable[..., Path]) -> Path:
     """A random masked language model."""
     return saved(BertForMaskedLM)
+
+
+@pytest.fixture(scope="session")
+def project(reviews: Callable[..., Texts], tiny_encoder: Path, tiny_masked_lm: Path) -> Callable[..., Repo]:
+    """Lay a copy of this project out, tiny, and not yet run: `project(folder, distill={"epochs": 3})`."""
+    return partial(lay_out, reviews=reviews, encoder=tiny_encoder, masked_lm=tiny_masked_lm)
 
 
 @pytest.fixture(scope="session")

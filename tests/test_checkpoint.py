@@ -39,12 +39,19 @@ def test_another_run_has_another(checkpoint):
     assert Checkpoint("distill", seed=1).load() is None
 
 
-def test_a_removed_one_is_gone(checkpoint):
-    checkpoint.save({}, {})
-    checkpoint.remove()
-    assert checkpoint.load() is None
-    assert not checkpoint.path.parent.exists()
-    checkpoint.remove()
+def test_a_finished_one_stays_until_the_next_run(checkpoint):
+    checkpoint.save({}, {"steps": 3})
+    checkpoint.finish()
+    again = Checkpoint("teacher", seed=1)
+    assert again.load()[1] == {"steps": 3}
+    Checkpoint("teacher", seed=2)
+    assert again.path.exists()
+    again.finish()
+    Checkpoint("distill", seed=2)
+    assert again.path.exists()
+    Checkpoint("teacher", seed=2)
+    assert again.load() is None
+    assert not again.path.parent.exists()
 
 
 @pytest.mark.parametrize("place", [3, 12, -1, None])

@@ -67,7 +67,7 @@ def publish_refined(
             means = {"log_p_words_before": before[group].mean(), "log_p_words_after": after[group].mean()}
             measured[name] = {"neighbours": int(group.sum()), **rounded(means)}
     write_json(metrics, measured)
-    checkpoint.remove()
+    checkpoint.finish()
     return f"refined on {len(drafts):,} neighbours of {original.max() + 1:,} texts, in {out}"
 
 

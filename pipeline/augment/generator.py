@@ -76,5 +76,5 @@ def publish(params: Params, *, out: Path, metrics: Path, adapter: Path | None = 
     save_model(model, tokenizer, out)
     write_json(metrics, measured)
     if checkpoint:
-        checkpoint.remove()
+        checkpoint.finish()
     return f"{said}, in {out}"

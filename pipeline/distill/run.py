@@ -105,7 +105,7 @@ def publish_student(
         save_file(done.learner, weights)
         # The student appears first, and only if the selection that goes with it could be written.
         save_model(student, tokenizer, out)
-    checkpoint.remove()
+    checkpoint.finish()
     return (
         f"{models.parameter_count(student) / 1e6:.1f}M parameters, validation {headline(validation.names)} "
         f"{done.best.metric:.3f} after epoch {done.epoch} of {done.epochs} ({done.steps:,} steps, "

@@ -1,0 +1,174 @@
+"""A pipeline that is killed again and again ends with the very bytes of one that was not, and repeats next to nothing.
+
+`python -m pytest -m slow tests/test_crash.py -s` prints what was repeated, stage by stage.
+"""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import psutil
+import pytest
+from tiny_project import Repo
+
+KILLS = 12
+LONGER = {
+    "rounds": 2,
+    "data": {"source": {"path": "data/raw/source.csv", "rows": 300}},
+    "teacher": {"epochs": {"source": 3, "target": 2}},
+    "generator": {"steps": 60, "text": {"path": "data/raw/source.csv"}, "batch_size": 16, "max_length": 24},
+    "augment": {"samples": {"source": 2, "target": 20}, "shards": 4},
+    "distill": {"epochs": 3},
+    "evaluate": {"student_ft": {"epochs": 20, "batch_size": 4}},
+}
+
+
+@pytest.fixture
+def counted(project: Callable[..., Repo], tmp_path: Path) -> Callable[[str], Repo]:
+    """A project whose stages write down what they work on, and have a work cache of their own."""
+
+    def make(name: str) -> Repo:
+        repo = project(tmp_path / name / "project", **LONGER)
+        journal = tmp_path / name / "journal"
+        journal.mkdir()
+        script = repo.folder / "stages" / "python"
+        script.write_text(
+            f'#!/bin/sh\nPYTHONPATH=. exec {sys.executable} {Path(__file__).parent}/counted.py {journal} "$@"\n'
+        )
+        return repo
+
+    return make
+
+
+def unlocked(repo: Repo) -> bool:
+    """Whether DVC was killed just when it wrote who holds its lock, and cannot read that; it is removed by hand."""
+    lock = repo.folder / ".dvc" / "tmp" / "rwlock"
+    if not lock.exists() or lock.read_text():
+        return False
+    lock.unlink()
+    return True
+
+
+def started(repo: Repo) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "dvc", "repro"],
+        cwd=repo.folder,
+        env=repo.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def timed(repo: Repo) -> dict[str, float]:
+    """Run without a kill: the seconds of each stage."""
+    seconds: dict[str, float] = {}
+    running, since = "", 0.0
+    with started(repo) as process:
+        lines = process.stdout
+        assert lines is not None
+        for line in lines:
+            if found := re.match(r"Running stage '([\w@]+)'", line):
+                seconds[running] = time.monotonic() - since
+                running, since = found[1], time.monotonic()
+        seconds[running] = time.monotonic() - since
+    assert process.returncode == 0
+    del seconds[""]
+    return seconds
+
+
+def kill_in(repo: Repo, stage: str, after: float) -> str:
+    """Start, and kill everything so many seconds into a stage, or into what runs then; says which that was."""
+    running = ""
+    with started(repo) as process:
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+        deadline = None
+        while process.poll() is None and (deadline is None or time.monotonic() < deadline):
+            for found in re.finditer(r"Running stage '([\w@]+)'", _there(process.stdout)):
+                running = found[1]
+                if running == stage:
+                    deadline = time.monotonic() + after
+            time.sleep(0.01)
+        if process.poll() is not None:
+            return "none"
+        for victim in [*psutil.Process(process.pid).children(recursive=True), process]:
+            victim.send_signal(signal.SIGKILL)
+    return running
+
+
+def _there(lines: IO[str]) -> str:
+    try:
+        return lines.read() or ""
+    except TypeError:
+        # Nothing has been written since.
+        return ""
+
+
+def outs(repo: Repo) -> dict[str, bytes]:
+    """What the pipeline leaves, without how fast it was."""
+    folders = ("data/prepared", "data/augmented", "data/teacher", "models", "metrics", "rounds", "dvclive", "plots")
+    paths = [path for name in folders for path in (repo.folder / name).rglob("*") if path.is_file()]
+    found = {
+        str(path.relative_to(repo.folder)): path.read_bytes()
+        for path in [*paths, repo.folder / "data/selection.parquet"]
+    }
+    scores = json.loads(found.pop("metrics/evaluation.json"))
+    for model in scores.values():
+        del model["sentences_per_second"]
+    return found | {"scores": json.dumps(scores).encode()}
+
+
+def work(repo: Repo) -> tuple[Counter[str], Counter[str], Counter[str]]:
+    """Of each stage, in all its processes: steps, shards, and the steps after each process's last checkpoint."""
+    steps, shards, unsaved = Counter[str](), Counter[str](), Counter[str]()
+    for file in (repo.folder.parent / "journal").iterdir():
+        stage, lines = file.name.rsplit("-", 1)[0], file.read_text().splitlines()
+        steps[stage] += lines.count("step")
+        shards[stage] += lines.count("shard")
+        last = max((number for number, line in enumerate(lines) if line == "saved"), default=-1)
+        unsaved[stage] += lines[last + 1 :].count("step")
+    return steps, shards, unsaved
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_kills_cost_next_to_nothing(counted: Callable[[str], Repo]) -> None:
+    peaceful, killed = counted("peaceful"), counted("killed")
+    seconds = timed(peaceful)
+    chance = random.Random(1)
+    kills: Counter[str] = Counter()
+    locks = 0
+    # Every stage in turn, as often as there are kills for it, each at a moment of its own.
+    for stage in seconds:
+        for _ in range(-(-KILLS // len(seconds))):
+            kills[kill_in(killed, stage, chance.uniform(0, seconds[stage]))] += 1
+            locks += unlocked(killed)
+    missed = kills.pop("none", 0)
+    assert "up to date" in killed.dvc("repro") + killed.dvc("status")
+
+    wanted, found = outs(peaceful), outs(killed)
+    steps, shards, _ = work(peaceful)
+    all_steps, all_shards, unsaved = work(killed)
+    print(f"\n{sum(kills.values())} kills, {missed} came too late, {locks} broke DVC's lock: {dict(kills)}")
+    print(f"{'stage':16} {'kills':>6} {'steps':>6} {'repeated':>9} {'shards':>7} {'repeated':>9}")
+    names = {"augment@2": "augment_again@2", "cache_teacher@2": "cache_again@2", "distill@2": "distill_again@2"}
+    for stage in sorted(all_steps):
+        died = kills[names.get(stage, stage)]
+        again, anew = all_steps[stage] - steps[stage], all_shards[stage] - shards[stage]
+        print(f"{stage:16} {died:6} {steps[stage]:6} {again:9} {shards[stage]:7} {anew:9}")
+    assert sum(kills.values()) >= KILLS
+    assert wanted.keys() == found.keys()
+    assert [name for name in wanted if wanted[name] != found[name]] == []
+    for stage in all_steps:
+        assert 0 <= all_steps[stage] - steps[stage] <= unsaved[stage]
+        assert 0 <= all_shards[stage] - shards[stage] <= kills[names.get(stage, stage)]
