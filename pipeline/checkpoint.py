@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from pipeline import models
+from pipeline import models, processes
 from pipeline.fingerprint import environment, fingerprint, folder_hash
 from pipeline.publishing import publish_file
 from pipeline.workcache import work_folder
@@ -41,16 +41,17 @@ class Checkpoint:
             inputs: JSON-like, all that decides its outcome: params, hashes of what it reads, code.
         """
         folder = work_folder(stage, fingerprint(**inputs, **environment()))
-        (folder / FINISHED).unlink(missing_ok=True)
-        for finished in folder.parent.glob(f"*/{FINISHED}"):
-            shutil.rmtree(finished.parent, ignore_errors=True)
+        if not processes.index():
+            (folder / FINISHED).unlink(missing_ok=True)
+            for finished in folder.parent.glob(f"*/{FINISHED}"):
+                shutil.rmtree(finished.parent, ignore_errors=True)
         self.path = folder / "checkpoint.safetensors"
         self.next = 0.0
 
     @property
     def due(self) -> bool:
-        """Whether it is time to write one."""
-        return time.monotonic() >= self.next
+        """Whether it is time to write one; of several processes the first does."""
+        return not processes.index() and time.monotonic() >= self.next
 
     def save(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
         """Write tensors, JSON-like facts and the state of torch's random numbers, all or nothing."""
@@ -65,6 +66,19 @@ class Checkpoint:
 
     def load(self) -> tuple[Tensors, dict[str, Any]] | None:
         """Give back what was saved last, and torch its random numbers; None if there is nothing, or it is damaged."""
+        saved = self._read()
+        # The first process may save the next only when all have read this one.
+        processes.wait()
+        if saved:
+            torch.set_rng_state(saved[0].pop("random/cpu"))
+            if "random/cuda" in saved[0]:
+                torch.cuda.set_rng_state(saved[0].pop("random/cuda"))
+            if processes.index():
+                # Their dropout is not that of the first.
+                torch.manual_seed(int(torch.randint(2**31, ())) + processes.index())
+        return saved
+
+    def _read(self) -> tuple[Tensors, dict[str, Any]] | None:
         if not self.path.is_file():
             return None
         try:
@@ -77,14 +91,12 @@ class Checkpoint:
         if not whole:
             logger.warning("%s: damaged; starting over", self.path)
             return None
-        torch.set_rng_state(tensors.pop("random/cpu"))
-        if "random/cuda" in tensors:
-            torch.cuda.set_rng_state(tensors.pop("random/cuda"))
         return tensors, json.loads(said["facts"])
 
     def finish(self) -> None:
         """What it made is published; it stays until the stage's next run, for DVC may die before it has noted that."""
-        (self.path.parent / FINISHED).touch()
+        if not processes.index():
+            (self.path.parent / FINISHED).touch()
 
 
 def _checksum(tensors: Tensors, facts: str) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy, mse_loss
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline import models
+from pipeline import models, processes
 from pipeline.agreement import check_ids, check_length
 from pipeline.batching import Encoded, Rows, collate, encode, length_batches
 from pipeline.checkpoint import Checkpoint, Tensors, packed, unpacked
@@ -79,7 +79,7 @@ def fine_tune(
     weights: Tensors = {}
     # Dropout draws from torch's global generator: it is seeded here and given back as it was.
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(seed + processes.index())
         draw = np.random.default_rng(seed)
         at = Course(draw.bit_generator.state)
         saved = checkpoint.load() if checkpoint else None
@@ -130,10 +130,14 @@ def fine_tune(
 def _step(training: Training, encoded: Encoded, texts: Texts, rows: Rows) -> float:
     """Train on one batch; gives the sum of its texts' losses."""
     model, place = training.model, next(training.model.parameters()).device
-    batch = {name: value.to(place) for name, value in collate(encoded, rows).items()}
+    mine = processes.share(rows)
+    part = processes.part(len(mine), len(rows))
+    # A process without a text goes through the first, which then counts for nothing.
+    mine = mine if len(mine) else rows[:1]
+    batch = {name: value.to(place) for name, value in collate(encoded, mine).items()}
     with precision(place):
         given = model(**batch).logits.float()
-    wanted = torch.from_numpy(texts.labels[rows]).to(place)
+    wanted = torch.from_numpy(texts.labels[mine]).to(place)
     missed = cross_entropy(given, wanted) if texts.names else mse_loss(given[:, 0], wanted)
-    training.step(missed)
-    return float(missed.detach()) * len(rows)
+    training.step(missed * part)
+    return processes.summed(float(missed.detach()) * part * len(rows) / processes.count())

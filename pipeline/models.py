@@ -22,15 +22,15 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
-from pipeline import bilstm
+from pipeline import bilstm, processes
 from pipeline.errors import InputError
 from pipeline.hub import one_line, silence
 from pipeline.packages import package_path
 
 
 def device() -> torch.device:
-    """The accelerator if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The accelerator if there is one, else the CPU; of several processes, each its own."""
+    return processes.device()
 
 
 def resolve(address: str | Path, key: str) -> str:

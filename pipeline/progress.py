@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from pipeline.publishing import is_first
+
 T = TypeVar("T")
 
 
@@ -15,6 +17,6 @@ def track(items: Collection[T], what: str, *, unit: str = "batch", done: int = 0
     Args:
         done: how many went before these.
     """
-    quiet = not sys.stderr.isatty()
+    quiet = not sys.stderr.isatty() or not is_first()
     total = done + len(items)
     return tqdm(items, what, total, initial=done, unit=unit, disable=quiet, leave=False, mininterval=0.5)

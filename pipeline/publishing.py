@@ -1,4 +1,7 @@
-"""All or nothing: a file or folder appears under its name only when it is whole."""
+"""All or nothing: a file or folder appears under its name only when it is whole.
+
+Of several processes that do the same work, as torchrun starts them, the first publishes.
+"""
 
 import errno
 import json
@@ -14,6 +17,12 @@ from pipeline.errors import InputError
 
 MADE = {".csv", ".json", ".npy", ".parquet", ".safetensors", ".tsv"}
 """What the files that stages write end in."""
+
+
+def is_first() -> bool:
+    """Whether this process is the one that publishes."""
+    # Not asked of accelerate: importing that takes seconds.
+    return os.environ.get("RANK", "0") == "0"
 
 
 def check_place(path: Path, key: str, *, folder: bool) -> None:
@@ -69,9 +78,10 @@ def publish_file(path: Path) -> Iterator[Path]:
     try:
         with _naming(path, temporary):
             yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        if is_first():
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -89,6 +99,8 @@ def publish_folder(path: Path) -> Iterator[Path]:
     try:
         with _naming(path, temporary):
             yield temporary
+        if not is_first():
+            return
         if path.exists():
             old = temporary.with_suffix(".old")
             path.rename(old)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from pipeline import processes
 from pipeline.checkpoint import Tensors, packed, unpacked
 from pipeline.params_models import Fit
 
@@ -17,10 +18,14 @@ class Training:
     schedule: torch.optim.lr_scheduler.LambdaLR
 
     def step(self, loss: torch.Tensor | None) -> None:
-        """One step down a loss, its gradient at most 1 long; None moves nothing but the learning rate."""
+        """One step down a loss, its gradient at most 1 long; None moves nothing but the learning rate.
+
+        Where there are several processes, each gives its own loss, and all take the same step down the mean.
+        """
         self.optimizer.zero_grad()
         if loss is not None:
             torch.autograd.backward(loss)
+            processes.average_gradients(self.model.parameters())
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         # Without gradients it moves nothing.
         self.optimizer.step()

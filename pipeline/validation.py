@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from pipeline import processes
 from pipeline.data.texts import Texts
 from pipeline.predicting import outputs, prepare
 from pipeline.scoring import decide, headline, loss, scores
@@ -26,8 +27,8 @@ class Validation:
         self.prepared = prepare(tokenizer, texts, max_length)
 
     def score(self, model: PreTrainedModel) -> Score:
-        """Score a model, which stays in the mode it was in."""
+        """Score a model, which stays in the mode it was in; several processes take the first one's score."""
         given = outputs(model, self.prepared)
         labels, names = self.texts.labels, self.texts.names
         metric = scores(labels, decide(given, names), names)[headline(names)]
-        return Score(-1.0 if math.isnan(metric) else metric, -loss(labels, given, names))
+        return Score(*processes.agreed([-1.0 if math.isnan(metric) else metric, -loss(labels, given, names)]))

@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 
 from pipeline import workcache
 from pipeline.errors import InputError
-from pipeline.publishing import check_place, publish_file, publish_folder
+from pipeline.publishing import check_place, is_first, publish_file, publish_folder
 
 OUTS = {"out": True, "curves": True} | dict.fromkeys(("metrics", "plots", "selection", "learner", "adapter"), False)
 """The options that name what a stage writes, and whether that is a folder."""
@@ -62,14 +62,16 @@ def stage(work: Callable[..., str]) -> typer.Typer:
         except Terminated:
             fail(f"{name}: terminated; {_kept(name)}", code=143)
         except InputError as error:
-            fail(f"{name}: {error}")
+            # All processes find the same.
+            fail(f"{name}: {error}" if is_first() else "")
         except OSError as error:
             fail(f"{name}: {error.filename or 'disk'}: {error.strerror or error}")
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
             fail(f"{name}: not enough memory; accepted: a smaller batch_size, max_length or model")
-        typer.echo(f"{name}: {made}, {time.monotonic() - start:.1f} s")
+        if is_first():
+            typer.echo(f"{name}: {made}, {time.monotonic() - start:.1f} s")
 
     return app
 
@@ -106,8 +108,9 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    """Print one line on standard error and stop with an exit code."""
-    typer.echo(" ".join(message.split()), err=True)
+    """Print one line on standard error, if there is one, and stop with an exit code."""
+    if message:
+        typer.echo(" ".join(message.split()), err=True)
     raise typer.Exit(code)
 
 

@@ -174,7 +174,7 @@ def prepared(reviews: Callable[..., Texts], tmp_path_factory: pytest.TempPathFac
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_params(tiny_encoder: Path) -> Callable[..., Params]:
     """Params over the tiny encoder; sections given by name are added: `make_params(student={"layers": 2})`."""
 

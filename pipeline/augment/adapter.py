@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline import models
+from pipeline import models, processes
 from pipeline.batching import padded
 from pipeline.checkpoint import Checkpoint
 from pipeline.errors import InputError
@@ -135,14 +135,17 @@ def train(
         _masked(next(batches), tokenizer, params, draw)
     progress = track(range(done, params.steps), "generator", unit="step", done=done)
     for step in progress:
-        tokens, attention, masked, wanted = (
-            tensor.to(place) for tensor in _masked(next(batches), tokenizer, params, draw)
-        )
+        tokens, attention, masked, wanted = _masked(next(batches), tokenizer, params, draw)
+        mine = processes.share(range(len(tokens)))
+        part = processes.part(int(masked[mine].sum()), len(wanted))
+        mine = mine if len(mine) else np.zeros(1, dtype=np.int64)
+        wanted = wanted[torch.isin(masked.nonzero()[:, 0], torch.from_numpy(mine))].to(place)
+        tokens, attention, masked = (tensor[mine].to(place) for tensor in (tokens, attention, masked))
         with models.head_only_at(model, masked):
             logits = adapted(input_ids=tokens, attention_mask=attention).logits
-        loss = cross_entropy(logits, wanted)
+        loss = cross_entropy(logits, wanted) * part
         training.step(loss)
-        last = loss.item()
+        last = processes.summed(loss.item())
         if step % 20 == 0:
             progress.set_postfix(loss=f"{last:.3f}")
         if checkpoint and checkpoint.due:

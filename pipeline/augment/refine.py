@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pipeline import processes
 from pipeline.augment.filler import Filler
 from pipeline.augment.neighbour import Neighbour
 from pipeline.batching import length_batches
@@ -61,11 +62,14 @@ def refine(
         training.restore(saved[0])
         done, last = saved[1]["steps"], saved[1]["loss"]
     for step, rows in enumerate(track(batches[done:], "refine", done=done), start=done + 1):
-        worth = torch.from_numpy(weights[rows]).float().to(filler.place)
-        likelihood = log_likelihood(filler, [drafts[row] for row in rows], [words[row] for row in rows])
-        loss = -(worth * likelihood).mean()
+        mine = processes.share(rows)
+        part = processes.part(len(mine), len(rows))
+        mine = mine if len(mine) else rows[:1]
+        worth = torch.from_numpy(weights[mine]).float().to(filler.place)
+        likelihood = log_likelihood(filler, [drafts[row] for row in mine], [words[row] for row in mine])
+        loss = -(worth * likelihood).mean() * part
         training.step(loss)
-        last = loss.item()
+        last = processes.summed(loss.item())
         if checkpoint and checkpoint.due:
             checkpoint.save(training.state(), {"steps": step, "loss": last})
     if not math.isfinite(last):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedModel
 
-from pipeline import models
+from pipeline import models, processes
 from pipeline.batching import length_batches
 from pipeline.checkpoint import Checkpoint, Tensors, packed, unpacked
 from pipeline.distill.course import Course
@@ -73,7 +73,7 @@ def distill(
     Returns what came of it; the student is trained in place and ends with the weights of its best epoch. Raises
     InputError if the loss is no longer finite.
     """
-    torch.manual_seed(params.seed)
+    torch.manual_seed(params.seed + processes.index())
     order = np.random.default_rng(params.seed)
     place = models.device()
     on, fit = params.objectives, params.distill
@@ -106,15 +106,20 @@ def distill(
         counting = on.on() if not states_alone else on.on(STATES if epoch <= states_alone else PREDICTIONS)
         order.bit_generator.state = at.order
         for rows in length_batches(lessons.encoded.lengths, size=fit.batch_size, rng=order)[at.batch :]:
-            inputs = {name: tensor.to(place) for name, tensor in lessons.inputs(rows).items()}
-            states, losses = imitation.losses(student, teacher, rows, inputs)
+            # Several processes share a batch; one without a text goes through the first, which counts for nothing.
+            share = processes.share(range(len(rows)))
+            mine = rows[share] if len(share) else rows[:1]
+            inputs = {name: tensor.to(place) for name, tensor in lessons.inputs(mine).items()}
+            states, losses = imitation.losses(student, teacher, mine, inputs)
             counted = (getattr(on, name) * loss for name, loss in losses.items() if name in counting)
-            total = sum(counted, start=torch.zeros(len(rows), device=place))
+            total = sum(counted, start=torch.zeros(len(mine), device=place))
 
             keep = torch.ones(len(rows), dtype=torch.bool)
             if params.selector.kind != "none":
                 choosable = torch.from_numpy(lessons.neighbour[rows])
-                seen = _state(states, lessons, rows, losses, params) if reinforced else torch.empty(len(rows), 0)
+                seen = torch.empty(len(rows), 0)
+                if reinforced:
+                    seen = processes.together(_state(states, lessons, mine, losses, params)[: len(share)], len(rows))
                 state = seen[choosable]
                 if selector is None:
                     selector = _selector(state.shape[1], params, learner)
@@ -123,9 +128,10 @@ def distill(
                 at.pi[rows[choosable.numpy()]] = chances.numpy()
                 at.kept[rows] = keep.numpy()
 
-            figures = {f"loss/{name}": float(loss.detach().mean()) for name, loss in losses.items()}
+            whole = {name: processes.together(loss.detach()[: len(share)], len(rows)) for name, loss in losses.items()}
+            figures = {f"loss/{name}": float(loss.mean()) for name, loss in whole.items()}
             # Where nothing was kept there are no gradients and nothing moves; the learning rate goes on.
-            training.step(total[keep.to(place)].mean() if keep.any() else None)
+            training.step(_mean_of_kept(total, keep[share].to(place), int(keep.sum())) if keep.any() else None)
             bar.update()
             if reinforced:
                 after = validation.score(student) if keep.any() else at.before
@@ -166,6 +172,13 @@ def distill(
     student.eval()
     policy = _tensors("policy", selector.policy) if isinstance(selector, ReinforcedSelector) else {}
     return Distilled(at.best, at.best_epoch, epochs, at.steps, at.pi, at.kept, at.best_projection | policy)
+
+
+def _mean_of_kept(mine: torch.Tensor, keep: torch.Tensor, kept: int) -> torch.Tensor:
+    """The mean loss of kept texts, of which `kept` are in all processes' shares: the mean of what these give."""
+    if not keep.any():
+        return mine.sum() * 0.0
+    return mine[keep].mean() * processes.part(int(keep.sum()), kept)
 
 
 def _selector(features: int, params: Params, learner: Tensors | None) -> RandomSelector:

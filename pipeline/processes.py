@@ -1,0 +1,94 @@
+"""One training run on several processes, as torchrun and `accelerate launch` start them; for one alone, nothing at all.
+
+Every process goes through the same batches, works on its share of each, and knows all that was decided.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast, gather, reduce
+
+Rows = npt.NDArray[np.int64]
+
+
+def _state() -> PartialState:
+    # Without a GPU accelerate asks to be told so, or it takes no notice of the others.
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
+def device() -> torch.device:
+    """The accelerator of this process if there is one, else the CPU."""
+    given = _state().device
+    # accelerate numbers the CPU, and what is moved to a CPU with a number is copied.
+    return torch.device("cpu") if given.type == "cpu" else given
+
+
+def count() -> int:
+    """How many there are."""
+    return _state().num_processes
+
+
+def index() -> int:
+    """Which one this is, from 0; 0 is the one that publishes."""
+    return _state().process_index
+
+
+def share(rows: Sequence[int] | Rows) -> Rows:
+    """The rows of a batch that this process works on: every so many-th; where none is left, a batch without rows."""
+    return np.asarray(rows, dtype=np.int64)[index() :: count()]
+
+
+def part(mine: int, whole: int) -> float:
+    """What the mean over this process's rows is to be multiplied by, for the processes' mean to be that of all rows."""
+    return count() * mine / whole
+
+
+def together(mine: torch.Tensor, rows: int) -> torch.Tensor:
+    """Put the processes' shares of a batch together again, in the order of its rows.
+
+    Args:
+        mine: something of each row of this process's share, (share, …).
+        rows: of the whole batch.
+    """
+    if count() == 1:
+        return mine
+    longest = -(-rows // count())
+    padded = torch.zeros((longest, *mine.shape[1:]), dtype=mine.dtype, device=device())
+    padded[: len(mine)] = mine
+    # One process after the other, to one row of each after the other.
+    whole = gather(padded).reshape(count(), longest, *mine.shape[1:]).transpose(0, 1)
+    return whole.reshape(-1, *mine.shape[1:])[:rows].to(mine.device)
+
+
+def agreed(numbers: Sequence[float]) -> list[float]:
+    """The first process's numbers, in all."""
+    if count() == 1:
+        return list(numbers)
+    given = torch.tensor(numbers, dtype=torch.float64, device=device())
+    return broadcast(given).tolist()
+
+
+def summed(number: float) -> float:
+    """The sum of the processes' numbers."""
+    if count() == 1:
+        return number
+    given = torch.tensor(number, dtype=torch.float64, device=device())
+    return float(reduce(given, "sum"))
+
+
+def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
+    """Make every process's gradients the mean of all."""
+    if count() == 1:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    mean = reduce(torch.cat([gradient.reshape(-1) for gradient in gradients]), "mean")
+    for gradient, own in zip(gradients, mean.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(own.view_as(gradient))
+
+
+def wait() -> None:
+    """Until all have come here."""
+    _state().wait_for_everyone()
