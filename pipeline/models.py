@@ -155,8 +155,13 @@ def _from_pretrained(kind: Any, address: str | Path, key: str, **options: Any) -
     place = resolve(address, key)
     try:
         with quiet():
-            return kind.from_pretrained(place, **options)
+            # Left out, transformers would ask at the terminal whether to run code that came with the model.
+            return kind.from_pretrained(place, trust_remote_code=False, **options)
     except Exception as error:
+        if "custom code" in str(error):
+            raise InputError(
+                f"{key}: {address} wants code of its own to be run; accepted: an architecture that transformers has"
+            ) from None
         raise InputError(f"{key}: {address} cannot be loaded ({type(error).__name__}: {one_line(error)})") from None
 
 

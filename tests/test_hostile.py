@@ -1,0 +1,146 @@
+"""Damaged and hostile input: a right result or one line, never a traceback, and never somebody else's code."""
+
+import json
+import random
+import shutil
+
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tiny_project import ROOT
+
+from pipeline import models
+from pipeline.data.loading import load_table
+from pipeline.errors import InputError
+from pipeline.params_data import Table
+from pipeline.params_file import load
+
+in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+EVIL = [b'"', b"\x00", b"\n", b"\r", b"\xef\xbb\xbf", b"[[[", b"1e999", b"NaN", rb"\ud800", b'{"text":{}}', b"\x85"]
+WHOLE = {
+    ".csv": b'text,label\n"a b",x\nc d,y\n',
+    ".tsv": b"text\tlabel\na\tx\nb\ty\n",
+    ".jsonl": b'{"text":"a","label":"x"}\n{"text":"b","label":1}\n',
+}
+
+
+@st.composite
+def damaged(draw, whole):
+    """A few bytes changed, put in, taken away, or all from somewhere on."""
+    content = bytearray(whole)
+    for _ in range(draw(st.integers(1, 6))):
+        place = draw(st.integers(0, len(content)))
+        match draw(st.integers(0, 3)):
+            case 0:
+                content[place : place + 1] = draw(st.binary(min_size=1, max_size=1))
+            case 1:
+                content[place:place] = draw(st.one_of(st.binary(max_size=5), st.sampled_from(EVIL)))
+            case 2:
+                del content[place : place + draw(st.integers(1, 9))]
+            case 3:
+                del content[place + 10 :]
+    return bytes(content)
+
+
+def one_line(work):
+    """Do it; if the input is refused, that is one line."""
+    try:
+        return work()
+    except InputError as error:
+        said = str(error)
+    assert "\n" not in said
+    return None
+
+
+@pytest.fixture(scope="module")
+def parquet(tmp_path_factory):
+    path = tmp_path_factory.mktemp("parquet") / "whole.parquet"
+    pd.DataFrame({"text": ["a b", "c"], "label": ["x", "y"]}).to_parquet(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [*WHOLE, ".parquet"])
+@in_one_folder
+@given(data=st.data())
+def test_damaged_tables(tmp_path, parquet, suffix, data):
+    path = tmp_path / f"table{suffix}"
+    path.write_bytes(data.draw(damaged(WHOLE.get(suffix, parquet))))
+    table = one_line(lambda: load_table(Table(path=str(path)), "data.source", labelled=True))
+    if table is not None:
+        assert list(table.columns) == ["row", "text", "label"]
+        assert all(isinstance(cell, str) for name in ("text", "label") for cell in table[name])
+        assert all(table["label"])
+
+
+VALUES = [None, True, -1, 0, 1e308, float("inf"), float("nan"), "", " ", "../..", "a\nb", [], [1], {}, {"a": 1}, 2**70]
+VALUES += ["0x1f", "1e3", "\x00", "hub/x/y", {1: 2}, [[]]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_damaged_params(tmp_path, seed):
+    chance = random.Random(seed)
+    text = (ROOT / "params.yaml").read_text()
+    path = tmp_path / "params.yaml"
+    for _ in range(60):
+        params = yaml.safe_load(text)
+        for _ in range(chance.randint(1, 3)):
+            section = params
+            while True:
+                key = chance.choice(list(section))
+                if not isinstance(section[key], dict) or not section[key] or chance.random() < 0.2:
+                    break
+                section = section[key]
+            section[chance.choice([key, f"{key}s", 1, None]) if chance.random() < 0.3 else key] = chance.choice(VALUES)
+        path.write_text(yaml.safe_dump(params, allow_unicode=True))
+        one_line(lambda: load(path))
+        cut = chance.randrange(len(text))
+        path.write_text(
+            text[:cut] + chance.choice(["\t", "{", "&a *a", "%", "- ", "!!python/object:os.system ls", ": "])
+        )
+        one_line(lambda: load(path))
+
+
+@pytest.fixture
+def folder(tiny_classifier, tmp_path):
+    return shutil.copytree(tiny_classifier, tmp_path / "model")
+
+
+def changed(file, **values):
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+def test_a_model_s_own_code_is_never_run(folder, monkeypatch):
+    """Nor does anybody get asked at the terminal whether it should be."""
+    (folder / "evil.py").write_text("raise SystemExit('run')")
+    changed(folder / "config.json", model_type="evil", auto_map={"AutoConfig": "evil.Config"})
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
+    with pytest.raises(InputError, match=r"^student\.model: \S+ wants code of its own to be run; accepted: an archi"):
+        models.load_classifier(folder, "student.model")
+
+
+def test_of_a_known_architecture_the_library_s_code_is_run(folder):
+    (folder / "evil.py").write_text("raise SystemExit('run')")
+    auto_map = {
+        "AutoConfig": "evil.C",
+        "AutoModelForSequenceClassification": "evil.M",
+        "AutoTokenizer": ["evil.T", None],
+    }
+    changed(folder / "config.json", auto_map=auto_map)
+    changed(folder / "tokenizer_config.json", auto_map=auto_map)
+    assert type(models.load_classifier(folder, "student.model")).__module__.startswith("transformers.")
+    assert type(models.load_tokenizer(folder, "student.model")).__module__.startswith("transformers.")
+
+
+def test_a_pickle_is_not_opened(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"has no \.safetensors weights; accepted: safetensors only$"):
+        models.load_classifier(folder, "student.model")
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"\xff" * 100])
+def test_damaged_weights(folder, content):
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(InputError, match=r"^student\.model: \S+ cannot be loaded \(SafetensorError: [^\n]+\)$"):
+        models.load_classifier(folder, "student.model")
