@@ -2,19 +2,21 @@
 
 import json
 import logging
+import math
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline import models, processes
-from pipeline.fingerprint import environment, fingerprint, folder_hash
+from pipeline import processes
+from pipeline.fingerprint import code_hash, environment, fingerprint
 from pipeline.publishing import publish_file
 from pipeline.workcache import work_folder
 
@@ -31,16 +33,19 @@ class Checkpoint:
     """The last state of a training run, one safetensors file in the work cache, named by all that the run hangs on.
 
     The first is written after the first step. Each tells how long the next has to wait, so that small models lose
-    next to nothing when they are killed, and large ones at most `SHARE` of their time when they are not.
+    next to nothing when they are killed, and large ones little time, from there on `SHARE`, when they are not.
     """
 
     def __init__(self, stage: str, **inputs: Any) -> None:
         """Name a run.
 
         Args:
-            inputs: JSON-like, all that decides its outcome: params, hashes of what it reads, code.
+            inputs: JSON-like, all that decides its outcome beside the code and the libraries: params, hashes of the
+                models it starts with and of what it reads.
         """
-        folder = work_folder(stage, fingerprint(**inputs, **environment()))
+        # All of the code: to begin again after an edit costs less than to go on after one that mattered.
+        print_ = fingerprint(**inputs, **environment(), code=code_hash("."), processes=processes.count())
+        folder = work_folder(stage, print_)
         if not processes.index():
             (folder / FINISHED).unlink(missing_ok=True)
             for finished in folder.parent.glob(f"*/{FINISHED}"):
@@ -54,56 +59,77 @@ class Checkpoint:
         return not processes.index() and time.monotonic() >= self.next
 
     def save(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
-        """Write tensors, JSON-like facts and the state of torch's random numbers, all or nothing."""
+        """Write tensors, JSON-like facts and the state of torch's random numbers, all or nothing.
+
+        Where that cannot be written, a warning says so, and the run goes on without.
+        """
         start = time.monotonic()
-        whole = _apart({name: tensor.detach().contiguous() for name, tensor in {**tensors, **_random_state()}.items()})
-        said = json.dumps(facts)
-        # The checksum lies in the file: were it beside it, a kill between the two would cost both.
-        with publish_file(self.path) as temporary:
-            save_file(whole, temporary, metadata={"facts": said, "checksum": _checksum(whole, said)})
+        said = torch.frombuffer(bytearray(json.dumps(facts).encode()), dtype=torch.uint8)
+        whole = {**tensors, **_random_state(), "facts": said}
+        whole = _apart({name: tensor.detach().contiguous() for name, tensor in whole.items()})
+        try:
+            # The checksum lies in the file: were it beside it, a kill between the two would cost both.
+            with publish_file(self.path) as temporary:
+                save_file(whole, temporary, metadata={"checksum": _checksum(whole)})
+        except (OSError, SafetensorError) as error:
+            logger.warning("%s: cannot be written (%s); going on without", self.path, error)
+            self.next = math.inf
+            return
         end = time.monotonic()
         self.next = end + (end - start) / SHARE
 
     def load(self) -> tuple[Tensors, dict[str, Any]] | None:
         """Give back what was saved last, and torch its random numbers; None if there is nothing, or it is damaged."""
-        saved = self._read()
-        # The first process may save the next only when all have read this one.
-        processes.wait()
-        if saved:
-            torch.set_rng_state(saved[0].pop("random/cpu"))
-            if "random/cuda" in saved[0]:
-                torch.cuda.set_rng_state(saved[0].pop("random/cuda"))
-            if processes.index():
-                # Their dropout is not that of the first.
-                torch.manual_seed(int(torch.randint(2**31, ())) + processes.index())
-        return saved
-
-    def _read(self) -> tuple[Tensors, dict[str, Any]] | None:
-        if not self.path.is_file():
+        saved, checksum = self._read()
+        mark = float(int(checksum[:12] or "0", 16))
+        # Also waits for all to have read it: only then may the first save the next.
+        if processes.summed(float([mark] != processes.agreed([mark]))):
+            logger.warning("%s: not the same for all processes; starting over", self.path)
             return None
+        if not saved:
+            return None
+        torch.set_rng_state(saved.pop("random/cpu"))
+        if "random/cuda" in saved:
+            torch.cuda.set_rng_state(saved.pop("random/cuda"))
+        if processes.index():
+            # Their dropout is not that of the first.
+            torch.manual_seed(int(torch.randint(2**31, ())) + processes.index())
+        return saved, json.loads(saved.pop("facts").numpy().tobytes())
+
+    def _read(self) -> tuple[Tensors, str]:
+        """What lies there and its checksum; nothing if it is not whole."""
+        if not self.path.is_file():
+            return {}, ""
         try:
             with safe_open(self.path, "pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                said = file.metadata()
-            whole = said["checksum"] == _checksum(tensors, said["facts"])
+                checksum = file.metadata()["checksum"]
+            whole = checksum == _checksum(tensors)
         except (SafetensorError, OSError, TypeError, KeyError):
             whole = False
         if not whole:
             logger.warning("%s: damaged; starting over", self.path)
-            return None
-        return tensors, json.loads(said["facts"])
+            return {}, ""
+        return tensors, checksum
 
     def finish(self) -> None:
         """What it made is published; it stays until the stage's next run, for DVC may die before it has noted that."""
         if not processes.index():
-            (self.path.parent / FINISHED).touch()
+            with suppress(OSError):
+                (self.path.parent / FINISHED).touch()
 
 
-def _checksum(tensors: Tensors, facts: str) -> str:
-    digest = blake2b(facts.encode(), digest_size=16)
+def model_hash(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> str:
+    """32 hex digits of what a model starts with: sizes, weights and the pieces its texts are cut into."""
+    said = f"{model.config.to_json_string()}{tokenizer.backend_tokenizer.to_str()}"
+    return _checksum(model.state_dict() | {"": torch.frombuffer(bytearray(said.encode()), dtype=torch.uint8)})
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    digest = blake2b(digest_size=16)
     for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(tensors[name].cpu().reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -121,12 +147,6 @@ def _apart(tensors: Tensors) -> Tensors:
         apart[name] = tensor.clone() if place in seen else tensor
         seen.add(place)
     return apart
-
-
-def address_hash(address: str, key: str) -> str:
-    """Name a model by its files if it is a folder, else by its hub id."""
-    found = Path(models.resolve(address, key))
-    return folder_hash(found) if found.is_dir() else address
 
 
 def packed(name: str, tensors: Mapping[str, torch.Tensor]) -> Tensors:

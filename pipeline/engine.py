@@ -1,6 +1,7 @@
 """Where shards are made: one after another in this process, or many at once by Ray."""
 
 import os
+import signal
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,7 +48,7 @@ def _by_ray(work: Callable[[T], object], shards: Sequence[T], done_one: Callable
         _connect(ray)
     try:
         gpus = 1 if models.device().type == "cuda" else 0
-        task: Any = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=-1)(_in_folder)
+        task: Any = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)(_in_folder)
         left = [task.remote(work, shard, Path.cwd()) for shard in shards]
         while left:
             done, left = ray.wait(left)
@@ -55,6 +56,9 @@ def _by_ray(work: Callable[[T], object], shards: Sequence[T], done_one: Callable
             done_one()
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
+    except ray.exceptions.RayError as error:
+        said = " ".join(str(error).split())[:300]
+        raise InputError(f"engine: ray gave up: {said}; accepted: more memory a core, or engine: local") from None
     finally:
         if ours:
             ray.shutdown()
@@ -72,7 +76,10 @@ def _connect(ray: Any) -> None:
             raise InputError(
                 f"RAY_ADDRESS: nobody answers at {address} ({error}); accepted: a cluster's address, or none"
             ) from None
+    handler = signal.getsignal(signal.SIGTERM)
     ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    # Ray puts one of its own there.
+    signal.signal(signal.SIGTERM, handler)
 
 
 def _in_folder(work: Callable[[T], object], shard: T, folder: Path) -> None:

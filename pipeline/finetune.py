@@ -23,9 +23,6 @@ from pipeline.scoring import headline
 from pipeline.training import Training, adamw, warm_up_and_decay
 from pipeline.validation import Score, Validation
 
-CODE = ("batching.py", "finetune.py", "models.py", "precision.py", "predicting.py", "scoring.py", "training.py",
-        "validation.py")  # fmt: skip
-"""What decides the outcome of fine-tuning, given its inputs."""
 Measured = dict[str, float]
 
 

@@ -24,7 +24,7 @@ def file_hash(path: Path) -> str:
 def code_hash(*places: str) -> str:
     """32 hex digits of modules or folders of this package: what they made goes when they change."""
     here = Path(__file__).parent
-    files = [file for place in places for file in (sorted((here / place).glob("*.py")) or [here / place])]
+    files = [file for place in places for file in (sorted((here / place).rglob("*.py")) or [here / place])]
     return fingerprint(sources=[file_hash(file) for file in files])
 
 

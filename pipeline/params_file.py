@@ -58,7 +58,8 @@ def load(path: Path) -> Params:
     try:
         return Params.model_validate(given)
     except ValidationError as errors:
-        raise InputError(f"{path}: {_one_line(errors.errors(), given)}") from None
+        # A value may hold newlines.
+        raise InputError(f"{path}: {' '.join(_one_line(errors.errors(), given).split())}") from None
 
 
 def check_whole(path: Path, dag: Path) -> None:

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from pipeline import models
-from pipeline.checkpoint import Checkpoint, address_hash
+from pipeline.checkpoint import Checkpoint, model_hash
 from pipeline.data.texts import read_texts
-from pipeline.finetune import CODE, fine_tune
-from pipeline.fingerprint import code_hash, file_hash
+from pipeline.finetune import fine_tune
+from pipeline.fingerprint import file_hash
 from pipeline.params import Params
 from pipeline.saving import save_model
 from pipeline.scoring import headline
@@ -28,10 +28,9 @@ def publish_student_ft(params: Params, *, prepared: Path, out: Path) -> str:
     tokenizer = load_student_tokenizer(params, teacher=None)
     checkpoint = Checkpoint(
         "student_ft",
-        code=code_hash(*CODE, "student.py"),
         params=params.model_dump(include={"task", "seed", "max_length", "student"}),
         fit=given.model_dump(),
-        model=address_hash(params.teacher.model, "teacher.model"),
+        start=model_hash(model, tokenizer),
         texts=[file_hash(prepared / f"{name}.parquet") for name in ("train", "validation")],
     )
     phases = [(target, given.epochs)]

@@ -6,11 +6,11 @@ import torch
 
 from pipeline import models
 from pipeline.agreement import check_labels, check_length, check_words
-from pipeline.checkpoint import Checkpoint, address_hash
+from pipeline.checkpoint import Checkpoint, model_hash
 from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
-from pipeline.finetune import CODE, fine_tune
-from pipeline.fingerprint import code_hash, file_hash
+from pipeline.finetune import fine_tune
+from pipeline.fingerprint import file_hash
 from pipeline.params import Params
 from pipeline.publishing import write_json
 from pipeline.saving import save_model
@@ -49,9 +49,8 @@ def publish_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path)
     tokenizer = models.load_tokenizer(given.model, "teacher.model")
     checkpoint = Checkpoint(
         "teacher",
-        code=code_hash(*CODE),
         params=params.model_dump(include={"task", "seed", "max_length", "teacher"}),
-        model=address_hash(given.model, "teacher.model"),
+        start=model_hash(model, tokenizer),
         texts=[file_hash(prepared / f"{name}.parquet") for name in ("source", "train", "validation")],
     )
     learnt = fine_tune(

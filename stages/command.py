@@ -62,8 +62,7 @@ def stage(work: Callable[..., str]) -> typer.Typer:
         except Terminated:
             fail(f"{name}: terminated; {_kept(name)}", code=143)
         except InputError as error:
-            # All processes find the same.
-            fail(f"{name}: {error}" if is_first() else "")
+            fail(f"{name}: {error}")
         except OSError as error:
             fail(f"{name}: {error.filename or 'disk'}: {error.strerror or error}")
         except (MemoryError, RuntimeError) as error:
@@ -108,9 +107,8 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    """Print one line on standard error, if there is one, and stop with an exit code."""
-    if message:
-        typer.echo(" ".join(message.split()), err=True)
+    """Print one line on standard error and stop with an exit code."""
+    typer.echo(" ".join(message.split()), err=True)
     raise typer.Exit(code)
 
 

@@ -1,14 +1,15 @@
 """A killed training run goes on to the very weights that it would have had."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 
 from pipeline import checkpoint as module
 from pipeline.augment.adapter import train
-from pipeline.checkpoint import Checkpoint, address_hash
+from pipeline.checkpoint import Checkpoint, model_hash
 from pipeline.finetune import fine_tune
-from pipeline.fingerprint import folder_hash
 from pipeline.models import load_classifier, load_masked_lm
 from pipeline.params_models import Fit, Generator
 
@@ -67,11 +68,31 @@ def test_a_damaged_one_is_named_and_not_used(checkpoint, caplog, place):
     assert caplog.messages == [f"{checkpoint.path}: damaged; starting over"]
 
 
-def test_facts_are_guarded_too(checkpoint, caplog):
-    checkpoint.save({"a": torch.ones(5)}, {"steps": 3})
-    checkpoint.path.write_bytes(checkpoint.path.read_bytes().replace(b'\\"steps\\": 3', b'\\"steps\\": 4'))
-    assert checkpoint.load() is None
+def test_what_cannot_be_written_does_not_stop_the_run(checkpoint, caplog, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "save_file", full)
+    checkpoint.save({}, {})
     assert len(caplog.messages) == 1
+    assert "cannot be written" in caplog.messages[0]
+    assert not checkpoint.due
+    assert checkpoint.load() is None
+
+
+def test_many_facts(checkpoint):
+    """More than safetensors takes as metadata."""
+    facts = {"logged": ["x" * 1000] * 110_000}
+    checkpoint.save({}, facts)
+    assert checkpoint.load()[1] == facts
+
+
+def test_the_work_cache_may_be_cleared_meanwhile(checkpoint, work_cache):
+    shutil.rmtree(work_cache)
+    checkpoint.save({}, {"steps": 1})
+    assert checkpoint.load()[1] == {"steps": 1}
+    shutil.rmtree(work_cache)
+    checkpoint.finish()
 
 
 def test_they_take_a_small_share_of_the_time(checkpoint, monkeypatch):
@@ -152,7 +173,15 @@ def test_the_generator_s_training_goes_on(tiny_encoder, tokenizer, reviews, work
     assert same(run(None), finish_after(kills, run))
 
 
-def test_a_model_is_named_by_its_files_or_its_hub_id(tiny_encoder, monkeypatch):
-    assert address_hash(str(tiny_encoder), "teacher.model") == folder_hash(tiny_encoder)
-    monkeypatch.setattr(module.models, "resolve", lambda address, key: address)
-    assert address_hash("some/model", "teacher.model") == "some/model"
+def test_a_model_is_named_by_what_it_starts_with(tiny_classifier, tiny_encoder, byte_level, tokenizer):
+    def hashed(**changes):
+        torch.manual_seed(1)
+        model = load_classifier(changes.get("folder", tiny_classifier), "teacher", ["negative", "positive"])
+        with torch.no_grad():
+            model.bert.embeddings.word_embeddings.weight[3, 5] += changes.get("more", 0)
+        model.config.hidden_dropout_prob = changes.get("dropout", 0.1)
+        return model_hash(model, changes.get("tokenizer", tokenizer))
+
+    assert hashed() == hashed()
+    others = [{"more": 1e-4}, {"dropout": 0.2}, {"tokenizer": byte_level}, {"folder": tiny_encoder}]
+    assert len({hashed(**changes) for changes in [{}, *others]}) == 5

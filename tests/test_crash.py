@@ -20,7 +20,9 @@ import psutil
 import pytest
 from tiny_project import Repo
 
-KILLS = 12
+KILLS = 50
+MOST = 30
+"""Steps of these models in the time between two checkpoints, and some more."""
 LONGER = {
     "rounds": 2,
     "data": {"source": {"path": "data/raw/source.csv", "rows": 300}},
@@ -117,7 +119,12 @@ def _there(lines: IO[str]) -> str:
 def outs(repo: Repo) -> dict[str, bytes]:
     """What the pipeline leaves, without how fast it was."""
     folders = ("data/prepared", "data/augmented", "data/teacher", "models", "metrics", "rounds", "dvclive", "plots")
-    paths = [path for name in folders for path in (repo.folder / name).rglob("*") if path.is_file()]
+    paths = [
+        path
+        for name in folders
+        for path in (repo.folder / name).rglob("*")
+        if path.is_file() and ".part" not in str(path)
+    ]
     found = {
         str(path.relative_to(repo.folder)): path.read_bytes()
         for path in [*paths, repo.folder / "data/selection.parquet"]
@@ -170,5 +177,6 @@ def test_kills_cost_next_to_nothing(counted: Callable[[str], Repo]) -> None:
     assert wanted.keys() == found.keys()
     assert [name for name in wanted if wanted[name] != found[name]] == []
     for stage in all_steps:
-        assert 0 <= all_steps[stage] - steps[stage] <= unsaved[stage]
-        assert 0 <= all_shards[stage] - shards[stage] <= kills[names.get(stage, stage)]
+        died = kills[names.get(stage, stage)]
+        assert 0 <= all_steps[stage] - steps[stage] <= min(unsaved[stage], MOST * died)
+        assert 0 <= all_shards[stage] - shards[stage] <= died

@@ -139,8 +139,10 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, numbe
         for first in range(params.augment.shards):
             piece = folder / shard_name(domain, first, params.augment.shards)
             shards.append(Shard(piece, domain, first, *common))
+    # CBERT's model learns before it draws: once here, not once in every worker.
+    engine = "local" if params.augment.method == "cbert" else params.engine
     try:
-        for_each(draw, [shard for shard in shards if not is_finished(shard.piece)], params.engine, "neighbours")
+        for_each(draw, [shard for shard in shards if not is_finished(shard.piece)], engine, "neighbours")
     finally:
         _method.cache_clear()
         _texts.cache_clear()

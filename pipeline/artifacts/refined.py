@@ -14,9 +14,9 @@ from pipeline.augment.neighbour import Neighbour
 from pipeline.augment.originals import read_originals
 from pipeline.augment.refine import log_likelihoods, refine
 from pipeline.augment.rewards import rewards, weights
-from pipeline.checkpoint import Checkpoint
+from pipeline.checkpoint import Checkpoint, model_hash
 from pipeline.errors import InputError
-from pipeline.fingerprint import code_hash, file_hash, folder_hash
+from pipeline.fingerprint import file_hash, folder_hash
 from pipeline.params import Params
 from pipeline.publishing import write_json
 from pipeline.saving import save_model
@@ -49,11 +49,10 @@ def publish_refined(
     before = log_likelihoods(filler, drafts, words, BATCH_TOKENS)
     checkpoint = Checkpoint(
         "refine",
-        code=code_hash("artifacts/refined.py", "augment", "batching.py", "models.py", "training.py"),
         params=params.model_dump(include={"seed", "temperature", "max_length", "augment", "refine"}),
         augmented=folder_hash(augmented),
         selection=file_hash(selection),
-        generator=folder_hash(generator),
+        start=model_hash(model, tokenizer),
     )
     refine(filler, drafts, words, worth, params, checkpoint)
     after = log_likelihoods(filler, drafts, words, BATCH_TOKENS)

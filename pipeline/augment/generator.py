@@ -7,11 +7,11 @@ import torch
 from pipeline import models
 from pipeline.agreement import check_ids, check_length
 from pipeline.augment.adapter import load_adapter, masked_accuracy, merge, save_adapter, train
-from pipeline.checkpoint import Checkpoint, address_hash
+from pipeline.checkpoint import Checkpoint, model_hash
 from pipeline.data.loading import load_table
 from pipeline.data.sentences import sentences
 from pipeline.errors import InputError
-from pipeline.fingerprint import code_hash, file_hash, fingerprint
+from pipeline.fingerprint import fingerprint
 from pipeline.params import Params
 from pipeline.publishing import publish_file, write_json
 from pipeline.saving import save_model
@@ -55,10 +55,8 @@ def publish(params: Params, *, out: Path, metrics: Path, adapter: Path | None = 
             raise InputError(f"generator.text: {given.text.path} has no sentence of four words or more")
         checkpoint = Checkpoint(
             "generator",
-            code=code_hash("augment/adapter.py", "batching.py", "models.py", "training.py"),
             params=params.model_dump(include={"seed", "generator"}),
-            model=address_hash(given.model, "generator.model"),
-            adapter=file_hash(Path(given.adapter)) if given.adapter else None,
+            start=model_hash(model, tokenizer),
             texts=fingerprint(pieces=pieces),
         )
         trained = train(model, tokenizer, pieces, given, params.seed, checkpoint)

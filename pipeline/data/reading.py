@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,8 @@ def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{path}, row {number}: not JSON: {error}") from None
+        if isinstance(row, dict) and re.search("[\ud800-\udfff]", "".join(row)):
+            raise InputError(f"{path}, row {number}: half a character (a lone surrogate) in a column's name")
         if not isinstance(row, dict):
             raise InputError(f"{path}, row {number}: got {type(row).__name__}; accepted: an object with columns")
         yield row

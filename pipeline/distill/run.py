@@ -9,12 +9,12 @@ from safetensors.torch import load_file, save_file
 
 from pipeline import models
 from pipeline.agreement import check_ids, check_labels, check_length, check_sizes, check_vocabulary
-from pipeline.checkpoint import Checkpoint, address_hash
+from pipeline.checkpoint import Checkpoint, model_hash
 from pipeline.data.texts import read_texts
 from pipeline.distill.lessons import read_lessons
 from pipeline.distill.loop import Log, distill
 from pipeline.errors import InputError
-from pipeline.fingerprint import code_hash, file_hash, folder_hash
+from pipeline.fingerprint import file_hash, folder_hash
 from pipeline.params import LIVE, Params
 from pipeline.publishing import publish_file
 from pipeline.saving import save_model
@@ -22,13 +22,6 @@ from pipeline.scoring import headline
 from pipeline.student import build_student, load_student_tokenizer
 from pipeline.tables import write_table
 from pipeline.validation import Validation
-
-CODE = (
-    "distill", "batching.py", "bilstm.py", "layer_map.py", "models.py", "predicting.py", "scoring.py", "states.py",
-    "student.py", "training.py", "validation.py",
-)  # fmt: skip
-PARAMS = {"task", "seed", "max_length", "student", "objectives", "distill", "selector"}
-"""What decides the outcome, given its inputs: modules, and sections of params.yaml."""
 
 
 def publish_student(
@@ -64,25 +57,24 @@ def publish_student(
     check_ids(tokenizer, student.config, "student")
     check_length(params.max_length, tokenizer, student.config, "student")
     lessons = read_lessons(params, prepared=prepared, augmented=augmented, cache=cache, tokenizer=tokenizer)
-    if lessons.cache.teachers != {folder_hash(teacher)}:
+    teacher_hash = folder_hash(teacher)
+    if lessons.cache.teachers != {teacher_hash}:
         raise InputError(f"{cache}: made by another teacher than {teacher}; run the cache_teacher stage again")
     scored = Validation(validation, tokenizer, params.max_length)
     live = None
     if params.objectives.on(LIVE):
         live = models.load_classifier(teacher, "teacher").to(models.device()).eval()
+    sections = {"task", "seed", "max_length", "student", "objectives", "distill", "selector"}
     checkpoint = Checkpoint(
         "distill",
-        code=code_hash(*CODE),
-        params=params.model_dump(
-            include={"task", "seed", "max_length", "student", "objectives", "distill", "selector"}
-        ),
+        params=params.model_dump(include=sections),
         texts=[file_hash(prepared / f"{name}.parquet") for name in ("source", "train", "validation")],
         augmented=folder_hash(augmented),
-        # What lies in the arrays of the cache follows from the texts and the teacher.
+        # What lies in the arrays of the cache follows from the texts, the teacher and the code.
         cache=[file_hash(file) for file in sorted(cache.glob("*.parquet"))],
-        teacher=folder_hash(teacher),
-        start=address_hash(params.student.model, "student.model") if params.student.model else params.teacher.model,
-        earlier=None if earlier is None else [folder_hash(earlier[0]), file_hash(earlier[1])],
+        teacher=teacher_hash,
+        start=model_hash(student, tokenizer),
+        learner=None if earlier is None else file_hash(earlier[1]),
     )
     # The loop seeds torch's global generator, from which dropout draws.
     with torch.random.fork_rng():

@@ -206,3 +206,9 @@ def test_a_parquet_file_with_a_byte_gone_wrong_is_a_table_or_an_input_error(tmp_
     content[place % len(content)] = byte
     with suppress(InputError):
         load(written(tmp_path / "a.parquet", bytes(content)))
+
+
+def test_half_a_character_in_a_column_s_name(tmp_path, load, written):
+    file = written(tmp_path / "a.jsonl", '{"text": "a", "label": "x"}\n{"te\\ud800xt": "b", "label": "y"}\n')
+    with pytest.raises(InputError, match=r"a\.jsonl, row 2: half a character \(a lone surrogate\) in a column's name$"):
+        load(file)
