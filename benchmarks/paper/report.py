@@ -17,7 +17,7 @@ from pipeline.publishing import publish_file, publish_folder
 
 ABLATIONS = (
     "l2a", "no-source", "no-target", "no-attention", "no-hidden", "no-dark", "no-selector", "random-selector",
-    "rounds-2", "neighbours-doubled",
+    "selector-faster", "random-half", "rounds-2", "neighbours-doubled", "l2a-originals",
 )  # fmt: skip
 SIZES: dict[float, str | None] = {20: "target-20", 40: None, 60: "target-60", 80: "target-80"}
 """Tasks by labelled texts a class; the main task has 40."""
