@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -180,3 +181,43 @@ def test_kills_cost_next_to_nothing(counted: Callable[[str], Repo]) -> None:
         died = kills[names.get(stage, stage)]
         assert 0 <= all_steps[stage] - steps[stage] <= min(unsaved[stage], MOST * died)
         assert 0 <= all_shards[stage] - shards[stage] <= died
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_two_experiments_at_once(project: Callable[..., Repo], tmp_path: Path) -> None:
+    """They share the work cache, and each ends as it would have alone."""
+    repo = project(tmp_path / "project")
+    repo.dvc("repro")
+    repo.run("git", "add", "-A")
+    repo.run("git", "commit", "-qm", "after")
+    # Both draw the same neighbours with another alpha, and ask the teacher about them, side by side.
+    for learning_rate in ("0.002", "0.003"):
+        repo.dvc("exp", "run", "--queue", "-S", "alpha=1.5", "-S", f"distill.learning_rate={learning_rate}")
+    repo.dvc("queue", "start", "-j", "2")
+    deadline = time.monotonic() + 900
+    while time.monotonic() < deadline:
+        status = repo.dvc("queue", "status")
+        if not re.search("Queued|Running", status):
+            break
+        time.sleep(2)
+    assert status.count("Success") == 2, status
+    shown = json.loads(repo.dvc("exp", "show", "--json"))
+    found = {}
+    for experiment in shown[1]["experiments"] if shown[1].get("experiments") else shown[0]["experiments"]:
+        (revision,) = experiment["revs"]
+        params = revision["data"]["params"]["params.yaml"]["data"]
+        outs = revision["data"]["outs"]
+        found[params["distill"]["learning_rate"]] = {path: out["hash"] for path, out in outs.items()}
+    assert found.keys() == {0.002, 0.003}
+    one, other = found.values()
+    assert one["data/augmented"] == other["data/augmented"]
+    assert one["data/teacher"] == other["data/teacher"]
+    assert one["models/student"] != other["models/student"]
+    # Alone, with a work cache of its own, the first comes to the same.
+    repo.environment["XDG_CACHE_HOME"] = str(tmp_path / "another")
+    shutil.rmtree(repo.folder / ".dvc" / "cache" / "runs")
+    repo.dvc("exp", "run", "-S", "alpha=1.5", "-S", "distill.learning_rate=0.002")
+    alone = json.loads(repo.dvc("exp", "show", "--json"))[0]["data"]["outs"]
+    for path in ("data/augmented", "data/teacher", "models/student", "data/selection.parquet"):
+        assert alone[path]["hash"] == found[0.002][path]
