@@ -93,20 +93,17 @@ def test_no_cluster_at_the_address(cluster, monkeypatch, tmp_path):
         for_each(place_of, [tmp_path / "a"], "ray", "shards")
 
 
-def test_a_cluster_is_started_for_as_long_as_it_is_needed(cluster, tmp_path, monkeypatch):
-    cluster.shutdown()
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    before = signal.getsignal(signal.SIGTERM)
-    for_each(place_of, [tmp_path / "a"], "ray", "shards")
-    assert (tmp_path / "a").exists()
-    assert not cluster.is_initialized()
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
 def always_dies(_: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_work_that_always_kills_its_worker_is_given_up(cluster, tmp_path):
+@pytest.mark.slow
+def test_work_that_always_kills_its_worker_is_given_up(cluster, tmp_path, monkeypatch):
+    """On a cluster that is started here, and stopped in any case."""
+    cluster.shutdown()
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(InputError, match=r"^engine: ray gave up: .*; accepted: more memory a core, or engine: local$"):
         for_each(always_dies, [tmp_path / "a"], "ray", "shards")
+    assert not cluster.is_initialized()
+    assert signal.getsignal(signal.SIGTERM) is before

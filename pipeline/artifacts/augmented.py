@@ -116,6 +116,9 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, numbe
     made_by = {"code": code_hash(*CODE), **environment()}
     tokenizer = models.load_tokenizer(generator, "generator")
     check_length(params.max_length, tokenizer, models.load_config(generator, "generator"), "the generator")
+    for file in DOMAINS.values():
+        # Found before any work, if they are missing or damaged.
+        read_texts(prepared / file)
     # Another WordNet has other synonyms.
     by_rules = params.augment.method in ("eda", "rules")
     wordnet = [file_hash(file) for file in load_wordnet().files()] if by_rules else None
