@@ -22,7 +22,7 @@ from pipeline.workcache import work_folder
 
 logger = logging.getLogger(__name__)
 Tensors = dict[str, torch.Tensor]
-SHARE = 0.05
+SHARE = 0.02
 """Of a run's time, at most so much goes into checkpoints."""
 
 

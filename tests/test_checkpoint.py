@@ -96,7 +96,7 @@ def test_the_work_cache_may_be_cleared_meanwhile(checkpoint, work_cache):
 
 
 def test_they_take_a_small_share_of_the_time(checkpoint, monkeypatch):
-    clock = iter([10.0, 100.0, 102.0, 141.9, 142.1])
+    clock = iter([10.0, 100.0, 102.0, 201.9, 202.1])
     monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
     assert checkpoint.due
     checkpoint.save({}, {})

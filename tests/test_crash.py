@@ -22,7 +22,7 @@ import pytest
 from tiny_project import Repo
 
 KILLS = 50
-MOST = 30
+MOST = 80
 """Steps of these models in the time between two checkpoints, and some more."""
 LONGER = {
     "rounds": 2,
