@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from killed import Killed, Often
 
 from pipeline import checkpoint as module
 from pipeline.augment.adapter import train
@@ -102,27 +103,6 @@ def test_they_take_a_small_share_of_the_time(checkpoint, monkeypatch):
     checkpoint.save({}, {})
     assert not checkpoint.due
     assert checkpoint.due
-
-
-class Killed(Exception):
-    """In place of SIGKILL."""
-
-
-class Often(Checkpoint):
-    """After every step, until it is killed after one of them."""
-
-    due = True
-
-    def __init__(self, dies_after=None):
-        super().__init__("test", run=1)
-        self.left = dies_after
-
-    def save(self, tensors, facts):
-        super().save(tensors, facts)
-        if self.left is not None:
-            self.left -= 1
-            if not self.left:
-                raise Killed
 
 
 def finish_after(kills, run):

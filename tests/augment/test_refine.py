@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from killed import Killed, Often
 
 from pipeline import models
 from pipeline.augment.filler import Filler
@@ -78,31 +79,16 @@ def test_the_same_seed_the_same_weights(filler, drawn, make_params):
         assert torch.equal(tensor, other.model.state_dict()[name]), name
 
 
-class Killed(Exception):
-    """In place of SIGKILL."""
-
-
-class Dying(Checkpoint):
-    """After every step; killed after the second."""
-
-    due = True
-
-    def save(self, tensors, facts):
-        super().save(tensors, facts)
-        if facts["steps"] == 2:
-            raise Killed
-
-
 def test_a_killed_run_goes_on(filler, drawn, make_params, work_cache, monkeypatch):
     params = make_params(refine={"epochs": 2, "batch_size": 3, "learning_rate": 0.001})
     killed, again = copy.deepcopy(filler), copy.deepcopy(filler)
     refine(filler, *drawn, np.ones(8), params)
     with pytest.raises(Killed):
-        refine(killed, *drawn, np.ones(8), params, Dying("refine", run=1))
+        refine(killed, *drawn, np.ones(8), params, Often(2))
     served = []
     monkeypatch.setattr(Checkpoint, "save", lambda *given: served.append(given[2]["steps"]))
     monkeypatch.setattr(Checkpoint, "due", True)
-    refine(again, *drawn, np.ones(8), params, Checkpoint("refine", run=1))
+    refine(again, *drawn, np.ones(8), params, Checkpoint("test", run=1))
     assert served == [3, 4, 5, 6]
     for name, tensor in filler.model.state_dict().items():
         assert torch.equal(tensor, again.model.state_dict()[name]), name

@@ -5,8 +5,8 @@ import copy
 import numpy as np
 import pytest
 import torch
+from killed import Killed, Often
 
-from pipeline.checkpoint import Checkpoint
 from pipeline.data.texts import read_texts
 from pipeline.distill.imitation import Imitation
 from pipeline.distill.lessons import read_lessons
@@ -373,27 +373,6 @@ def test_the_same_seed_the_same_student(run, kind):
     assert logged == logged_again
     _, different, _ = run(selector={"kind": kind}, seed=2)
     assert not same(weights(student), weights(different))
-
-
-class Killed(Exception):
-    """In place of SIGKILL."""
-
-
-class Often(Checkpoint):
-    """After every step, until it is killed after one of them."""
-
-    due = True
-
-    def __init__(self, dies_after=None):
-        super().__init__("test", run=1)
-        self.left = dies_after
-
-    def save(self, tensors, facts):
-        super().save(tensors, facts)
-        if self.left is not None:
-            self.left -= 1
-            if not self.left:
-                raise Killed
 
 
 @pytest.mark.parametrize(
