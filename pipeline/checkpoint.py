@@ -24,9 +24,8 @@ logger = logging.getLogger(__name__)
 Tensors = dict[str, torch.Tensor]
 SHARE = 0.02
 """Of a run's time, at most so much goes into checkpoints."""
-
-
 FINISHED = "finished"
+"""The file beside a checkpoint that is no longer needed but for DVC's own sake."""
 
 
 class Checkpoint:
