@@ -42,7 +42,7 @@ def _by_ray(work: Callable[[T], object], shards: Sequence[T], done_one: Callable
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
     except ImportError:
-        raise InputError("engine: ray is not installed; accepted: engine: local, or pip install 'l2a[ray]'") from None
+        raise InputError("engine: ray is not installed; accepted: engine: local, or pip install -e '.[ray]'") from None
     ours = not ray.is_initialized()
     if ours:
         _connect(ray)

@@ -6,12 +6,11 @@ Every process goes through the same batches, works on its share of each, and kno
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast, gather, reduce
 
-Rows = npt.NDArray[np.int64]
+from pipeline.batching import Rows
 
 
 def _state() -> PartialState:
@@ -87,8 +86,3 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     mean = reduce(torch.cat([gradient.reshape(-1) for gradient in gradients]), "mean")
     for gradient, own in zip(gradients, mean.split([gradient.numel() for gradient in gradients]), strict=True):
         gradient.copy_(own.view_as(gradient))
-
-
-def wait() -> None:
-    """Until all have come here."""
-    _state().wait_for_everyone()

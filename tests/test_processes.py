@@ -78,7 +78,6 @@ def test_alone_nothing_is_shared_and_nothing_changes():
     assert processes.together(some, 3) is some
     assert processes.agreed([0.1, 0.2]) == [0.1, 0.2]
     assert processes.summed(0.1) == 0.1
-    processes.wait()
 
 
 def test_a_stage_on_two_processes_publishes_once(make_params, uneven, tiny_encoder, tmp_path):
