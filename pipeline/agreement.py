@@ -6,7 +6,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from pipeline.errors import InputError
-from pipeline.params import BY_HEAD, BY_LAYER, BY_TOKEN, BY_WIDTH, Objectives
+from pipeline.params_losses import BY_HEAD, BY_LAYER, BY_TOKEN, BY_WIDTH, Objectives
 
 SPLITTING = ("model", "added_tokens", "normalizer", "pre_tokenizer", "post_processor")
 """The parts of a tokenizer that decide its tokens."""

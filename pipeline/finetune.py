@@ -127,10 +127,8 @@ def fine_tune(
 def _step(training: Training, encoded: Encoded, texts: Texts, rows: Rows) -> float:
     """Train on one batch; gives the sum of its texts' losses."""
     model, place = training.model, next(training.model.parameters()).device
-    mine = processes.share(rows)
-    part = processes.part(len(mine), len(rows))
-    # A process without a text goes through the first, which then counts for nothing.
-    mine = mine if len(mine) else rows[:1]
+    mine, own = processes.share(rows)
+    part = processes.part(own, len(rows))
     batch = {name: value.to(place) for name, value in collate(encoded, mine).items()}
     with precision(place):
         given = model(**batch).logits.float()

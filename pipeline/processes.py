@@ -35,9 +35,14 @@ def index() -> int:
     return _state().process_index
 
 
-def share(rows: Sequence[int] | Rows) -> Rows:
-    """The rows of a batch that this process works on: every so many-th; where none is left, a batch without rows."""
-    return np.asarray(rows, dtype=np.int64)[index() :: count()]
+def share(rows: Sequence[int] | Rows) -> tuple[Rows, int]:
+    """The rows of a batch that this process works on, every so many-th, and how many of them count.
+
+    Where none is left it goes through the batch's first, which counts for nothing: every process makes every step.
+    """
+    whole = np.asarray(rows, dtype=np.int64)
+    mine = whole[index() :: count()]
+    return (mine, len(mine)) if len(mine) else (whole[:1], 0)
 
 
 def part(mine: int, whole: int) -> float:

@@ -12,7 +12,8 @@ from pipeline.agreement import check_length, check_sizes, check_vocabulary
 from pipeline.bilstm import BiLSTMConfig, principal_components
 from pipeline.errors import InputError
 from pipeline.layer_map import layer_map
-from pipeline.params import BY_HEAD, Params
+from pipeline.params import Params
+from pipeline.params_losses import BY_HEAD
 from pipeline.states import check_attention
 
 

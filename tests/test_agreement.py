@@ -13,7 +13,7 @@ from pipeline.agreement import (
     same_vocabulary,
 )
 from pipeline.errors import InputError
-from pipeline.params import BY_TOKEN, LIVE, Objectives
+from pipeline.params_losses import BY_TOKEN, LIVE, Objectives
 
 
 @pytest.fixture

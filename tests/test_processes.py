@@ -72,7 +72,8 @@ def test_the_selector_decided_something(outcomes):
 def test_alone_nothing_is_shared_and_nothing_changes():
     assert (processes.count(), processes.index()) == (1, 0)
     rows = np.array([3, 1, 4])
-    assert processes.share(rows).tolist() == [3, 1, 4]
+    mine, own = processes.share(rows)
+    assert (mine.tolist(), own) == ([3, 1, 4], 3)
     assert processes.part(3, 3) == 1.0
     some = torch.rand(3, 2)
     assert processes.together(some, 3) is some

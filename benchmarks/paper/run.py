@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from benchmarks.paper.plan import HERE, blocks, planned
+from benchmarks.paper.plan import HERE, blocks, planned, read_row, read_task
 from pipeline.errors import InputError
 from pipeline.publishing import publish_folder
 
@@ -46,6 +46,8 @@ def prepare(task: Task, seed: Seed) -> None:
     """Texts of a task."""
     from benchmarks.paper import cells
 
+    with one_line():
+        read_task(task)
     cells.prepare(task, seed)
 
 
@@ -54,6 +56,8 @@ def generator(task: Task) -> None:
     """The masked language model of a task."""
     from benchmarks.paper import cells
 
+    with one_line():
+        read_task(task)
     cells.generator(task)
 
 
@@ -62,6 +66,8 @@ def teacher(task: Task, seed: Seed) -> None:
     """The teacher of a task."""
     from benchmarks.paper import cells
 
+    with one_line():
+        read_task(task)
     cells.teacher(task, seed)
 
 
@@ -70,6 +76,8 @@ def row(task: Task, name: Row, seed: Seed) -> None:
     """A row's model, made and measured."""
     from benchmarks.paper import cells
 
+    with one_line():
+        read_task(task), read_row(name)
     cells.row(task, name, seed)
 
 

@@ -136,9 +136,8 @@ def train(
     progress = track(range(done, params.steps), "generator", unit="step", done=done)
     for step in progress:
         tokens, attention, masked, wanted = _masked(next(batches), tokenizer, params, draw)
-        mine = processes.share(range(len(tokens)))
-        part = processes.part(int(masked[mine].sum()), len(wanted))
-        mine = mine if len(mine) else np.zeros(1, dtype=np.int64)
+        mine, own = processes.share(range(len(tokens)))
+        part = processes.part(int(masked[mine[:own]].sum()), len(wanted))
         wanted = wanted[torch.isin(masked.nonzero()[:, 0], torch.from_numpy(mine))].to(place)
         tokens, attention, masked = (tensor[mine].to(place) for tensor in (tokens, attention, masked))
         with models.head_only_at(model, masked):

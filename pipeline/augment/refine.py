@@ -62,9 +62,8 @@ def refine(
         training.restore(saved[0])
         done, last = saved[1]["steps"], saved[1]["loss"]
     for step, rows in enumerate(track(batches[done:], "refine", done=done), start=done + 1):
-        mine = processes.share(rows)
-        part = processes.part(len(mine), len(rows))
-        mine = mine if len(mine) else rows[:1]
+        mine, own = processes.share(rows)
+        part = processes.part(own, len(rows))
         worth = torch.from_numpy(weights[mine]).float().to(filler.place)
         likelihood = log_likelihood(filler, [drafts[row] for row in mine], [words[row] for row in mine])
         loss = -(worth * likelihood).mean() * part

@@ -13,7 +13,8 @@ from pipeline.artifacts.teacher_cache import TeacherCache
 from pipeline.batching import Encoded, collate, encode
 from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
-from pipeline.params import BY_TOKEN, Params
+from pipeline.params import Params
+from pipeline.params_losses import BY_TOKEN
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from pipeline.distill.imitation import Imitation
 from pipeline.distill.lessons import Lessons
 from pipeline.distill.selector import RandomSelector, ReinforcedSelector, Step, state_of
 from pipeline.errors import InputError
-from pipeline.params import PREDICTIONS, STATES, Distill, Params
+from pipeline.params import Distill, Params
+from pipeline.params_losses import PREDICTIONS, STATES
 from pipeline.progress import track
 from pipeline.states import States
 from pipeline.training import Training, adamw, warm_up_and_decay
@@ -106,9 +107,8 @@ def distill(
         counting = on.on() if not states_alone else on.on(STATES if epoch <= states_alone else PREDICTIONS)
         order.bit_generator.state = at.order
         for rows in length_batches(lessons.encoded.lengths, size=fit.batch_size, rng=order)[at.batch :]:
-            # Several processes share a batch; one without a text goes through the first, which counts for nothing.
-            share = processes.share(range(len(rows)))
-            mine = rows[share] if len(share) else rows[:1]
+            share, own = processes.share(range(len(rows)))
+            mine = rows[share]
             inputs = {name: tensor.to(place) for name, tensor in lessons.inputs(mine).items()}
             states, losses = imitation.losses(student, teacher, mine, inputs)
             counted = (getattr(on, name) * loss for name, loss in losses.items() if name in counting)
@@ -119,7 +119,7 @@ def distill(
                 choosable = torch.from_numpy(lessons.neighbour[rows])
                 seen = torch.empty(len(rows), 0)
                 if reinforced:
-                    seen = processes.together(_state(states, lessons, mine, losses, params)[: len(share)], len(rows))
+                    seen = processes.together(_state(states, lessons, mine, losses, params)[:own], len(rows))
                 state = seen[choosable]
                 if selector is None:
                     selector = _selector(state.shape[1], params, learner)
@@ -128,10 +128,10 @@ def distill(
                 at.pi[rows[choosable.numpy()]] = chances.numpy()
                 at.kept[rows] = keep.numpy()
 
-            whole = {name: processes.together(loss.detach()[: len(share)], len(rows)) for name, loss in losses.items()}
+            whole = {name: processes.together(loss.detach()[:own], len(rows)) for name, loss in losses.items()}
             figures = {f"loss/{name}": float(loss.mean()) for name, loss in whole.items()}
             # Where nothing was kept there are no gradients and nothing moves; the learning rate goes on.
-            training.step(_mean_of_kept(total, keep[share].to(place), int(keep.sum())) if keep.any() else None)
+            training.step(_mean_of_kept(total, keep[share[:own]].to(place), int(keep.sum())) if keep.any() else None)
             bar.update()
             if reinforced:
                 after = validation.score(student) if keep.any() else at.before

@@ -15,7 +15,8 @@ from pipeline.distill.lessons import read_lessons
 from pipeline.distill.loop import Log, distill
 from pipeline.errors import InputError
 from pipeline.fingerprint import file_hash, folder_hash
-from pipeline.params import LIVE, Params
+from pipeline.params import Params
+from pipeline.params_losses import LIVE
 from pipeline.publishing import publish_file
 from pipeline.saving import save_model
 from pipeline.scoring import headline

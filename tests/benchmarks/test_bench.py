@@ -168,3 +168,20 @@ def test_the_paired_test_of_numbers(tmp_path):
     # A correlation knows no scale.
     moved = [predictions(tmp_path / "moved", list(actual), list(like * 3 + 5), "pearson")]
     assert paired_p(folders[0], moved) == pytest.approx(paired_p(folders[0], folders[1]), abs=0.02)
+
+
+def test_a_mistyped_name_is_one_line_and_leaves_nothing(bench):
+    here = bench(["l2a"], [])
+    for words, file in (
+        (["row", "tiny", "l2aa", "1"], "l2aa.yaml"),
+        (["row", "tinny", "l2a", "1"], "tinny.yaml"),
+        (["prepare", "tinny", "1"], "tinny.yaml"),
+        (["teacher", "tinny", "1"], "tinny.yaml"),
+        (["generator", "tinny"], "tinny.yaml"),
+    ):
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 1
+        assert file in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert not (here / "measured").exists()
+    assert not (here / "shared").exists()

@@ -10,7 +10,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy, kl_div, mse_lo
 from pipeline.distill.imitation import Imitation
 from pipeline.distill.lessons import read_lessons
 from pipeline.models import load_classifier
-from pipeline.params import LIVE, LOSSES, STATES
+from pipeline.params_losses import LIVE, LOSSES, STATES
 from pipeline.states import forward
 from pipeline.student import build_student
 

@@ -14,7 +14,7 @@ from pipeline.distill.loop import distill
 from pipeline.distill.selector import ReinforcedSelector
 from pipeline.errors import InputError
 from pipeline.models import load_classifier
-from pipeline.params import LIVE, LOSSES
+from pipeline.params_losses import LIVE, LOSSES
 from pipeline.student import build_student
 from pipeline.validation import Score, Validation
 
