@@ -32,6 +32,10 @@ SETTINGS: dict[str, tuple[str, dict[float, str]]] = {
 """Of each picture the label of x, and the row at each x."""
 
 
+BESIDE = {"accuracy": ("f1", "F1"), "pearson": ("spearman", "Spearman's r")}
+"""What else is told of a task, by what decides in it: the metric and how it is written."""
+
+
 class Figures:
     """results.csv, asked by task, row and metric."""
 
@@ -148,27 +152,30 @@ def _rows(figures: Figures, here: Path, task: str, rows: Sequence[str]) -> str:
     for row in rows:
         size = figures.of(task, row, "parameters")
         lines.append([
-            row, figures.cell(task, row), figures.cell(task, row, "f1" if metric == "accuracy" else "spearman"),
+            row, figures.cell(task, row), figures.cell(task, row, BESIDE[metric][0]),
             figures.behind(task, row), _steps(figures, here, task, row),
             f"{size.mean() / 1e6:.1f}M" if len(size) else "", _what(row),
         ])  # fmt: skip
     lines.sort(key=lambda line: figures.of(task, line[0], metric).mean() if line[1][0] in "-0123456789" else -9.0)
     lines.reverse()
-    second = "F1" if metric == "accuracy" else "Spearman's r"
-    head = ["row", f"{metric} (seeds)", second, "against l2a", "steps", "parameters", "what"]
+    head = ["row", f"{metric} (seeds)", BESIDE[metric][1], "against l2a", "steps", "parameters", "what"]
     return f"## Table 2: rows of {task}\n\n" + _table(head, lines)
 
 
 def _tasks(figures: Figures, tasks: Sequence[str], rows: Sequence[str]) -> str:
-    head = ["row", *(f"{task}: {figures.headline(task)} (seeds)" for task in tasks)]
-    lines = []
+    first, second = [], []
     for row in rows:
-        cells = []
-        for task in tasks:
-            behind = figures.behind(task, row)
-            cells.append(figures.cell(task, row) + (f"; {behind}" if behind else ""))
-        lines.append([row, *cells])
-    return "## Table 2, continued: four tasks\n\nAfter the semicolon: against l2a.\n\n" + _table(head, lines)
+        behind = {task: figures.behind(task, row) for task in tasks}
+        first.append([row, *("; ".join(filter(None, [figures.cell(task, row), behind[task]])) for task in tasks)])
+        second.append([row, *(figures.cell(task, row, BESIDE[figures.headline(task)][0]) for task in tasks)])
+    heads = [
+        ["row", *(f"{task}: {figures.headline(task)} (seeds)" for task in tasks)],
+        ["row", *(f"{task}: {BESIDE[figures.headline(task)][1]} (seeds)" for task in tasks)],
+    ]
+    return (
+        "## Table 2, continued: four tasks\n\nAfter the semicolon: against l2a.\n\n"
+        f"{_table(heads[0], first)}\n\n{_table(heads[1], second)}"
+    )
 
 
 def _ablations(figures: Figures, task: str) -> str:

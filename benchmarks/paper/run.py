@@ -1,32 +1,20 @@
 """The bench's commands, one for each stage of its dvc.yaml."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import yaml
 
+from benchmarks.one_line import one_line
 from benchmarks.paper.plan import HERE, blocks, planned, read_row, read_task
-from pipeline.errors import InputError
 from pipeline.publishing import publish_folder
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 Task = Annotated[str, typer.Argument(help="A file in tasks/.")]
 Row = Annotated[str, typer.Argument(help="A file in rows/.")]
 Seed = Annotated[int, typer.Argument(help="Of every draw.")]
-
-
-@contextmanager
-def one_line() -> Iterator[None]:
-    """Make of InputError one line on standard error and exit code 1."""
-    try:
-        yield
-    except InputError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
 
 
 @app.command()

@@ -102,7 +102,6 @@ def test_a_tiny_matrix(bench, run):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("row", "tiny", "edaa", 1), "rows/edaa.yaml: no such file"),
         (("row", "tiny", "eda", 1), "plan/tiny/eda.yaml: no such params file"),
         (("teacher", "tiny", 1), "plan/tiny/l2a.yaml: no such params file"),
     ],

@@ -1,0 +1,119 @@
+"""Side by side: contestants take turns, round after round, so that a machine that slows down slows all of them."""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipeline.publishing import write_json
+
+RESULTS = Path(__file__).parent / "results"
+ROUNDS = 5
+Seconds = Mapping[str, Sequence[float]]
+"""Of each contestant, what each round took."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What was measured; with a goal, whether it is reached."""
+
+    name: str
+    value: float
+    unit: str
+    goal: float | None = None
+    at_most: bool = False
+    """Whether the goal is not to be exceeded; else it is to be reached."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether the goal is met; a figure without one has nothing to meet."""
+        if self.goal is None:
+            return True
+        return self.value <= self.goal if self.at_most else self.value >= self.goal
+
+
+def timed(work: Callable[[], object]) -> Callable[[], float]:
+    """Make of some work a contestant, which says how many seconds it took."""
+
+    def contestant() -> float:
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+
+    return contestant
+
+
+def side_by_side(contestants: Mapping[str, Callable[[], float]], rounds: int = ROUNDS) -> dict[str, list[float]]:
+    """Let contestants take turns after one round that does not count: seconds of each in each round."""
+    for contestant in contestants.values():
+        contestant()
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, contestant in contestants.items():
+            seconds[name].append(contestant())
+    return seconds
+
+
+def ratio(seconds: Seconds, slow: str, fast: str) -> float:
+    """How many times longer one contestant took than another: the median of the rounds' ratios."""
+    return statistics.median(a / b for a, b in zip(seconds[slow], seconds[fast], strict=True))
+
+
+def rate(seconds: Seconds, name: str, units: float) -> float:
+    """Units a second: the median of the rounds."""
+    return units / statistics.median(seconds[name])
+
+
+def publish(name: str, figures: Sequence[Figure]) -> None:
+    """Print a Markdown table of the figures and write `results/<name>.json`."""
+    print(table(figures))
+    goals = [asdict(figure) | {"reached": figure.reached} for figure in figures if figure.goal is not None]
+    others = [{key: asdict(figure)[key] for key in ("name", "value", "unit")} for figure in figures if not figure.goal]
+    write_json(RESULTS / f"{name}.json", {"goals": goals, "figures": others, "machine": machine()})
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """Figures as a Markdown table."""
+    lines = ["| | measured | goal | |", "|---|---:|---:|---|"]
+    for figure in figures:
+        goal = ""
+        if figure.goal is not None:
+            goal = f"{'at most' if figure.at_most else 'at least'} {written(figure.goal)}"
+        mark = "" if figure.goal is None else "reached" if figure.reached else "**missed**"
+        lines.append(f"| {figure.name} | {written(figure.value)} {figure.unit} | {goal} | {mark} |")
+    return "\n".join(lines)
+
+
+def written(value: float) -> str:
+    """Three significant digits, and no fewer than stand before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def machine() -> dict[str, Any]:
+    """What the figures hang on: processor, cores, threads and libraries."""
+    import torch
+
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        named = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
+        cpu = named[0] if named else cpu
+    return {
+        "processor": cpu,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "transformers")},
+    }
+
+
+times = partial(Figure, unit="times")
+"""A figure that is a ratio."""

@@ -1,0 +1,45 @@
+"""What one waits for when there is nothing to do: dvc repro, every stage's --help, imports.
+
+python -m benchmarks.speed.overhead
+"""
+
+import statistics
+import sys
+from functools import partial
+
+from benchmarks.one_line import one_line
+from benchmarks.speed.made import ROOT
+from benchmarks.speed.measure import Figure, publish, side_by_side, timed
+from benchmarks.speed.processes import run
+
+
+def main() -> None:
+    """Measure commands from start to end, each in a process of its own."""
+    python = sys.executable
+    stages = sorted(file.stem for file in (ROOT / "stages").glob("[!_]*.py") if file.stem not in ("command", "rounds"))
+    run(python, "-m", "dvc", "repro")
+    commands = {
+        "dvc repro with nothing to do": [python, "-m", "dvc", "repro"],
+        "python alone": [python, "-c", ""],
+        "import pipeline.params": [python, "-c", "import pipeline.params"],
+        "import torch": [python, "-c", "import torch"],
+        "import the loop": [python, "-c", "import pipeline.distill.loop"],
+        **{f"{stage} --help": [python, "-m", f"stages.{stage}", "--help"] for stage in stages},
+    }
+    seconds = side_by_side({name: timed(partial(run, *command)) for name, command in commands.items()})
+    figures = [Figure(name, statistics.median(taken), "s") for name, taken in seconds.items()]
+    slowest = max((figure for figure in figures if figure.name.endswith("--help")), key=lambda figure: figure.value)
+    nothing = figures[0]
+    publish(
+        "overhead",
+        [
+            Figure(nothing.name, nothing.value, "s", 2, at_most=True),
+            Figure(f"slowest help: {slowest.name}", slowest.value, "s", 1, at_most=True),
+            *figures[1:],
+        ],
+    )
+
+
+if __name__ == "__main__":
+    with one_line():
+        main()

@@ -1,0 +1,97 @@
+"""Drawing neighbours, beside nlpaug and transformers' fill-mask pipeline: the same model, texts and number of words.
+
+    python -m benchmarks.speed.sampling
+
+nlpaug goes through the model once for each word it replaces, so its goal is held against as many words as the default
+run replaces on average; the pipeline's against one mask a text, which is what it is made for.
+"""
+
+from collections.abc import Callable
+from statistics import mean
+
+import numpy as np
+import numpy.typing as npt
+from transformers import pipeline as transformers_pipeline
+
+from benchmarks.one_line import one_line
+from benchmarks.speed import operations
+from benchmarks.speed.made import made, params
+from benchmarks.speed.measure import Figure, publish, rate, ratio, side_by_side, timed
+from benchmarks.speed.nlpaug_peer import Nlpaug
+from pipeline import models
+from pipeline.artifacts.augmented import read_augmented
+from pipeline.augment.filler import Filler
+from pipeline.augment.methods import originals_of
+from pipeline.augment.neighbour import draw
+from pipeline.augment.sampler import sample_neighbours
+from pipeline.data.texts import read_texts
+
+TEXTS = 200
+
+
+def exactly(words: int) -> Callable[[int], npt.NDArray[np.float64]]:
+    """In place of Eq. 11: always so many words, or all of a text that has fewer."""
+
+    def log_p(length: int) -> npt.NDArray[np.float64]:
+        out = np.full(length + 1, -np.inf)
+        out[min(words, length)] = 0.0
+        return out
+
+    return log_p
+
+
+def main() -> None:
+    """Measure one neighbour each of 200 texts of the default's target."""
+    given, folder = params(), made("models/generator")
+    usual = round(mean(read_augmented(made("data/augmented"), ["distance"])["distance"].to_pylist()))
+    model, _ = models.load_masked_lm(folder, "generator")
+    tokenizer = models.load_tokenizer(folder, "generator")
+    filler = Filler(model, tokenizer, given)
+    pipe = transformers_pipeline("fill-mask", model=str(folder), tokenizer=str(folder), device="cpu", top_k=20)
+    texts = read_texts(made("data/prepared") / "test.parquet")
+    originals = [one for one in originals_of(texts, range(2 * TEXTS), tokenizer, given) if len(one.words) >= usual]
+    originals = originals[:TEXTS]
+    figures: list[Figure] = []
+    for words in (1, usual):
+        distances = exactly(words)
+        drafts = [draft for one in originals if (draft := draw(one, 1, 0, given.seed, distances)) is not None]
+        masked = [
+            one.original.replaced(one.positions, [str(tokenizer.mask_token)] * len(one.positions))[0] for one in drafts
+        ]
+        pieces = [len(one.pieces(0)[0]) for one in drafts]
+        needed = operations.encoder(model.config, pieces) + operations.masked_words(model.config, words * len(drafts))
+        with Nlpaug(folder, [one.texts[0] for one in originals], words) as nlpaug:
+            seconds = side_by_side(
+                {
+                    "l2a": timed(lambda: sample_neighbours(originals, 1, filler, distances, given.seed)),  # noqa: B023
+                    "one by one": timed(lambda: pipe(masked)),  # noqa: B023
+                    "batches": timed(lambda: pipe(masked, batch_size=32)),  # noqa: B023
+                    "nlpaug": nlpaug.seconds,
+                    "product": operations.product,
+                }
+            )
+        what = f"{words} word{'s' if words > 1 else ''} a text"
+        count = len(originals)
+        reached = operations.share(seconds, "l2a", needed)
+        figures += [
+            Figure(f"neighbours, {what}", rate(seconds, "l2a", count), "a second"),
+            Figure(f"nlpaug, {what}", rate(seconds, "nlpaug", count), "a second"),
+            Figure(f"fill-mask pipeline, {what}", rate(seconds, "one by one", count), "a second"),
+            Figure(f"the same in batches of 32, {what}", rate(seconds, "batches", count), "a second"),
+            Figure(f"faster than nlpaug, {what}", ratio(seconds, "nlpaug", "l2a"), "times", 15 if words > 1 else None),
+            Figure(
+                f"faster than the pipeline, {what}",
+                ratio(seconds, "one by one", "l2a"),
+                "times",
+                4 if words == 1 else None,
+            ),
+            Figure(f"operations needed, {what}", needed / 1e9 / count, "GFLOP a neighbour"),
+            Figure(f"machine's matrix rate, {what}", operations.PRODUCT / 1e9 * rate(seconds, "product", 1), "GFLOP/s"),
+            Figure(f"of that reached, {what}", reached, "%", 70),
+        ]
+    publish("sampling", figures)
+
+
+if __name__ == "__main__":
+    with one_line():
+        main()

@@ -1,0 +1,183 @@
+"""What the speed benchmarks count and report, on tiny models."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
+
+from benchmarks.speed import caching, growth, loop, made, measure, operations, sampling, selector, step
+from benchmarks.speed.measure import Figure
+from pipeline import models
+from pipeline.batching import length_batches
+from pipeline.distill.imitation import Imitation
+from pipeline.errors import InputError
+from pipeline.params_file import load
+
+SPEED = Path(measure.__file__).parent
+
+
+@pytest.fixture
+def tiny_run(sampled_params, uneven, augmented, cached, tiny_classifier, tiny_masked_lm, tmp_path, monkeypatch):
+    """What `dvc repro` leaves, tiny; one round, and results in a folder of their own, which is returned."""
+    outs = {
+        "data/prepared": uneven,
+        "data/augmented": augmented,
+        "data/teacher": cached,
+        "models/teacher": tiny_classifier,
+        "models/generator": tiny_masked_lm,
+    }
+    for path, out in outs.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).symlink_to(out)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(sampled_params.model_dump()))
+    monkeypatch.setattr(made, "ROOT", tmp_path)
+    monkeypatch.setattr(measure, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(operations, "SIZE", 64)
+    return tmp_path / "results"
+
+
+@pytest.mark.parametrize("lengths", [[7], [3, 11, 6]])
+def test_operations_are_those_torch_counts_without_padding(lengths):
+    sizes = {"hidden_size": 12, "num_hidden_layers": 2, "intermediate_size": 20, "num_attention_heads": 3}
+    config = BertConfig(vocab_size=50, attn_implementation="eager", num_labels=4, **sizes)
+    classifier = BertForSequenceClassification(config).eval()
+    masked_lm = BertForMaskedLM(config).eval()
+    counted = {"classifier": 0, "masked_lm": 0}
+    for n in lengths:
+        tokens = torch.ones(1, n, dtype=torch.int64)
+        masks = torch.zeros(1, n, dtype=torch.bool)
+        masks[0, :2] = True
+        with FlopCounterMode(display=False) as counter:
+            classifier(tokens)
+        counted["classifier"] += counter.get_total_flops()
+        with FlopCounterMode(display=False) as counter, models.head_only_at(masked_lm, masks):
+            masked_lm(tokens)
+        counted["masked_lm"] += counter.get_total_flops()
+    assert operations.classifier(config, lengths) == counted["classifier"]
+    needed = operations.encoder(config, lengths) + operations.masked_words(config, 2 * len(lengths))
+    assert needed == counted["masked_lm"]
+
+
+def test_contestants_take_turns_and_the_first_round_does_not_count():
+    turns = []
+
+    def contestant(name, seconds):
+        def go():
+            turns.append(name)
+            return next(seconds)
+
+        return go
+
+    slow, fast = iter([99.0, 4.0, 6.0, 8.0]), iter([99.0, 2.0, 2.0, 4.0])
+    seconds = measure.side_by_side({"slow": contestant("slow", slow), "fast": contestant("fast", fast)}, rounds=3)
+    assert turns == ["slow", "fast"] * 4
+    assert seconds == {"slow": [4.0, 6.0, 8.0], "fast": [2.0, 2.0, 4.0]}
+    assert measure.ratio(seconds, "slow", "fast") == 2.0  # of 2, 3 and 2
+    assert measure.rate(seconds, "slow", 12) == 2.0
+
+
+def test_share_of_the_matrix_rate():
+    # Twice the operations of a product, in four times its time, is half the rate.
+    seconds = {"work": [4.0, 8.0, 4.0], "product": [1.0, 2.0, 1.0]}
+    assert operations.share(seconds, "work", 2 * operations.PRODUCT) == 50.0
+
+
+def test_goals_are_reached_from_the_right_side(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measure, "RESULTS", tmp_path)
+    figures = [
+        Figure("ratio", 14.9, "times", 15),
+        Figure("price", 25.0, "%", 25, at_most=True),
+        Figure("rate", 1234.5, "a second"),
+    ]
+    measure.publish("some", figures)
+    said = json.loads((tmp_path / "some.json").read_text())
+    assert [(goal["name"], goal["reached"]) for goal in said["goals"]] == [("ratio", False), ("price", True)]
+    assert {"name", "value", "goal", "unit", "reached"} <= said["goals"][0].keys()
+    assert said["figures"] == [{"name": "rate", "value": 1234.5, "unit": "a second"}]
+    assert "| rate | 1,234 a second |  |  |" in capsys.readouterr().out
+
+
+def test_a_stopwatch_does_not_count_the_first_step(monkeypatch):
+    clock = iter([10.0, 11.0, 13.0, 99.0])
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: next(clock))
+    watch = loop.Stopwatch(2)
+
+    def endless():
+        while True:
+            watch.step()
+
+    assert watch.seconds(endless) == 3.0
+    with pytest.raises(RuntimeError, match="ended before"):
+        loop.Stopwatch(2).seconds(lambda: None)
+
+
+def test_the_caching_and_selector_benchmarks_run(tiny_run, monkeypatch):
+    monkeypatch.setattr(caching, "TEXTS", 20)
+    monkeypatch.setattr(caching, "STEPS", 1)
+    monkeypatch.setattr(selector, "STEPS", 1)
+    caching.main()
+    selector.main()
+    for name in ("caching", "selector"):
+        said = json.loads((tiny_run / f"{name}.json").read_text())
+        assert all(figure["value"] > 0 for figure in said["figures"])
+
+
+def test_a_live_teacher_is_what_its_cache_holds(tiny_run, tiny_classifier):
+    given = made.params()
+    lessons, student = loop.default_lessons(given), loop.default_student(given)
+    teacher = models.load_classifier(tiny_classifier, "teacher")
+    live = step.alive(teacher, lessons)
+    torch.manual_seed(0)
+    imitation = Imitation(student, 32, lessons, given)
+    for rows in length_batches(lessons.encoded.lengths, size=8, rng=np.random.default_rng(0)):
+        inputs = lessons.inputs(rows)
+        _, cached = imitation.losses(student, None, rows, inputs)
+        imitation.lessons = live
+        _, computed = imitation.losses(student, None, rows, inputs)
+        imitation.lessons = lessons
+        for name, loss in cached.items():
+            # The cache holds float16.
+            torch.testing.assert_close(loss, computed[name], rtol=2e-3, atol=1e-4)
+
+
+def test_exactly_so_many_words():
+    log_p = sampling.exactly(3)(5)
+    assert np.exp(log_p).tolist() == [0, 0, 0, 1, 0, 0]
+    assert np.exp(sampling.exactly(3)(2)).tolist() == [0, 0, 1]
+
+
+def test_what_growth_lays_out_is_whole(tiny_run, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(growth, "SIZES", (20, 40))
+    monkeypatch.setattr(growth, "asked", lambda: yaml.safe_load((SPEED.parents[1] / "params.yaml").read_text()))
+    folder = tmp_path / "growth"
+    folder.mkdir()
+    growth.lay_out(folder)
+    for rows in (20, 40):
+        params = load(folder / f"{rows}.yaml")
+        assert params.data.source is not None
+        assert len(Path(params.data.source.path).read_text().splitlines()) == rows + 1
+
+
+def test_without_a_run_the_way_out_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(made, "ROOT", tmp_path)
+    with pytest.raises(InputError, match="run dvc repro first"):
+        made.made("models/teacher")
+
+
+def test_the_readme_holds_what_was_measured():
+    readme = (SPEED / "README.md").read_text(encoding="utf-8")
+    results = sorted((SPEED / "results").glob("*.json"))
+    assert results
+    for file in results:
+        said = json.loads(file.read_text())
+        for figure in said["goals"] + said["figures"]:
+            line = next((line for line in readme.splitlines() if line.startswith(f"| {figure['name']} | ")), "")
+            found = re.findall(r"\| ([^|]*) \|", line[len(figure["name"]) + 2 :])
+            assert found, f"{file.name}: {figure['name']} has no line in the README"
+            assert found[0] == f"{measure.written(figure['value'])} {figure['unit']}"
