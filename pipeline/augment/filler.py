@@ -17,6 +17,10 @@ BATCH_TOKENS = 2048
 """Pieces in one pass: what bounds the memory, most of which is the vocabulary's logits at the masks."""
 
 
+CACHED_ROWS = 32
+"""Masks whose distributions over some 30,000 words go through a processor's cache together."""
+
+
 class Filler:
     """Fills masks with words (Eq. 12): the masked language model, its vocabulary and how it is asked."""
 
@@ -58,6 +62,10 @@ class Filler:
 
         One forward pass. Words that the neighbours have already stand in the text; the others are masked.
         """
+        return self._log_p(self._logits(drafts, which), self._old(drafts, which))
+
+    def _logits(self, drafts: Sequence[Neighbour], which: slice) -> torch.Tensor:
+        """What the model says at the masks: (masks, outputs)."""
         pieces = [draft.pieces(self.tokenizer.mask_token_id) for draft in drafts]
         tokens, attention = padded([row for row, _ in pieces], self.tokenizer.pad_token_id)
         inputs = {"input_ids": tokens, "attention_mask": attention}
@@ -67,37 +75,62 @@ class Filler:
         for row, draft in enumerate(drafts):
             masked[row, draft.masks()[which]] = True
         with models.head_only_at(self.model, masked.to(self.place)):
-            logits = self.model(**{name: tensor.to(self.place) for name, tensor in inputs.items()}).logits
-        old = torch.tensor([piece for draft in drafts for piece in draft.old(self.whole)[which]], device=self.place)
+            logits: torch.Tensor = self.model(**{name: value.to(self.place) for name, value in inputs.items()}).logits
+        return logits
+
+    def _old(self, drafts: Sequence[Neighbour], which: slice) -> torch.Tensor:
+        """The pieces that stood at the masks: (masks,)."""
+        return torch.tensor([piece for draft in drafts for piece in draft.old(self.whole)[which]], device=self.place)
+
+    def _log_p(self, logits: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
         log_p = log_p_words(logits, temperature=self.temperature, allowed=self.allowed, old=old)
         return log_p if self.candidates is None else uniform_over_top(log_p, self.candidates)
 
     @torch.inference_mode()
     def _pass(self, drafts: Sequence[Neighbour], which: slice) -> None:
         """The masks that `which` picks of each neighbour get their words."""
-        log_p = self.distributions(drafts, which)
-        if log_p.isnan().any():
-            raise InputError("generator: its outputs are no numbers; accepted: a masked language model that works")
+        logits, old = self._logits(drafts, which), self._old(drafts, which)
         quantiles = torch.tensor([q for draft in drafts for q in draft.quantiles[which]], device=self.place)
-        words = draw_words(self._without_taken(log_p, drafts, which), quantiles)
-        chances = log_p.gather(1, words.unsqueeze(1)).squeeze(1).double().cpu()
-        drawn = iter(zip(words.tolist(), chances.tolist(), strict=True))
+        taken = _taken(drafts, which)
+        words: list[int] = []
+        chances: list[float] = []
+        # On a CPU a few rows of the vocabulary at a time, which stay in its cache.
+        size = CACHED_ROWS if self.place.type == "cpu" else len(logits)
+        for first in range(0, len(logits), size):
+            rows = slice(first, first + size)
+            log_p = self._log_p(logits[rows], old[rows])
+            # One output that is no number makes a whole row of them.
+            if log_p[:, 0].isnan().any():
+                raise InputError("generator: its outputs are no numbers; accepted: a masked language model that works")
+            barred = {row - first: taken[row] for row in range(*rows.indices(len(logits))) if row in taken}
+            drawn = draw_words(_without(log_p, barred), quantiles[rows])
+            words += drawn.tolist()
+            chances += log_p.gather(1, drawn.unsqueeze(1)).squeeze(1).double().tolist()
+        filled = iter(zip(words, chances, strict=True))
         for draft in drafts:
             for _ in draft.positions[which]:
-                word, chance = next(drawn)
+                word, chance = next(filled)
                 draft.words.append(word)
                 draft.log_p_words += chance
 
-    def _without_taken(self, log_p: torch.Tensor, drafts: Sequence[Neighbour], which: slice) -> torch.Tensor:
-        """The distributions with no chance for a draft's `taken` at its last mask; as they are if that leaves none."""
-        row = -1
-        out = log_p
-        for draft in drafts:
-            open_masks = range(len(draft.positions))[which]
-            row += len(open_masks)
-            if draft.taken and open_masks[-1] == len(draft.positions) - 1:
-                left = log_p[row].index_fill(0, torch.tensor(sorted(draft.taken), device=self.place), -torch.inf)
-                if left.isfinite().any():
-                    out = log_p.clone() if out is log_p else out
-                    out[row] = left.log_softmax(0)
-        return out
+
+def _taken(drafts: Sequence[Neighbour], which: slice) -> dict[int, list[int]]:
+    """What the last mask of a draft may not become, by the mask's place among all that `which` picks."""
+    taken = {}
+    row = -1
+    for draft in drafts:
+        open_masks = range(len(draft.positions))[which]
+        row += len(open_masks)
+        if draft.taken and open_masks[-1] == len(draft.positions) - 1:
+            taken[row] = sorted(draft.taken)
+    return taken
+
+
+def _without(log_p: torch.Tensor, taken: dict[int, list[int]]) -> torch.Tensor:
+    """The distributions with no chance for the words taken, by row; a row that they would leave none as it is."""
+    out = log_p.clone() if taken else log_p
+    for row, words in taken.items():
+        left = log_p[row].index_fill(0, torch.tensor(words, device=log_p.device), -torch.inf)
+        if left.isfinite().any():
+            out[row] = left.log_softmax(0)
+    return out
