@@ -8,6 +8,14 @@ class InputError(Exception):
     """Something the user gave cannot be used: one line that names the place, what was found, what is accepted."""
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Torch has an error of its own for a GPU, and for other memory the words of its allocator."""
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(part in str(error) for part in words)
+    )
+
+
 def nearest(name: str, accepted: Iterable[str]) -> str:
     """Return `; nearest: X` for the accepted name closest to `name`, or an empty string if none is close."""
     matches = get_close_matches(name, list(accepted), n=1)

@@ -1,11 +1,12 @@
 """A model as a folder that transformers opens: the same bytes for the same weights, wherever it was made."""
 
+import os
+import re
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline import models
-from pipeline.errors import InputError
 from pipeline.publishing import publish_folder
 
 
@@ -18,11 +19,12 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: 
         try:
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-        except OSError:
-            raise
         except Exception as error:
-            # Neither safetensors nor tokenizers calls a full disk an OSError.
-            raise InputError(f"{out}: cannot be written: {error}") from None
+            # Neither safetensors nor tokenizers makes an OSError of a full disk.
+            failed = re.search(r"os error (\d+)", str(error))
+            if failed is None:
+                raise
+            raise OSError(int(failed[1]), os.strerror(int(failed[1])), str(out)) from None
         for file in folder.iterdir():
             # safetensors lets nobody else read what it writes.
             file.chmod(0o644)

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from pipeline import workcache
-from pipeline.errors import InputError
+from pipeline.errors import InputError, out_of_memory
 from pipeline.publishing import check_place, is_first, publish_file, publish_folder
 
 OUTS = {"out": True, "curves": True} | dict.fromkeys(("metrics", "plots", "selection", "learner", "adapter"), False)
@@ -65,8 +65,8 @@ def stage(work: Callable[..., str]) -> typer.Typer:
             fail(f"{name}: {error}")
         except OSError as error:
             fail(f"{name}: {error.filename or 'disk'}: {error.strerror or error}")
-        except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+        except Exception as error:
+            if not out_of_memory(error):
                 raise
             fail(f"{name}: not enough memory; accepted: a smaller batch_size, max_length or model")
         if is_first():
@@ -98,12 +98,6 @@ def _kept(name: str) -> str:
     if not folder.is_dir() or not any(folder.iterdir()):
         return "nothing half-written is left"
     return f"what was finished stands in {folder}, and the same command goes on from there"
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Torch has an error of its own for a GPU, and for other memory the words of its allocator."""
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, MemoryError) or any(part in str(error) for part in words)
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

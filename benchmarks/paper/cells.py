@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.paper.plan import HERE, read_row
-from pipeline.errors import InputError
+from pipeline.errors import InputError, out_of_memory
 from pipeline.params import Params
 from pipeline.params_file import load
 from pipeline.publishing import publish_folder
@@ -30,9 +30,11 @@ def attempt(out: Path, work: Callable[[Path], object]) -> str | None:
     with publish_folder(out) as folder:
         try:
             work(folder)
-        except (OSError, MemoryError):
+        except OSError:
             raise
         except Exception as error:
+            if out_of_memory(error):
+                raise
             if not isinstance(error, InputError):
                 traceback.print_exc()
             said = " ".join(f"{'' if isinstance(error, InputError) else type(error).__name__ + ': '}{error}".split())

@@ -1,8 +1,7 @@
 """From a task and a row to a whole params file: the task's preset with what task and row say otherwise."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,6 +15,9 @@ HERE = Path("benchmarks/paper")
 
 class _Given(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+Given = TypeVar("Given", bound=_Given)
 
 
 class Task(_Given):
@@ -42,25 +44,48 @@ class Row(_Given):
     """What the row says otherwise."""
 
 
-@dataclass(frozen=True)
-class Block:
-    """Tasks × rows × seeds of params.yaml that are measured."""
+class Block(_Given):
+    """Tasks × rows × seeds that are measured."""
 
     tasks: list[str]
     rows: list[str]
     seeds: list[int]
 
 
-def blocks(path: Path) -> list[Block]:
-    """Read which cells are asked for, in the order of the file."""
-    given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    main, tasks, studies = given["main"], given["tasks"], given["studies"]
-    return [
-        Block(main["tasks"], main["rows"] + main["after"], main["seeds"]),
-        Block(tasks["tasks"], tasks["rows"], tasks["seeds"]),
-        Block(main["tasks"], studies["rows"], studies["seeds"]),
-        Block(studies["tasks"], studies["rows_of_tasks"], studies["seeds"]),
-    ]
+class Main(Block):
+    """The default task's block."""
+
+    after: list[str] = []
+    """Rows that go on from others."""
+
+
+class Studies(Block):
+    """Settings on the default task, one at a time, and other tasks beside it."""
+
+    rows_of_tasks: list[str]
+
+
+class Asked(_Given):
+    """The bench's params.yaml."""
+
+    main: Main
+    tasks: Block
+    studies: Studies
+
+    def blocks(self) -> list[Block]:
+        """Which cells are asked for, in the order of the file."""
+        main, studies = self.main, self.studies
+        return [
+            Block(tasks=main.tasks, rows=main.rows + main.after, seeds=main.seeds),
+            self.tasks,
+            Block(tasks=main.tasks, rows=studies.rows, seeds=studies.seeds),
+            Block(tasks=studies.tasks, rows=studies.rows_of_tasks, seeds=studies.seeds),
+        ]
+
+
+def read_asked(here: Path = HERE) -> Asked:
+    """Read the bench's params.yaml. Raises InputError naming it."""
+    return _read(Asked, here, "params")
 
 
 def read_row(name: str) -> Row:
@@ -103,7 +128,7 @@ def merged(given: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _read(kind: type[Any], folder: Path, name: str) -> Any:
+def _read(kind: type[Given], folder: Path, name: str) -> Given:
     path = folder / f"{name}.yaml"
     if not path.is_file():
         accepted = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))

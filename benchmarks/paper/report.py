@@ -6,9 +6,8 @@ from pathlib import Path
 
 import matplotlib
 import pandas as pd
-import yaml
 
-from benchmarks.paper.plan import read_row, read_task
+from benchmarks.paper.plan import read_asked, read_row, read_task
 from benchmarks.paper.results import AGAINST
 from pipeline.distill.loop import passes
 from pipeline.errors import InputError
@@ -81,20 +80,20 @@ class Figures:
 def write_report(here: Path) -> str:
     """Write RESULTS.md and figures/; returns what was made, in a few words."""
     figures = Figures(here / "results.csv")
-    asked = yaml.safe_load((here / "params.yaml").read_text(encoding="utf-8"))
-    main, others, studies = asked["main"], asked["tasks"], asked["studies"]
+    asked = read_asked(here)
+    main, others, studies = asked.main, asked.tasks, asked.studies
     # Of a study all points are of the same seeds.
-    same = Figures(here / "results.csv", studies["seeds"] or main["seeds"])
+    same = Figures(here / "results.csv", studies.seeds or main.seeds)
     parts = [(here / "notes.md").read_text(encoding="utf-8")]
-    parts.append(_data(figures, [*main["tasks"], *others["tasks"], *studies["tasks"]]))
-    parts += [_rows(figures, here, task, main["rows"] + main["after"]) for task in main["tasks"]]
-    parts.append(_tasks(figures, others["tasks"], others["rows"]))
-    for task in main["tasks"]:
+    parts.append(_data(figures, [*main.tasks, *others.tasks, *studies.tasks]))
+    parts += [_rows(figures, here, task, main.rows + main.after) for task in main.tasks]
+    parts.append(_tasks(figures, others.tasks, others.rows))
+    for task in main.tasks:
         parts.append(_ablations(figures, task))
-        parts.append(_studies(same, here, task, studies["rows"], studies["tasks"], studies["rows_of_tasks"]))
+        parts.append(_studies(same, here, task, studies.rows, studies.tasks, studies.rows_of_tasks))
     parts.append(_failures(here))
     with publish_folder(here / "figures") as folder:
-        for task in main["tasks"]:
+        for task in main.tasks:
             _draw(same, task, folder)
     with publish_file(here / "RESULTS.md") as temporary:
         temporary.write_text("\n\n".join(part.strip() for part in parts if part) + "\n", encoding="utf-8")
@@ -107,7 +106,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _steps(figures: Figures, here: Path, task: str, row: str) -> str:
-    """Training steps of a row's last round."""
+    """Training steps of a row, those of the row it goes on from among them."""
     given, plan = read_row(row), here / "plan" / task / f"{row}.yaml"
     sizes = {domain: figures.of(task, "data", split) for domain, split in (("source", "source"), ("target", "train"))}
     if not plan.is_file() or any(size.empty for size in sizes.values()) or given.measure == "teacher":
@@ -122,7 +121,7 @@ def _steps(figures: Figures, here: Path, task: str, row: str) -> str:
         for domain, number in texts.items()
     )
     epochs, batches = passes(taught, params.distill)
-    return f"{epochs * batches}"
+    return f"{params.rounds * epochs * batches}"
 
 
 def _failures(here: Path) -> str:

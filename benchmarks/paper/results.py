@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import permutation_test
 
-from benchmarks.paper.plan import blocks
+from benchmarks.paper.plan import read_asked
 from pipeline.publishing import publish_file
 
 COLUMNS = ["task", "row", "seed", "metric", "value"]
@@ -34,7 +34,7 @@ def collect(here: Path) -> str:
                 known.setdefault((line[0], line[1], line[2]), []).append((line[0], line[1], line[2], line[3], line[4]))
     lines: list[Line] = []
     counts = {"measured": 0, "failed": 0, "measured elsewhere": 0, "not run": 0}
-    for block in blocks(here / "params.yaml"):
+    for block in read_asked(here).blocks():
         for task in block.tasks:
             for seed in block.seeds:
                 data = here / "shared" / task / str(seed) / "prepared" / "data.json"

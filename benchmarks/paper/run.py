@@ -8,7 +8,7 @@ import typer
 import yaml
 
 from benchmarks.one_line import one_line
-from benchmarks.paper.plan import HERE, blocks, planned, read_row, read_task
+from benchmarks.paper.plan import HERE, planned, read_asked, read_row, read_task
 from pipeline.publishing import publish_folder
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -21,7 +21,7 @@ Seed = Annotated[int, typer.Argument(help="Of every draw.")]
 def plan() -> None:
     """Write the params file of every task and row that params.yaml asks for."""
     with one_line(), publish_folder(HERE / "plan") as folder:
-        for block in blocks(HERE / "params.yaml"):
+        for block in read_asked().blocks():
             for task in block.tasks:
                 (folder / task).mkdir(exist_ok=True)
                 for row in dict.fromkeys(["l2a", *block.rows]):

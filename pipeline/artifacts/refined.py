@@ -60,7 +60,10 @@ def publish_refined(
         rate = f"refine.learning_rate: got {params.refine.learning_rate}"
         raise InputError(f"{rate}, with which the generator gives no numbers any more; accepted: a lower one")
     save_model(filler.model, tokenizer, out)
-    measured: dict[str, Any] = {"neighbours": len(drafts)}
+    measured: dict[str, Any] = {
+        "neighbours": len(drafts),
+        "deviation_of_scaled_pi": _apart(params.refine.scale * pi, original),
+    }
     for name, group in {"worth_more": worth > 1, "worth_less": worth <= 1}.items():
         if group.any():
             means = {"log_p_words_before": before[group].mean(), "log_p_words_after": after[group].mean()}
@@ -68,6 +71,12 @@ def publish_refined(
     write_json(metrics, measured)
     checkpoint.finish()
     return f"refined on {len(drafts):,} neighbours of {original.max() + 1:,} texts, in {out}"
+
+
+def _apart(numbers: npt.NDArray[np.float64], original: npt.NDArray[np.int64]) -> float:
+    """How far the numbers of neighbours of one original lie apart: the root of their mean variance."""
+    mean = np.bincount(original, numbers) / np.bincount(original)
+    return float(np.sqrt(np.mean((numbers - mean[original]) ** 2)))
 
 
 def _judged(augmented: Path, selection: Path) -> tuple[pa.Table, npt.NDArray[np.float64], npt.NDArray[np.int64]]:

@@ -183,7 +183,8 @@ def _mean_of_kept(mine: torch.Tensor, keep: torch.Tensor, kept: int) -> torch.Te
 
 def _selector(features: int, params: Params, learner: Tensors | None) -> RandomSelector:
     if params.selector.kind == "random":
-        return RandomSelector(params.selector, params.seed)
+        # With the reinforced one's draws it would keep the very neighbours that a policy keeps which has learnt little.
+        return RandomSelector(params.selector, params.seed + 1)
     selector = ReinforcedSelector(features, params.selector, params.seed)
     if learner:
         _restore(selector.policy, learner, "policy")

@@ -109,7 +109,7 @@ class ReinforcedSelector(RandomSelector):
     def learn(self, episode: Sequence[Step]) -> float:
         """One step of gradient ascent on Σ_t r(τ_t) Σ_z log π(a_z|s_z) (Eq. 15, p. 5); gives the mean return.
 
-        The sum over a batch is a mean, so that the step does not grow with the batch.
+        Both sums are means, so that the step does not grow with the batch or the episode.
         """
         value = torch.tensor(returns([step.reward for step in episode], self.params.discount))
         mean = float(value.mean()) if episode else 0.0

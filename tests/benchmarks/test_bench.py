@@ -37,6 +37,8 @@ EXTRA = {
             "selector": {"kind": "none"},
         }
     },
+    # Kept far less often than a selector's default, which the random one must follow.
+    "l2a": {"params": {"selector": {"initial_keep": 0.4}}},
     # Two heads where the teacher has four.
     "heads": {"params": {"student": {"init": "fresh", "hidden": 16, "heads": 2}}},
 }
@@ -62,6 +64,8 @@ def test_a_tiny_matrix(bench, run):
     assert not (measured["teacher"] / "model").exists()
     assert (measured["teacher-ft"] / "model").exists()
     assert numbers["random-selector"]["kept"] == pytest.approx(numbers["l2a"]["kept"], abs=0.2)
+    chosen = [pd.read_parquet(measured[row] / "selection.parquet")["kept"] for row in ("random-selector", "l2a")]
+    assert not chosen[0].equals(chosen[1])
     assert (
         AutoModelForSequenceClassification.from_pretrained(measured["distilbert"] / "student").config.num_hidden_layers
         == 3

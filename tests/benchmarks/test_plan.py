@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.paper.plan import blocks, merged, planned, read_row
+from benchmarks.paper.plan import merged, planned, read_asked, read_row
 from benchmarks.paper.report import SETTINGS, SIZES
 from pipeline.errors import InputError
 from pipeline.params import Params
@@ -42,7 +42,7 @@ def test_a_row_differs_from_l2a_in_what_it_says_and_in_nothing_else(monkeypatch)
 
 def test_all_asked_for_exists(monkeypatch):
     monkeypatch.chdir(ROOT)
-    for block in blocks(HERE / "params.yaml"):
+    for block in read_asked(HERE).blocks():
         for task, row in product(block.tasks, block.rows):
             planned(task, row)
             assert (read_row(row).after is None) == (row not in ("random-selector", "rounds-2"))
@@ -59,7 +59,7 @@ def test_dvc_has_a_stage_for_every_cell():
     stages = {name.partition("@")[2] for name in names if name.startswith("row")}
     asked = {
         f"{task}-{row}-{seed}"
-        for block in blocks(HERE / "params.yaml")
+        for block in read_asked(HERE).blocks()
         for task, row, seed in product(block.tasks, block.rows, block.seeds)
     }
     assert stages == asked
@@ -100,3 +100,11 @@ def test_a_row_that_does_not_fit_is_named(bench):
         planned("tiny", "worse")
     with pytest.raises(InputError, match=r"rows/edaa\.yaml: no such file; accepted: .*eda"):
         planned("tiny", "edaa")
+
+
+def test_a_bench_file_that_lacks_a_block_is_named(bench):
+    here = bench(["l2a"])
+    asked = yaml.safe_load((here / "params.yaml").read_text())
+    (here / "params.yaml").write_text(yaml.safe_dump({name: block for name, block in asked.items() if name != "tasks"}))
+    with pytest.raises(InputError, match=r"params\.yaml: .*tasks"):
+        read_asked(here)

@@ -1,0 +1,34 @@
+"""Model folders: what a disk that is full leaves of them."""
+
+import errno
+
+import pytest
+from safetensors import SafetensorError
+
+from pipeline import models
+from pipeline.saving import save_model
+
+
+def test_a_full_disk_is_an_os_error_that_names_the_folder(tiny_classifier, tmp_path, monkeypatch):
+    model, tokenizer = models.load_classifier(tiny_classifier, "x"), models.load_tokenizer(tiny_classifier, "x")
+
+    def full(*_, **__):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(model, "save_pretrained", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        save_model(model, tokenizer, tmp_path / "out")
+    assert (error.value.errno, error.value.filename) == (errno.ENOSPC, str(tmp_path / "out"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_errors_are_as_they_were(tiny_classifier, tmp_path, monkeypatch):
+    model, tokenizer = models.load_classifier(tiny_classifier, "x"), models.load_tokenizer(tiny_classifier, "x")
+
+    def broken(*_, **__):
+        raise ValueError("of another kind")
+
+    monkeypatch.setattr(model, "save_pretrained", broken)
+    with pytest.raises(ValueError, match="of another kind"):
+        save_model(model, tokenizer, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
