@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.one_line import one_line
 from benchmarks.speed import operations
-from benchmarks.speed.loop import default_lessons, default_student, default_validation, steps
+from benchmarks.speed.loop import default_lessons, default_student, default_validation, steps, without_selector
 from benchmarks.speed.made import made, params
 from benchmarks.speed.measure import Figure, publish, rate, ratio, side_by_side, timed
 from pipeline import models
@@ -25,7 +25,7 @@ STEPS = 20
 
 def main() -> None:
     """Measure a shard's worth of the default's neighbours."""
-    given, folder = params(), made("models/teacher")
+    given, folder = without_selector(params()), made("models/teacher")
     model, tokenizer = models.load_classifier(folder, "teacher"), models.load_tokenizer(folder, "teacher")
     table = read_augmented(made("data/augmented"), ["id", "text"]).slice(0, TEXTS)
     piece = Piece("shard", table["id"].to_pylist(), table["text"].to_pylist(), None)

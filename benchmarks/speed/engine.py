@@ -2,8 +2,8 @@
 
     python -m benchmarks.speed.engine
 
-The whole stage is timed, start-up of Python and Ray among it, on the neighbours of the target and the source as the
-default draws them, with an empty work cache each time.
+The whole augment stage is timed, start-up of Python and Ray among it, on the neighbours of the default's target, with
+an empty work cache each time.
 """
 
 import os
@@ -27,6 +27,7 @@ def main() -> None:
     made("models/generator")
     with tempfile.TemporaryDirectory() as scratch:
         asked = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        asked["augment"]["samples"]["source"] = 0
         for engine in ("local", "ray"):
             text = yaml.safe_dump(asked | {"engine": engine})
             (Path(scratch) / f"{engine}.yaml").write_text(text, encoding="utf-8")
@@ -35,15 +36,13 @@ def main() -> None:
             shutil.rmtree(Path(scratch) / "cache", ignore_errors=True)
             out = str(Path(scratch) / "augmented")
             run(
-                *(
-                    sys.executable,
-                    "-m",
-                    "stages.augment",
-                    "--params",
-                    str(Path(scratch) / f"{engine}.yaml"),
-                    "--out",
-                    out,
-                ),
+                sys.executable,
+                "-m",
+                "stages.augment",
+                "--params",
+                str(Path(scratch) / f"{engine}.yaml"),
+                "--out",
+                out,
                 environment={"XDG_CACHE_HOME": str(Path(scratch) / "cache"), "OMP_NUM_THREADS": str(threads)},
             )
 

@@ -7,6 +7,7 @@ not a model. Each stage is a process of its own; the time a row is what 180,000 
 start-up does not count.
 """
 
+import math
 import shutil
 import statistics
 import sys
@@ -141,7 +142,7 @@ def main() -> None:
             for fewer, more in ((small, middle), (middle, large))
         }
         first, then = (statistics.median(taken) for taken in a_row.values())
-        growth = statistics.median(100 * (b / a - 1) for a, b in zip(*a_row.values(), strict=True))
+        growth = 100 * (then / first - 1) if first > 0 else math.inf
         peak = {rows: statistics.median(each[rows][name].peak for each in rounds) / 1e6 for rows in SIZES}
         figures += [
             Figure(f"{name}: a row, up to {middle:,}", first, "ms"),

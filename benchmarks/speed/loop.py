@@ -63,6 +63,11 @@ def default_student(params: Params) -> PreTrainedModel:
     return build_student(params, teacher=made("models/teacher"), labels=names, pairs=False)
 
 
+def without_selector(params: Params) -> Params:
+    """The same params with every neighbour kept."""
+    return params.model_copy(update={"selector": params.selector.model_copy(update={"kind": "none"})})
+
+
 def steps(
     count: int, student: PreTrainedModel, width: int, lessons: Lessons, validation: Validation, params: Params
 ) -> float:

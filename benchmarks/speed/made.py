@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline import models
 from pipeline.errors import InputError
 from pipeline.params import Params
 from pipeline.params_file import load
@@ -10,7 +11,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def params() -> Params:
-    """The project's params."""
+    """The project's params. Raises InputError where there is a GPU, for the peers are measured on the CPU."""
+    if models.device().type != "cpu":
+        raise InputError(f"benchmarks.speed: got {models.device()}; accepted: a CPU, by CUDA_VISIBLE_DEVICES=")
     return load(ROOT / "params.yaml")
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -23,17 +24,22 @@ def environment() -> Path:
     python = folder / "bin" / "python"
     done = folder / "done"
     if not done.is_file():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        _run(sys.executable, "-m", "venv", "--clear", str(folder))
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
         # Behind its own packages stand ours: torch is a gigabyte.
         behind = folder / "lib" / version / "site-packages" / "behind.pth"
         behind.write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
-        # It says on the way that ours want another transformers, which they find in their own environment.
-        asked = subprocess.run([str(python), "-m", "pip", "install", *WANTED], capture_output=True, text=True)
-        if asked.returncode:
-            raise InputError(f"nlpaug: it cannot be installed ({asked.stderr.strip().splitlines()[-1]})")
+        _run(str(python), "-m", "pip", "install", *WANTED)
         done.touch()
     return python
+
+
+def _run(*command: str) -> None:
+    """Run a command quietly: pip complains that our packages, which stand behind, want another transformers."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise InputError(f"nlpaug: its environment cannot be made ({' '.join(said)})")
 
 
 class Nlpaug:
@@ -50,14 +56,15 @@ class Nlpaug:
         self._ask({"model": str(model), "texts": list(texts), "words": words})
 
     def _ask(self, question: object) -> float:
-        if self.process.stdin is None or self.process.stdout is None:
-            raise RuntimeError("nlpaug: no pipes")
-        self.process.stdin.write(json.dumps(question) + "\n")
-        self.process.stdin.flush()
-        for line in self.process.stdout:
-            if line.startswith("seconds "):
-                return float(line.split()[1])
-        raise RuntimeError("nlpaug: it ended before it answered")
+        asked, said = self.process.stdin, self.process.stdout
+        if asked is not None and said is not None:
+            with suppress(BrokenPipeError):
+                asked.write(json.dumps(question) + "\n")
+                asked.flush()
+            for line in said:
+                if line.startswith("seconds "):
+                    return float(line.split()[1])
+        raise InputError("nlpaug: its process ended before it answered; what it said stands above")
 
     def seconds(self) -> float:
         """What it takes nlpaug to go through the texts once."""
@@ -70,4 +77,4 @@ class Nlpaug:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()

@@ -11,13 +11,15 @@ from benchmarks.one_line import one_line
 from benchmarks.speed.made import ROOT
 from benchmarks.speed.measure import Figure, publish, side_by_side, timed
 from benchmarks.speed.processes import run
+from pipeline.errors import InputError
 
 
 def main() -> None:
     """Measure commands from start to end, each in a process of its own."""
     python = sys.executable
     stages = sorted(file.stem for file in (ROOT / "stages").glob("[!_]*.py") if file.stem not in ("command", "rounds"))
-    run(python, "-m", "dvc", "repro")
+    if run(python, "-m", "dvc", "status", "--quiet", check=False).code:
+        raise InputError("dvc status: not up to date; run dvc repro first")
     commands = {
         "dvc repro with nothing to do": [python, "-m", "dvc", "repro"],
         "python alone": [python, "-c", ""],

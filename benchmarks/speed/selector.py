@@ -6,7 +6,7 @@ python -m benchmarks.speed.selector
 import statistics
 
 from benchmarks.one_line import one_line
-from benchmarks.speed.loop import default_lessons, default_student, default_validation, steps
+from benchmarks.speed.loop import default_lessons, default_student, default_validation, steps, without_selector
 from benchmarks.speed.made import params
 from benchmarks.speed.measure import Figure, publish, rate, side_by_side, timed
 
@@ -16,7 +16,7 @@ STEPS = 20
 def main() -> None:
     """Measure the default's loop with and without it."""
     given = params()
-    without = given.model_copy(update={"selector": given.selector.model_copy(update={"kind": "none"})})
+    without = without_selector(given)
     lessons, validation, student = default_lessons(given), default_validation(given), default_student(given)
     width = student.config.hidden_size
     seconds = side_by_side(

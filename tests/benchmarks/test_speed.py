@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,19 @@ import yaml
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
-from benchmarks.speed import caching, growth, loop, made, measure, operations, sampling, selector, step
+from benchmarks.speed import (
+    caching,
+    growth,
+    loop,
+    made,
+    measure,
+    nlpaug_peer,
+    operations,
+    processes,
+    sampling,
+    selector,
+    step,
+)
 from benchmarks.speed.measure import Figure
 from pipeline import models
 from pipeline.batching import length_batches
@@ -162,6 +175,37 @@ def test_what_growth_lays_out_is_whole(tiny_run, tmp_path, monkeypatch, caplog):
         params = load(folder / f"{rows}.yaml")
         assert params.data.source is not None
         assert len(Path(params.data.source.path).read_text().splitlines()) == rows + 1
+
+
+def test_growth_runs_every_stage(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(growth, "SIZES", (60,))
+    monkeypatch.setattr(growth, "asked", lambda: yaml.safe_load((SPEED.parents[1] / "params.yaml").read_text()))
+    monkeypatch.setattr(processes, "ROOT", SPEED.parents[1])
+    folder = tmp_path / "growth"
+    folder.mkdir()
+    growth.lay_out(folder)
+    found = growth.costs(60, folder)
+    assert found.keys() == set(growth.STAGES)
+    assert all(cost.seconds > 0 for cost in found.values())
+
+
+def test_a_process_and_what_it_costs():
+    small = processes.run(sys.executable, "-c", "import time; time.sleep(0.2)")
+    large = processes.run(sys.executable, "-c", "x = b'1' * 200_000_000")
+    assert 0.2 <= small.seconds < 20
+    assert 190e6 < large.peak - small.peak < 300e6
+    with pytest.raises(InputError, match=r"exit code 3: .*went wrong"):
+        processes.run(sys.executable, "-c", "import sys; print('went wrong'); sys.exit(3)")
+    assert processes.run(sys.executable, "-c", "import sys; sys.exit(3)", check=False).code == 3
+
+
+def test_a_peer_that_dies_is_one_line(tmp_path, monkeypatch):
+    worker = tmp_path / "worker.py"
+    worker.write_text("import sys; sys.stdin.readline(); print('seconds 0', flush=True); sys.stdin.readline()")
+    monkeypatch.setattr(nlpaug_peer, "WORKER", worker)
+    monkeypatch.setattr(nlpaug_peer, "environment", lambda: Path(sys.executable))
+    with nlpaug_peer.Nlpaug(tmp_path, ["a text"], 1) as peer, pytest.raises(InputError, match="ended before"):
+        peer.seconds()
 
 
 def test_without_a_run_the_way_out_is_named(tmp_path, monkeypatch):
