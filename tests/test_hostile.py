@@ -3,8 +3,11 @@
 import json
 import random
 import shutil
+from functools import partial
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +15,12 @@ from hypothesis import strategies as st
 from tiny_project import ROOT
 
 from pipeline import models
+from pipeline.artifacts.cache_teacher import Piece, write_piece
+from pipeline.artifacts.teacher_cache import TeacherCache
+from pipeline.augment.distance import log_p_distance
+from pipeline.augment.filler import Filler
+from pipeline.augment.originals import read_originals
+from pipeline.augment.sampler import sample_neighbours
 from pipeline.data.loading import load_table
 from pipeline.errors import InputError
 from pipeline.params_data import Table
@@ -144,3 +153,70 @@ def test_damaged_weights(folder, content):
     (folder / "model.safetensors").write_bytes(content)
     with pytest.raises(InputError, match=r"^student\.model: \S+ cannot be loaded \(SafetensorError: [^\n]+\)$"):
         models.load_classifier(folder, "student.model")
+
+
+NASTY = [
+    "\x00",
+    "a good\x00film was dull",
+    "\u202eمضحك\u202c فيلم رائع جدا",
+    "e\u0301\u0301\u0301 a\u0308o\u0308 \u0300 was good",
+    "\x1b[31mred\x1b[0m \x07\x08 plot",
+    "👩‍👩‍👧‍👦 🇩🇪 film ​‌ joke",
+    "ᄀ​ᅡᆨ 각 电影很好 ﬁlm ǅ İ ß",
+    "<script>alert('film')</script> $(rm -rf /) ../../x {{7*7}} %s",
+    "\ufeff\u2028\u2029\x85 story",
+    "good " * 200_000,
+    "x" * 1_000_000,
+]
+
+
+@pytest.fixture(scope="module")
+def through(tiny_masked_lm, tiny_classifier, tokenizer, make_params, tmp_path_factory):
+    """Take texts through the sampler and the teacher: rows of `augmented`, and the teacher's logits of each."""
+    params = make_params(augment={"count": "vocabulary_free"}, max_length=32)
+    filler = Filler(models.load_masked_lm(tiny_masked_lm, "generator")[0], tokenizer, params)
+    teacher, folder = models.load_classifier(tiny_classifier, "teacher"), tmp_path_factory.mktemp("cache")
+    distances = partial(log_p_distance, alpha=1.0, vocabulary=104, count="vocabulary_free", least=1)
+
+    def take(texts):
+        ids = [f"o{row}" for row in range(len(texts))]
+        originals = read_originals(ids, texts, None, ["good"] * len(texts), tokenizer, max_length=32, side="both")
+        rows, counts = sample_neighbours(originals, 2, filler, distances, 1)
+        assert len(rows) == 2 * (len(texts) - counts["too_short"])
+        if not rows:
+            return [], np.zeros((0, 2))
+        piece = Piece("piece", [row["id"] for row in rows], [row["text"] for row in rows], None)
+        write_piece(teacher, tokenizer, piece, folder / "piece", params, "")
+        cache = TeacherCache(folder)
+        assert (cache.tokens <= 32).all()
+        return rows, cache.logits
+
+    return take
+
+
+def check(texts, rows, logits):
+    """Of an original nothing is changed but the words that the row tells of."""
+    assert np.isfinite(logits).all()
+    for row in rows:
+        text = texts[int(row["original_id"][1:])]
+        assert row["original_text"] == text
+        assert len(row["positions"]) == row["distance"] > 0
+        assert np.isfinite(row["log_p"])
+        behind = 0
+        left = row["text"]
+        for old, new in zip(row["old_words"], row["new_words"], strict=True):
+            assert old
+            place = text.index(old, behind)
+            behind = place + len(old)
+            assert new in left
+        assert pa.array([row["text"]], pa.string()).validate(full=True) is None
+
+
+def test_nasty_texts_go_through(through):
+    check(NASTY, *through(NASTY))
+
+
+@in_one_folder
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), min_size=1, max_size=4))
+def test_any_text_goes_through(through, texts):
+    check(texts, *through(texts))
