@@ -73,7 +73,9 @@ def publish(name: str, figures: Sequence[Figure]) -> None:
     """Print a Markdown table of the figures and write `results/<name>.json`."""
     print(table(figures))
     goals = [asdict(figure) | {"reached": figure.reached} for figure in figures if figure.goal is not None]
-    others = [{key: asdict(figure)[key] for key in ("name", "value", "unit")} for figure in figures if not figure.goal]
+    others = [
+        {key: asdict(figure)[key] for key in ("name", "value", "unit")} for figure in figures if figure.goal is None
+    ]
     write_json(RESULTS / f"{name}.json", {"goals": goals, "figures": others, "machine": machine()})
 
 
