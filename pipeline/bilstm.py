@@ -87,9 +87,33 @@ class BiLSTMForSequenceClassification(PreTrainedModel):  # type: ignore[misc]
     def _read(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """The last state of each direction: (texts, 2 × units)."""
         embedded = self.dropout(self.embeddings(tokens))
+        if torch.onnx.is_in_onnx_export():
+            return self._read_by_onnx(embedded, lengths)
         packed = pack_padded_sequence(embedded, lengths.clamp_min(1).cpu(), batch_first=True, enforce_sorted=False)
         _, (last, _) = self.lstm(packed)
         return torch.cat([last[0], last[1]], dim=1)
+
+    def _read_by_onnx(self, embedded: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """The same by ONNX's own LSTM, which knows lengths; packed texts cannot be exported."""
+        weights, hidden, *biases = (
+            torch.stack([_gates(getattr(self.lstm, f"{name}_l0{end}")) for end in ("", "_reverse")])
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        texts, units = embedded.shape[0], self.config.lstm_size
+        _, last, _ = torch.onnx.ops.symbolic_multi_out(
+            "LSTM",
+            (embedded.transpose(0, 1), weights, hidden, torch.cat(biases, dim=1), lengths.clamp_min(1).int()),
+            {"hidden_size": units, "direction": "bidirectional"},
+            dtypes=(embedded.dtype,) * 3,
+            shapes=((embedded.shape[1], 2, texts, units), (2, texts, units), (2, texts, units)),
+        )
+        return torch.cat([last[0], last[1]], dim=1)
+
+
+def _gates(weights: torch.Tensor) -> torch.Tensor:
+    """The gates in ONNX's order: input, output, forget, cell."""
+    enter, forget, cell, leave = weights.chunk(4)
+    return torch.cat([enter, leave, forget, cell])
 
 
 def _from(tokens: torch.Tensor, begin: torch.Tensor) -> torch.Tensor:

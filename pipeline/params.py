@@ -108,6 +108,15 @@ class Evaluate(Section):
     """Bootstrap resamples behind each 95 % interval."""
 
 
+class Export(Section):
+    """The student as ONNX."""
+
+    max_drop: Share = 0.02
+    """Of accuracy or Pearson's r on the test set, what a conversion may lose."""
+    vocabulary: Literal["full", "seen"] = "full"
+    """seen: pieces that neither an original nor a neighbour has are cut off; words with them fall into shorter ones."""
+
+
 class Params(Section):
     """The whole of params.yaml."""
 
@@ -138,6 +147,7 @@ class Params(Section):
     selector: Selector = Selector()
     refine: Refine = Refine()
     evaluate: Evaluate = Evaluate()
+    export: Export = Export()
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.errors import InputError
 
-MADE = {".csv", ".json", ".npy", ".parquet", ".safetensors", ".tsv"}
+MADE = {".csv", ".html", ".json", ".md", ".npy", ".parquet", ".safetensors", ".tsv"}
 """What the files that stages write end in."""
 
 

@@ -17,7 +17,8 @@ from pipeline import workcache
 from pipeline.errors import InputError, out_of_memory
 from pipeline.publishing import check_place, is_first, publish_file, publish_folder
 
-OUTS = {"out": True, "curves": True} | dict.fromkeys(("metrics", "plots", "selection", "learner", "adapter"), False)
+OUTS = dict.fromkeys(("out", "curves", "onnx", "int8"), True)
+OUTS |= dict.fromkeys(("metrics", "plots", "selection", "learner", "adapter"), False)
 """The options that name what a stage writes, and whether that is a folder."""
 Round = Annotated[int, typer.Option("--round", min=1, help="Which round; nothing is done if params ask for fewer.")]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The params file, or the name of a preset.")]
@@ -37,11 +38,14 @@ class OneLine(TyperCommand):
             fail(f"{self.name}: {error.format_message()}", code=2)
 
 
-def stage(work: Callable[..., str]) -> typer.Typer:
+def stage(work: Callable[..., str], *, rows: bool = False) -> typer.Typer:
     """Make a Typer app of a stage's function, which returns what it made in a few words.
 
     InputError and a full disk become one line on standard error and exit code 1; so do Ctrl-C and SIGTERM, with 130 and
     143. The line at the end tells the time. Places where nothing can be written are found before any work.
+
+    Args:
+        rows: whether standard output is for the work's rows alone; the line at the end then goes to standard error.
     """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     name = work.__module__.rsplit(".", 1)[-1] if work.__module__ != "__main__" else Path(sys.argv[0]).stem
@@ -63,6 +67,10 @@ def stage(work: Callable[..., str]) -> typer.Typer:
             fail(f"{name}: terminated; {_kept(name)}", code=143)
         except InputError as error:
             fail(f"{name}: {error}")
+        except BrokenPipeError:
+            # Whoever read the rows, as `head` does, has enough. What is left to write would fail once more at the exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return
         except OSError as error:
             fail(f"{name}: {error.filename or 'disk'}: {error.strerror or error}")
         except Exception as error:
@@ -70,7 +78,7 @@ def stage(work: Callable[..., str]) -> typer.Typer:
                 raise
             fail(f"{name}: not enough memory; accepted: a smaller batch_size, max_length or model")
         if is_first():
-            typer.echo(f"{name}: {made}, {time.monotonic() - start:.1f} s")
+            typer.echo(f"{name}: {made}, {time.monotonic() - start:.1f} s", err=rows)
 
     return app
 
@@ -104,6 +112,11 @@ def fail(message: str, code: int = 1) -> NoReturn:
     """Print one line on standard error and stop with an exit code."""
     typer.echo(" ".join(message.split()), err=True)
     raise typer.Exit(code)
+
+
+def last_round(asked: int) -> Path:
+    """The folder of the student that the last round left."""
+    return Path("models/student") if asked == 1 else Path(f"rounds/{asked}/student")
 
 
 def left_out(number: int, asked: int, *outs: Path) -> str | None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stages.command import ParamsFile, stage
+from stages.command import ParamsFile, last_round, stage
 
 Folder = Annotated[Path, typer.Option(help="A model to measure.")]
 
@@ -25,9 +25,7 @@ def main(
     checked = load(params)
     from pipeline.evaluate import evaluate
 
-    if student is None:
-        student = Path("models/student") if checked.rounds == 1 else Path(f"rounds/{checked.rounds}/student")
-    folders = {"teacher": teacher, "student": student, "student_ft": student_ft}
+    folders = {"teacher": teacher, "student": student or last_round(checked.rounds), "student_ft": student_ft}
     return evaluate(checked, prepared=prepared, folders=folders, metrics=metrics, plots=plots)
 
 

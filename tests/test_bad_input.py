@@ -14,6 +14,7 @@ from transformers import GPT2Config, GPT2ForSequenceClassification, RobertaConfi
 from typer.testing import CliRunner
 
 from pipeline import models
+from pipeline.artifacts.augmented import read_augmented
 from pipeline.errors import InputError
 from pipeline.publishing import publish_folder
 from stages import augment, cache_teacher, distill, evaluate, generator, prepare, student_ft, teacher
@@ -273,7 +274,7 @@ def test_odd_texts_are_texts_like_others(work, tmp_path):
     target = {"path": "target.csv", "rows": 8, "validation": 6, "test": 8}
     work(data={"source": {"path": "odd.jsonl"}, "target": target}, distill={"originals": ["source", "target"]})
     assert set(pq.read_table("data/prepared/source.parquet")["text"].to_pylist()) == set(ODD)
-    augmented = pd.read_parquet("data/augmented")
+    augmented = read_augmented(Path("data/augmented")).to_pandas()
     assert set(augmented["original_text"]) >= set(ODD) - {"\u0301"}
 
 
@@ -303,7 +304,7 @@ def test_odd_pairs_numbers_and_bytes(work, byte_level, tmp_path):
     bilstm = {"student": {"init": "bilstm"}, "objectives": {"attention": 0, "hidden": 0, "logits": 1}}
     work(distill, student_ft, evaluate, **sections, **bilstm)
     assert json.loads(Path("models/student/config.json").read_text())["pairs"] is True
-    augmented = pd.read_parquet("data/augmented")
+    augmented = read_augmented(Path("data/augmented")).to_pandas()
     assert (augmented["text"] == augmented["original_text"]).all()
     assert (augmented["text_pair"] != augmented["original_text_pair"]).all()
 

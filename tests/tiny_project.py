@@ -82,6 +82,7 @@ def lay_out(folder: Path, reviews: Callable[..., Texts], encoder: Path, masked_l
     params["student"]["layers"] = 2
     params["distill"] |= {"epochs": 2, "least_steps": 0, "batch_size": 16}
     params["evaluate"] = {"resamples": 100, "student_ft": {"epochs": 1}}
+    params["export"] |= {"max_drop": 1.0}
     for section, change in changes.items():
         params[section] = params[section] | change if isinstance(change, dict) else change
     (folder / "params.yaml").write_text(yaml.safe_dump(params))

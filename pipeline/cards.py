@@ -1,0 +1,132 @@
+"""What a folder says of itself on the hub and to whoever is given it: README.md with metadata in front."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
+
+from pipeline.licences import licence_of
+from pipeline.params import Params
+
+COLUMNS = {
+    "id": "the original's id and the sample's number",
+    "original_id": "row of `data/prepared/source.parquet` or `train.parquet`",
+    "domain": "`source` or `target`",
+    "text": "the neighbour z, or the first text of a pair",
+    "text_pair": "the second text of a pair",
+    "original_text": "the original x, or its first text",
+    "original_text_pair": "its second text",
+    "label": "the original's label, which a neighbour need not deserve; the teacher has the word",
+    "distance": "d, how many words were changed (Eq. 11)",
+    "length": "m, how many words the original has",
+    "positions": "which of them, from 0; in a pair the second text's words follow the first's",
+    "old_words": "the original's words at these positions",
+    "new_words": "what stands there now",
+    "log_p_distance": "log P(d), in nats (Eq. 11)",
+    "log_p_positions": "log P of these positions (Eq. 10)",
+    "log_p_words": "log P of these words (Eq. 12)",
+    "log_p": "log P_s(z|x), the sum of the three",
+}
+"""Of the augmented data, in their order; other ways to augment than the neighbours' leave some empty."""
+
+
+def student_card(
+    params: Params, *, labels: list[str], split: str, figures: Mapping[str, float | None], form: str
+) -> str:
+    """The card of a student.
+
+    Args:
+        labels: the classes in order; empty in regression.
+        split: which texts `figures` were measured on.
+        figures: the task's metrics.
+        form: what kind of model files lie beside it.
+    """
+    target = params.data.target.path
+    results = [
+        EvalResult(
+            task_type="text-classification",
+            dataset_type=target if _is_hub_id(target) else "local",
+            dataset_name=target,
+            dataset_split=split,
+            metric_type="pearsonr" if name == "pearson" else name,
+            metric_name=f"{name} ({split})",
+            metric_value=value,
+        )
+        for name, value in figures.items()
+        if value is not None
+    ]
+    data = ModelCardData(
+        model_name="l2a-student",
+        library_name=form,
+        pipeline_tag="text-classification",
+        tags=["l2a", "distillation", "data-augmentation"],
+        base_model=params.teacher.model if _is_hub_id(params.teacher.model) else None,
+        eval_results=results or None,
+    )
+    kind = f"one of the classes {', '.join(f'`{name}`' for name in labels)}" if labels else "a number"
+    measured = ", ".join(f"{name} {value}" for name, value in figures.items() if value is not None)
+    return f"""---
+{data.to_yaml()}
+---
+# A student distilled by l2a
+
+It reads a text or pair of at most {params.max_length} tokens and gives {kind}. It was distilled from a larger,
+fine-tuned encoder on the target's texts and neighbours of them that a masked language model drew, by *learning to
+augment for data-scarce distillation* (Feng et al., AAAI 2021).
+
+**Measured** on the target's {split} texts: {measured or "nothing that is defined"}.
+
+{_went_in(params)}
+
+**Limits.** It knows the target's domain and language from a few labelled texts and repeats what its teacher got wrong.
+Measure it on texts of yours before you rely on it.
+"""
+
+
+def neighbours_card(params: Params, counts: Mapping[str, int]) -> str:
+    """The card of the augmented data, so that `datasets.load_dataset` has the domains as splits.
+
+    Args:
+        counts: neighbours of each domain; one without any is left out.
+    """
+    files = [{"split": domain, "path": f"{domain}-*.parquet"} for domain, rows in counts.items() if rows]
+    data = DatasetCardData(
+        pretty_name="Neighbours drawn by l2a",
+        task_categories=["text-classification"],
+        tags=["l2a", "data-augmentation", "synthetic"],
+        configs=[{"config_name": "default", "data_files": files}],
+    )
+    rows = "\n".join(f"| `{name}` | {what} |" for name, what in COLUMNS.items())
+    said = ", ".join(f"{count:,} of the {domain}" for domain, count in counts.items())
+    return f"""---
+{data.to_yaml()}
+---
+# Neighbours of labelled texts
+
+{said}: texts near real ones, with words replaced at random (`augment.method: {params.augment.method}`,
+alpha {params.alpha}, temperature {params.temperature}, seed {params.seed}). They were made to ask a teacher about, and
+are not what people wrote.
+
+| column | what it is |
+|---|---|
+{rows}
+
+{_went_in(params)}
+"""
+
+
+def _went_in(params: Params) -> str:
+    """Tables and models with their licences."""
+    given = {"target": params.data.target.path, "teacher": params.teacher.model, "generator": params.generator.model}
+    if params.data.source is not None:
+        given = {"source": params.data.source.path} | given
+    rows = "\n".join(
+        f"| {what} | `{address.replace('|', ' ')}` | {licence_of(address) or 'not known here'} |"
+        for what, address in given.items()
+    )
+    return f"**What went in**\n\n| | | licence |\n|---|---|---|\n{rows}"
+
+
+def _is_hub_id(address: str) -> bool:
+    return re.fullmatch(r"[\w.-]+(/[\w.-]+)?", address) is not None and not Path(address).exists()

@@ -1,0 +1,1 @@
+"""The student put to work: as ONNX, smaller, timed, and asked about texts that come in."""

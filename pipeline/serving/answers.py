@@ -1,0 +1,70 @@
+"""A stream of texts answered: as many as come, in constant memory, in their order."""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from pipeline.errors import InputError
+from pipeline.serving.runtime import Served
+
+Row = dict[str, Any]
+
+CHUNK = 2048
+"""Texts read before they are answered: enough to put those of like length together."""
+
+
+def answers(served: Served, rows: Iterable[Row], max_length: int, chunk: int = CHUNK) -> Iterator[Row]:
+    """Give each row with what the model says of its `text`, or of `text` and `text_pair`.
+
+    A row keeps what it has and gets `label` and `score`, the class and its probability, or `value`, a number.
+    Raises InputError if pairs and single texts are mixed.
+    """
+    rows = iter(rows)
+    while many := list(islice(rows, chunk)):
+        pairs = [row["text_pair"] for row in many if row.get("text_pair") is not None]
+        single = len(many) - len(pairs)
+        if single and pairs:
+            raise InputError(f"text_pair: {len(pairs)} rows have one and {single} do not; accepted: all or none")
+        outputs = served.outputs([row["text"] for row in many], pairs or None, max_length)
+        for row, said in zip(many, outputs, strict=True):
+            yield row | _said(said, served.names)
+
+
+def _said(outputs: np.ndarray, names: list[str]) -> Row:
+    if not names:
+        return {"value": round(float(outputs[0]), 4)}
+    chances = softmax(outputs.astype(np.float64))
+    best = int(outputs.argmax())
+    return {"label": names[best], "score": round(float(chances[best]), 4)}
+
+
+def read_lines(lines: Iterable[bytes], name: str, *, objects: bool) -> Iterator[Row]:
+    """Turn lines into rows with a `text`: each line is one, or a JSON object that has it.
+
+    Raises InputError naming the line that is not UTF-8, or no object with a text.
+    """
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise InputError(f"{name}: line {number} is not UTF-8") from None
+        if not objects:
+            yield {"text": text}
+        elif text.strip():
+            yield _row(text, f"{name}: line {number}")
+
+
+def _row(line: str, place: str) -> Row:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        raise InputError(f"{place} is no JSON object") from None
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+        raise InputError(f'{place} has no text; accepted: {{"text": "…"}}, of pairs with "text_pair": "…"')
+    if not isinstance(row.get("text_pair", ""), str | None):
+        raise InputError(f"{place}: text_pair is no text")
+    return row

@@ -1,0 +1,175 @@
+"""The student as ONNX, checked against itself in PyTorch and timed beside its teacher."""
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pyarrow.dataset as ds
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from pipeline import models
+from pipeline.agreement import OFFSET_POSITIONS, check_labels, check_length
+from pipeline.batching import Batch, collate, encode
+from pipeline.cards import student_card
+from pipeline.data.texts import Texts, read_texts
+from pipeline.errors import InputError
+from pipeline.params import Params
+from pipeline.publishing import publish_folder, write_json
+from pipeline.scoring import decide, headline, rounded, scores
+from pipeline.serving.conversion import to_int8, to_onnx
+from pipeline.serving.runtime import ONNX, Run, Served, in_onnx, in_torch
+from pipeline.serving.timing import random_batch, timings
+from pipeline.serving.vocabulary import cut, pieces_of
+
+
+def export(
+    params: Params,
+    *,
+    prepared: Path,
+    teacher: Path,
+    student: Path,
+    augmented: Sequence[Path],
+    outs: Mapping[str, Path],
+    metrics: Path,
+) -> str:
+    """Publish the student as two folders of ONNX, with its config and tokenizer; nothing if one of them is much worse.
+
+    Args:
+        augmented: folders of the neighbours, whose pieces stay in a vocabulary that is cut.
+        outs: the folders to write, `onnx` in float32 and `int8` with weights of 8 bits.
+        metrics: JSON, for teacher, student and both: `bytes` of weights, the task's metric on the test set, and what
+            `timings` measures; for both `agreement`, the share of test texts they decide like the student, and
+            `largest_difference` between two outputs. With a vocabulary that is cut, `vocabulary` tells how far.
+
+    Returns what was made, in a few words. Raises InputError if a conversion loses more than `export.max_drop`.
+    """
+    test = read_texts(prepared / "test.parquet")
+    models_of = {name: _open(folder, name, test, params.max_length) for name, folder in _named(teacher, student)}
+    model, tokenizer = models_of["student"]
+    runs: dict[str, Run] = {name: in_torch(each) for name, (each, _) in models_of.items()}
+    served = {name: Served(runs[name], known, test.names) for name, (_, known) in models_of.items()}
+    given = {name: each.outputs(test.texts, test.pairs, params.max_length) for name, each in served.items()}
+    measured: dict[str, dict[str, Any]] = {
+        name: {"bytes": models.weight_bytes(folder)} | _score(given[name], test)
+        for name, folder in _named(teacher, student)
+    }
+    vocabulary = {}
+    small, known = model, tokenizer
+    if params.export.vocabulary == "seen":
+        small = models.load_classifier(student, "student")
+        pieces = pieces_of(tokenizer, _texts(prepared, augmented))
+        small, known = cut(small, tokenizer, pieces)
+        vocabulary = {"vocabulary": _compared(tokenizer, known, test)}
+    metric = headline(test.names)
+    with TemporaryDirectory() as scratch:
+        files = {name: Path(scratch) / f"{name}.onnx" for name in outs}
+        to_onnx(small, _example(known, test, params.max_length), files["onnx"])
+        to_int8(files["onnx"], files["int8"])
+        for name, file in files.items():
+            runs[name] = in_onnx(file)
+            answers = Served(runs[name], known, test.names).outputs(test.texts, test.pairs, params.max_length)
+            measured[name] = {"bytes": file.stat().st_size} | _score(answers, test)
+            measured[name] |= _agreement(answers, given["student"], test)
+            _check_drop(name, measured, params.export.max_drop)
+        sizes = {"teacher": models_of["teacher"], "student": (model, tokenizer), "onnx": (small, known)}
+        sizes["int8"] = sizes["onnx"]
+        taken = timings(
+            runs,
+            {name: _batches(each.config.vocab_size) for name, (each, _) in sizes.items()},
+            {name: _most(each) for name, (each, _) in sizes.items()},
+        )
+        for name, file in files.items():
+            figures = {metric: measured[name][metric]}
+            card = student_card(params, labels=test.names, split="test", figures=figures, form="onnx")
+            _publish(file, small, known, params.max_length, outs[name], card)
+    write_json(metrics, {name: figures | taken[name] for name, figures in measured.items()} | vocabulary)
+    said = ", ".join(
+        f"{name} {measured[name]['bytes'] / 1e6:.1f} MB {metric} {measured[name][metric]}" for name in runs
+    )
+    return f"{said}, in {metrics}"
+
+
+def _named(teacher: Path, student: Path) -> tuple[tuple[str, Path], ...]:
+    return ("teacher", teacher), ("student", student)
+
+
+def _open(folder: Path, name: str, test: Texts, max_length: int) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    if not folder.is_dir():
+        raise InputError(f"{name}: no such model folder: {folder}; run the stage that makes it first")
+    model = models.load_classifier(folder, name)
+    check_labels(model.config, test.names, name)
+    tokenizer = models.load_tokenizer(folder, name)
+    check_length(max_length, tokenizer, model.config, name)
+    return model, tokenizer
+
+
+def _texts(prepared: Path, augmented: Sequence[Path]) -> Iterable[str]:
+    """All texts that the student has learnt from or could have: originals and neighbours."""
+    files = [prepared / name for name in ("source.parquet", "train.parquet", "validation.parquet")]
+    files += [file for folder in augmented for file in sorted(folder.glob("*.parquet"))]
+    for batch in ds.dataset([str(file) for file in files], format="parquet").to_batches(columns=["text", "text_pair"]):
+        for column in batch.columns:
+            yield from (text for text in column.to_pylist() if text is not None)
+
+
+def _example(tokenizer: PreTrainedTokenizerFast, test: Texts, max_length: int) -> Batch:
+    """Two texts of unlike length, which show what the inputs are."""
+    texts, pairs = [test.texts[0], test.texts[0] * 2], test.pairs and [test.pairs[0]] * 2
+    return collate(encode(tokenizer, texts, pairs, max_length), [0, 1])
+
+
+def _score(outputs: np.ndarray, test: Texts) -> dict[str, float | None]:
+    metric = headline(test.names)
+    found = rounded(scores(test.labels, decide(outputs, test.names), test.names))
+    return {metric: found[metric]}
+
+
+def _agreement(outputs: np.ndarray, wanted: np.ndarray, test: Texts) -> dict[str, float]:
+    numbers = {"largest_difference": float(f"{np.abs(outputs - wanted).max():.2g}")}
+    if test.names:
+        numbers["agreement"] = round(float(np.mean(outputs.argmax(1) == wanted.argmax(1))), 4)
+    return numbers
+
+
+def _check_drop(name: str, measured: Mapping[str, Mapping[str, Any]], most: float) -> None:
+    metric = next(key for key in ("accuracy", "pearson") if key in measured[name])
+    ours, theirs = measured[name][metric], measured["student"][metric]
+    if theirs is not None and (ours is None or theirs - ours > most):
+        raise InputError(
+            f"export.max_drop: as {name} the student's {metric} falls from {theirs} to {ours}; "
+            f"accepted: a loss of at most {most}"
+        )
+
+
+def _compared(before: PreTrainedTokenizerFast, after: PreTrainedTokenizerFast, test: Texts) -> dict[str, Any]:
+    """How far a vocabulary was cut, and what that does to the test texts."""
+    texts = test.texts + (test.pairs or [])
+    other = sum(before.tokenize(text) != after.tokenize(text) for text in texts)
+    return {"pieces": len(after), "of": len(before), "test_texts_split_otherwise": round(other / len(texts), 4)}
+
+
+def _most(model: PreTrainedModel) -> int:
+    """Tokens that a model takes: a BiLSTM any number."""
+    most = getattr(model.config, "max_position_embeddings", 10**6)
+    return most - model.config.pad_token_id - 1 if model.config.model_type in OFFSET_POSITIONS else most
+
+
+def _batches(vocabulary: int) -> Any:
+    return lambda texts, tokens: random_batch(vocabulary, texts, tokens)
+
+
+def _publish(
+    file: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, max_length: int, out: Path, card: str
+) -> None:
+    with publish_folder(out) as folder, models.quiet():
+        model.config.save_pretrained(folder)
+        # What it was trained with is what it is to be served with.
+        tokenizer.model_max_length = max_length
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
+        tokenizer.save_pretrained(folder)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        shutil.copyfile(file, folder / ONNX)

@@ -1,0 +1,92 @@
+"""A saved classifier ready to answer, be it of PyTorch or ONNX."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from pipeline import models
+from pipeline.batching import Batch, collate, encode, length_batches
+from pipeline.errors import InputError
+from pipeline.hub import one_line
+
+ONNX = "model.onnx"
+"""What makes a model folder one of ONNX."""
+Run = Callable[[Batch], np.ndarray]
+"""From a padded batch to logits, or the predicted number, float32, (texts, outputs)."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A classifier with its tokenizer."""
+
+    run: Run
+    tokenizer: PreTrainedTokenizerFast
+    names: list[str]
+    """The classes in order; empty if it predicts a number."""
+
+    def outputs(self, texts: list[str], pairs: list[str] | None, max_length: int) -> np.ndarray:
+        """Answer texts or pairs, cut to `max_length` tokens: logits or numbers, (texts, outputs), in their order."""
+        encoded = encode(self.tokenizer, texts, pairs, max_length)
+        rows = length_batches(encoded.lengths, tokens=2048)
+        given = np.concatenate([self.run(collate(encoded, row)) for row in rows])
+        return given[np.argsort(np.concatenate(rows))]
+
+
+def open_folder(folder: Path, key: str) -> Served:
+    """Open a folder with a model of PyTorch, or one of ONNX that the stage `export` made.
+
+    Raises InputError if there is none, or it is damaged or no classifier.
+    """
+    if not (folder / ONNX).is_file():
+        model = models.load_classifier(folder, key)
+        return Served(in_torch(model), models.load_tokenizer(folder, key), classes(model.config))
+    from transformers import AutoConfig, AutoTokenizer
+
+    try:
+        with models.quiet():
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        run = in_onnx(folder / ONNX)
+    except Exception as error:
+        raise InputError(f"{key}: {folder} cannot be loaded ({type(error).__name__}: {one_line(error)})") from None
+    return Served(run, tokenizer, classes(config))
+
+
+def classes(config: object) -> list[str]:
+    """The classes of a model's config in order; none if it predicts a number."""
+    names: dict[int, str] = config.id2label  # type: ignore[attr-defined]
+    return [names[index] for index in range(len(names))] if len(names) > 1 else []
+
+
+def in_torch(model: PreTrainedModel) -> Run:
+    """Make a model of PyTorch answer, on the device there is."""
+    place = models.device()
+    model.to(place).eval()
+
+    def run(batch: Batch) -> np.ndarray:
+        with torch.inference_mode():
+            return model(**{name: values.to(place) for name, values in batch.items()}).logits.float().cpu().numpy()
+
+    return run
+
+
+def in_onnx(file: Path) -> Run:
+    """Make a file of ONNX answer, on the CPU with as many threads as PyTorch takes."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    # Its threads would wait for the next text at full speed, and slow all else down.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    wanted = [each.name for each in session.get_inputs()]
+
+    def run(batch: Batch) -> np.ndarray:
+        return session.run(["logits"], {name: batch[name].numpy() for name in wanted})[0]
+
+    return run

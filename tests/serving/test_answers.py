@@ -1,0 +1,73 @@
+"""Streams of texts and what comes out."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.serving.answers import answers, read_lines
+from pipeline.serving.runtime import Served, open_folder
+
+
+@pytest.fixture
+def served(tiny_classifier):
+    return open_folder(tiny_classifier, "--model")
+
+
+def test_rows_keep_their_order_and_what_they_have(served, reviews):
+    rows = [{"text": text, "n": n} for n, text in enumerate(reviews(23).texts)]
+    given = list(answers(served, rows, 16, chunk=5))
+    assert [row["n"] for row in given] == list(range(23))
+    logits = served.outputs([row["text"] for row in rows], None, 16).astype(float)
+    chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert [row["label"] for row in given] == [served.names[best] for best in chances.argmax(1)]
+    np.testing.assert_allclose([row["score"] for row in given], chances.max(1), atol=1e-4)
+
+
+def test_no_more_is_read_than_is_being_answered(served):
+    read = itertools.count()
+    endless = ({"text": "a film", "n": next(read)} for _ in itertools.count())
+    first = list(itertools.islice(answers(served, endless, 16, chunk=4), 6))
+    assert len(first) == 6
+    assert next(read) == 8
+
+
+def test_a_number_is_a_value(tokenizer):
+    def lengths(batch):
+        return batch["attention_mask"].sum(1, keepdim=True).numpy() + 0.123456
+
+    said = answers(Served(lengths, tokenizer, []), [{"text": "the film"}, {"text": "a"}], 16)
+    assert list(said) == [{"text": "the film", "value": 4.1235}, {"text": "a", "value": 3.1235}]
+
+
+def test_pairs_and_single_texts_are_not_mixed(served):
+    rows = [{"text": "a", "text_pair": "film"}, {"text": "b"}]
+    with pytest.raises(InputError, match="1 rows have one and 1 do not"):
+        list(answers(served, rows, 16))
+
+
+def test_lines_are_texts_and_line_ends_are_not():
+    assert list(read_lines([b"\xef\xbb\xbfone\r\n", b"\n", "zwei ü".encode()], "x", objects=False)) == [
+        {"text": "one"},
+        {"text": ""},
+        {"text": "zwei ü"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"\xff", "x: line 2 is not UTF-8"),
+        (b"{", "x: line 2 is no JSON object"),
+        (b"[" * 100_000, "x: line 2 is no JSON object"),
+        (b'["text"]', "x: line 2 has no text"),
+        (b'{"text": 3}', "x: line 2 has no text"),
+        (b'{"text": "a", "text_pair": 3}', "x: line 2: text_pair is no text"),
+    ],
+)
+def test_a_bad_line_is_named(line, message):
+    rows = read_lines([b'{"text": "good"}', line], "x", objects=True)
+    assert next(rows) == {"text": "good"}
+    with pytest.raises(InputError, match=message):
+        next(rows)

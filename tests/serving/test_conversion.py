@@ -1,0 +1,70 @@
+"""ONNX files against the models they were made of."""
+
+import hashlib
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from pipeline import models
+from pipeline.batching import collate, encode
+from pipeline.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
+from pipeline.serving.conversion import to_int8, to_onnx
+from pipeline.serving.runtime import in_onnx, in_torch
+
+TEXTS = ["the film is good .", "a very dull and cold plot , never funny", "it was time", "joke", "so so awful !"]
+PAIRS = ["it was great .", "the cast", "that scene is slow but warm", "a movie", "this"]
+
+
+def batch(tokenizer, texts, pairs=None):
+    return collate(encode(tokenizer, texts, pairs, 32), range(len(texts)))
+
+
+@pytest.mark.parametrize("pairs", [None, PAIRS])
+def test_any_number_of_texts_of_any_length_has_the_same_logits(tiny_classifier, tokenizer, tmp_path, pairs):
+    model = models.load_classifier(tiny_classifier, "student")
+    to_onnx(model, batch(tokenizer, TEXTS[:2], pairs and pairs[:2]), tmp_path / "model.onnx")
+    run, wanted = in_onnx(tmp_path / "model.onnx"), in_torch(model)
+    for rows in ([0], [1, 2, 3], [4, 0]):
+        given = batch(tokenizer, [TEXTS[row] for row in rows], pairs and [pairs[row] for row in rows])
+        np.testing.assert_allclose(run(given), wanted(given), atol=1e-5)
+
+
+@pytest.mark.parametrize("pairs", [None, PAIRS])
+def test_a_bilstm_too(tokenizer, tmp_path, pairs):
+    torch.manual_seed(0)
+    config = BiLSTMConfig(
+        len(tokenizer), 12, 8, 6, pairs=pairs is not None, sep_token_id=tokenizer.sep_token_id, num_labels=3
+    )
+    model = BiLSTMForSequenceClassification(config)
+    to_onnx(model, batch(tokenizer, TEXTS[:2], pairs and pairs[:2]), tmp_path / "model.onnx")
+    run, wanted = in_onnx(tmp_path / "model.onnx"), in_torch(model)
+    for rows in ([3], [0, 1, 2, 3, 4]):
+        given = batch(tokenizer, [TEXTS[row] for row in rows], pairs and [pairs[row] for row in rows])
+        np.testing.assert_allclose(run(given), wanted(given), atol=1e-5)
+
+
+def test_eight_bits_are_close_and_small(tiny_classifier, tokenizer, tmp_path):
+    model = models.load_classifier(tiny_classifier, "student")
+    to_onnx(model, batch(tokenizer, TEXTS[:2]), tmp_path / "model.onnx")
+    to_int8(tmp_path / "model.onnx", tmp_path / "int8.onnx")
+    given = batch(tokenizer, TEXTS)
+    wanted = in_torch(model)(given)
+    off = np.abs(in_onnx(tmp_path / "int8.onnx")(given) - wanted).max()
+    assert 0 < off < 0.1 * np.abs(wanted).max()
+    kinds = {each.name: each.data_type for each in onnx.load(tmp_path / "int8.onnx").graph.initializer}
+    assert sum(kind == onnx.TensorProto.INT8 for kind in kinds.values()) >= 6 * model.config.num_hidden_layers
+
+
+def test_the_same_weights_give_the_same_bytes_and_no_word_of_this_machine(tiny_classifier, tokenizer, tmp_path):
+    hashes = []
+    for name in ("one", "two"):
+        model = models.load_classifier(tiny_classifier, "student")
+        to_onnx(model, batch(tokenizer, TEXTS[:2]), tmp_path / f"{name}.onnx")
+        to_int8(tmp_path / f"{name}.onnx", tmp_path / f"{name}-int8.onnx")
+        made = [(tmp_path / f"{name}{end}.onnx").read_bytes() for end in ("", "-int8")]
+        assert all(b".py" not in each and str(tmp_path).encode() not in each for each in made)
+        hashes.append([hashlib.sha256(each).hexdigest() for each in made])
+    assert hashes[0] == hashes[1]
+    assert {path.name for path in tmp_path.iterdir()} == {"one.onnx", "one-int8.onnx", "two.onnx", "two-int8.onnx"}

@@ -1,0 +1,58 @@
+"""A vocabulary that is cut: alike on what was seen, letters for what was not."""
+
+import numpy as np
+import pytest
+from transformers import BertForSequenceClassification
+
+from pipeline import models
+from pipeline.batching import collate, encode
+from pipeline.errors import InputError
+from pipeline.saving import save_model
+from pipeline.serving.runtime import in_torch, open_folder
+from pipeline.serving.vocabulary import cut, pieces_of
+
+SEEN = ["the film is good , very good .", "a dull plot !"]
+UNSEEN = "the joke was awful"
+
+
+@pytest.fixture
+def whole(tiny_classifier):
+    return models.load_classifier(tiny_classifier, "student")
+
+
+def test_seen_texts_have_the_same_logits_in_fewer_rows(whole, tiny_classifier, tokenizer, tmp_path):
+    small, known = cut(models.load_classifier(tiny_classifier, "student"), tokenizer, pieces_of(tokenizer, SEEN))
+    letters = 26 + 26 + sum(len(piece) == 1 for piece in ",.!?")
+    words = {word for text in SEEN for word in text.split()} - set(",.!a")
+    assert len(known) == 5 + letters + len(words)
+    assert small.get_input_embeddings().weight.shape == (len(known), 32)
+    given = [collate(encode(each, SEEN, None, 32), [0, 1]) for each in (tokenizer, known)]
+    np.testing.assert_array_equal(in_torch(whole)(given[0]), in_torch(small)(given[1]))
+    save_model(small, known, tmp_path / "small")
+    again = open_folder(tmp_path / "small", "student")
+    np.testing.assert_array_equal(again.run(given[1]), in_torch(small)(given[1]))
+    assert again.tokenizer(SEEN)["input_ids"] == known(SEEN)["input_ids"]
+
+
+def test_unseen_words_fall_into_letters_and_nothing_becomes_unknown(whole, tokenizer):
+    _, known = cut(whole, tokenizer, pieces_of(tokenizer, SEEN))
+    assert tokenizer.tokenize(UNSEEN) == ["the", "joke", "was", "awful"]
+    assert known.tokenize(UNSEEN)[:5] == ["the", "j", "##o", "##k", "##e"]
+    assert "[UNK]" not in known.tokenize(UNSEEN)
+    assert known.tokenize("film 北")[-1] == tokenizer.tokenize("北")[-1] == "[UNK]"
+
+
+def test_special_tokens_stand_where_they_stood(whole, tokenizer):
+    small, known = cut(whole, tokenizer, pieces_of(tokenizer, SEEN))
+    for text in (SEEN[0], ""):
+        before = tokenizer.convert_ids_to_tokens(tokenizer(text, "a plot")["input_ids"])
+        assert known.convert_ids_to_tokens(known(text, "a plot")["input_ids"]) == before
+    assert known.pad_token_id == tokenizer.pad_token_id == small.config.pad_token_id
+    assert known.mask_token == tokenizer.mask_token
+    assert known.model_input_names == tokenizer.model_input_names
+
+
+def test_other_kinds_of_tokenizers_are_refused(saved, byte_level):
+    model = models.load_classifier(saved(BertForSequenceClassification), "student")
+    with pytest.raises(InputError, match=r"export\.vocabulary: got seen, but the student's tokenizer is of BPE"):
+        cut(model, byte_level, set())

@@ -1,0 +1,96 @@
+"""The export stage's command line, and predict over what it leaves."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from stages.export import app as export
+from stages.predict import app as predict
+
+
+@pytest.fixture(scope="module")
+def exported(prepared, tiny_classifier, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    params = {"data": {"target": {"path": "target.csv", "rows": 8}}, "max_length": 16, "export": {"max_drop": 0.5}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    given = ["--params", folder / "params.yaml", "--prepared", prepared, "--metrics", folder / "serving.json"]
+    given += ["--onnx", folder / "onnx", "--int8", folder / "int8"]
+    given += [word for name in ("--teacher", "--student") for word in (name, tiny_classifier)]
+    result = CliRunner().invoke(export, [str(part) for part in given])
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("export: teacher 0.")
+    return folder
+
+
+def rows(output):
+    return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["onnx", "int8"])
+def test_texts_are_answered(exported, kind):
+    done = CliRunner().invoke(predict, ["a good film", "so dull", "--model", str(exported / kind)])
+    assert [row["text"] for row in rows(done.stdout)] == ["a good film", "so dull"]
+    assert {row["label"] for row in rows(done.stdout)} <= {"negative", "positive"}
+    assert done.stderr.startswith("predict: 2 answers, ")
+
+
+def test_a_file_and_standard_input_give_the_same(exported, tiny_classifier, tmp_path):
+    texts = ["a good film", "", "so dull <b>", "çà et là"]
+    (tmp_path / "texts.txt").write_text("\n".join(texts) + "\n")
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    place = ["--model", str(tiny_classifier)]
+    lines = CliRunner().invoke(predict, ["--file", str(tmp_path / "texts.txt"), *place]).stdout
+    assert [row["text"] for row in rows(lines)] == texts
+    assert CliRunner().invoke(predict, ["--file", str(tmp_path / "texts.jsonl"), *place]).stdout == lines
+    assert CliRunner().invoke(predict, place, input="\n".join(texts)).stdout == lines
+    given = (tmp_path / "texts.jsonl").read_text()
+    assert CliRunner().invoke(predict, ["--jsonl", *place], input=given).stdout == lines
+
+
+def test_a_reader_that_has_enough_is_no_error(tiny_classifier, tmp_path):
+    (tmp_path / "texts.txt").write_text("a good film\n" * 20_000)
+    command = f"{sys.executable} -m stages.predict --model {tiny_classifier} --file {tmp_path}/texts.txt | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert rows(done.stdout)[0]["text"] == "a good film"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a", "--file", "b"], "predict: --file: got texts too; accepted: one of the two"),
+        (["--file", "absent.txt"], "predict: --file: no such file: absent.txt"),
+        (["a", "--model", "absent"], "predict: --model: no such model folder: absent"),
+    ],
+)
+def test_bad_input_is_one_line(words, message):
+    done = CliRunner().invoke(predict, words)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.strip() == message
+
+
+def test_a_damaged_file_is_one_line(exported, tmp_path):
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    for file in (exported / "onnx").iterdir():
+        (folder / file.name).write_bytes(file.read_bytes()[: 5000 if file.suffix == ".onnx" else None])
+    done = CliRunner().invoke(predict, ["a film", "--model", str(folder)])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"predict: --model: {folder} cannot be loaded (")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("stage", ["export", "predict"])
+def test_help_does_not_import_torch(stage):
+    code = f"""
+import sys
+from typer.testing import CliRunner
+from stages.{stage} import app
+assert CliRunner().invoke(app, ["--help"]).exit_code == 0
+assert "torch" not in sys.modules and "onnx" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
