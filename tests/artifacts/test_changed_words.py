@@ -1,0 +1,45 @@
+"""Where the words stand that differ."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.artifacts.changed_words import changed_spans
+from pipeline.augment.originals import Original, Word
+
+
+def words_at(old, new, *words):
+    spans = changed_spans(old, new, *words)
+    return [[text[start:end] for start, end in of] for text, of in zip((old, new), spans, strict=True)]
+
+
+@given(
+    st.lists(st.sampled_from(["a", "an", "the", ".", "'", "s", "film"]), min_size=1, max_size=9),
+    st.lists(st.sampled_from(["", " ", "  "]), min_size=10, max_size=10),
+    st.data(),
+)
+def test_they_are_those_that_the_sampler_replaced(words, blanks, data):
+    text, places = blanks[0], []
+    for word, blank in zip(words, blanks[1:], strict=False):
+        places.append(Word(0, len(text), len(text) + len(word), 0, 0))
+        text += word + blank
+    original = Original("t", (text,), None, [], [], places)
+    changed = sorted(data.draw(st.sets(st.integers(0, len(words) - 1), min_size=1)))
+    new = [
+        data.draw(st.sampled_from([other for other in ("a", "is", ",", "it") if other != words[n]])) for n in changed
+    ]
+    (written,) = original.replaced(changed, new)
+    old = [words[n] for n in changed]
+    assert words_at(text, written, old, new) == [old, new]
+
+
+def test_a_word_that_stands_there_twice_is_marked_where_it_changed():
+    assert changed_spans("a man , a plan", "a man , the plan", ["a"], ["the"]) == ([(8, 9)], [(8, 11)])
+
+
+def test_without_words_the_texts_are_compared():
+    assert words_at("it was so good .", "it was good !", [], []) == [["so", "."], ["!"]]
+    assert words_at("same", "same", [], []) == [[], []]
+
+
+def test_words_that_do_not_lead_from_one_text_to_the_other_are_not_believed():
+    assert words_at("a good film", "a dull play", ["good"], ["dull"]) == [["good", "film"], ["dull", "play"]]

@@ -1,0 +1,37 @@
+"""A finished run, and the report on it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from finished_run import lay
+
+from pipeline.params_file import load
+from pipeline.report.page import Inputs, report
+
+
+@pytest.fixture
+def write_page() -> Callable[[Path], str]:
+    """Write the report on a run that `lay` made, and read it."""
+
+    def write(folder: Path) -> str:
+        inputs = Inputs(
+            prepared=folder / "data/prepared",
+            data=folder / "metrics/data.json",
+            evaluation=folder / "metrics/evaluation.json",
+            predictions=folder / "plots/predictions.csv",
+            curves=folder / "dvclive",
+            augmented=folder / "data/augmented",
+            selection=folder / "data/selection.parquet",
+            serving=folder / "metrics/serving.json",
+        )
+        report(load(folder / "params.yaml"), inputs, folder / "report.html")
+        return (folder / "report.html").read_text(encoding="utf-8")
+
+    return write
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A finished run of classification."""
+    return lay(tmp_path / "run")
