@@ -1,0 +1,118 @@
+"""Which neighbours somebody wants to see, and where all that is known of them lies."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from pipeline.artifacts.scanning import read_schema, scan, shards
+from pipeline.data.texts import read_texts
+from pipeline.errors import InputError
+from pipeline.params_types import Domain
+
+# Those of pipeline.artifacts.augmented, which takes seconds to import.
+COLUMNS = (
+    "id", "original_id", "domain", "text", "text_pair", "original_text", "original_text_pair", "label", "distance",
+    "length", "positions", "old_words", "new_words", "log_p_distance", "log_p_positions", "log_p_words", "log_p",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the artifacts lie; None for what is not there yet.
+
+    Args:
+        prepared: names the classes; asked for only if there is a cache or a student.
+        generator: its vocabulary is part of Eq. 11.
+    """
+
+    augmented: Path
+    prepared: Path
+    cache: Path | None = None
+    selection: Path | None = None
+    student: Path | None = None
+    generator: Path | None = None
+
+    def names(self) -> list[str]:
+        """The classes in order, none in regression. Raises InputError if the shards are of another task."""
+        names = read_texts(self.prepared / "train.parquet").names
+        label = read_schema(shards(self.augmented)[0], COLUMNS, "augment").field("label").type
+        if pa.types.is_floating(label) == bool(names):
+            kinds = ("numbers", "classes") if names else ("classes", "numbers")
+            raise InputError(
+                f"{self.augmented}: its labels are {kinds[0]}, those of {self.prepared} are {kinds[1]}; "
+                "run the augment stage again"
+            )
+        return names
+
+    def drawn_with(self) -> dict[str, Any]:
+        """The params that the neighbours were drawn with. Raises InputError if the first shard does not tell them."""
+        shard = shards(self.augmented)[0]
+        try:
+            metadata = read_schema(shard, COLUMNS, "augment").metadata or {}
+            params = json.loads(metadata[b"l2a"])["params"]
+            return {**params, "max_length": int(params["max_length"])}
+        except (KeyError, TypeError, ValueError):
+            raise InputError(
+                f"{shard}: its metadata has no params; accepted: a file that the augment stage wrote"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which neighbours: those that agree with all that is not None.
+
+    Args:
+        kept: whether the selector kept them in the last epoch.
+    """
+
+    domain: Domain | None = None
+    original: str | None = None
+    distance: int | None = None
+    kept: bool | None = None
+
+    def where(self, places: Places) -> Any:
+        """As an expression of pyarrow.dataset; None if all are wanted. Raises InputError if nobody has selected yet."""
+        asked = {"domain": self.domain, "original_id": self.original, "distance": self.distance}
+        parts = [ds.field(column) == value for column, value in asked.items() if value is not None]
+        if self.kept is not None:
+            if places.selection is None:
+                raise InputError(f"{self}: there is no selection.parquet yet; run the distill stage first")
+            judged = scan([places.selection], ["id", "kept"], "distill", ds.field("kept") == self.kept)
+            parts.append(ds.field("id").isin(_ids(judged)))
+        return reduce(and_, parts) if parts else None
+
+    def __str__(self) -> str:
+        """As a user would write it."""
+        asked = {"domain": self.domain, "original": self.original, "distance": self.distance}
+        said = [f"--{name} {value}" for name, value in asked.items() if value is not None]
+        return " ".join([*said, *([] if self.kept is None else ["--kept" if self.kept else "--dropped"])])
+
+
+def choose(wanted: Wanted, places: Places) -> dict[Path, pa.Array]:
+    """The ids of the neighbours that are wanted, as they lie in each shard. Raises InputError if there are none."""
+    files = shards(places.augmented)
+    for file in files:
+        read_schema(file, COLUMNS, "augment")
+    columns, where = ["id", "original_id", "domain", "distance"], wanted.where(places)
+    found = {file: _ids(scan([file], columns, "augment", where)) for file in files}
+    if any(len(ids) for ids in found.values()):
+        return found
+    if wanted.original is not None:
+        of_it = ds.field("original_id") == wanted.original
+        if next(scan(files, ["original_id"], "augment", of_it), None) is None:
+            first = next(scan(files, ["original_id"], "augment"), None)
+            such = "" if first is None else f"; accepted: an original's id, such as {first['original_id'][0]}"
+            raise InputError(f"--original: {places.augmented} has no neighbours of {wanted.original!r}{such}")
+    raise InputError(f"{places.augmented}: no neighbours{f' that fit {wanted}' if str(wanted) else ''}")
+
+
+def _ids(batches: Iterable[pa.RecordBatch]) -> pa.Array:
+    found = pa.chunked_array([batch["id"] for batch in batches], pa.string()).combine_chunks()
+    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)

@@ -1,0 +1,77 @@
+"""Parquet files read piece by piece: only the columns and rows that are asked for, a few thousand rows at once."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from pipeline.errors import InputError
+
+ROWS = 4096
+"""At once: what bounds the memory."""
+
+
+def shards(folder: Path) -> list[Path]:
+    """The folder's shards in the order of their names. Raises InputError if there are none."""
+    if not folder.is_dir():
+        found = "a file; accepted: a folder of shards" if folder.exists() else "no such folder"
+        raise InputError(f"{folder}: {found}; the augment stage makes it")
+    found_shards = sorted(folder.glob("*.parquet"))
+    if not found_shards:
+        raise InputError(f"{folder}: no shards; run the augment stage first")
+    return found_shards
+
+
+def scan(files: Sequence[Path], columns: Sequence[str], stage: str, where: Any = None) -> Iterator[pa.RecordBatch]:
+    """Read files that `stage` wrote, one after the other.
+
+    Args:
+        columns: those that are read; `where` may ask for no others.
+        where: an expression of pyarrow.dataset that a row has to fulfil.
+
+    Raises InputError naming the file that is damaged or lacks a column.
+    """
+    for file in files:
+        try:
+            dataset = _opened(file)
+            check_columns(file, dataset.schema, columns, stage)
+            scanner = dataset.scanner(
+                columns=list(columns),
+                filter=where,
+                batch_size=ROWS,
+                batch_readahead=1,
+                fragment_readahead=1,
+                use_threads=False,
+            )
+            yield from (batch for batch in scanner.to_batches() if batch.num_rows)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise _damaged(file, stage, error) from None
+
+
+def read_schema(file: Path, columns: Sequence[str], stage: str) -> pa.Schema:
+    """The columns of a file and its metadata. Raises InputError naming the file if it is damaged or lacks a column."""
+    try:
+        schema = _opened(file).schema
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _damaged(file, stage, error) from None
+    check_columns(file, schema, columns, stage)
+    return schema
+
+
+def check_columns(file: Path, schema: pa.Schema, columns: Sequence[str], stage: str) -> None:
+    """Raise InputError naming the file and the first column that it lacks."""
+    missing = [column for column in columns if column not in schema.names]
+    if missing:
+        raise InputError(f"{file}: no column {missing[0]!r}; accepted: a file that the {stage} stage wrote")
+
+
+def _opened(file: Path) -> Any:
+    options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    return ds.dataset(file, format=ds.ParquetFileFormat(default_fragment_scan_options=options))
+
+
+def _damaged(file: Path, stage: str, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())[:160]
+    return InputError(f"{file}: damaged, or not Parquet ({reason}); run the {stage} stage again")

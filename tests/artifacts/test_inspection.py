@@ -1,0 +1,176 @@
+"""Neighbours looked at: which are chosen, and what is joined to them."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hand_made import neighbour, of_two_minds, write_selection, write_shard
+from transformers import BertForSequenceClassification
+
+from pipeline.artifacts import choosing, inspection, scanning
+from pipeline.artifacts.augmented import schema
+from pipeline.artifacts.choosing import Places, Wanted
+from pipeline.data.texts import Texts, write_texts
+from pipeline.errors import InputError
+from pipeline.tables import write_table
+
+
+@pytest.fixture(scope="module")
+def whole(augmented):
+    """All neighbours, read by other means."""
+    return pd.concat([pd.read_parquet(file) for file in sorted(augmented.glob("*.parquet"))], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def other_student(tiny_classifier, whole, tmp_path_factory):
+    """A student that puts other texts into other classes than its teacher, which puts all into one."""
+    return of_two_minds(tiny_classifier, whole["text"].tolist(), tmp_path_factory.mktemp("student"))
+
+
+def seen(places, *, rows=10, seed=None, disagree=False, **wanted):
+    found = []
+    said = inspection.inspect(places, Wanted(**wanted), found.append, rows=rows, seed=seed, disagree=disagree)
+    return found, said
+
+
+def refused(places, **asked):
+    with pytest.raises(InputError) as error:
+        seen(places, **asked)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_the_columns_are_those_of_the_shards():
+    assert list(choosing.COLUMNS) == schema("classification").names
+
+
+def test_without_anything_asked_the_first_are_shown_as_they_lie(augmented, uneven, whole):
+    found, said = seen(Places(augmented, uneven), rows=7)
+    assert [row["id"] for row in found] == whole["id"][:7].tolist()
+    assert found[0]["text"] == whole["text"][0]
+    assert {row[name] for row in found for name in ("pi", "kept", "teacher", "teacher_on_original", "student")} == {
+        None
+    }
+    assert said == f"7 of 96 neighbours in {augmented} (not there yet: teacher cache, selection, student)"
+
+
+def test_whoever_asks_for_more_rows_than_fit_into_memory_gets_them_in_order(augmented, uneven, whole, monkeypatch):
+    monkeypatch.setattr(inspection, "ROWS", 5)
+    monkeypatch.setattr(scanning, "ROWS", 3)
+    found, _ = seen(Places(augmented, uneven), rows=1000)
+    assert [row["id"] for row in found] == whole["id"].tolist()
+
+
+def test_rows_are_chosen_by_domain_original_distance_and_selection(augmented, uneven, whole, tmp_path):
+    kept = dict(zip(whole["id"], np.arange(len(whole)) % 3 == 0, strict=True))
+    places = Places(augmented, uneven, selection=write_selection(tmp_path / "selection.parquet", kept))
+    chosen = {
+        "domain": whole["domain"] == "target",
+        "original": whole["original_id"] == "train-004",
+        "distance": whole["distance"] == 2,
+        "kept": ~whole["id"].map(kept),
+    }
+    asked = {"domain": "target", "original": "train-004", "distance": 2, "kept": False}
+    for name, value in asked.items():
+        found, _ = seen(places, rows=100, **{name: value})
+        assert [row["id"] for row in found] == whole["id"][chosen[name]].tolist() != []
+    together = chosen["domain"] & chosen["distance"] & chosen["kept"]
+    found, said = seen(places, rows=1, domain="target", distance=2, kept=False)
+    assert said.startswith(f"1 of {together.sum()} neighbours")
+    assert found[0]["id"] == whole["id"][together].iloc[0]
+    assert (found[0]["pi"], found[0]["kept"]) == (0.25, False)
+
+
+def test_a_seed_picks_any_of_them_and_the_same_again(augmented, uneven, whole):
+    places = Places(augmented, uneven)
+    once, again, other = ([row["id"] for row in seen(places, rows=20, seed=seed)[0]] for seed in (1, 1, 2))
+    assert once == again != other
+    assert len(set(once)) == 20
+    assert set(once) != set(whole["id"][:20])
+    assert all(id_.startswith("train") for id_ in [row["id"] for row in seen(places, seed=1, domain="target")[0]])
+
+
+def test_teacher_and_a_student_that_is_the_teacher_say_the_same(augmented, uneven, cached, tiny_classifier):
+    places = Places(augmented, uneven, cache=cached, student=tiny_classifier)
+    found, _ = seen(places, rows=96)
+    for row in found:
+        assert row["teacher"]["class"] == row["student"]["class"]
+        assert row["teacher"]["probability"] == pytest.approx(row["student"]["probability"], abs=2e-4)
+        # The originals of source texts are not in this cache.
+        assert (row["teacher_on_original"] is None) == (row["domain"] == "source")
+    assert refused(places, disagree=True) == "--disagree: teacher and student disagree on none of 96 neighbours"
+
+
+def test_those_that_teacher_and_student_disagree_on(augmented, uneven, cached, other_student, monkeypatch):
+    monkeypatch.setattr(inspection, "FEWEST", 4)
+    places = Places(augmented, uneven, cache=cached, student=other_student)
+    everything, _ = seen(places, rows=96)
+    apart = [row["id"] for row in everything if row["teacher"]["class"] != row["student"]["class"]]
+    assert 30 < len(apart) < 70
+    found, said = seen(places, rows=96, disagree=True)
+    assert [row["id"] for row in found] == apart
+    assert said == f"teacher and student disagree on {len(apart)} of 96 neighbours looked through"
+    assert [row["id"] for row in seen(places, rows=2, disagree=True)[0]] == apart[:2]
+
+
+def test_the_teachers_opinion_is_of_the_text_and_not_of_its_id(uneven, cached, whole, tmp_path):
+    rows = whole.astype(object).where(whole.notna(), None).to_dict("records")
+    rows = [
+        {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in row.items()}
+        for row in rows
+    ]
+    rows[1]["text"] += " and more"
+    found, _ = seen(Places(write_shard(tmp_path / "augmented", rows), uneven, cache=cached), rows=3)
+    assert [row["teacher"] is None for row in found] == [False, True, False]
+
+
+def test_pairs_and_numbers(saved, tmp_path):
+    student = saved(BertForSequenceClassification, num_labels=1, problem_type="regression")
+    pairs = [neighbour(f"t0-00{n}", text=f"a {word} film", pair=("so good", "so bad")) for n, word in enumerate("ab")]
+    shards = write_shard(tmp_path / "augmented", [row | {"label": 2.5} for row in pairs], task="regression")
+    texts = Texts(["t0"], ["a good film"], ["so good"], np.array([2.5], dtype=np.float32), [])
+    write_texts(tmp_path / "train.parquet", texts, "target")
+    places = Places(shards, tmp_path, student=student)
+    found, _ = seen(places)
+    assert [(row["text_pair"], row["label"]) for row in found] == [("so bad", 2.5)] * 2
+    assert all(isinstance(row["student"], float) for row in found)
+    assert found[0]["student"] != found[1]["student"]
+    assert "regression" in refused(Places(shards, tmp_path, cache=tmp_path, student=student), disagree=True)
+
+
+def test_what_cannot_be_shown_is_one_line(augmented, uneven, cached, tmp_path, reviews):
+    places = Places(augmented, uneven)
+    assert refused(Places(tmp_path / "no", uneven)) == f"{tmp_path / 'no'}: no such folder; the augment stage makes it"
+    assert "no shards; run the augment stage" in refused(Places(tmp_path, uneven))
+    assert refused(Places(uneven, uneven)).startswith(f"{uneven / 'source.parquet'}: no column 'original_id'")
+    assert "no neighbours of 'train-999'; accepted: an original's id, such as source-000" in refused(
+        places, original="train-999"
+    ).replace(f"{augmented} has ", "")
+    assert refused(places, original="train-004", distance=40).endswith(
+        "no neighbours that fit --original train-004 --distance 40"
+    )
+    assert refused(places, kept=True) == "--kept: there is no selection.parquet yet; run the distill stage first"
+    assert "no student yet" in refused(Places(augmented, uneven, cache=cached), disagree=True)
+    assert "no teacher cache yet" in refused(places, disagree=True)
+    assert "no rows" not in refused(Places(write_shard(tmp_path / "empty", []), uneven))
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "a.parquet").write_bytes((augmented / "target-00000-of-00002.parquet").read_bytes()[:-40])
+    assert f"{tmp_path / 'damaged' / 'a.parquet'}: damaged" in refused(Places(tmp_path / "damaged", uneven))
+
+
+def test_a_cache_or_shards_of_another_task_are_named(augmented, uneven, cached, tmp_path, reviews):
+    numbers = Texts(["t0"], ["good"], None, np.array([1.5], dtype=np.float32), [])
+    write_texts(tmp_path / "train.parquet", numbers, "target")
+    assert "its labels are classes" in refused(Places(augmented, tmp_path, cache=cached))
+    index = pa.table({"id": ["x"], "text_hash": [1], "logits": [[0.5]]})
+    (tmp_path / "cache").mkdir()
+    write_table(index, tmp_path / "cache" / "a.parquet")
+    found, _ = seen(Places(augmented, uneven, cache=tmp_path / "cache"), rows=1)
+    assert found[0]["teacher"] is None
+    from pipeline.artifacts.teacher_cache import text_hashes
+
+    hashes = text_hashes([found[0]["text"]], None)
+    write_table(index.set_column(1, "text_hash", pa.array(hashes)), tmp_path / "cache" / "a.parquet")
+    assert "1 outputs a text where the prepared texts want 2" in refused(
+        Places(augmented, uneven, cache=tmp_path / "cache"), rows=1
+    )
