@@ -130,6 +130,8 @@ def outs(repo: Repo) -> dict[str, bytes]:
         str(path.relative_to(repo.folder)): path.read_bytes()
         for path in [*paths, repo.folder / "data/selection.parquet"]
     }
+    # Nothing but seconds and what follows from the models' bytes.
+    del found["metrics/serving.json"]
     scores = json.loads(found.pop("metrics/evaluation.json"))
     for model in scores.values():
         del model["sentences_per_second"]
@@ -156,11 +158,12 @@ def test_kills_cost_next_to_nothing(counted: Callable[[str], Repo]) -> None:
     chance = random.Random(1)
     kills: Counter[str] = Counter()
     locks = 0
-    # Every stage in turn, as often as there are kills for it, each at a moment of its own.
+    # Every stage in turn, as often as there are kills for it, each at a moment of its own; a stage that goes on from
+    # where it was needs less time than it did in one piece.
     order = list(seconds)
     for stage in order:
         for _ in range(-(-KILLS // len(seconds))):
-            kills[kill_in(killed, order[order.index(stage) :], chance.uniform(0, seconds[stage]))] += 1
+            kills[kill_in(killed, order[order.index(stage) :], chance.uniform(0, 0.7 * seconds[stage]))] += 1
             locks += unlocked(killed)
     missed = kills.pop("none", 0)
     assert "up to date" in killed.dvc("repro") + killed.dvc("status")
