@@ -112,7 +112,7 @@ class Export(Section):
     """The student as ONNX."""
 
     max_drop: Share = 0.02
-    """Of accuracy or Pearson's r on the test set, what a conversion may lose."""
+    """Of accuracy or Pearson's r on the test set, what a conversion may lose; a single text it may always."""
     vocabulary: Literal["full", "seen"] = "full"
     """seen: pieces that neither an original nor a neighbour has are cut off; words with them fall into shorter ones."""
 

@@ -10,10 +10,8 @@ from pipeline import models
 from pipeline.publishing import publish_folder
 
 
-def save_model(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: Path, card: str | None = None
-) -> None:
-    """Publish a model and its tokenizer in the `save_pretrained` layout, with a card if there is one, all or nothing."""
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: Path, card: str | None = None) -> None:
+    """Publish a model and its tokenizer in the `save_pretrained` layout, with its card if it has one, whole."""
     # A tokenizer remembers how it was last called and would write that down.
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()

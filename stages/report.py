@@ -20,6 +20,7 @@ def main(
     augmented: Annotated[Path | None, typer.Option(help=f"Folder of the neighbours{OfRound}")] = None,
     selection: Annotated[Path | None, typer.Option(help=f"π of every neighbour{OfRound}")] = None,
     serving: Annotated[Path, typer.Option(help="What export measured; may be missing.")] = Path("metrics/serving.json"),
+    plots: Annotated[Path, typer.Option(help="Neighbours by distance.")] = Path("plots/neighbours.csv"),
     page: Annotated[Path, typer.Option("--out", help="The page.")] = Path("report.html"),
 ) -> str:
     """Tell in one page what went in, how good, large and fast the models are, and what they get wrong."""
@@ -40,7 +41,7 @@ def main(
         selection=selection or (Path("data/selection.parquet") if first else last / "selection.parquet"),
         serving=serving,
     )
-    return report(checked, inputs, page)
+    return report(checked, inputs, page, plots)
 
 
 app = stage(main)

@@ -71,7 +71,7 @@ def _read(table: Table, key: str, wanted: list[tuple[str, str]]) -> pd.DataFrame
     """All files of a table, one below the other, each with the columns wanted of it."""
     wanted = [*wanted, *(("where", column) for column in table.where)]
     frames = []
-    for place, frame in _frames(table, key):
+    for place, frame in read_frames(table, key):
         if frame.empty:
             continue
         found = [str(column) for column in frame.columns]
@@ -86,7 +86,8 @@ def _read(table: Table, key: str, wanted: list[tuple[str, str]]) -> pd.DataFrame
     return pd.concat(frames, ignore_index=True)
 
 
-def _frames(table: Table, key: str) -> list[tuple[str, pd.DataFrame]]:
+def read_frames(table: Table, key: str) -> list[tuple[str, pd.DataFrame]]:
+    """Read the files of a table as they are, each with its name. Raises InputError if there are none."""
     # Unlike Path.expanduser it leaves the name of a user who is not there as it is.
     address = os.path.expanduser(table.path)  # noqa: PTH111
     if address.startswith("package:"):
@@ -113,8 +114,8 @@ def _matching(frame: pd.DataFrame, table: Table, key: str) -> pd.DataFrame:
     """The rows that `where` asks for, under their old index."""
     keep = np.ones(len(frame), dtype=bool)
     for column, value in table.where.items():
-        accepted = {_plain(option) for option in (value if isinstance(value, list) else [value])}
-        found = [_plain(cell) for cell in frame[column]]
+        accepted = {plain(option) for option in (value if isinstance(value, list) else [value])}
+        found = [plain(cell) for cell in frame[column]]
         keep &= np.fromiter((cell in accepted for cell in found), dtype=bool, count=len(found))
         if not accepted & set(found):
             raise InputError(
@@ -132,7 +133,7 @@ def _cells(values: pd.Series, rows: Sequence[int], place: str) -> list[str]:
     for value, row in zip(values, rows, strict=True):
         if isinstance(value, (list, tuple, dict, set, bytes, np.ndarray)):
             raise InputError(f"{place}, row {row}: got {type(value).__name__}; accepted: text or a number")
-        text = _plain(value)
+        text = plain(value)
         try:
             text.encode()
         except UnicodeEncodeError:
@@ -162,7 +163,7 @@ def _renamed(values: list[str], rows: Sequence[int], table: Table, key: str, pla
     return [table.labels.get(label, label) for label in labels]
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     """A cell as text: missing is empty, 1.0 is `1`."""
     if isinstance(value, str):
         return value

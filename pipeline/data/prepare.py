@@ -56,15 +56,15 @@ def prepare(params: Params, *, out: Path, metrics: Path) -> str:
     given = params.data
     if given.source is not None:
         _check_sides_agree(given.source, given.target)
-    target = _usable(given.target, "target")
-    names, target_labels = _target_labels(params, target)
+    target = read_usable(given.target, "target")
+    names, target_labels = labels_of(params, target)
     split = _split(params, target, target_labels, names)
 
     # Without a source its file is there all the same, with no row in it.
     source = Usable(target.frame[:0], [], 0, dict.fromkeys(target.dropped, 0))
     if given.source is not None:
         held = [target.folded[position] for part in (split.validation, split.test) for position in part]
-        source = _usable(given.source, "source", held)
+        source = read_usable(given.source, "source", held)
     source_names, source_labels = _source_labels(params, source, names)
     drawn = _draw(params, source, source_labels)
 
@@ -93,7 +93,7 @@ def prepare(params: Params, *, out: Path, metrics: Path) -> str:
     return f"{sizes} texts ({_counts(lost)} dropped), in {out}"
 
 
-def _usable(table: Table, domain: Domain, held: Sequence[Row] = ()) -> Usable:
+def read_usable(table: Table, domain: Domain, held: Sequence[Row] = ()) -> Usable:
     """Load a table and drop what is empty, what `held` says too, and what stands twice."""
     frame = load_table(table, f"data.{domain}", labelled=True)
     sides = [frame[column].tolist() for column in ("text", "text_pair") if column in frame]
@@ -108,7 +108,8 @@ def _usable(table: Table, domain: Domain, held: Sequence[Row] = ()) -> Usable:
     return usable
 
 
-def _target_labels(params: Params, target: Usable) -> tuple[list[str], Labels]:
+def labels_of(params: Params, target: Usable) -> tuple[list[str], Labels]:
+    """The classes in order and each row's, or no classes and numbers. Raises InputError naming the row."""
     place, labels, rows = _label_column(params.data.target, target)
     if params.task == "classification":
         names = class_names(labels, params.data.labels, place)
@@ -154,7 +155,7 @@ def _split(params: Params, target: Usable, labels: Labels, names: list[str]) -> 
     if "groups" in target.frame:
         groups = [tuple(normalise(value) for value in values) for values in target.frame["groups"]]
     try:
-        return split_target(params.data.target, _strata(labels), _keys(target), groups, names, params.seed)
+        return split_target(params.data.target, strata(labels), keys(target), groups, names, params.seed)
     except InputError as error:
         if not any(target.dropped.values()):
             raise
@@ -168,14 +169,15 @@ def _draw(params: Params, source: Usable, labels: Labels) -> Indices:
             f"data.source.rows: got {wanted:,}; {len(labels):,} of {source.read:,} rows can be used "
             f"({_counts(source.dropped)})"
         )
-    return sample(_strata(labels), _keys(source), len(labels) if wanted is None else wanted, params.seed)
+    return sample(strata(labels), keys(source), len(labels) if wanted is None else wanted, params.seed)
 
 
-def _strata(labels: Labels) -> Indices:
+def strata(labels: Labels) -> Indices:
+    """What rows are spread by: classes, or tenths of numbers."""
     return labels if labels.dtype == np.int64 else quantile_bins(labels)
 
 
-def _keys(usable: Usable) -> list[str]:
+def keys(usable: Usable) -> list[str]:
     """A row is known by its number, which neither the rows dropped nor the order of columns changes."""
     return [str(row) for row in usable.frame["row"]]
 

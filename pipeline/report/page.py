@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -31,8 +32,11 @@ class Inputs:
     serving: Path
 
 
-def report(params: Params, inputs: Inputs, out: Path) -> str:
+def report(params: Params, inputs: Inputs, out: Path, plots: Path) -> str:
     """Write the page; the same inputs give the same bytes.
+
+    Args:
+        plots: CSV for DVC to plot, by edit distance: neighbours `drawn` and the `share_kept` of them.
 
     Returns what was made, in a few words. Raises InputError naming the first input that is missing, damaged or of
     another run, and the stage to run; or `out` if no page can be written there.
@@ -82,6 +86,8 @@ def report(params: Params, inputs: Inputs, out: Path) -> str:
         better=better,
         all_params=yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
     )
-    with publish_file(out) as temporary:
+    rows = [[share.of, share.neighbours, round(share.share, 4)] for share in (selection.distances if selection else [])]
+    with publish_file(out) as temporary, publish_file(plots) as table:
         temporary.write_text(page, encoding="utf-8")
+        pd.DataFrame(rows, columns=["distance", "drawn", "share_kept"]).to_csv(table, index=False, lineterminator="\n")
     return f"{len(page.encode()) / 1e3:,.0f} kB, in {out}"

@@ -25,7 +25,7 @@ def write_page() -> Callable[[Path], str]:
             selection=folder / "data/selection.parquet",
             serving=folder / "metrics/serving.json",
         )
-        report(load(folder / "params.yaml"), inputs, folder / "report.html")
+        report(load(folder / "params.yaml"), inputs, folder / "report.html", folder / "plots/neighbours.csv")
         return (folder / "report.html").read_text(encoding="utf-8")
 
     return write

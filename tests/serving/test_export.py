@@ -60,3 +60,11 @@ def test_one_that_loses_too_much_is_not_published(places, make_params, monkeypat
         export(make_params(export={"max_drop": 0.04}), **places)
     assert not places["metrics"].exists()
     assert not any(folder.exists() for folder in places["outs"].values())
+
+
+def test_a_single_text_is_no_harm(places, make_params, monkeypatch):
+    one = 1 / len(read_texts(places["prepared"] / "test.parquet"))
+    right = iter([0.9, 0.8, 0.8, 0.8 - one])
+    monkeypatch.setattr(exporting, "_score", lambda outputs, test: {"accuracy": next(right)})
+    export(make_params(export={"max_drop": 0.0}), **places)
+    assert all(folder.is_dir() for folder in places["outs"].values())

@@ -4,10 +4,12 @@ import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from finished_run import lay
 from typer.testing import CliRunner
 
+from pipeline.artifacts.augmented import read_augmented
 from stages.report import app
 
 
@@ -29,6 +31,15 @@ def test_a_page(run):
         assert " kB, in report.html, " in result.output
         assert result.output.count("\n") == 1
     assert 10_000 < (run / "report.html").stat().st_size < 300_000
+    table = pd.read_csv(run / "plots/neighbours.csv")
+    chosen = (
+        read_augmented(run / "data/augmented")
+        .to_pandas()
+        .merge(pd.read_parquet(run / "data/selection.parquet"), on="id")
+    )
+    by_distance = chosen.groupby("distance")["kept"]
+    assert table["drawn"].tolist() == by_distance.size().tolist()
+    assert table["share_kept"].tolist() == by_distance.mean().round(4).tolist()
 
 
 def test_the_last_round_is_told(run):

@@ -1,0 +1,30 @@
+"""Whether a run would get through: what is there, what is missing, what to do about it."""
+
+from pathlib import Path
+
+import typer
+
+from pipeline.errors import InputError
+from stages.command import ParamsFile, stage
+
+
+def main(params: ParamsFile = Path("params.yaml")) -> str:
+    """Look at packages, machine, tables, models and room; exit code 1 only if something would stop the run."""
+    from pipeline.doctor import examine
+
+    marks = []
+    for finding in examine(params):
+        marks.append(finding.mark)
+        advice = f"; {finding.advice}" if finding.advice else ""
+        line = " ".join(f"{finding.found}{advice}".split())
+        typer.echo(f"{finding.mark:5}  {finding.what:10}  {line}")
+    wrong = marks.count("wrong")
+    if wrong:
+        raise InputError(f"{wrong} of {len(marks)} would stop the run")
+    return f"nothing would stop the run, {marks.count('look')} of {len(marks)} to look at"
+
+
+app = stage(main)
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,69 @@
+"""The console command `l2a`: every stage, and what looks at or uses what they leave."""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from stages.command import fail
+
+PANELS = {
+    "Begin": ("init", "doctor"),
+    "Stages, in the order of `dvc repro`": (
+        "prepare",
+        "generator",
+        "teacher",
+        "augment",
+        "cache_teacher",
+        "distill",
+        "rounds",
+        "refine",
+        "student_ft",
+        "evaluate",
+        "export",
+        "report",
+    ),
+    "Look and use": ("inspect", "predict", "work_cache"),
+}
+
+
+class OneLineGroup(TyperGroup):
+    """A group whose usage errors are one line too, with exit code 2."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that is asked for."""
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as error:
+            if not hasattr(error, "format_message"):
+                raise
+            fail(f"l2a: {error.format_message()} Accepted: {', '.join(self.commands)}", code=2)
+
+
+app = typer.Typer(cls=OneLineGroup, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(version("l2a"))
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version.")] = False,
+) -> None:
+    """Learning to augment for data-scarce distillation. `dvc repro` runs the stages whose inputs have changed."""
+
+
+for panel, names in PANELS.items():
+    for name in names:
+        # A stage imports what it works with when it works: all of them are there in a moment.
+        for command in import_module(f"stages.{name}").app.registered_commands:
+            command.rich_help_panel = panel
+            app.registered_commands.append(command)
+
+if __name__ == "__main__":
+    app()

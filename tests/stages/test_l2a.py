@@ -1,0 +1,56 @@
+"""The console command."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from stages import l2a
+
+STAGES = {path.stem for path in Path(l2a.__file__).parent.glob("*.py")} - {"__init__", "command", "l2a"}
+
+
+def test_it_has_every_stage_once():
+    named = [name for names in l2a.PANELS.values() for name in names]
+    assert sorted(named) == sorted(STAGES)
+    said = CliRunner().invoke(l2a.app, ["--help"], env={"COLUMNS": "200"}).output
+    assert all(f" {name} " in said for name in STAGES)
+
+
+@pytest.mark.parametrize("name", sorted(STAGES))
+def test_every_command_tells_of_its_options(name):
+    done = CliRunner().invoke(l2a.app, [name, "--help"])
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["distil"], "l2a: No such command 'distil'"),
+        (["prepare", "--parms", "x"], "prepare: No such option: --parms"),
+        (["prepare", "--params", "absent.yaml"], "prepare: absent.yaml: no such params file"),
+    ],
+)
+def test_what_is_wrong_is_one_line(words, said):
+    done = CliRunner().invoke(l2a.app, words)
+    assert done.exit_code in (1, 2)
+    assert done.stderr.startswith(said)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_it_says_its_version():
+    assert CliRunner().invoke(l2a.app, ["--version"]).output.strip() == version("l2a")
+
+
+def test_nothing_heavy_is_imported_for_help():
+    code = """
+import sys
+from typer.testing import CliRunner
+from stages.l2a import app
+assert CliRunner().invoke(app, ["--help"]).exit_code == 0
+assert not {"torch", "pandas", "transformers", "pyarrow"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
