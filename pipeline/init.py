@@ -16,9 +16,9 @@ from pipeline.data.proposal import Proposal, Table, propose
 from pipeline.errors import InputError
 from pipeline.params import Params
 from pipeline.params_file import check_whole, load
-from pipeline.yaml_text import COLUMN, Value, headed, inline, replaced
 from pipeline.publishing import publish_file
 from pipeline.student import check_student
+from pipeline.yaml_text import COLUMN, Value, headed, inline, replaced
 
 TEMPLATE = Path("params.yaml")
 """Where all else comes from that a params file says."""
