@@ -62,14 +62,17 @@ def check_sizes(objectives: Objectives, student: Any, teacher: Any) -> None:
             )
 
 
+def longest(config: Any, otherwise: int) -> int:
+    """Tokens that a model's position embeddings reach; `otherwise` if it has none."""
+    most: int = getattr(config, "max_position_embeddings", otherwise)
+    return most - config.pad_token_id - 1 if config.model_type in OFFSET_POSITIONS else most
+
+
 def check_length(
     max_length: int, tokenizer: PreTrainedTokenizerFast, config: Any, model: str, *, key: str = "max_length"
 ) -> None:
     """Raise InputError if texts of `max_length` tokens are longer than the model's position embeddings reach."""
-    most = getattr(config, "max_position_embeddings", max_length)
-    if config.model_type in OFFSET_POSITIONS:
-        most -= config.pad_token_id + 1
-    most = min(tokenizer.model_max_length, most)
+    most = min(tokenizer.model_max_length, longest(config, max_length))
     if max_length > most:
         raise InputError(f"{key}: got {max_length}, but {model} takes {most} tokens; accepted: 8 to {most}")
 

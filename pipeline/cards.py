@@ -31,16 +31,12 @@ COLUMNS = {
 """Of the augmented data, in their order; other ways to augment than the neighbours' leave some empty."""
 
 
-def student_card(
-    params: Params, *, labels: list[str], split: str, figures: Mapping[str, float | None], form: str
-) -> str:
+def student_card(params: Params, *, labels: list[str], figures: Mapping[str, float | None]) -> str:
     """The card of a student.
 
     Args:
         labels: the classes in order; empty in regression.
-        split: which texts `figures` were measured on.
-        figures: the task's metrics.
-        form: what kind of model files lie beside it.
+        figures: the task's metrics on the target's test texts.
     """
     target = params.data.target.path
     results = [
@@ -48,23 +44,24 @@ def student_card(
             task_type="text-classification",
             dataset_type=target if _is_hub_id(target) else "local",
             dataset_name=target,
-            dataset_split=split,
-            metric_type="pearsonr" if name == "pearson" else name,
-            metric_name=f"{name} ({split})",
+            dataset_split="test",
+            metric_type={"pearson": "pearsonr", "spearman": "spearmanr"}.get(name, name),
             metric_value=value,
         )
         for name, value in figures.items()
         if value is not None
     ]
+    begun = {"teacher": params.teacher.model, "encoder": params.teacher.model, "pretrained": params.student.model}
+    base = begun.get(params.student.init)
     data = ModelCardData(
         model_name="l2a-student",
-        library_name=form,
+        library_name="transformers",
         pipeline_tag="text-classification",
         tags=["l2a", "distillation", "data-augmentation"],
-        base_model=params.teacher.model if _is_hub_id(params.teacher.model) else None,
+        base_model=base if base and _is_hub_id(base) else None,
         eval_results=results or None,
     )
-    kind = f"one of the classes {', '.join(f'`{name}`' for name in labels)}" if labels else "a number"
+    kind = f"one of the classes {', '.join(map(_cell, labels))}" if labels else "a number"
     measured = ", ".join(f"{name} {value}" for name, value in figures.items() if value is not None)
     return f"""---
 {data.to_yaml()}
@@ -72,12 +69,12 @@ def student_card(
 # A student distilled by l2a
 
 It reads a text or pair of at most {params.max_length} tokens and gives {kind}. It was distilled from a larger,
-fine-tuned encoder on the target's texts and neighbours of them that a masked language model drew, by *learning to
-augment for data-scarce distillation* (Feng et al., AAAI 2021).
+fine-tuned encoder on texts of the target and what was drawn near them, by *learning to augment for data-scarce
+distillation* (Feng et al., AAAI 2021).
 
-**Measured** on the target's {split} texts: {measured or "nothing that is defined"}.
+**Measured** on the target's test texts: {measured or "nothing that is defined"}.
 
-{_went_in(params)}
+{_went_in(params, [("teacher", params.teacher.model), ("student", params.student.model)])}
 
 **Limits.** It knows the target's domain and language from a few labelled texts and repeats what its teacher got wrong.
 Measure it on texts of yours before you rely on it.
@@ -97,14 +94,14 @@ def neighbours_card(params: Params, counts: Mapping[str, int]) -> str:
         tags=["l2a", "data-augmentation", "synthetic"],
         configs=[{"config_name": "default", "data_files": files}],
     )
-    rows = "\n".join(f"| `{name}` | {what} |" for name, what in COLUMNS.items())
+    rows = "\n".join(f"| `{name}` | {_cell(what)} |" for name, what in COLUMNS.items())
     said = ", ".join(f"{count:,} of the {domain}" for domain, count in counts.items())
     return f"""---
 {data.to_yaml()}
 ---
 # Neighbours of labelled texts
 
-{said}: texts near real ones, with words replaced at random (`augment.method: {params.augment.method}`,
+{said}: texts near real ones, with words changed at random (`augment.method: {params.augment.method}`,
 alpha {params.alpha}, temperature {params.temperature}, seed {params.seed}). They were made to ask a teacher about, and
 are not what people wrote.
 
@@ -112,20 +109,27 @@ are not what people wrote.
 |---|---|
 {rows}
 
-{_went_in(params)}
+{_went_in(params, [])}
 """
 
 
-def _went_in(params: Params) -> str:
+def _went_in(params: Params, besides: list[tuple[str, str | None]]) -> str:
     """Tables and models with their licences."""
-    given = {"target": params.data.target.path, "teacher": params.teacher.model, "generator": params.generator.model}
-    if params.data.source is not None:
-        given = {"source": params.data.source.path} | given
+    source = None if params.data.source is None else params.data.source.path
+    # Rules ask WordNet instead.
+    generator = None if params.augment.method in ("eda", "rules") else params.generator.model
+    given = [("source", source), ("target", params.data.target.path), ("generator", generator), *besides]
     rows = "\n".join(
-        f"| {what} | `{address.replace('|', ' ')}` | {licence_of(address) or 'not known here'} |"
-        for what, address in given.items()
+        f"| {what} | {_cell(address)} | {_cell(licence_of(address) or 'not known here')} |"
+        for what, address in given
+        if address is not None
     )
     return f"**What went in**\n\n| | | licence |\n|---|---|---|\n{rows}"
+
+
+def _cell(text: str) -> str:
+    """Text in Markdown, where some signs would end a cell or begin something."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
 
 
 def _is_hub_id(address: str) -> bool:

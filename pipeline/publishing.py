@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.errors import InputError
 
-MADE = {".csv", ".html", ".json", ".md", ".npy", ".parquet", ".safetensors", ".tsv"}
+MADE = {".csv", ".html", ".json", ".npy", ".parquet", ".safetensors", ".tsv"}
 """What the files that stages write end in."""
 
 
@@ -46,11 +46,18 @@ def check_place(path: Path, key: str, *, folder: bool) -> None:
         if Path.cwd().is_relative_to(path.resolve()):
             raise InputError(f"{key}: {path} would be replaced whole; accepted: a folder inside it")
         # Of a stage's folders only the curves have one inside; what a tokenizer writes has names of many kinds.
-        made = MADE - {".csv"} if not (path / "config.json").is_file() else {file.suffix for file in path.iterdir()}
+        made = (
+            MADE - {".csv", ".html"}
+            if not (path / "config.json").is_file()
+            else {file.suffix for file in path.iterdir()}
+        )
         strange = [
             file
             for file in path.rglob("[!.]*")
-            if file.relative_to(path).parts[0] != "plots" and (file.is_dir() or file.suffix not in made)
+            if file.relative_to(path).parts[0] != "plots"
+            and (file.is_dir() or file.suffix not in made)
+            # The card of shards.
+            and not (file.name == "README.md" and any(path.glob("*.parquet")))
         ]
         if strange:
             raise InputError(

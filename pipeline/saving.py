@@ -10,8 +10,8 @@ from pipeline import models
 from pipeline.publishing import publish_folder
 
 
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: Path, card: str | None = None) -> None:
-    """Publish a model and its tokenizer in the `save_pretrained` layout, with its card if it has one, whole."""
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
+    """Publish a model and its tokenizer in the `save_pretrained` layout, all or nothing."""
     # A tokenizer remembers how it was last called and would write that down.
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
@@ -19,8 +19,6 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: 
         try:
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-            if card is not None:
-                (folder / "README.md").write_text(card, encoding="utf-8")
         except Exception as error:
             # Neither safetensors nor tokenizers makes an OSError of a full disk.
             failed = re.search(r"os error (\d+)", str(error))

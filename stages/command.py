@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -17,7 +17,7 @@ from pipeline import workcache
 from pipeline.errors import InputError, out_of_memory
 from pipeline.publishing import check_place, is_first, publish_file, publish_folder
 
-OUTS = dict.fromkeys(("out", "curves", "onnx", "int8"), True)
+OUTS = dict.fromkeys(("out", "curves", "onnx", "int8", "model_out", "data_out"), True)
 OUTS |= dict.fromkeys(("metrics", "plots", "selection", "learner", "adapter"), False)
 """The options that name what a stage writes, and whether that is a folder."""
 Round = Annotated[int, typer.Option("--round", min=1, help="Which round; nothing is done if params ask for fewer.")]
@@ -38,7 +38,7 @@ class OneLine(TyperCommand):
             fail(f"{self.name}: {error.format_message()}", code=2)
 
 
-def stage(work: Callable[..., str], *, rows: bool = False) -> typer.Typer:
+def stage(work: Callable[..., str], *, rows: bool = False, reads: Collection[str] = ()) -> typer.Typer:
     """Make a Typer app of a stage's function, which returns what it made in a few words.
 
     InputError and a full disk become one line on standard error and exit code 1; so do Ctrl-C and SIGTERM, with 130 and
@@ -46,6 +46,7 @@ def stage(work: Callable[..., str], *, rows: bool = False) -> typer.Typer:
 
     Args:
         rows: whether standard output is for the work's rows alone; the line at the end then goes to standard error.
+        reads: the options that name what it reads, while they name outs of other stages.
     """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     name = work.__module__.rsplit(".", 1)[-1] if work.__module__ != "__main__" else Path(sys.argv[0]).stem
@@ -57,17 +58,20 @@ def stage(work: Callable[..., str], *, rows: bool = False) -> typer.Typer:
         start = time.monotonic()
         try:
             for option, path in options.items():
-                if option in OUTS and isinstance(path, Path):
+                if option in OUTS and option not in reads and isinstance(path, Path):
                     check_place(path, f"--{option}", folder=OUTS[option])
             with _terminable():
                 made = work(*args, **options)
+            sys.stdout.flush()
         except KeyboardInterrupt:
             fail(f"{name}: interrupted; {_kept(name)}", code=130)
         except Terminated:
             fail(f"{name}: terminated; {_kept(name)}", code=143)
         except InputError as error:
             fail(f"{name}: {error}")
-        except BrokenPipeError:
+        except BrokenPipeError as error:
+            if not rows:
+                fail(f"{name}: {error.strerror}")
             # Whoever read the rows, as `head` does, has enough. What is left to write would fail once more at the exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return

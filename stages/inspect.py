@@ -76,7 +76,7 @@ def _usual(augmented: Path, name: str) -> Path | None:
     return next((place for place in usual if place.exists()), None)
 
 
-app = stage(main, rows=True)
+app = stage(main, rows=True, reads=("selection",))
 
 if __name__ == "__main__":
     app()

@@ -23,6 +23,7 @@ PANELS = {
         "student_ft",
         "evaluate",
         "export",
+        "share",
         "report",
     ),
     "Look and use": ("inspect", "predict", "work_cache"),
@@ -31,6 +32,17 @@ PANELS = {
 
 class OneLineGroup(TyperGroup):
     """A group whose usage errors are one line too, with exit code 2."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line up to the command."""
+        asked = bool(args)
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            # Help where nothing is asked for is no error, though it comes as one.
+            if not asked or not hasattr(error, "format_message"):
+                raise
+            fail(f"l2a: {error.format_message()}", code=2)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that is asked for."""

@@ -1,8 +1,8 @@
 """Texts answered by a model: JSON lines on standard output."""
 
-import json
 import sys
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,35 +16,36 @@ def main(
     texts: Annotated[list[str] | None, typer.Argument(help="Texts; without any, --file or standard input.")] = None,
     model: Annotated[Path, typer.Option(help="A folder of PyTorch or ONNX.")] = Path("models/int8"),
     file: Annotated[
-        Path | None, typer.Option(help="A text a line; if it ends in .jsonl, an object a line with text, text_pair.")
+        Path | None, typer.Option(help="A text a line; .jsonl: an object a line with text, text_pair.")
     ] = None,
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="Standard input has an object a line.")] = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="An object a line, whatever the name.")] = False,
 ) -> str:
     """Answer texts with their class and its probability, or with a number."""
-    if texts and file:
-        raise InputError("--file: got texts too; accepted: one of the two")
-    if file and not file.is_file():
-        raise InputError(f"--file: no such file: {file}")
-    from pipeline.serving.answers import CHUNK, answers, read_lines
+    if texts and (file or jsonl):
+        raise InputError(f"{'--file' if file else '--jsonl'}: got texts too; accepted: one of the two")
+    if file and (file.is_dir() or not file.exists()):
+        raise InputError(
+            f"--file: {'a folder' if file.is_dir() else 'no such file'}: {file}; accepted: a file of texts"
+        )
+    from pipeline.artifacts.printed import print_json
+    from pipeline.serving.answers import CHUNK, answers, check_text, read_lines
     from pipeline.serving.runtime import open_folder
 
     served = open_folder(model, "--model")
-    watched = not texts and not file and sys.stdin.isatty()
     count = 0
-
-    def answer(rows: Iterable[dict[str, Any]]) -> None:
-        nonlocal count
-        for row in answers(served, rows, served.tokenizer.model_max_length, 1 if watched else CHUNK):
-            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+    with ExitStack() as stack:
+        rows: Iterable[dict[str, Any]]
+        if texts:
+            rows = [{"text": check_text(text, f"text {number}")} for number, text in enumerate(texts, 1)]
+        else:
+            lines = stack.enter_context(file.open("rb")) if file else sys.stdin.buffer
+            objects = jsonl or (file is not None and file.suffix.lower() == ".jsonl")
+            rows = read_lines(lines, str(file or "standard input"), objects=objects)
+        # Whoever types wants an answer to each line.
+        typed = not texts and not file and sys.stdin.isatty()
+        for row in answers(served, rows, 1 if typed else CHUNK):
+            print_json(row)
             count += 1
-
-    if texts:
-        answer({"text": text} for text in texts)
-    elif file:
-        with file.open("rb") as lines:
-            answer(read_lines(lines, str(file), objects=file.suffix == ".jsonl"))
-    else:
-        answer(read_lines(sys.stdin.buffer, "standard input", objects=jsonl))
     return f"{count:,} answers"
 
 

@@ -32,7 +32,7 @@ def main(
     )
 
 
-app = stage(main)
+app = stage(main, reads=("selection",))
 
 if __name__ == "__main__":
     app()

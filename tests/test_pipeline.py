@@ -12,7 +12,7 @@ from tiny_project import Repo
 from pipeline.artifacts.augmented import read_augmented
 
 STAGES = ["prepare", "generator", "teacher", "augment", "cache_teacher", "distill", "student_ft", "evaluate"]
-STAGES += ["export", "report"]
+STAGES += ["export", "share", "report"]
 LATER = ["refine@2", "augment_again@2", "cache_again@2", "distill_again@2"]
 
 
@@ -59,9 +59,9 @@ def test_outs_name_no_absolute_path(repo: Repo) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ("alpha=0.8", {"augment", "cache_teacher", "distill", "evaluate", "export", "report"}),
-        ("selector.kind=none", {"distill", "evaluate", "export", "report"}),
-        ("evaluate.resamples=200", {"evaluate", "report"}),
+        ("alpha=0.8", {"augment", "cache_teacher", "distill", "evaluate", "export", "share", "report"}),
+        ("selector.kind=none", {"distill", "evaluate", "export", "share", "report"}),
+        ("evaluate.resamples=200", {"evaluate", "share", "report"}),
         ("export.vocabulary=seen", {"export", "report"}),
     ],
 )

@@ -37,8 +37,8 @@ def main() -> None:
         bytes_of = {"BERT-base": 4 * sum(weights.numel() for weights in base.parameters())}
         bytes_of["4 layers, 8 bits"] = files["int8"].stat().st_size
         runs = {
-            "BERT-base": in_torch(base),
-            "4 layers": in_torch(small),
+            "BERT-base": in_torch(base, torch.device("cpu")),
+            "4 layers": in_torch(small, torch.device("cpu")),
             "4 layers, ONNX": in_onnx(files["onnx"]),
             "4 layers, 8 bits": in_onnx(files["int8"]),
         }

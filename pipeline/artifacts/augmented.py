@@ -14,7 +14,6 @@ from pipeline import models
 from pipeline.agreement import check_length
 from pipeline.augment.methods import Method, method, originals_of
 from pipeline.augment.wordnet import load_wordnet
-from pipeline.cards import neighbours_card
 from pipeline.data.texts import Texts, read_texts
 from pipeline.engine import for_each
 from pipeline.errors import InputError
@@ -151,16 +150,14 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, numbe
         _method.cache_clear()
         _texts.cache_clear()
     counts: Counter[str] = Counter()
-    rows: Counter[str] = Counter(dict.fromkeys(DOMAINS, 0))
     with publish_folder(out) as folder:
         for shard in shards:
             link_or_copy(shard.piece, folder / shard.piece.name)
             found = json.loads(pq.read_schema(folder / shard.piece.name).metadata[b"l2a"])
             counts.update({name: found[name] for name in ("originals", "not_distinct", "too_short")})
-            rows[shard.domain] += pq.read_metadata(folder / shard.piece.name).num_rows
-        (folder / "README.md").write_text(neighbours_card(params, rows), encoding="utf-8")
+            counts["neighbours"] += pq.read_metadata(folder / shard.piece.name).num_rows
     return (
-        f"{rows.total():,} neighbours of {counts['originals']:,} texts in {len(shards)} shards "
+        f"{counts['neighbours']:,} neighbours of {counts['originals']:,} texts in {len(shards)} shards "
         f"({counts['not_distinct']:,} not distinct, {counts['too_short']:,} texts too short), in {out}"
     )
 

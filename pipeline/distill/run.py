@@ -9,7 +9,6 @@ from safetensors.torch import load_file, save_file
 
 from pipeline import models
 from pipeline.agreement import check_ids, check_labels, check_length, check_sizes, check_vocabulary
-from pipeline.cards import student_card
 from pipeline.checkpoint import Checkpoint, model_hash
 from pipeline.data.texts import read_texts
 from pipeline.distill.lessons import read_lessons
@@ -20,7 +19,7 @@ from pipeline.params import Params
 from pipeline.params_losses import LIVE
 from pipeline.publishing import publish_file
 from pipeline.saving import save_model
-from pipeline.scoring import headline, rounded
+from pipeline.scoring import headline
 from pipeline.student import build_student, load_student_tokenizer
 from pipeline.tables import write_table
 from pipeline.validation import Validation
@@ -85,8 +84,6 @@ def publish_student(
             student, width, lessons, scored, params, log, learner=learnt, teacher=live, checkpoint=checkpoint
         )
 
-    figures = rounded({headline(validation.names): done.best.metric})
-    card = student_card(params, labels=validation.names, split="validation", figures=figures, form="transformers")
     neighbours = lessons.neighbour
     table = pa.table(
         {
@@ -100,7 +97,7 @@ def publish_student(
         write_table(table, temporary)
         save_file(done.learner, weights)
         # The student appears first, and only if the selection that goes with it could be written.
-        save_model(student, tokenizer, out, card)
+        save_model(student, tokenizer, out)
     checkpoint.finish()
     return (
         f"{models.parameter_count(student) / 1e6:.1f}M parameters, validation {headline(validation.names)} "

@@ -17,29 +17,41 @@ CHUNK = 2048
 """Texts read before they are answered: enough to put those of like length together."""
 
 
-def answers(served: Served, rows: Iterable[Row], max_length: int, chunk: int = CHUNK) -> Iterator[Row]:
+def answers(served: Served, rows: Iterable[Row], chunk: int = CHUNK) -> Iterator[Row]:
     """Give each row with what the model says of its `text`, or of `text` and `text_pair`.
 
-    A row keeps what it has and gets `label` and `score`, the class and its probability, or `value`, a number.
-    Raises InputError if pairs and single texts are mixed.
+    A row keeps all it has and gets `predicted`, a class or a number, and of a class its `probability`.
+    Raises InputError if pairs and single texts are mixed, or the model is known to read the others.
     """
     rows = iter(rows)
+    kind = served.pairs
     while many := list(islice(rows, chunk)):
-        pairs = [row["text_pair"] for row in many if row.get("text_pair") is not None]
-        single = len(many) - len(pairs)
-        if single and pairs:
-            raise InputError(f"text_pair: {len(pairs)} rows have one and {single} do not; accepted: all or none")
-        outputs = served.outputs([row["text"] for row in many], pairs or None, max_length)
-        for row, said in zip(many, outputs, strict=True):
+        for row in many:
+            found = row.get("text_pair") is not None
+            if kind is not None and found != kind:
+                what = ("a pair", "a single text") if found else ("a single text", "pairs")
+                raise InputError(f"text_pair: got {what[0]} where the model or the rows before have {what[1]}")
+            kind = found
+        pairs = [row["text_pair"] for row in many] if kind else None
+        for row, said in zip(many, served.outputs([row["text"] for row in many], pairs), strict=True):
             yield row | _said(said, served.names)
 
 
 def _said(outputs: np.ndarray, names: list[str]) -> Row:
     if not names:
-        return {"value": round(float(outputs[0]), 4)}
+        return {"predicted": round(float(outputs[0]), 4)}
     chances = softmax(outputs.astype(np.float64))
     best = int(outputs.argmax())
-    return {"label": names[best], "score": round(float(chances[best]), 4)}
+    return {"predicted": names[best], "probability": round(float(chances[best]), 4)}
+
+
+def check_text(text: str, place: str) -> str:
+    """Raise InputError naming the place if a text holds half of a character, which no UTF-8 text does."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{place} is no UTF-8 text") from None
+    return text
 
 
 def read_lines(lines: Iterable[bytes], name: str, *, objects: bool) -> Iterator[Row]:
@@ -67,4 +79,6 @@ def _row(line: str, place: str) -> Row:
         raise InputError(f'{place} has no text; accepted: {{"text": "…"}}, of pairs with "text_pair": "…"')
     if not isinstance(row.get("text_pair", ""), str | None):
         raise InputError(f"{place}: text_pair is no text")
+    for name in ("text", "text_pair"):
+        check_text(row.get(name) or "", f"{place}: {name}")
     return row

@@ -9,12 +9,17 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline import models
+from pipeline.agreement import longest
 from pipeline.batching import Batch, collate, encode, length_batches
 from pipeline.errors import InputError
 from pipeline.hub import one_line
 
 ONNX = "model.onnx"
 """What makes a model folder one of ONNX."""
+PAIRS = "text_pairs"
+"""Where the config of such a folder says whether the model reads pairs."""
+MOST = 100_000
+"""Tokens of a text for a model that takes any number."""
 Run = Callable[[Batch], np.ndarray]
 """From a padded batch to logits, or the predicted number, float32, (texts, outputs)."""
 
@@ -27,10 +32,14 @@ class Served:
     tokenizer: PreTrainedTokenizerFast
     names: list[str]
     """The classes in order; empty if it predicts a number."""
+    max_length: int
+    """Tokens that texts are cut to."""
+    pairs: bool | None = None
+    """Whether it reads pairs, if that is known."""
 
-    def outputs(self, texts: list[str], pairs: list[str] | None, max_length: int) -> np.ndarray:
-        """Answer texts or pairs, cut to `max_length` tokens: logits or numbers, (texts, outputs), in their order."""
-        encoded = encode(self.tokenizer, texts, pairs, max_length)
+    def outputs(self, texts: list[str], pairs: list[str] | None) -> np.ndarray:
+        """Answer texts or pairs: logits or numbers, (texts, outputs), in their order."""
+        encoded = encode(self.tokenizer, texts, pairs, self.max_length)
         rows = length_batches(encoded.lengths, tokens=2048)
         given = np.concatenate([self.run(collate(encoded, row)) for row in rows])
         return given[np.argsort(np.concatenate(rows))]
@@ -39,11 +48,15 @@ class Served:
 def open_folder(folder: Path, key: str) -> Served:
     """Open a folder with a model of PyTorch, or one of ONNX that the stage `export` made.
 
+    One of ONNX cuts texts to as many tokens as the run that made it did, one of PyTorch to as many as it takes.
+
     Raises InputError if there is none, or it is damaged or no classifier.
     """
     if not (folder / ONNX).is_file():
         model = models.load_classifier(folder, key)
-        return Served(in_torch(model), models.load_tokenizer(folder, key), classes(model.config))
+        known = models.load_tokenizer(folder, key)
+        most = min(known.model_max_length, longest(model.config, MOST))
+        return Served(in_torch(model, models.device()), known, classes(model.config), most)
     from transformers import AutoConfig, AutoTokenizer
 
     try:
@@ -53,7 +66,7 @@ def open_folder(folder: Path, key: str) -> Served:
         run = in_onnx(folder / ONNX)
     except Exception as error:
         raise InputError(f"{key}: {folder} cannot be loaded ({type(error).__name__}: {one_line(error)})") from None
-    return Served(run, tokenizer, classes(config))
+    return Served(run, tokenizer, classes(config), tokenizer.model_max_length, getattr(config, PAIRS, None))
 
 
 def classes(config: object) -> list[str]:
@@ -62,9 +75,8 @@ def classes(config: object) -> list[str]:
     return [names[index] for index in range(len(names))] if len(names) > 1 else []
 
 
-def in_torch(model: PreTrainedModel) -> Run:
-    """Make a model of PyTorch answer, on the device there is."""
-    place = models.device()
+def in_torch(model: PreTrainedModel, place: torch.device) -> Run:
+    """Make a model of PyTorch answer on a device."""
     model.to(place).eval()
 
     def run(batch: Batch) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import torch
@@ -11,13 +12,24 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from pipeline.errors import InputError
 
 KEY = "export.vocabulary"
+CHUNK = 4096
 SPECIAL = ("bos", "cls", "eos", "mask", "pad", "sep", "unk")
 
 
 def pieces_of(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> set[int]:
-    """The ids of all pieces that texts are split into."""
-    rows = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
-    return {piece for row in rows for piece in row}
+    """The ids of all pieces that texts are split into, of which a few thousand are in memory at once."""
+    texts = iter(texts)
+    pieces: set[int] = set()
+    while some := list(islice(texts, CHUNK)):
+        pieces.update(*tokenizer(some, add_special_tokens=False, verbose=False)["input_ids"])
+    return pieces
+
+
+def check_cut(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Raise InputError if a tokenizer's words would not fall apart: all but WordPiece's would want other rules."""
+    kind = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["type"]
+    if kind != "WordPiece":
+        raise InputError(f"{KEY}: got seen, but the student's tokenizer is of {kind}; accepted: full")
 
 
 def cut(
@@ -28,11 +40,10 @@ def cut(
     What was split into kept pieces before is split alike and has the same logits. A word with a piece that is gone
     falls into shorter pieces, down to letters; nothing becomes unknown that was known. The model is changed in place.
 
-    Raises InputError if the tokenizer is not of WordPiece, the only kind whose words fall apart so without more ado.
+    Raises InputError as `check_cut` does.
     """
+    check_cut(tokenizer)
     state = json.loads(tokenizer.backend_tokenizer.to_str())
-    if state["model"]["type"] != "WordPiece":
-        raise InputError(f"{KEY}: got seen, but the student's tokenizer is of {state['model']['type']}; accepted: full")
     prefix = state["model"]["continuing_subword_prefix"]
     special = {each["id"] for each in state["added_tokens"]} | set(tokenizer.all_special_ids)
     # Some models number positions from the padding token on: it keeps its place.

@@ -1,6 +1,7 @@
 """Streams of texts and what comes out."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,18 +18,18 @@ def served(tiny_classifier):
 
 def test_rows_keep_their_order_and_what_they_have(served, reviews):
     rows = [{"text": text, "n": n} for n, text in enumerate(reviews(23).texts)]
-    given = list(answers(served, rows, 16, chunk=5))
+    given = list(answers(served, rows, chunk=5))
     assert [row["n"] for row in given] == list(range(23))
-    logits = served.outputs([row["text"] for row in rows], None, 16).astype(float)
+    logits = served.outputs([row["text"] for row in rows], None).astype(float)
     chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    assert [row["label"] for row in given] == [served.names[best] for best in chances.argmax(1)]
-    np.testing.assert_allclose([row["score"] for row in given], chances.max(1), atol=1e-4)
+    assert [row["predicted"] for row in given] == [served.names[best] for best in chances.argmax(1)]
+    np.testing.assert_allclose([row["probability"] for row in given], chances.max(1), atol=1e-4)
 
 
 def test_no_more_is_read_than_is_being_answered(served):
     read = itertools.count()
     endless = ({"text": "a film", "n": next(read)} for _ in itertools.count())
-    first = list(itertools.islice(answers(served, endless, 16, chunk=4), 6))
+    first = list(itertools.islice(answers(served, endless, chunk=4), 6))
     assert len(first) == 6
     assert next(read) == 8
 
@@ -37,14 +38,22 @@ def test_a_number_is_a_value(tokenizer):
     def lengths(batch):
         return batch["attention_mask"].sum(1, keepdim=True).numpy() + 0.123456
 
-    said = answers(Served(lengths, tokenizer, []), [{"text": "the film"}, {"text": "a"}], 16)
-    assert list(said) == [{"text": "the film", "value": 4.1235}, {"text": "a", "value": 3.1235}]
+    said = answers(Served(lengths, tokenizer, [], 16), [{"text": "the film"}, {"text": "a"}])
+    assert list(said) == [{"text": "the film", "predicted": 4.1235}, {"text": "a", "predicted": 3.1235}]
 
 
 def test_pairs_and_single_texts_are_not_mixed(served):
     rows = [{"text": "a", "text_pair": "film"}, {"text": "b"}]
-    with pytest.raises(InputError, match="1 rows have one and 1 do not"):
-        list(answers(served, rows, 16))
+    with pytest.raises(InputError, match="text_pair: got a single text where the model or the rows before have pairs"):
+        list(answers(served, rows))
+
+
+def test_kinds_are_not_mixed_across_chunks_and_a_model_may_know_its_own(served):
+    rows = [{"text": "a"}] * 4 + [{"text": "a", "text_pair": "b"}]
+    with pytest.raises(InputError, match="got a pair where the model or the rows before have a single text"):
+        list(answers(served, rows, chunk=2))
+    with pytest.raises(InputError, match="got a single text where the model or the rows before have pairs"):
+        list(answers(replace(served, pairs=True), rows))
 
 
 def test_lines_are_texts_and_line_ends_are_not():
@@ -64,6 +73,7 @@ def test_lines_are_texts_and_line_ends_are_not():
         (b'["text"]', "x: line 2 has no text"),
         (b'{"text": 3}', "x: line 2 has no text"),
         (b'{"text": "a", "text_pair": 3}', "x: line 2: text_pair is no text"),
+        (b'{"text": "\\ud800"}', "x: line 2: text is no UTF-8 text"),
     ],
 )
 def test_a_bad_line_is_named(line, message):

@@ -13,6 +13,7 @@ from pipeline.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
 from pipeline.serving.conversion import to_int8, to_onnx
 from pipeline.serving.runtime import in_onnx, in_torch
 
+CPU = torch.device("cpu")
 TEXTS = ["the film is good .", "a very dull and cold plot , never funny", "it was time", "joke", "so so awful !"]
 PAIRS = ["it was great .", "the cast", "that scene is slow but warm", "a movie", "this"]
 
@@ -25,7 +26,7 @@ def batch(tokenizer, texts, pairs=None):
 def test_any_number_of_texts_of_any_length_has_the_same_logits(tiny_classifier, tokenizer, tmp_path, pairs):
     model = models.load_classifier(tiny_classifier, "student")
     to_onnx(model, batch(tokenizer, TEXTS[:2], pairs and pairs[:2]), tmp_path / "model.onnx")
-    run, wanted = in_onnx(tmp_path / "model.onnx"), in_torch(model)
+    run, wanted = in_onnx(tmp_path / "model.onnx"), in_torch(model, CPU)
     for rows in ([0], [1, 2, 3], [4, 0]):
         given = batch(tokenizer, [TEXTS[row] for row in rows], pairs and [pairs[row] for row in rows])
         np.testing.assert_allclose(run(given), wanted(given), atol=1e-5)
@@ -39,7 +40,7 @@ def test_a_bilstm_too(tokenizer, tmp_path, pairs):
     )
     model = BiLSTMForSequenceClassification(config)
     to_onnx(model, batch(tokenizer, TEXTS[:2], pairs and pairs[:2]), tmp_path / "model.onnx")
-    run, wanted = in_onnx(tmp_path / "model.onnx"), in_torch(model)
+    run, wanted = in_onnx(tmp_path / "model.onnx"), in_torch(model, CPU)
     for rows in ([3], [0, 1, 2, 3, 4]):
         given = batch(tokenizer, [TEXTS[row] for row in rows], pairs and [pairs[row] for row in rows])
         np.testing.assert_allclose(run(given), wanted(given), atol=1e-5)
@@ -50,7 +51,7 @@ def test_eight_bits_are_close_and_small(tiny_classifier, tokenizer, tmp_path):
     to_onnx(model, batch(tokenizer, TEXTS[:2]), tmp_path / "model.onnx")
     to_int8(tmp_path / "model.onnx", tmp_path / "int8.onnx")
     given = batch(tokenizer, TEXTS)
-    wanted = in_torch(model)(given)
+    wanted = in_torch(model, CPU)(given)
     off = np.abs(in_onnx(tmp_path / "int8.onnx")(given) - wanted).max()
     assert 0 < off < 0.1 * np.abs(wanted).max()
     kinds = {each.name: each.data_type for each in onnx.load(tmp_path / "int8.onnx").graph.initializer}

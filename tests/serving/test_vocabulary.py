@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from transformers import BertForSequenceClassification
 
 from pipeline import models
@@ -11,6 +12,7 @@ from pipeline.saving import save_model
 from pipeline.serving.runtime import in_torch, open_folder
 from pipeline.serving.vocabulary import cut, pieces_of
 
+CPU = torch.device("cpu")
 SEEN = ["the film is good , very good .", "a dull plot !"]
 UNSEEN = "the joke was awful"
 
@@ -27,10 +29,10 @@ def test_seen_texts_have_the_same_logits_in_fewer_rows(whole, tiny_classifier, t
     assert len(known) == 5 + letters + len(words)
     assert small.get_input_embeddings().weight.shape == (len(known), 32)
     given = [collate(encode(each, SEEN, None, 32), [0, 1]) for each in (tokenizer, known)]
-    np.testing.assert_array_equal(in_torch(whole)(given[0]), in_torch(small)(given[1]))
+    np.testing.assert_array_equal(in_torch(whole, CPU)(given[0]), in_torch(small, CPU)(given[1]))
     save_model(small, known, tmp_path / "small")
     again = open_folder(tmp_path / "small", "student")
-    np.testing.assert_array_equal(again.run(given[1]), in_torch(small)(given[1]))
+    np.testing.assert_array_equal(again.run(given[1]), in_torch(small, CPU)(given[1]))
     assert again.tokenizer(SEEN)["input_ids"] == known(SEEN)["input_ids"]
 
 
@@ -56,3 +58,9 @@ def test_other_kinds_of_tokenizers_are_refused(saved, byte_level):
     model = models.load_classifier(saved(BertForSequenceClassification), "student")
     with pytest.raises(InputError, match=r"export\.vocabulary: got seen, but the student's tokenizer is of BPE"):
         cut(model, byte_level, set())
+
+
+def test_pieces_of_a_stream_are_those_of_all_at_once(tokenizer, monkeypatch):
+    monkeypatch.setattr("pipeline.serving.vocabulary.CHUNK", 1)
+    every = {piece for text in SEEN for piece in tokenizer(text, add_special_tokens=False)["input_ids"]}
+    assert pieces_of(tokenizer, iter(SEEN)) == every

@@ -1,6 +1,7 @@
 """The export stage's command line, and predict over what it leaves."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -34,7 +35,7 @@ def rows(output):
 def test_texts_are_answered(exported, kind):
     done = CliRunner().invoke(predict, ["a good film", "so dull", "--model", str(exported / kind)])
     assert [row["text"] for row in rows(done.stdout)] == ["a good film", "so dull"]
-    assert {row["label"] for row in rows(done.stdout)} <= {"negative", "positive"}
+    assert {row["predicted"] for row in rows(done.stdout)} <= {"negative", "positive"}
     assert done.stderr.startswith("predict: 2 answers, ")
 
 
@@ -51,10 +52,19 @@ def test_a_file_and_standard_input_give_the_same(exported, tiny_classifier, tmp_
     assert CliRunner().invoke(predict, ["--jsonl", *place], input=given).stdout == lines
 
 
+def test_pairs_are_refused_by_a_model_of_single_texts(exported, tmp_path):
+    (tmp_path / "pairs.JSONL").write_text('{"text": "a film", "text_pair": "a plot"}\n')
+    done = CliRunner().invoke(predict, ["--file", str(tmp_path / "pairs.JSONL"), "--model", str(exported / "onnx")])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "predict: text_pair: got a pair where the model or the rows before have a single text\n"
+
+
 def test_a_reader_that_has_enough_is_no_error(tiny_classifier, tmp_path):
     (tmp_path / "texts.txt").write_text("a good film\n" * 20_000)
     command = f"{sys.executable} -m stages.predict --model {tiny_classifier} --file {tmp_path}/texts.txt | head -n 1"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    words = ["bash", "-o", "pipefail", "-c", command]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert rows(done.stdout)[0]["text"] == "a good film"
 
@@ -62,8 +72,9 @@ def test_a_reader_that_has_enough_is_no_error(tiny_classifier, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["a", "--jsonl"], "predict: --jsonl: got texts too; accepted: one of the two"),
         (["a", "--file", "b"], "predict: --file: got texts too; accepted: one of the two"),
-        (["--file", "absent.txt"], "predict: --file: no such file: absent.txt"),
+        (["--file", "absent.txt"], "predict: --file: no such file: absent.txt; accepted: a file of texts"),
         (["a", "--model", "absent"], "predict: --model: no such model folder: absent"),
     ],
 )

@@ -29,6 +29,7 @@ def test_every_command_tells_of_its_options(name):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--bogus"], "l2a: No such option: --bogus"),
         (["distil"], "l2a: No such command 'distil'"),
         (["prepare", "--parms", "x"], "prepare: No such option: --parms"),
         (["prepare", "--params", "absent.yaml"], "prepare: absent.yaml: no such params file"),

@@ -1,0 +1,56 @@
+"""What can be given away: the student and the neighbours as folders that the hub takes, each with its card."""
+
+import json
+import shutil
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from pipeline import models
+from pipeline.artifacts.augmented import DOMAINS
+from pipeline.artifacts.scanning import shards
+from pipeline.cards import neighbours_card, student_card
+from pipeline.errors import InputError
+from pipeline.params import Params
+from pipeline.publishing import publish_folder
+from pipeline.serving.runtime import classes
+
+
+def share(params: Params, *, student: Path, augmented: Path, evaluation: Path, model_out: Path, data_out: Path) -> str:
+    """Publish copies of both with cards: beside the originals they would change an out that others learn from.
+
+    Args:
+        evaluation: what `evaluate` measured.
+
+    Returns what was made, in a few words. Raises InputError if something is missing.
+    """
+    labels = classes(models.load_config(student, "student"))
+    files = shards(augmented)
+    counts = Counter[str](dict.fromkeys(DOMAINS, 0))
+    for file in files:
+        counts[file.name.split("-")[0]] += pq.read_metadata(file).num_rows
+    with ExitStack() as stack:
+        model, data = (stack.enter_context(publish_folder(out)) for out in (model_out, data_out))
+        for file in sorted(student.iterdir()):
+            shutil.copyfile(file, model / file.name)
+        for file in files:
+            shutil.copyfile(file, data / file.name)
+        card = student_card(params, labels=labels, figures=_figures(evaluation, labels))
+        (model / "README.md").write_text(card, encoding="utf-8")
+        (data / "README.md").write_text(neighbours_card(params, counts), encoding="utf-8")
+    return f"student and {counts.total():,} neighbours with their cards, in {model_out} and {data_out}"
+
+
+def _figures(evaluation: Path, labels: list[str]) -> dict[str, float | None]:
+    """The student's metrics. Raises InputError naming the file if they are not in it."""
+    metrics = ("accuracy", "f1") if labels else ("pearson", "spearman")
+    try:
+        measured = json.loads(evaluation.read_text(encoding="utf-8"))["student"]
+        return {name: measured[name] for name in metrics}
+    except FileNotFoundError:
+        raise InputError(f"{evaluation}: no such file; run the evaluate stage first") from None
+    except (ValueError, KeyError, TypeError) as error:
+        said = " ".join(str(error).split())[:160]
+        raise InputError(f"{evaluation}: damaged, or of another task ({said}); run the evaluate stage again") from None
