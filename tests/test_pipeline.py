@@ -96,6 +96,7 @@ def test_a_second_round_goes_on_from_the_first(repo: Repo) -> None:
             *LATER,
             "evaluate",
             "export",
+            "share",
             "report",
         ]
         assert {path: path.read_bytes() for path in before} == before

@@ -1,6 +1,7 @@
 """What the speed benchmarks count and report, on tiny models."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -211,3 +212,16 @@ def test_without_a_run_the_way_out_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(made, "ROOT", tmp_path)
     with pytest.raises(InputError, match="run dvc repro first"):
         made.made("models/teacher")
+
+
+def test_the_readme_holds_what_was_measured():
+    readme = (SPEED / "README.md").read_text(encoding="utf-8")
+    results = sorted((SPEED / "results").glob("*.json"))
+    assert results
+    for file in results:
+        said = json.loads(file.read_text())
+        for figure in said["goals"] + said["figures"]:
+            line = next((line for line in readme.splitlines() if line.startswith(f"| {figure['name']} | ")), "")
+            found = re.findall(r"\| ([^|]*) \|", line[len(figure["name"]) + 2 :])
+            assert found, f"{file.name}: {figure['name']} has no line in the README"
+            assert found[0] == f"{measure.written(figure['value'])} {figure['unit']}"

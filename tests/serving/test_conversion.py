@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from transformers import RobertaConfig, RobertaForSequenceClassification
 
 from pipeline import models
 from pipeline.batching import collate, encode
@@ -44,6 +45,21 @@ def test_a_bilstm_too(tokenizer, tmp_path, pairs):
     for rows in ([3], [0, 1, 2, 3, 4]):
         given = batch(tokenizer, [TEXTS[row] for row in rows], pairs and [pairs[row] for row in rows])
         np.testing.assert_allclose(run(given), wanted(given), atol=1e-5)
+
+
+@pytest.mark.parametrize("pairs", [None, PAIRS])
+def test_a_model_that_numbers_positions_otherwise(byte_level, tmp_path, pairs):
+    torch.manual_seed(0)
+    sizes = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4}
+    model = RobertaForSequenceClassification(
+        RobertaConfig(len(byte_level), **sizes, pad_token_id=byte_level.pad_token_id, max_position_embeddings=66)
+    )
+    to_onnx(model, batch(byte_level, TEXTS[:2], pairs and pairs[:2]), tmp_path / "model.onnx")
+    to_int8(tmp_path / "model.onnx", tmp_path / "int8.onnx")
+    given = batch(byte_level, TEXTS, pairs)
+    wanted = in_torch(model, CPU)(given)
+    np.testing.assert_allclose(in_onnx(tmp_path / "model.onnx")(given), wanted, atol=1e-5)
+    np.testing.assert_allclose(in_onnx(tmp_path / "int8.onnx")(given), wanted, atol=0.05)
 
 
 def test_eight_bits_are_close_and_small(tiny_classifier, tokenizer, tmp_path):
