@@ -13,6 +13,7 @@ from pipeline.artifacts.augmented import read_augmented
 
 STAGES = ["prepare", "generator", "teacher", "augment", "cache_teacher", "distill", "student_ft", "evaluate"]
 STAGES += ["export", "share", "report"]
+LAST = {"evaluate", "export", "share", "report"}
 LATER = ["refine@2", "augment_again@2", "cache_again@2", "distill_again@2"]
 
 
@@ -91,14 +92,10 @@ def test_a_second_round_goes_on_from_the_first(repo: Repo) -> None:
     }
     try:
         ran = repo.stages_run("exp", "run", "-S", "rounds=2")
-        assert [stage for stage in ran if not stage.endswith("@3")] == [
-            "rounds",
-            *LATER,
-            "evaluate",
-            "export",
-            "share",
-            "report",
-        ]
+        ran = [stage for stage in ran if not stage.endswith("@3")]
+        # What hangs on the last round alone comes in any order.
+        assert ran[: len(LATER) + 1] == ["rounds", *LATER]
+        assert set(ran[len(LATER) + 1 :]) == LAST
         assert {path: path.read_bytes() for path in before} == before
         second = repo.folder / "rounds" / "2"
         folders = (repo.folder / "data" / "augmented", second / "augmented")
@@ -113,7 +110,7 @@ def test_a_second_round_goes_on_from_the_first(repo: Repo) -> None:
 
         # One more round leaves the first two as they are.
         assert repo.stages_run("exp", "run", "-S", "rounds=3", "rounds") == ["rounds"]
-        assert repo.changed() == {*(stage.replace("2", "3") for stage in LATER), "evaluate"}
+        assert repo.changed() == {*(stage.replace("2", "3") for stage in LATER), *LAST}
     finally:
         repo.run("git", "checkout", "-q", ".")
         repo.dvc("checkout", "-q", "--force")
