@@ -51,9 +51,8 @@ def test_a_bilstm_too(tokenizer, tmp_path, pairs):
 def test_a_model_that_numbers_positions_otherwise(byte_level, tmp_path, pairs):
     torch.manual_seed(0)
     sizes = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4}
-    model = RobertaForSequenceClassification(
-        RobertaConfig(vocab_size=len(byte_level), **sizes, pad_token_id=byte_level.pad_token_id, max_position_embeddings=66)
-    )
+    sizes |= {"vocab_size": len(byte_level), "max_position_embeddings": 66}
+    model = RobertaForSequenceClassification(RobertaConfig(**sizes, pad_token_id=byte_level.pad_token_id))
     to_onnx(model, batch(byte_level, TEXTS[:2], pairs and pairs[:2]), tmp_path / "model.onnx")
     to_int8(tmp_path / "model.onnx", tmp_path / "int8.onnx")
     given = batch(byte_level, TEXTS, pairs)
