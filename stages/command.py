@@ -24,18 +24,26 @@ Round = Annotated[int, typer.Option("--round", min=1, help="Which round; nothing
 ParamsFile = Annotated[Path, typer.Option("--params", help="The params file, or the name of a preset.")]
 
 
+@contextmanager
+def usage_on_one_line(name: str | None, accepted: str = "") -> Iterator[None]:
+    """Turn a usage error inside into one line and exit code 2; an error without a word of its own goes on."""
+    try:
+        yield
+    except Exception as error:
+        # Of all errors of click, which Typer brings under a name of its own, those of usage alone have a message.
+        said = error.format_message() if hasattr(error, "format_message") else ""
+        if not said:
+            raise
+        fail(f"{name}: {said}{accepted}", code=2)
+
+
 class OneLine(TyperCommand):
     """A command whose usage errors, such as an unknown option, are one line too, with exit code 2."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line."""
-        try:
+        with usage_on_one_line(self.name):
             return super().parse_args(ctx, args)
-        except Exception as error:
-            # Of all errors of click, which Typer brings under a name of its own, those of usage alone have a message.
-            if not hasattr(error, "format_message"):
-                raise
-            fail(f"{self.name}: {error.format_message()}", code=2)
 
 
 def stage(work: Callable[..., str], *, rows: bool = False, reads: Collection[str] = ()) -> typer.Typer:

@@ -1,5 +1,6 @@
 """The console command `l2a`: every stage, and what looks at or uses what they leave."""
 
+from contextlib import nullcontext
 from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -7,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from stages.command import fail
+from stages.command import usage_on_one_line
 
 PANELS = {
     "Begin": ("init", "doctor"),
@@ -35,23 +36,14 @@ class OneLineGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line up to the command."""
-        asked = bool(args)
-        try:
+        # Without a word help is shown, which comes as an error.
+        with usage_on_one_line("l2a") if args else nullcontext():
             return super().parse_args(ctx, args)
-        except Exception as error:
-            # Help where nothing is asked for is no error, though it comes as one.
-            if not asked or not hasattr(error, "format_message"):
-                raise
-            fail(f"l2a: {error.format_message()}", code=2)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that is asked for."""
-        try:
+        with usage_on_one_line("l2a", f" Accepted: {', '.join(self.commands)}"):
             return super().resolve_command(ctx, args)
-        except Exception as error:
-            if not hasattr(error, "format_message"):
-                raise
-            fail(f"l2a: {error.format_message()} Accepted: {', '.join(self.commands)}", code=2)
 
 
 app = typer.Typer(cls=OneLineGroup, no_args_is_help=True, pretty_exceptions_enable=False)

@@ -24,6 +24,8 @@ def number(value: float | None, decimals: int = 3, *, sign: bool = False) -> str
     """A number with so many decimals, or that it is undefined."""
     if value is None:
         return "undefined"
+    # Not −0.000.
+    value = round(value, decimals) + 0.0
     return f"{value:{'+' if sign else ''},.{decimals}f}".replace("-", charts.MINUS)
 
 

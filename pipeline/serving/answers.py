@@ -5,9 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-import numpy as np
-from scipy.special import softmax
-
+from pipeline.artifacts.opinions import opinion
 from pipeline.errors import InputError
 from pipeline.serving.runtime import Served
 
@@ -27,22 +25,18 @@ def answers(served: Served, rows: Iterable[Row], chunk: int = CHUNK) -> Iterator
     kind = served.pairs
     while many := list(islice(rows, chunk)):
         for row in many:
-            found = row.get("text_pair") is not None
-            if kind is not None and found != kind:
-                what = ("a pair", "a single text") if found else ("a single text", "pairs")
+            paired = row.get("text_pair") is not None
+            if kind is not None and paired != kind:
+                what = ("a pair", "a single text") if paired else ("a single text", "pairs")
                 raise InputError(f"text_pair: got {what[0]} where the model or the rows before have {what[1]}")
-            kind = found
+            kind = paired
         pairs = [row["text_pair"] for row in many] if kind else None
         for row, said in zip(many, served.outputs([row["text"] for row in many], pairs), strict=True):
-            yield row | _said(said, served.names)
-
-
-def _said(outputs: np.ndarray, names: list[str]) -> Row:
-    if not names:
-        return {"predicted": round(float(outputs[0]), 4)}
-    chances = softmax(outputs.astype(np.float64))
-    best = int(outputs.argmax())
-    return {"predicted": names[best], "probability": round(float(chances[best]), 4)}
+            found = opinion(said, served.names)
+            if isinstance(found, float):
+                yield row | {"predicted": found}
+            else:
+                yield row | {"predicted": found["class"], "probability": found["probability"]}
 
 
 def check_text(text: str, place: str) -> str:

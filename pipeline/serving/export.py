@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import pyarrow.dataset as ds
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline import models
 from pipeline.agreement import check_labels, check_length, longest
+from pipeline.artifacts.scanning import scan, shards
 from pipeline.batching import Batch, collate, encode
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
@@ -114,8 +114,8 @@ def _open(folder: Path, name: str, test: Texts, max_length: int) -> tuple[PreTra
 def _texts(prepared: Path, augmented: Sequence[Path]) -> Iterable[str]:
     """All texts that the student has learnt from or could have: originals and neighbours."""
     files = [prepared / name for name in ("source.parquet", "train.parquet", "validation.parquet")]
-    files += [file for folder in augmented for file in sorted(folder.glob("*.parquet"))]
-    for batch in ds.dataset([str(file) for file in files], format="parquet").to_batches(columns=["text", "text_pair"]):
+    files += [file for folder in augmented for file in shards(folder)]
+    for batch in scan(files, ["text", "text_pair"], "augment"):
         for column in batch.columns:
             yield from (text for text in column.to_pylist() if text is not None)
 
@@ -146,7 +146,7 @@ def _check_drop(name: str, measured: Mapping[str, Mapping[str, Any]], metric: st
     if theirs is not None and (ours is None or theirs - ours > allowed):
         raise InputError(
             f"export.max_drop: as {name} the student's {metric} falls from {theirs} to {ours}; "
-            f"accepted: a loss of at most {most}"
+            f"accepted: a loss of at most {allowed:.4g}"
         )
 
 

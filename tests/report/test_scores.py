@@ -16,6 +16,7 @@ def measured(run):
 
 def test_numbers():
     assert [number(0.12345), number(-0.5, 2), number(0.1, 1, sign=True)] == ["0.123", "−0.50", "+0.1"]
+    assert number(-0.0004, sign=True) == "+0.000"
     assert [number(1234.5, 0), number(None)] == ["1,234", "undefined"]
 
 
