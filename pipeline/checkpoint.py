@@ -71,7 +71,8 @@ class Checkpoint:
             with publish_file(self.path) as temporary:
                 save_file(whole, temporary, metadata={"checksum": _checksum(whole)})
         except (OSError, SafetensorError) as error:
-            logger.warning("%s: cannot be written (%s); going on without", self.path, error)
+            reason = error.strerror if isinstance(error, OSError) else error
+            logger.warning("%s: cannot be written (%s); going on without", self.path, reason)
             self.next = math.inf
             return
         end = time.monotonic()

@@ -16,7 +16,7 @@ from pipeline.data.proposal import Proposal, Table, propose
 from pipeline.errors import InputError
 from pipeline.params import Params
 from pipeline.params_file import check_whole, load
-from pipeline.publishing import publish_file
+from pipeline.publishing import check_writable, publish_file
 from pipeline.student import check_student
 from pipeline.yaml_text import COLUMN, Value, headed, inline, replaced
 
@@ -58,8 +58,7 @@ def init(
     Returns what was made and what to run next. Raises InputError, before anything is written, if a table or a model
     cannot be used.
     """
-    if out.is_dir():
-        raise InputError(f"--out: {out} is a folder; accepted: a file")
+    check_writable(out, "--out", folder=False)
     seed = load(TEMPLATE).seed
     proposal = propose(target, source, choose, seed)
     for line in proposal.said:

@@ -6,10 +6,11 @@ Of several processes that do the same work, as torchrun starts them, the first p
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +26,29 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def check_place(path: Path, key: str, *, folder: bool) -> None:
-    """Raise InputError, naming `key`, if `path` cannot be written, or holds files of a kind that no stage writes.
-
-    A file or folder that is there is replaced whole, and what somebody else has put there would be lost.
-    """
+def check_writable(path: Path, key: str, *, folder: bool) -> None:
+    """Raise InputError, naming `key`, if no file or folder can be put at `path`."""
     if path.exists() and path.is_dir() != folder:
         found, accepted = ("a file", "a folder") if folder else ("a folder", "a file")
         raise InputError(f"{key}: {path} is {found}; accepted: {accepted}")
-    place = path.absolute().parent
+    if folder and path.resolve().is_mount():
+        raise InputError(f"{key}: {path} is where a disk is mounted; accepted: a folder inside it")
+    # A link to a folder stays, and the folder it leads to is replaced.
+    place = (path.resolve() if folder and path.is_symlink() else path.absolute()).parent
     while not place.exists():
         place = place.parent
     if not place.is_dir():
         raise InputError(f"{key}: {path} cannot be written: {place} is a file")
     if not os.access(place, os.W_OK | os.X_OK):
         raise InputError(f"{key}: {path} cannot be written: no leave to write in {place}")
+
+
+def check_place(path: Path, key: str, *, folder: bool) -> None:
+    """Raise InputError, naming `key`, if `path` cannot be written, or holds files of a kind that no stage writes.
+
+    A file or folder that is there is replaced whole, and what somebody else has put there would be lost.
+    """
+    check_writable(path, key, folder=folder)
     if path.is_file() and path.suffix not in MADE:
         raise InputError(f"{key}: {path} would be replaced, but no stage has written it; accepted: a new file")
     if path.is_dir():
@@ -67,60 +76,90 @@ def check_place(path: Path, key: str, *, folder: bool) -> None:
 
 
 @contextmanager
-def _naming(path: Path, temporary: Path) -> Iterator[None]:
-    """Name `path` in the OSError of a write that fails, instead of a temporary file or of nothing."""
+def _naming(path: Path) -> Iterator[None]:
+    """Make what a disk refuses an OSError that names `path`, instead of a temporary file or of nothing."""
     try:
         yield
+    except InputError:
+        raise
     except OSError as error:
-        if error.filename is not None and str(temporary) not in str(error.filename):
+        named = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        if named and not any(_temporary(path) in name for name in named):
             raise
-        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
+        said = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(error.errno or errno.EIO, said, str(path)) from error
+    except Exception as error:
+        # Neither safetensors nor tokenizers makes an OSError of a full disk.
+        failed = re.search(r"\(os error (\d+)\)", str(error))
+        if failed is None:
+            raise
+        raise OSError(int(failed[1]), os.strerror(int(failed[1])), str(path)) from error
+
+
+def _temporary(path: Path) -> str:
+    """What the paths begin with under which `path` is made."""
+    return str(path.with_name(f".{path.name}."))
+
+
+def _flush(file: Path) -> None:
+    """Wait until the disk has a file: some find only now that there is no room."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
 
 
 @contextmanager
 def publish_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it is flushed and takes the name, else it is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = Path(f"{_temporary(path)}{os.getpid()}.part")
     try:
-        with _naming(path, temporary):
+        with _naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
-        if is_first():
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            if is_first():
+                _flush(temporary)
+                temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        # On a disk that has become read-only even what is not there cannot be removed.
+        with suppress(OSError):
+            temporary.unlink()
 
 
 @contextmanager
 def publish_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder beside `path`; on success it takes the place of `path`, else it is removed.
+    """Give an empty folder beside `path`; on success it is flushed and takes the place of `path`, else it is removed.
 
     If `path` is a link to a folder, the folder it leads to is replaced.
     """
     path = path.resolve() if path.is_symlink() else path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-    temporary.chmod(0o755)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     try:
-        with _naming(path, temporary):
+        with _naming(path):
+            temporary.chmod(0o755)
             yield temporary
-        if not is_first():
-            return
-        if path.exists():
-            old = temporary.with_suffix(".old")
-            path.rename(old)
-            try:
-                temporary.rename(path)
-            except OSError:
-                old.rename(path)
-                raise
-            shutil.rmtree(old)
-        else:
-            temporary.rename(path)
+            if is_first():
+                for file in temporary.rglob("*"):
+                    if file.is_file():
+                        _flush(file)
+                _replace(path, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace(path: Path, new: Path) -> None:
+    """Put a folder in the place of another, which stays if that fails."""
+    if not path.exists():
+        new.rename(path)
+        return
+    old = new.with_suffix(".old")
+    path.rename(old)
+    try:
+        new.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    shutil.rmtree(old)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

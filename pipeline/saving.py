@@ -1,7 +1,5 @@
 """A model as a folder that transformers opens: the same bytes for the same weights, wherever it was made."""
 
-import os
-import re
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -16,15 +14,8 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: 
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
     with publish_folder(out) as folder, models.quiet():
-        try:
-            model.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
-        except Exception as error:
-            # Neither safetensors nor tokenizers makes an OSError of a full disk.
-            failed = re.search(r"os error (\d+)", str(error))
-            if failed is None:
-                raise
-            raise OSError(int(failed[1]), os.strerror(int(failed[1])), str(out)) from None
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
         for file in folder.iterdir():
             # safetensors lets nobody else read what it writes.
             file.chmod(0o644)

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections import Counter
-from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -31,15 +30,15 @@ def share(params: Params, *, student: Path, augmented: Path, evaluation: Path, m
     counts = Counter[str](dict.fromkeys(DOMAINS, 0))
     for file in files:
         counts[file.name.split("-")[0]] += pq.read_metadata(file).num_rows
-    with ExitStack() as stack:
-        model, data = (stack.enter_context(publish_folder(out)) for out in (model_out, data_out))
+    card = student_card(params, labels=labels, figures=_figures(evaluation, labels))
+    with publish_folder(model_out) as model:
         for file in sorted(student.iterdir()):
             shutil.copyfile(file, model / file.name)
-        for file in files:
-            shutil.copyfile(file, data / file.name)
-        card = student_card(params, labels=labels, figures=_figures(evaluation, labels))
         (model / "README.md").write_text(card, encoding="utf-8")
-        (data / "README.md").write_text(neighbours_card(params, counts), encoding="utf-8")
+        with publish_folder(data_out) as data:
+            for file in files:
+                shutil.copyfile(file, data / file.name)
+            (data / "README.md").write_text(neighbours_card(params, counts), encoding="utf-8")
     return f"student and {counts.total():,} neighbours with their cards, in {model_out} and {data_out}"
 
 

@@ -4,6 +4,7 @@ DVC deletes a stage's outs before it runs. What a stage has finished therefore s
 named by the fingerprint of all it depends on, and is linked into the outs when everything is there.
 """
 
+import errno
 import logging
 import os
 import shutil
@@ -37,11 +38,13 @@ def sizes() -> dict[str, tuple[int, int]]:
 def work_folder(stage: str, name: str) -> Path:
     """The folder for a stage's pieces under a fingerprint; made if it is not there.
 
-    Raises InputError if it cannot be made.
+    Raises InputError if nothing can be written there: better before the work than after its first piece.
     """
     folder = root() / stage / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "no leave to write")
     except OSError as error:
         raise InputError(
             f"{folder}: the work cache cannot be written ({error.strerror}); "
@@ -67,12 +70,20 @@ def is_finished(path: Path) -> bool:
 
 @contextmanager
 def finish(path: Path) -> Iterator[Path]:
-    """Give a temporary path for a piece; on success it takes its name and a checksum is left beside it."""
-    with publish_file(path) as temporary:
-        yield temporary
-        checksum = file_hash(temporary)
-    with publish_file(_checksum(path)) as temporary:
-        temporary.write_text(checksum, encoding="ascii")
+    """Give a temporary path for a piece; on success it takes its name and a checksum is left beside it.
+
+    Raises InputError if the work cache is removed meanwhile.
+    """
+    try:
+        with publish_file(path) as temporary:
+            yield temporary
+            checksum = file_hash(temporary)
+        with publish_file(_checksum(path)) as temporary:
+            temporary.write_text(checksum, encoding="ascii")
+    except FileNotFoundError as error:
+        if error.filename not in (str(path), str(_checksum(path))):
+            raise
+        raise _removed(path) from None
 
 
 def link_or_copy(piece: Path, out: Path) -> None:
@@ -80,10 +91,14 @@ def link_or_copy(piece: Path, out: Path) -> None:
     try:
         os.link(piece, out)
     except OSError:
-        if not piece.exists():
-            raise InputError(f"{piece}: removed from the work cache while it was in use; run the stage again") from None
         try:
             shutil.copyfile(piece, out)
+        except FileNotFoundError:
+            raise _removed(piece) from None
         except OSError as error:
             # It names the piece, which can be read.
             raise OSError(error.errno, error.strerror, str(out)) from error
+
+
+def _removed(piece: Path) -> InputError:
+    return InputError(f"{piece}: removed from the work cache while it was in use; run the stage again")

@@ -3,9 +3,10 @@
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -67,10 +68,12 @@ def stage(work: Callable[..., str], *, rows: bool = False, reads: Collection[str
         try:
             for option, path in options.items():
                 if option in OUTS and option not in reads and isinstance(path, Path):
-                    check_place(path, f"--{option}", folder=OUTS[option])
+                    check_place(path, f"--{option.replace('_', '-')}", folder=OUTS[option])
             with _terminable():
                 made = work(*args, **options)
             sys.stdout.flush()
+            if is_first():
+                typer.echo(f"{name}: {made}, {time.monotonic() - start:.1f} s", err=rows)
         except KeyboardInterrupt:
             fail(f"{name}: interrupted; {_kept(name)}", code=130)
         except Terminated:
@@ -78,21 +81,28 @@ def stage(work: Callable[..., str], *, rows: bool = False, reads: Collection[str
         except InputError as error:
             fail(f"{name}: {error}")
         except BrokenPipeError as error:
+            _forget_stdout()
+            # Whoever read the rows, as `head` does, has enough.
             if not rows:
                 fail(f"{name}: {error.strerror}")
-            # Whoever read the rows, as `head` does, has enough. What is left to write would fail once more at the exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return
         except OSError as error:
-            fail(f"{name}: {error.filename or 'disk'}: {error.strerror or error}")
+            if error.filename is None:
+                _forget_stdout()
+            # What names nothing is neither an out nor the work cache.
+            unnamed = "standard output" if rows or not tempfile.tempdir else f"standard output or {tempfile.tempdir}"
+            fail(f"{name}: {error.filename or unnamed}: {error.strerror or error}")
         except Exception as error:
             if not out_of_memory(error):
                 raise
             fail(f"{name}: not enough memory; accepted: a smaller batch_size, max_length or model")
-        if is_first():
-            typer.echo(f"{name}: {made}, {time.monotonic() - start:.1f} s", err=rows)
 
     return app
+
+
+def _forget_stdout() -> None:
+    """Drop what is left to write there: it would fail once more at the exit."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Terminated(BaseException):

@@ -14,8 +14,8 @@ def main(clear: Annotated[bool, typer.Option("--clear", help="Remove all of it; 
     found = workcache.sizes()
     for name, (runs, size) in found.items():
         typer.echo(f"{name:15} {runs:5,} folders {size / 1e6:10,.1f} MB")
-    if clear:
-        shutil.rmtree(workcache.root(), ignore_errors=True)
+    if clear and workcache.root().is_dir():
+        shutil.rmtree(workcache.root())
     whole = f"{sum(size for _, size in found.values()) / 1e6:,.1f} MB in {workcache.root()}"
     return f"{'cleared, ' if clear else ''}{whole}"
 

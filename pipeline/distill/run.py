@@ -93,11 +93,12 @@ def publish_student(
             "kept": done.kept[neighbours],
         }
     )
-    with publish_file(selection) as temporary, publish_file(learner) as weights:
+    with publish_file(selection) as temporary:
         write_table(table, temporary)
-        save_file(done.learner, weights)
-        # The student appears first, and only if the selection that goes with it could be written.
-        save_model(student, tokenizer, out)
+        with publish_file(learner) as weights:
+            save_file(done.learner, weights)
+            # The student appears first, and only if the selection that goes with it could be written.
+            save_model(student, tokenizer, out)
     checkpoint.finish()
     return (
         f"{models.parameter_count(student) / 1e6:.1f}M parameters, validation {headline(validation.names)} "

@@ -87,7 +87,9 @@ def report(params: Params, inputs: Inputs, out: Path, plots: Path) -> str:
         all_params=yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
     )
     rows = [[share.of, share.neighbours, round(share.share, 4)] for share in (selection.distances if selection else [])]
-    with publish_file(out) as temporary, publish_file(plots) as table:
+    table = pd.DataFrame(rows, columns=["distance", "drawn", "share_kept"])
+    with publish_file(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
-        pd.DataFrame(rows, columns=["distance", "drawn", "share_kept"]).to_csv(table, index=False, lineterminator="\n")
+        with publish_file(plots) as beside:
+            table.to_csv(beside, index=False, lineterminator="\n")
     return f"{len(page.encode()) / 1e3:,.0f} kB, in {out}"

@@ -1,7 +1,10 @@
 """A classifier as an ONNX file, in float32 and with weights of 8 bits."""
 
+import errno
 import inspect
 import logging
+import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,9 +50,13 @@ def to_int8(source: Path, file: Path) -> None:
     """Write a float32 file with weights of 8 bits, a scale for each row, activations quantised as they come.
 
     Of the 8 bits 7 are used: on processors without VNNI the sums of 8-bit products would overflow their 16 bits.
+    Raises OSError if there may be no room for what is written on the way.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    # onnx does not notice that its model did not get whole onto the disk, and goes on with what it reads there.
+    if shutil.disk_usage(file.parent).free < 3 * source.stat().st_size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file.parent))
     with _quiet(), TemporaryDirectory(dir=file.parent) as scratch:
         made = Path(scratch) / "int8.onnx"
         quantize_dynamic(source, made, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
