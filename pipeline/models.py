@@ -101,6 +101,8 @@ def load_tokenizer(address: str | Path, key: str) -> PreTrainedTokenizerFast:
         raise InputError(f"{key}: {address} has no fast tokenizer; accepted: a folder with tokenizer.json")
     if tokenizer.pad_token_id is None:
         raise InputError(f"{key}: the tokenizer of {address} has no padding token; accepted: an encoder's tokenizer")
+    # It would be saved with whether the hub was in reach.
+    tokenizer.init_kwargs["local_files_only"] = False
     return tokenizer
 
 

@@ -1,4 +1,4 @@
-"""Model folders: what a disk that is full leaves of them."""
+"""Model folders: what a disk that is full leaves of them, and that they tell nothing of the machine."""
 
 import errno
 
@@ -32,3 +32,13 @@ def test_other_errors_are_as_they_were(tiny_classifier, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="of another kind"):
         save_model(model, tokenizer, tmp_path / "out")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_does_not_tell_whether_the_hub_was_in_reach(tiny_classifier, tmp_path, monkeypatch):
+    saved = []
+    for offline in (True, False):
+        monkeypatch.setattr("transformers.tokenization_utils_base.is_offline_mode", lambda offline=offline: offline)
+        tokenizer = models.load_tokenizer(tiny_classifier, "x")
+        save_model(models.load_classifier(tiny_classifier, "x"), tokenizer, tmp_path / str(offline))
+        saved.append({file.name: file.read_bytes() for file in (tmp_path / str(offline)).iterdir()})
+    assert saved[0] == saved[1]

@@ -90,6 +90,7 @@ def in_onnx(file: Path) -> Run:
     """Make a file of ONNX answer, on the CPU with as many threads as PyTorch takes."""
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
