@@ -10,6 +10,8 @@ from transformers import PreTrainedTokenizerFast
 
 Batch = dict[str, torch.Tensor]
 Rows = npt.NDArray[np.int64]
+AT_ONCE = 4096
+"""Texts that a tokenizer is given: it holds kilobytes of each, offsets and pieces as they are written, until it is done."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +43,20 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: list[str], pairs: list[str
     typed = pairs is not None and "token_type_ids" in tokenizer.model_input_names
     if not texts:
         return Encoded([], [] if typed else None, tokenizer.pad_token_id)
-    given = tokenizer(
-        texts,
-        pairs,
-        truncation="longest_first",
-        max_length=max_length,
-        return_attention_mask=False,
-        return_token_type_ids=typed,
-    )
-    ids = [np.array(row, dtype=np.int32) for row in given["input_ids"]]
-    types = [np.array(row, dtype=np.int32) for row in given["token_type_ids"]] if typed else None
-    return Encoded(ids, types, tokenizer.pad_token_id)
+    ids: list[npt.NDArray[np.int32]] = []
+    types: list[npt.NDArray[np.int32]] = []
+    for start in range(0, len(texts), AT_ONCE):
+        given = tokenizer(
+            texts[start : start + AT_ONCE],
+            pairs[start : start + AT_ONCE] if pairs is not None else None,
+            truncation="longest_first",
+            max_length=max_length,
+            return_attention_mask=False,
+            return_token_type_ids=typed,
+        )
+        ids += [np.array(row, dtype=np.int32) for row in given["input_ids"]]
+        types += [np.array(row, dtype=np.int32) for row in given["token_type_ids"]] if typed else []
+    return Encoded(ids, types if typed else None, tokenizer.pad_token_id)
 
 
 def collate(encoded: Encoded, rows: Sequence[int] | Rows) -> Batch:

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import batching
 from pipeline.batching import collate, encode, length_batches, padded
 
 lengths = st.lists(st.integers(1, 60), min_size=1, max_size=200).map(np.array)
@@ -32,6 +33,15 @@ def test_encode_cuts_the_longer_text_of_a_pair(tokenizer):
     tokens = tokenizer.convert_ids_to_tokens(encoded.ids[0].tolist())
     assert tokens == ["[CLS]", "the", "film", "[SEP]", "a", "very", "very", "very", "[SEP]"]
     assert encoded.types[0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 1]
+
+
+def test_encode_gives_the_same_however_many_texts_the_tokenizer_is_given(tokenizer, monkeypatch):
+    texts, pairs = ["the film", "a joke", "it was never slow .", "a good plot"], ["good", "not so good", ".", "the"]
+    whole = encode(tokenizer, texts, pairs, 8)
+    monkeypatch.setattr(batching, "AT_ONCE", 3)
+    pieced = encode(tokenizer, texts, pairs, 8)
+    assert [row.tolist() for row in pieced.ids] == [row.tolist() for row in whole.ids]
+    assert [row.tolist() for row in pieced.types] == [row.tolist() for row in whole.types]
 
 
 def test_encode_of_nothing(tokenizer):

@@ -8,6 +8,7 @@ start-up does not count.
 """
 
 import math
+import os
 import shutil
 import statistics
 import sys
@@ -93,30 +94,35 @@ def lay_out(folder: Path) -> None:
 def stage(name: str, rows: int, folder: Path, **paths: str) -> Cost:
     """Run a stage for a size, with an empty work cache, and say what it cost."""
     shutil.rmtree(folder / "cache", ignore_errors=True)
+    # What the stage before wrote does not reach the disk in this one's time.
+    os.sync()
     options = [word for option, path in paths.items() for word in (f"--{option}", str(folder / path))]
     environment = {"XDG_CACHE_HOME": str(folder / "cache")}
     params = ("--params", str(folder / f"{rows}.yaml"))
     return run(sys.executable, "-m", f"stages.{name}", *params, *options, environment=environment)
 
 
+def trained(folder: Path) -> None:
+    """Make the teacher and the generator, which know nothing of the source: one of each for all sizes."""
+    rows = SIZES[0]
+    stage("prepare", rows, folder, out="prepared", metrics="data.json")
+    stage("teacher", rows, folder, prepared="prepared", out="teacher", metrics="teacher.json")
+    stage("generator", rows, folder, out="generator", metrics="generator.json")
+
+
 def costs(rows: int, folder: Path) -> dict[str, Cost]:
     """What each stage costs with so many rows of the source."""
     prepared = {"prepared": f"{rows}/prepared"}
-    teacher = {"teacher": f"{rows}/teacher"}
     augmented = {"augmented": f"{rows}/augmented"}
     found = {"prepare": stage("prepare", rows, folder, out=f"{rows}/prepared", metrics=f"{rows}/data.json")}
-    stage("teacher", rows, folder, **prepared, out=f"{rows}/teacher", metrics=f"{rows}/teacher.json")
-    stage("generator", rows, folder, out=f"{rows}/generator", metrics=f"{rows}/generator.json")
-    found["augment"] = stage(
-        "augment", rows, folder, **prepared, generator=f"{rows}/generator", out=f"{rows}/augmented"
-    )
+    found["augment"] = stage("augment", rows, folder, **prepared, generator="generator", out=f"{rows}/augmented")
     found["cache_teacher"] = stage(
-        "cache_teacher", rows, folder, **prepared, **augmented, **teacher, out=f"{rows}/cached"
+        "cache_teacher", rows, folder, **prepared, **augmented, teacher="teacher", out=f"{rows}/cached"
     )
     outs = {"out": "student", "selection": "selection.parquet", "learner": "learner.safetensors", "curves": "curves"}
     outs = {option: f"{rows}/{name}" for option, name in outs.items()}
     found["distill"] = stage(
-        "distill", rows, folder, **prepared, **augmented, **teacher, cache=f"{rows}/cached", **outs
+        "distill", rows, folder, **prepared, **augmented, teacher="teacher", cache=f"{rows}/cached", **outs
     )
     return found
 
@@ -128,6 +134,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         lay_out(folder)
+        trained(folder)
         for _ in range(ROUNDS):
             rounds.append({})
             for rows in SIZES:

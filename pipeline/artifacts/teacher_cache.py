@@ -1,6 +1,7 @@
 """What the teacher says and thinks of each text, read by id: logits in Parquet, states in memory-mapped float16."""
 
 import json
+import mmap
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -71,6 +72,7 @@ class TeacherCache:
         for order, (row, n) in enumerate(zip(rows, lengths, strict=True)):
             start = self._hidden_start[row]
             out[order, :n] = self._slab(self._hidden, row)[start : start + n]
+        _let_go(self._hidden)
         return torch.from_numpy(out)
 
     def attention(self, rows: npt.NDArray[np.int64], heads: int) -> torch.Tensor:
@@ -81,6 +83,7 @@ class TeacherCache:
             start = self._attention_start[row]
             flat = self._slab(self._attention, row)[start : start + heads * n * n]
             out[order, :, :n, :n] = flat.reshape(heads, n, n)
+        _let_go(self._attention)
         return torch.from_numpy(out)
 
     def _slab(self, arrays: list[Any], row: int) -> Any:
@@ -97,6 +100,13 @@ def _mapped(path: Path) -> Any:
         raise InputError(
             f"{path}: not a NumPy array, or damaged ({error}); run the cache_teacher stage again"
         ) from None
+
+
+def _let_go(arrays: Sequence[Any]) -> None:
+    """Unmap what has been read: the kernel still has it, but it no longer counts as memory of this process."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        for array in arrays:
+            array._mmap.madvise(mmap.MADV_DONTNEED)
 
 
 def text_hashes(texts: Sequence[str], pairs: Sequence[str | None] | None) -> list[int]:

@@ -1,5 +1,7 @@
 """The teacher's cache against a plain forward pass of transformers, whatever the order, padding and pieces."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -59,6 +61,27 @@ def test_it_holds_what_the_teacher_says_and_thinks(run, texts, eager):
         assert (hidden[order, n:] == 0).all()
         assert attention[order, :, n:].abs().sum() == attention[order, :, :, n:].abs().sum() == 0
     assert said.startswith(f"{len(ids)} texts with logits, hidden, attention, ")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="Linux tells what of a process is mapped files")
+def test_what_has_been_read_is_no_memory_of_the_process(tmp_path):
+    texts, tokens, width = 400, 20, 2000
+    size = texts * tokens * width * 2
+    np.save(tmp_path / "one.hidden.npy", np.ones((texts * tokens, width), dtype=np.float16))
+    starts = np.arange(texts) * tokens
+    columns = {"text_hash": starts, "tokens": [tokens] * texts, "hidden_start": starts, "attention_start": starts}
+    pq.write_table(pa.table({"id": [str(row) for row in range(texts)]} | columns), tmp_path / "one.parquet")
+    cache = TeacherCache(tmp_path)
+    before = mapped()
+    for rows in np.array_split(np.arange(texts), 20):
+        assert cache.hidden(rows).shape == (20, tokens, width)
+    assert mapped() - before < size / 4
+
+
+def mapped():
+    """Bytes of mapped files that count as this process's memory."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("RssFile")) * 1024
 
 
 def test_a_batch_is_padded_to_its_longest(run, texts):

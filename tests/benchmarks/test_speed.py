@@ -184,6 +184,7 @@ def test_growth_runs_every_stage(tiny_run, tmp_path, monkeypatch):
     folder = tmp_path / "growth"
     folder.mkdir()
     growth.lay_out(folder)
+    growth.trained(folder)
     found = growth.costs(60, folder)
     assert found.keys() == set(growth.STAGES)
     assert all(cost.seconds > 0 for cost in found.values())
