@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 Batch = dict[str, torch.Tensor]
 Rows = npt.NDArray[np.int64]
 AT_ONCE = 4096
-"""Texts that a tokenizer is given: it holds kilobytes of each, offsets and pieces as they are written, until it is done."""
+"""Texts that a tokenizer is given: until it is done it holds kilobytes of each, offsets and pieces as written."""
 
 
 @dataclass(frozen=True)

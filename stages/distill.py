@@ -1,6 +1,5 @@
 """The student, distilled on the neighbours that the selector keeps."""
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -8,9 +7,6 @@ import typer
 
 from pipeline.errors import InputError
 from stages.command import ParamsFile, Round, left_out, stage
-
-PLOTTED = {"loss/attention", "loss/hidden", "loss/dark", "validation/metric", "reward", "kept/source", "kept/target"}
-"""The curves that dvc.yaml plots."""
 
 
 def main(
@@ -35,29 +31,11 @@ def main(
         return nothing
     if (earlier_student is None) != (earlier_learner is None):
         raise InputError("--earlier-student and --earlier-learner: got one of them; accepted: both, or neither")
-    from dvclive import Live
-
+    from pipeline.distill.curves import publish_curves
     from pipeline.distill.run import publish_student
-    from pipeline.publishing import publish_folder
 
-    with ExitStack() as stack:
-        curve: Live | None = None
-        seen: set[str] = set()
-
-        def log(step: int, figures: dict[str, float]) -> None:
-            nonlocal curve
-            if curve is None:
-                # They take their place when the run is done: one that fails leaves the last run's curves as they are.
-                folder = stack.enter_context(publish_folder(curves))
-                curve = stack.enter_context(
-                    Live(str(folder), resume=False, report=None, save_dvc_exp=False, dvcyaml=None)
-                )
-            curve.step = step
-            seen.update(figures)
-            for name, value in figures.items():
-                curve.log_metric(name, value)
-
-        said = publish_student(
+    with publish_curves(curves) as log:
+        return publish_student(
             checked,
             prepared=prepared,
             augmented=augmented,
@@ -69,11 +47,6 @@ def main(
             log=log,
             earlier=(earlier_student, earlier_learner) if earlier_student and earlier_learner else None,
         )
-        if curve is not None:
-            # DVC cannot plot the others without the curves of what is switched off: each is one point, at 0.
-            for name in sorted(PLOTTED - seen):
-                curve.log_metric(name, 0.0)
-        return said
 
 
 app = stage(main)
