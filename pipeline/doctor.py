@@ -171,8 +171,8 @@ def _memory(params: Params, weights: int) -> Finding:
     numbers = ACTIVATIONS * config.hidden_size + 2 * config.num_attention_heads * params.max_length
     tokens = params.teacher.batch_size * params.max_length
     wanted = LIBRARIES + TRAINED * weights + 4 * tokens * config.num_hidden_layers * numbers
-    free = free_memory()
-    said = f"{shown_bytes(free)} free; training the teacher takes about {shown_bytes(wanted)}"
+    free, limit = free_memory()
+    said = f"{shown_bytes(free)} free{limit and f' ({limit})'}; training the teacher takes about {shown_bytes(wanted)}"
     if wanted > free:
         return Finding("look", "memory", said, "a smaller teacher.batch_size, max_length or teacher.model")
     return Finding("ok", "memory", said)

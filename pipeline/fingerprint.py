@@ -36,7 +36,7 @@ def environment() -> dict[str, str]:
     return {name: version(name) for name in libraries} | {"device": models.device().type}
 
 
-def folder_hash(folder: Path) -> str:
-    """32 hex digits of the names and contents of a folder's files."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+def folder_hash(folder: Path, kind: str = "*") -> str:
+    """32 hex digits of the names and contents of a folder's files, or of those of a kind, such as `*.parquet`."""
+    files = sorted(path for path in folder.rglob(kind) if path.is_file())
     return fingerprint(files=[[path.relative_to(folder).as_posix(), file_hash(path)] for path in files])

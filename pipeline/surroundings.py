@@ -1,10 +1,12 @@
 """Where a run would be: packages, git, DVC, the work cache, device, threads and memory."""
 
 import json
+import math
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -17,6 +19,7 @@ from pipeline import workcache
 SHOWN = ("torch", "transformers", "datasets", "dvc", "pyarrow")
 PATIENCE = 20.0
 """Seconds that git and DVC have to answer."""
+PROC, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 LARGE = 20e9
 """Bytes of a work cache that is worth a word."""
 
@@ -140,24 +143,58 @@ def threads() -> Finding:
     """How many threads torch would take of the cores that this process may use."""
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    said = f"{torch.get_num_threads()} on {cores} cores"
-    if torch.get_num_threads() == 1 < cores:
+    taken = torch.get_num_threads()
+    cores: float = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quotas = [limit.split() for _, limit in _limits("cpu.max")]
+    allowed = min((int(quota) / int(period) for quota, period in quotas), default=math.inf)
+    if allowed < cores:
+        said, fit = f"{taken} on {allowed:g} cores, the container's limit", max(1, int(allowed))
+        if taken > fit:
+            return Finding("look", "threads", said, f"OMP_NUM_THREADS={fit}, for more hold each other up")
+        cores = fit
+    else:
+        said = f"{taken} on {cores} cores"
+    if taken == 1 < cores:
         return Finding("look", "threads", said, "unset OMP_NUM_THREADS, if nothing else is to run here")
     return Finding("ok", "threads", said)
 
 
-def free_memory() -> float:
-    """Bytes that a model could take: of the GPU if there is one, else of what the system can give away."""
+def free_memory() -> tuple[float, str]:
+    """Bytes that a model could take, and whose limit that is if it is not the machine's.
+
+    Of the GPU if there is one, else what the system can give away or, if that is less, the container.
+    """
     import torch
 
     if torch.cuda.is_available():
-        return float(torch.cuda.mem_get_info()[0])
-    facts = Path("/proc/meminfo")
+        return float(torch.cuda.mem_get_info()[0]), ""
+    free = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    facts = PROC / "meminfo"
     if facts.is_file():
         lines = dict(line.split(":", 1) for line in facts.read_text(encoding="ascii").splitlines())
-        return float(lines["MemAvailable"].split()[0]) * 1024
-    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        free = float(lines["MemAvailable"].split()[0]) * 1024
+    allowed = min((int(limit) - _held(group) for group, limit in _limits("memory.max")), default=math.inf)
+    return (max(allowed, 0.0), "the container's limit") if allowed < free else (free, "")
+
+
+def _limits(name: str) -> Iterator[tuple[Path, str]]:
+    """Limits that are set for this process (cgroup v2), each with its group: its own and all above it count."""
+    own = PROC / "self/cgroup"
+    lines = own.read_text(encoding="utf-8").splitlines() if own.is_file() else []
+    for line in lines:
+        if line.startswith("0::/"):
+            names = line.removeprefix("0::/").split("/")
+            # A container may be told of a group that only its host sees; its own limits are then those at the top.
+            for group in [GROUPS.joinpath(*names[:n]) for n in range(len(names) + 1)]:
+                limit = (group / name).read_text(encoding="ascii").strip() if (group / name).is_file() else "max"
+                if not limit.startswith("max"):
+                    yield group, limit
+
+
+def _held(group: Path) -> int:
+    """Bytes that a group cannot give away: without the files that it has read and could read again."""
+    facts = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
+    return int((group / "memory.current").read_text(encoding="ascii")) - int(facts["inactive_file"])
 
 
 def standing(path: Path) -> Path:

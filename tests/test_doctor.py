@@ -148,8 +148,87 @@ def test_room_on_two_disks(work_cache, monkeypatch):
 
 
 def test_too_little_memory_is_worth_a_look(found, monkeypatch):
-    monkeypatch.setattr(doctor, "free_memory", lambda: 1e6)
-    assert found()["memory"].mark == "look"
+    monkeypatch.setattr(doctor, "free_memory", lambda: (1e6, "the container's limit"))
+    finding = found()["memory"]
+    assert (finding.mark, finding.found.startswith("1 MB free (the container's limit); training")) == ("look", True)
+    monkeypatch.setattr(doctor, "free_memory", lambda: (1e15, ""))
+    finding = found()["memory"]
+    assert (finding.mark, finding.found.startswith("1,000,000.0 GB free; training")) == ("ok", True)
+
+
+@pytest.fixture
+def system(tmp_path, monkeypatch):
+    """A system of 8 GB and 8 cores, in whose groups these files lie: `system("0::/a", {"a/cpu.max": "max 100000"})`."""
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(surroundings, "PROC", tmp_path / "proc")
+    monkeypatch.setattr(surroundings, "GROUPS", tmp_path / "cgroup")
+
+    def lay_out(own, files):
+        shutil.rmtree(tmp_path / "cgroup", ignore_errors=True)
+        (tmp_path / "proc" / "self").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "proc" / "meminfo").write_text("MemTotal: 9000000 kB\nMemAvailable:  7812500 kB\n")
+        (tmp_path / "proc" / "self" / "cgroup").write_text(f"4:memory:/other\n{own}\n")
+        for name, text in files.items():
+            (tmp_path / "cgroup" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "cgroup" / name).write_text(f"{text}\n")
+
+    return lay_out
+
+
+def memory(limit, used=0, files=0):
+    return {
+        "memory.max": limit, "memory.current": used, "memory.stat": f"anon {used - files}\ninactive_file {files}",
+    }  # fmt: skip
+
+
+def within(group, files):
+    return {f"{group}/{name}": text for name, text in files.items()}
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "free"),
+    [
+        ("0::/", {}, 8 * GB),
+        ("4:cpu:/", memory(2 * GB), 8 * GB),
+        ("0::/", memory("max"), 8 * GB),
+        ("0::/", memory(20 * GB, 1 * GB), 8 * GB),
+        ("0::/", memory(2 * GB), 2 * GB),
+        # Files that were read are given away when room is asked for.
+        ("0::/", memory(4 * GB, 3 * GB, 2 * GB), 3 * GB),
+        ("0::/", memory(2 * GB, 3 * GB), 0),
+        # A group above has the smaller limit; a group that is not to be seen here has none.
+        ("0::/a/b", memory("max") | within("a", memory(3 * GB)) | within("a/b", memory(5 * GB)), 3 * GB),
+        ("0::/docker/1f", memory(3 * GB), 3 * GB),
+    ],
+)
+def test_free_memory_is_what_the_machine_or_the_container_has(system, own, files, free):
+    system(own, files)
+    assert surroundings.free_memory() == (free, "" if free == 8 * GB else "the container's limit")
+
+
+@pytest.mark.parametrize(
+    ("limit", "threads", "mark", "said"),
+    [
+        ("max 100000", 8, "ok", "8 on 8 cores"),
+        ("1600000 100000", 8, "ok", "8 on 8 cores"),
+        ("200000 100000", 2, "ok", "2 on 2 cores, the container's limit"),
+        ("250000 100000", 8, "look", "8 on 2.5 cores, the container's limit"),
+        ("50000 100000", 1, "ok", "1 on 0.5 cores, the container's limit"),
+        ("200000 100000", 1, "look", "1 on 2 cores, the container's limit"),
+        ("max 100000", 1, "look", "1 on 8 cores"),
+    ],
+)
+def test_threads_and_the_cores_that_they_may_use(system, monkeypatch, limit, threads, mark, said):
+    import torch
+
+    system("0::/a", {"a/cpu.max": limit})
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    finding = surroundings.threads()
+    assert (finding.mark, finding.found) == (mark, said)
+    assert ("OMP_NUM_THREADS=2" in finding.advice) == (threads == 8 and mark == "look")
 
 
 def test_a_package_that_is_not_there(monkeypatch, found):

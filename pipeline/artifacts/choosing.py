@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from pipeline.artifacts.scanning import read_schema, scan, shards
 from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
+from pipeline.fingerprint import folder_hash
 from pipeline.params_types import Domain
+from pipeline.tables import read_table
 
 # Those of pipeline.artifacts.augmented, which takes seconds to import.
 COLUMNS = (
@@ -63,6 +66,18 @@ class Places:
                 f"{shard}: its metadata has no params; accepted: a file that the augment stage wrote"
             ) from None
 
+    def judged(self) -> pa.Table | None:
+        """`id`, `pi` and `kept` of every neighbour; None if nobody has selected yet, or among other neighbours."""
+        if self.selection is None:
+            return None
+        told = read_table(self.selection, ["id", "pi", "kept"], "distill")
+        noted = (told.schema.metadata or {}).get(b"augmented", b"").decode()
+        if noted not in ("", folder_hash(self.augmented, "*.parquet")):
+            return None
+        drawn = _ids(scan(shards(self.augmented), ["id"], "augment"))
+        same = len(told) == len(drawn) and not pc.index_in(drawn, value_set=told["id"]).null_count
+        return told if same else None
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -78,14 +93,22 @@ class Wanted:
     kept: bool | None = None
 
     def where(self, places: Places) -> Any:
-        """As an expression of pyarrow.dataset; None if all are wanted. Raises InputError if nobody has selected yet."""
+        """As an expression of pyarrow.dataset; None if all are wanted.
+
+        Raises InputError if it hangs on a selection and there is none of these neighbours.
+        """
         asked = {"domain": self.domain, "original_id": self.original, "distance": self.distance}
         parts = [ds.field(column) == value for column, value in asked.items() if value is not None]
         if self.kept is not None:
             if places.selection is None:
                 raise InputError(f"{self}: there is no selection.parquet yet; run the distill stage first")
-            judged = scan([places.selection], ["id", "kept"], "distill", ds.field("kept") == self.kept)
-            parts.append(ds.field("id").isin(_ids(judged)))
+            judged = places.judged()
+            if judged is None:
+                raise InputError(
+                    f"{self}: {places.selection} is of other neighbours than those in {places.augmented}; "
+                    "run the distill stage again"
+                )
+            parts.append(ds.field("id").isin(_ids(judged.filter(pc.field("kept") == self.kept).to_batches())))
         return reduce(and_, parts) if parts else None
 
     def __str__(self) -> str:
@@ -95,15 +118,32 @@ class Wanted:
         return " ".join([*said, *([] if self.kept is None else ["--kept" if self.kept else "--dropped"])])
 
 
-def choose(wanted: Wanted, places: Places) -> dict[Path, pa.Array]:
-    """The ids of the neighbours that are wanted, as they lie in each shard. Raises InputError if there are none."""
+@dataclass(frozen=True)
+class Chosen:
+    """The neighbours that are wanted.
+
+    Args:
+        where: what picks them, as `scan` takes it.
+        ids: of each shard's, as they lie there.
+    """
+
+    where: Any
+    ids: dict[Path, pa.Array]
+
+    def __len__(self) -> int:
+        """How many they are."""
+        return sum(map(len, self.ids.values()))
+
+
+def choose(wanted: Wanted, places: Places) -> Chosen:
+    """Find the neighbours that are wanted. Raises InputError if there are none."""
     files = shards(places.augmented)
     for file in files:
         read_schema(file, COLUMNS, "augment")
     columns, where = ["id", "original_id", "domain", "distance"], wanted.where(places)
-    found = {file: _ids(scan([file], columns, "augment", where)) for file in files}
-    if any(len(ids) for ids in found.values()):
-        return found
+    chosen = Chosen(where, {file: _ids(scan([file], columns, "augment", where)) for file in files})
+    if len(chosen):
+        return chosen
     if wanted.original is not None:
         of_it = ds.field("original_id") == wanted.original
         if next(scan(files, ["original_id"], "augment", of_it), None) is None:

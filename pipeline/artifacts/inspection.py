@@ -1,23 +1,27 @@
 """Neighbours looked at: chosen among all, each with π and what teacher and student say of it."""
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from heapq import nsmallest
+from itertools import islice
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.compute as pc
 
-from pipeline.artifacts.choosing import COLUMNS, Places, Wanted, choose
-from pipeline.artifacts.opinions import cached_outputs, load_student, opinion
+from pipeline.artifacts.choosing import COLUMNS, Chosen, Places, Wanted, choose
+from pipeline.artifacts.opinions import Answers, cached_answers, load_student, opinion
 from pipeline.artifacts.scanning import ROWS, scan
 from pipeline.errors import InputError
 
 FEWEST = 64
-"""Looked through at once for those that teacher and student disagree on."""
+"""Looked through at first for those that teacher and student disagree on."""
 Row = dict[str, Any]
-Join = Callable[[Sequence[Path], pa.Array], Iterator[Row]]
-"""From shards and ids of theirs to rows, in the order of the ids."""
+Picks = npt.NDArray[np.int64]
+"""Which of the chosen, counted from 0, rising."""
+Read = Callable[[Picks, int], Iterator[tuple[int, Row]]]
+"""From picks, and how many to join at first (then twice as many, up to ROWS), to each with its row."""
 
 
 def inspect(
@@ -25,8 +29,9 @@ def inspect(
 ) -> str:
     """Show neighbours: a row of `augmented` each, with `pi`, `kept`, `teacher`, `teacher_on_original` and `student`.
 
-    What is not known of a row is None. The student reads no other rows than those that are shown or, with `disagree`,
-    looked through; few rows are in memory at once.
+    What is not known of a row is None. Rows are read once, but for `disagree` with a seed. The student reads few rows
+    more than are shown or, with `disagree`, looked through. What grows with the neighbours is their ids, π, and
+    24 bytes for each text that the teacher was asked about.
 
     Args:
         rows: how many at most.
@@ -35,33 +40,47 @@ def inspect(
 
     Returns what was shown, in a few words. Raises InputError if that is nothing.
     """
-    by_shard = choose(wanted, places)
+    chosen = choose(wanted, places)
+    order = np.arange(len(chosen)) if seed is None else np.random.default_rng(seed).permutation(len(chosen))
     if disagree:
         _check_classes(places)
-    files, found = list(by_shard), pa.concat_arrays(by_shard.values())
-    shard = np.repeat(np.arange(len(files)), [len(ids) for ids in by_shard.values()])
-    order = np.arange(len(found)) if seed is None else np.random.default_rng(seed).permutation(len(found))
-    join = _joining(places)
-    shown = looked = 0
-    size = min(max(rows, FEWEST), ROWS) if disagree else min(rows, ROWS)
-    while shown < rows and looked < len(found):
-        these = order[looked : looked + size]
-        for row in join([files[each] for each in np.unique(shard[these])], found.take(pa.array(these))):
-            looked += 1
-            if not disagree or _apart(row):
-                show(row)
-                shown += 1
-            if shown == rows:
-                break
-        size = min(2 * size, ROWS) if disagree else min(rows - shown, ROWS)
+    read, missing = _reading(places, chosen)
+    if not disagree:
+        picks = np.sort(order[:rows])
+        for _, row in read(picks, ROWS):
+            show(row)
+        return f"{len(picks):,} of {len(chosen):,} neighbours in {places.augmented}{missing}"
+    shown, looked = 0, len(chosen)
+    for so_far, row in _disputed(read, order) if seed is None else _any_disputed(read, order, rows):
+        show(row)
+        shown += 1
+        if shown == rows:
+            looked = so_far
+            break
     if not shown:
         raise InputError(f"--disagree: teacher and student disagree on none of {looked:,} neighbours")
-    if disagree:
-        return f"teacher and student disagree on {shown:,} of {looked:,} neighbours looked through"
-    there = {"teacher cache": places.cache, "selection": places.selection, "student": places.student}
-    absent = [name for name, place in there.items() if place is None]
-    missing = f" (not there yet: {', '.join(absent)})" if absent else ""
-    return f"{shown:,} of {len(found):,} neighbours in {places.augmented}{missing}"
+    return f"teacher and student disagree on {shown:,} of {looked:,} neighbours looked through{missing}"
+
+
+def _disputed(read: Read, picks: Picks) -> Iterator[tuple[int, Row]]:
+    """Those that teacher and student disagree on, each with how many were looked through so far."""
+    return ((pick + 1, row) for pick, row in read(picks, FEWEST) if _apart(row))
+
+
+def _any_disputed(read: Read, order: Picks, most: int) -> Iterator[tuple[int, Row]]:
+    """The same, of all in this order; no more than `most` rows are in memory.
+
+    Each time twice as many are looked through, for each time the files are read anew.
+    """
+    rank = np.argsort(order)
+    looked, size = 0, FEWEST
+    while most and looked < len(order):
+        these = np.sort(order[looked : looked + size])
+        looked, size = looked + len(these), 2 * size
+        apart = ((int(rank[pick]), row) for pick, row in read(these, FEWEST) if _apart(row))
+        for place, row in nsmallest(most, apart, key=lambda each: each[0]):
+            most -= 1
+            yield place + 1, row
 
 
 def _check_classes(places: Places) -> None:
@@ -82,52 +101,67 @@ def _apart(row: Row) -> bool:
     return teacher is not None and student is not None and bool(teacher["class"] != student["class"])
 
 
-def _joining(places: Places) -> Join:
-    """Make what reads the rows of ids and adds what selector, teacher and student say of them."""
+def _reading(places: Places, chosen: Chosen) -> tuple[Read, str]:
+    """Make what reads rows and adds what selector, teacher and student say of them; and say what is missing."""
     names = [] if places.cache is None and places.student is None else places.names()
+    judged = places.judged()
+    there = {"teacher cache": places.cache, "selection": places.selection, "student": places.student}
+    absent = [name for name, place in there.items() if place is None]
+    missing = [f"not there yet: {', '.join(absent)}"] if absent else []
+    if judged is not None:
+        at = pc.index_in(pa.concat_arrays(chosen.ids.values()), value_set=judged["id"])
+        judged = judged.select(["pi", "kept"]).take(at).combine_chunks()
+    elif places.selection is not None:
+        missing.append(f"{places.selection} is of other neighbours: run the distill stage again")
+    known = None if places.cache is None else cached_answers(places.cache, names)
     ask = None
     if places.student is not None:
         ask = load_student(places.student, names, places.drawn_with()["max_length"])
 
-    def join(files: Sequence[Path], ids: pa.Array) -> Iterator[Row]:
-        these = ds.field("id").isin(ids)
-        by_id = {row["id"]: row for batch in scan(files, COLUMNS, "augment", these) for row in batch.to_pylist()}
-        rows = [by_id[id_] for id_ in ids.to_pylist()]
-        judged: dict[str, Row] = {}
-        if places.selection is not None:
-            batches = scan([places.selection], ["id", "pi", "kept"], "distill", these)
-            judged = {row["id"]: row for batch in batches for row in batch.to_pylist()}
-        teacher: list[Any] = [None] * len(rows)
-        on_original: list[Any] = [None] * len(rows)
-        if places.cache is not None:
-            teacher, on_original = _teacher(places, rows, names)
-        student: list[Any] = [None] * len(rows)
-        if ask is not None:
-            given = ask([row["text"] for row in rows], [row["text_pair"] for row in rows])
-            student = [opinion(outputs, names) for outputs in given]
-        for row, *said in zip(rows, teacher, on_original, student, strict=True):
-            selected = judged.get(row["id"], {})
-            yield row | {
-                "pi": _rounded(selected.get("pi")),
-                "kept": selected.get("kept"),
-                **dict(zip(("teacher", "teacher_on_original", "student"), said, strict=True)),
-            }
+    def read(picks: Picks, size: int) -> Iterator[tuple[int, Row]]:
+        given = zip(map(int, picks), _rows(chosen, picks), strict=True)
+        while part := list(islice(given, size)):
+            size = min(2 * size, ROWS)
+            rows = [row for _, row in part]
+            nothing: list[Any] = [None] * len(rows)
+            selected = [{}] * len(rows) if judged is None else judged.take([pick for pick, _ in part]).to_pylist()
+            teacher, on_original = (nothing, nothing) if known is None else _asked(known, rows)
+            student = nothing
+            if ask is not None:
+                outputs = ask([row["text"] for row in rows], [row["text_pair"] for row in rows])
+                student = [opinion(each, names) for each in outputs]
+            for (pick, row), of_selector, *said in zip(part, selected, teacher, on_original, student, strict=True):
+                added = {"pi": _rounded(of_selector.get("pi")), "kept": of_selector.get("kept")}
+                yield pick, row | added | dict(zip(("teacher", "teacher_on_original", "student"), said, strict=True))
 
-    return join
+    return read, f" ({'; '.join(missing)})" if missing else ""
 
 
-def _teacher(places: Places, rows: list[Row], names: list[str]) -> list[list[Any]]:
+def _rows(chosen: Chosen, picks: Picks) -> Iterator[Row]:
+    """The rows of picks, a few thousand read at once; a shard that none of them lie in is not opened."""
+    behind = 0
+    for file, ids in chosen.ids.items():
+        first, behind = behind, behind + len(ids)
+        own = picks[slice(*np.searchsorted(picks, [first, behind]))]
+        batches = scan([file], COLUMNS, "augment", chosen.where) if len(own) else iter(())
+        for batch in batches:
+            here, own = np.split(own, np.searchsorted(own, [first + batch.num_rows]))
+            yield from batch.take(pa.array(here - first)).to_pylist()
+            first += batch.num_rows
+            if not len(own):
+                break
+
+
+def _asked(known: Answers, rows: list[Row]) -> tuple[list[Any], list[Any]]:
     """The teacher's opinion on each neighbour and on each original; None where it was not asked."""
     from pipeline.artifacts.teacher_cache import text_hashes
 
-    assert places.cache is not None
     # By the texts themselves: an id may have stood for another one when the teacher was asked.
-    texts = [
-        text_hashes([row[text] for row in rows], [row[pair] for row in rows])
+    on, on_original = (
+        known.opinions(text_hashes([row[text] for row in rows], [row[pair] for row in rows]))
         for text, pair in (("text", "text_pair"), ("original_text", "original_text_pair"))
-    ]
-    known = cached_outputs(places.cache, names, (hash_ for hashes in texts for hash_ in hashes))
-    return [[opinion(known[hash_], names) if hash_ in known else None for hash_ in hashes] for hashes in texts]
+    )
+    return on, on_original
 
 
 def _rounded(number: float | None) -> float | None:

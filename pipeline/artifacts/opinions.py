@@ -1,13 +1,13 @@
 """What teacher and student say of texts, in words: a class and its probability, or a number."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from pipeline.artifacts.scanning import read_schema, scan
 from pipeline.errors import InputError
@@ -21,31 +21,66 @@ Ask = Callable[[Sequence[str], Sequence[str | None]], Outputs]
 
 def opinion(outputs: Outputs, names: list[str]) -> Opinion:
     """Put one text's outputs (classes,) into words, 4 decimals; without names they are a number."""
+    answers, chances = _decided(outputs[None], names)
+    return _worded(answers[0], chances[0], names)
+
+
+def _decided(outputs: Outputs, names: list[str]) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+    """Of outputs (texts, outputs) the classes, or numbers, and how likely each class is; of numbers that is nothing."""
     if not names:
-        return round(float(outputs[0]), 4)
-    scores = np.exp(outputs.astype(np.float64) - outputs.max())
-    best = int(outputs.argmax())
-    return {"class": names[best], "probability": round(float(scores[best] / scores.sum()), 4)}
+        return outputs[:, 0], np.full(len(outputs), np.nan)
+    scores = np.exp(outputs.astype(np.float64) - outputs.max(1, keepdims=True))
+    return outputs.argmax(1), scores.max(1) / scores.sum(1)
 
 
-def cached_outputs(cache: Path, names: list[str], hashes: Iterable[int]) -> dict[int, Outputs]:
-    """The teacher's outputs for texts, by `text_hashes`; texts that it was not asked about are left out."""
-    where = ds.field("text_hash").isin(pa.array(sorted(set(hashes)), pa.int64()))
-    found: dict[int, Outputs] = {}
-    for batch in scan(_with_logits(cache, names), ["text_hash", "logits"], "cache_teacher", where):
-        found |= zip(batch["text_hash"].to_pylist(), _logits(batch, cache, names), strict=True)
-    return found
+def _worded(answer: Any, chance: float, names: list[str]) -> Opinion:
+    if not names:
+        return round(float(answer), 4)
+    return {"class": names[int(answer)], "probability": round(float(chance), 4)}
 
 
-def cached_answers(cache: Path, names: list[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
-    """Of all texts in the cache the hashes, rising, (texts,), and the teacher's class or number, (texts,)."""
+@dataclass(frozen=True)
+class Answers:
+    """What the teacher answered to all texts in its cache: 24 bytes a text, however many classes there are.
+
+    Args:
+        names: the classes, none in regression.
+        hashes: `text_hashes`, rising, (texts,).
+        answers: the teacher's class, or number, (texts,).
+        chances: how likely it takes that class to be, (texts,).
+    """
+
+    names: list[str]
+    hashes: npt.NDArray[np.int64]
+    answers: npt.NDArray[Any]
+    chances: npt.NDArray[np.float64]
+
+    def find(self, hashes: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Where texts stand, by their hashes; -1 for those that the teacher was not asked about."""
+        wanted = np.asarray(hashes, dtype=np.int64)
+        if not len(self.hashes):
+            return np.full(len(wanted), -1)
+        rows = np.minimum(np.searchsorted(self.hashes, wanted), len(self.hashes) - 1)
+        return np.where(self.hashes[rows] == wanted, rows, -1)
+
+    def opinions(self, hashes: Sequence[int]) -> list[Opinion | None]:
+        """In words, of texts by their hashes; None where it was not asked."""
+        return [
+            None if row < 0 else _worded(self.answers[row], self.chances[row], self.names) for row in self.find(hashes)
+        ]
+
+
+def cached_answers(cache: Path, names: list[str]) -> Answers:
+    """Read the cache once. Raises InputError if there is none, or it has other outputs than the classes."""
     hashes, answers = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64 if names else np.float32)]
+    chances = [np.zeros(0)]
     for batch in scan(_with_logits(cache, names), ["text_hash", "logits"], "cache_teacher"):
-        logits = _logits(batch, cache, names)
         hashes.append(batch["text_hash"].to_numpy())
-        answers.append(logits.argmax(1) if names else logits[:, 0])
+        answer, chance = _decided(_logits(batch, cache, names), names)
+        answers.append(answer)
+        chances.append(chance)
     unique, first = np.unique(np.concatenate(hashes), return_index=True)
-    return unique, np.concatenate(answers)[first]
+    return Answers(names, unique, np.concatenate(answers)[first], np.concatenate(chances)[first])
 
 
 def _with_logits(cache: Path, names: list[str]) -> list[Path]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline.artifacts.choosing import Places, Wanted, choose
 from pipeline.artifacts.opinions import cached_answers
-from pipeline.artifacts.scanning import scan, shards
+from pipeline.artifacts.scanning import scan
 from pipeline.augment.distance import log_p_distance
 from pipeline.errors import InputError
 
@@ -39,14 +39,14 @@ def summarise(places: Places, wanted: Wanted) -> Summary:
     """
     from pipeline.artifacts.teacher_cache import text_hashes
 
-    choose(wanted, places)
+    chosen = choose(wanted, places)
     domains: Counter[str] = Counter()
     lengths: Counter[int] = Counter()
     distances: Counter[int] = Counter()
     replaced: list[pa.Table] = []
     own: list[Hashes] = []
     originals: list[Hashes] = []
-    for batch in scan(shards(places.augmented), COLUMNS, "augment", wanted.where(places)):
+    for batch in scan(list(chosen.ids), COLUMNS, "augment", chosen.where):
         columns = {name: batch[name].to_pylist() for name in COLUMNS[2:9]}
         domains.update(columns["domain"])
         far = [(m, d) for m, d in zip(columns["length"], columns["distance"], strict=True) if d is not None]
@@ -134,12 +134,12 @@ def _beside(drawn: Counter[int], expected: npt.NDArray[np.float64] | None) -> li
 
 def _changed_mind(cache: Path, names: list[str], drawn: Hashes, of: Hashes) -> dict[str, Any] | None:
     """How often the teacher's class is another on the neighbour, or by how much its number moves."""
-    known, answers = cached_answers(cache, names)
-    both = np.isin(drawn, known) & np.isin(of, known)
-    if not both.any():
+    known = cached_answers(cache, names)
+    rows = np.stack([known.find(hashes) for hashes in (of, drawn)])
+    before, after = known.answers[rows[:, (rows >= 0).all(0)]]
+    if not len(before):
         return None
-    before, after = (answers[np.searchsorted(known, hashes[both])] for hashes in (of, drawn))
-    found: dict[str, Any] = {"neighbours": int(both.sum())}
+    found: dict[str, Any] = {"neighbours": len(before)}
     if names:
         return found | {"another_class": round(float(np.mean(before != after)), 4)}
     return found | {"moved_by": round(float(np.mean(np.abs(before - after))), 4)}

@@ -65,12 +65,13 @@ def publish_student(
     live = None
     if params.objectives.on(LIVE):
         live = models.load_classifier(teacher, "teacher").to(models.device()).eval()
+    drawn = folder_hash(augmented, "*.parquet")
     sections = {"task", "seed", "max_length", "student", "objectives", "distill", "selector"}
     checkpoint = Checkpoint(
         "distill",
         params=params.model_dump(include=sections),
         texts=[file_hash(prepared / f"{name}.parquet") for name in ("source", "train", "validation")],
-        augmented=folder_hash(augmented),
+        augmented=drawn,
         # What lies in the arrays of the cache follows from the texts, the teacher and the code.
         cache=[file_hash(file) for file in sorted(cache.glob("*.parquet"))],
         teacher=teacher_hash,
@@ -91,7 +92,9 @@ def publish_student(
             "domain": pa.array(lessons.domains[neighbours].tolist(), pa.string()),
             "pi": done.pi[neighbours],
             "kept": done.kept[neighbours],
-        }
+        },
+        # The same ids stand for other texts once params have changed.
+        metadata={"augmented": drawn},
     )
     with publish_file(selection) as temporary:
         write_table(table, temporary)

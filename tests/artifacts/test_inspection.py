@@ -7,11 +7,12 @@ import pytest
 from hand_made import neighbour, of_two_minds, write_selection, write_shard
 from transformers import BertForSequenceClassification
 
-from pipeline.artifacts import choosing, inspection, scanning
+from pipeline.artifacts import choosing, inspection, opinions, scanning
 from pipeline.artifacts.augmented import schema
 from pipeline.artifacts.choosing import Places, Wanted
 from pipeline.data.texts import Texts, write_texts
 from pipeline.errors import InputError
+from pipeline.fingerprint import folder_hash
 from pipeline.tables import write_table
 
 
@@ -86,6 +87,7 @@ def test_a_seed_picks_any_of_them_and_the_same_again(augmented, uneven, whole):
     once, again, other = ([row["id"] for row in seen(places, rows=20, seed=seed)[0]] for seed in (1, 1, 2))
     assert once == again != other
     assert len(set(once)) == 20
+    assert once == [id_ for id_ in whole["id"] if id_ in once]
     assert set(once) != set(whole["id"][:20])
     assert all(id_.startswith("train") for id_ in [row["id"] for row in seen(places, seed=1, domain="target")[0]])
 
@@ -109,8 +111,90 @@ def test_those_that_teacher_and_student_disagree_on(augmented, uneven, cached, o
     assert 30 < len(apart) < 70
     found, said = seen(places, rows=96, disagree=True)
     assert [row["id"] for row in found] == apart
-    assert said == f"teacher and student disagree on {len(apart)} of 96 neighbours looked through"
-    assert [row["id"] for row in seen(places, rows=2, disagree=True)[0]] == apart[:2]
+    assert said == (
+        f"teacher and student disagree on {len(apart)} of 96 neighbours looked through (not there yet: selection)"
+    )
+    few, said = seen(places, rows=2, disagree=True)
+    assert [row["id"] for row in few] == apart[:2]
+    looked = [row["id"] for row in everything].index(apart[1]) + 1
+    assert said.startswith(f"teacher and student disagree on 2 of {looked} neighbours")
+
+
+def test_any_of_those_that_they_disagree_on(augmented, uneven, cached, other_student, monkeypatch):
+    monkeypatch.setattr(inspection, "FEWEST", 4)
+    places = Places(augmented, uneven, cache=cached, student=other_student)
+    in_order, _ = seen(places, rows=96, disagree=True)
+    shuffled, said = seen(places, rows=96, disagree=True, seed=1)
+    assert [row["id"] for row in in_order] != [row["id"] for row in shuffled]
+    assert sorted(row["id"] for row in in_order) == sorted(row["id"] for row in shuffled)
+    assert f"{len(in_order)} of 96 neighbours" in said
+    # Whoever asks for fewer gets the first of the same, and not those that lie first.
+    for rows in (1, 5, 20):
+        assert seen(places, rows=rows, disagree=True, seed=1)[0] == shuffled[:rows]
+
+
+def test_each_file_is_read_once_however_many_rows_are_shown(augmented, uneven, cached, whole, tmp_path, monkeypatch):
+    selection = write_selection(tmp_path / "selection.parquet", dict.fromkeys(whole["id"], True))
+    opened = []
+
+    def noted(read):
+        def reading(files, *args):
+            opened.extend(files if isinstance(files, list) else [files])
+            return read(files, *args)
+
+        return reading
+
+    monkeypatch.setattr(inspection, "ROWS", 5)
+    monkeypatch.setattr(scanning, "ROWS", 3)
+    monkeypatch.setattr(inspection, "scan", noted(scanning.scan))
+    monkeypatch.setattr(opinions, "scan", noted(scanning.scan))
+    monkeypatch.setattr(choosing, "read_table", noted(choosing.read_table))
+    places = Places(augmented, uneven, cache=cached, selection=selection)
+    for seed in (None, 1):
+        opened.clear()
+        found, _ = seen(places, rows=96, seed=seed)
+        assert [row["id"] for row in found] == whole["id"].tolist()
+        assert sorted(opened) == sorted([*augmented.glob("*.parquet"), *cached.glob("*.parquet"), selection])
+
+
+def test_judgements_are_of_the_id_wherever_it_stands(augmented, uneven, whole, tmp_path):
+    kept = dict(zip(whole["id"], np.arange(96) % 3 == 0, strict=True))
+    selection = write_selection(tmp_path / "selection.parquet", dict(reversed(kept.items())))
+    found, said = seen(Places(augmented, uneven, selection=selection), rows=20, seed=3)
+    assert {row["kept"] for row in found} == {True, False}
+    for row in found:
+        assert (row["kept"], row["pi"]) == (kept[row["id"]], 0.75 if kept[row["id"]] else 0.25)
+    assert said.endswith("(not there yet: teacher cache, student)")
+
+
+@pytest.mark.parametrize("other", [{}, {"t0-001": True}, {"t0-001": True, "t0-003": True, "t0-004": True}])
+def test_a_selection_among_other_neighbours_is_not_believed(uneven, tmp_path, other):
+    shards = write_shard(tmp_path / "augmented", [neighbour("t0-001"), neighbour("t0-002")])
+    selection = write_selection(tmp_path / "selection.parquet", other)
+    places = Places(shards, uneven, selection=selection)
+    found, said = seen(places)
+    assert {(row["pi"], row["kept"]) for row in found} == {(None, None)}
+    assert said.endswith(f"; {selection} is of other neighbours: run the distill stage again)")
+    assert refused(places, kept=False, domain="target") == (
+        f"--domain target --dropped: {selection} is of other neighbours than those in {shards}; "
+        "run the distill stage again"
+    )
+
+
+def test_a_selection_among_neighbours_of_the_same_ids_is_not_believed(uneven, tmp_path):
+    shards = write_shard(tmp_path / "augmented", [neighbour("t0-001"), neighbour("t0-002")])
+    selection = tmp_path / "selection.parquet"
+    table = pa.table({"id": ["t0-001", "t0-002"], "pi": [0.5, 0.5], "kept": [True, True]})
+    for noted, believed in ((folder_hash(shards, "*.parquet"), True), ("0" * 32, False)):
+        write_table(table.replace_schema_metadata({"augmented": noted}), selection)
+        found, _ = seen(Places(shards, uneven, selection=selection))
+        assert {row["kept"] for row in found} == {True if believed else None}
+
+
+def test_a_cache_without_logits_knows_nothing(augmented, uneven, tmp_path):
+    write_table(pa.table({"id": ["x"], "text_hash": [1]}), tmp_path / "a.parquet")
+    found, _ = seen(Places(augmented, uneven, cache=tmp_path))
+    assert {(row["teacher"], row["teacher_on_original"]) for row in found} == {(None, None)}
 
 
 def test_the_teachers_opinion_is_of_the_text_and_not_of_its_id(uneven, cached, whole, tmp_path):
@@ -162,15 +246,8 @@ def test_a_cache_or_shards_of_another_task_are_named(augmented, uneven, cached, 
     numbers = Texts(["t0"], ["good"], None, np.array([1.5], dtype=np.float32), [])
     write_texts(tmp_path / "train.parquet", numbers, "target")
     assert "its labels are classes" in refused(Places(augmented, tmp_path, cache=cached))
-    index = pa.table({"id": ["x"], "text_hash": [1], "logits": [[0.5]]})
     (tmp_path / "cache").mkdir()
-    write_table(index, tmp_path / "cache" / "a.parquet")
-    found, _ = seen(Places(augmented, uneven, cache=tmp_path / "cache"), rows=1)
-    assert found[0]["teacher"] is None
-    from pipeline.artifacts.teacher_cache import text_hashes
-
-    hashes = text_hashes([found[0]["text"]], None)
-    write_table(index.set_column(1, "text_hash", pa.array(hashes)), tmp_path / "cache" / "a.parquet")
+    write_table(pa.table({"id": ["x"], "text_hash": [1], "logits": [[0.5]]}), tmp_path / "cache" / "a.parquet")
     assert "1 outputs a text where the prepared texts want 2" in refused(
         Places(augmented, uneven, cache=tmp_path / "cache"), rows=1
     )
