@@ -12,7 +12,7 @@ from pipeline.data.proposal import propose
 from pipeline.errors import InputError
 from pipeline.params import Params
 
-SUPPORT = Path(__file__).parent / "support.csv"
+SUPPORT = Path(__file__).parents[2] / "data/examples/support.csv"
 WORDS = ["parcel", "refund", "password", "courier", "invoice", "screen", "label", "card", "update", "address"]
 
 

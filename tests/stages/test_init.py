@@ -14,7 +14,7 @@ from pipeline import hub
 from pipeline.params_file import load
 from stages.init import app
 
-SUPPORT = ROOT / "tests/data/support.csv"
+SUPPORT = ROOT / "data/examples/support.csv"
 
 
 @pytest.fixture
