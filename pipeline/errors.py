@@ -1,5 +1,6 @@
 """The one exception a user is meant to read."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -11,8 +12,10 @@ class InputError(Exception):
 def out_of_memory(error: Exception) -> bool:
     """Torch has an error of its own for a GPU, and for other memory the words of its allocator."""
     words = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(part in str(error) for part in words)
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or (isinstance(error, RuntimeError) and any(part in str(error) for part in words))
     )
 
 

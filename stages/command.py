@@ -1,5 +1,6 @@
 """How every stage runs: its params checked first, one line at its end, one line if something is wrong."""
 
+import errno
 import os
 import signal
 import sys
@@ -21,6 +22,8 @@ from pipeline.publishing import check_place, is_first, publish_file, publish_fol
 OUTS = dict.fromkeys(("out", "curves", "onnx", "int8", "model_out", "data_out"), True)
 OUTS |= dict.fromkeys(("metrics", "plots", "selection", "learner", "adapter"), False)
 """The options that name what a stage writes, and whether that is a folder."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+"""What a disk says that takes nothing more."""
 Round = Annotated[int, typer.Option("--round", min=1, help="Which round; nothing is done if params ask for fewer.")]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The params file, or the name of a preset.")]
 
@@ -85,16 +88,17 @@ def stage(work: Callable[..., str], *, rows: bool = False, reads: Collection[str
             # Whoever read the rows, as `head` does, has enough.
             if not rows:
                 fail(f"{name}: {error.strerror}")
-        except OSError as error:
-            if error.filename is None:
-                _forget_stdout()
-            # What names nothing is neither an out nor the work cache.
-            unnamed = "standard output" if rows or not tempfile.tempdir else f"standard output or {tempfile.tempdir}"
-            fail(f"{name}: {error.filename or unnamed}: {error.strerror or error}")
         except Exception as error:
-            if not out_of_memory(error):
+            if out_of_memory(error):
+                fail(f"{name}: not enough memory; accepted: a smaller batch_size, max_length or model")
+            if not isinstance(error, OSError):
                 raise
-            fail(f"{name}: not enough memory; accepted: a smaller batch_size, max_length or model")
+            place = error.filename
+            if place is None and error.errno in NO_ROOM:
+                # What names nothing is neither an out nor the work cache.
+                _forget_stdout()
+                place = "standard output" if rows or not tempfile.tempdir else f"standard output or {tempfile.tempdir}"
+            fail(f"{name}: {f'{place}: ' if place else ''}{error.strerror or error}")
 
     return app
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from operator import and_
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,7 @@ class Places:
                 f"{shard}: its metadata has no params; accepted: a file that the augment stage wrote"
             ) from None
 
+    @cached_property
     def judged(self) -> pa.Table | None:
         """`id`, `pi` and `kept` of every neighbour; None if nobody has selected yet, or among other neighbours."""
         if self.selection is None:
@@ -102,7 +103,7 @@ class Wanted:
         if self.kept is not None:
             if places.selection is None:
                 raise InputError(f"{self}: there is no selection.parquet yet; run the distill stage first")
-            judged = places.judged()
+            judged = places.judged
             if judged is None:
                 raise InputError(
                     f"{self}: {places.selection} is of other neighbours than those in {places.augmented}; "

@@ -104,7 +104,7 @@ def _apart(row: Row) -> bool:
 def _reading(places: Places, chosen: Chosen) -> tuple[Read, str]:
     """Make what reads rows and adds what selector, teacher and student say of them; and say what is missing."""
     names = [] if places.cache is None and places.student is None else places.names()
-    judged = places.judged()
+    judged = places.judged
     there = {"teacher cache": places.cache, "selection": places.selection, "student": places.student}
     absent = [name for name, place in there.items() if place is None]
     missing = [f"not there yet: {', '.join(absent)}"] if absent else []

@@ -72,7 +72,7 @@ def load_wordnet(folder: Path | None = None) -> WordNet:
         from nltk.corpus import wordnet
         from nltk.corpus.reader import WordNetCorpusReader
     except ImportError:
-        raise InputError("augment.method: WordNet is read with nltk; accepted: pip install 'l2a[wordnet]'") from None
+        raise InputError("augment.method: WordNet is read with nltk; accepted: pip install -e '.[wordnet]'") from None
 
     class Reader(WordNetCorpusReader):  # type: ignore[misc]
         """Debian's files lack one that only gives names to groups of senses."""

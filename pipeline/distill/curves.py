@@ -1,10 +1,11 @@
 """The curves of a distillation: dvclive's files, and TensorBoard's while it runs for whoever asks for them."""
 
 import importlib.util
+import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from dvclive import Live
@@ -13,6 +14,7 @@ from pipeline.distill.loop import Log
 from pipeline.errors import InputError
 from pipeline.publishing import is_first, publish_folder
 
+logger = logging.getLogger(__name__)
 TENSORBOARD = "L2A_TENSORBOARD"
 """The variable of the environment that names a folder for TensorBoard: it changes no result, so it is no parameter."""
 PLOTTED = {"loss/attention", "loss/hidden", "loss/dark", "validation/metric", "reward", "kept/source", "kept/target"}
@@ -27,35 +29,24 @@ def publish_curves(folder: Path) -> Iterator[Log]:
     Raises InputError if TensorBoard is asked for and not installed.
     """
     watched = _watched()
-    writers: list[Log] = []
-    with ExitStack() as stack:
+    logged: list[tuple[int, dict[str, float]]] = []
+    with _tensorboard(watched) if watched else nullcontext() as watch:
 
         def log(step: int, figures: dict[str, float]) -> None:
-            if not writers:
-                writers.append(stack.enter_context(_dvclive(folder)))
-                if watched is not None:
-                    writers.append(stack.enter_context(_tensorboard(watched)))
-            for write in writers:
-                write(step, figures)
+            logged.append((step, figures))
+            if watch:
+                watch(step, figures)
 
         yield log
-
-
-@contextmanager
-def _dvclive(folder: Path) -> Iterator[Log]:
-    seen: set[str] = set()
+    seen = {name for _, figures in logged for name in figures}
     with (
         publish_folder(folder) as temporary,
         Live(str(temporary), resume=False, report=None, save_dvc_exp=False, dvcyaml=None) as live,
     ):
-
-        def write(step: int, figures: dict[str, float]) -> None:
+        for step, figures in logged:
             live.step = step
-            seen.update(figures)
             for name, value in figures.items():
                 live.log_metric(name, value)
-
-        yield write
         # DVC cannot plot the others without the curves of what is switched off: each is one point, at 0.
         for name in sorted(PLOTTED - seen):
             live.log_metric(name, 0.0)
@@ -69,19 +60,34 @@ def _watched() -> Path | None:
     if importlib.util.find_spec("tensorboard") is None:
         raise InputError(f"{TENSORBOARD}: TensorBoard is not installed; accepted: pip install -e '.[tensorboard]'")
     root = Path(asked)
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{TENSORBOARD}: {root} cannot be written: {error.strerror}") from None
     # One a process: what a killed run had logged is logged once more by the one that goes on.
     return root / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{os.getpid()}"
 
 
 @contextmanager
 def _tensorboard(folder: Path) -> Iterator[Log]:
+    """Write for TensorBoard as long as that works: nobody's run ends because nobody can watch it."""
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(folder)) as writer:
+    writers: list[SummaryWriter] = []
+    works = True
 
-        def write(step: int, figures: dict[str, float]) -> None:
-            for name, value in figures.items():
-                writer.add_scalar(name, value, step)
+    def write(step: int, figures: dict[str, float]) -> None:
+        nonlocal works
+        try:
+            if works and not writers:
+                writers.append(SummaryWriter(str(folder), flush_secs=10))
+            for name, value in figures.items() if works else ():
+                writers[0].add_scalar(name, value, step)
+        except OSError as error:
+            logger.warning("%s: cannot be written (%s); going on without", folder, error.strerror or error)
+            works = False
 
-        yield write
+    yield write
+    for writer in writers:
+        with suppress(OSError):
+            writer.close()

@@ -149,10 +149,9 @@ def test_each_file_is_read_once_however_many_rows_are_shown(augmented, uneven, c
     monkeypatch.setattr(inspection, "scan", noted(scanning.scan))
     monkeypatch.setattr(opinions, "scan", noted(scanning.scan))
     monkeypatch.setattr(choosing, "read_table", noted(choosing.read_table))
-    places = Places(augmented, uneven, cache=cached, selection=selection)
     for seed in (None, 1):
         opened.clear()
-        found, _ = seen(places, rows=96, seed=seed)
+        found, _ = seen(Places(augmented, uneven, cache=cached, selection=selection), rows=96, seed=seed)
         assert [row["id"] for row in found] == whole["id"].tolist()
         assert sorted(opened) == sorted([*augmented.glob("*.parquet"), *cached.glob("*.parquet"), selection])
 

@@ -76,6 +76,20 @@ def test_of_several_processes_the_first_alone_writes_for_tensorboard(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_full_disk_keeps_nobody_from_his_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setenv(TENSORBOARD, str(tmp_path / "runs"))
+    monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter.add_scalar", full)
+    logged(tmp_path / "curves")
+    assert len(pd.read_csv(tmp_path / "curves" / "plots" / "metrics" / "reward.tsv", sep="\t")) == 2
+    [warning] = caplog.messages
+    assert warning.endswith("cannot be written (No space left on device); going on without")
+
+
 def test_tensorboard_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     there = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tensorboard" else there(name))
