@@ -44,8 +44,9 @@ WORDS = [*COMMON, *SUBJECTS, *ADVERBS, *PRAISE, *BLAME]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the whole pipeline, which takes longest: the other tests run beside it."""
-    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+    """Begin with what takes longest, the pages and the whole pipeline: the other tests run beside them."""
+    longest = ["test_docs.py", "test_pipeline.py"]
+    items.sort(key=lambda item: longest.index(item.path.name) if item.path.name in longest else len(longest))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -21,7 +21,7 @@ class Block:
     said: str | None
     """The `text` block right after it: every line of it is part of the output, in this order."""
     needs: str | None
-    """What a comment before it says that it takes: `slow`, many minutes; `hub`, the hub."""
+    """What a comment before it says that it takes: `slow`, minutes; `hub`, the hub."""
 
 
 def blocks(page: Path) -> list[Block]:

@@ -93,6 +93,8 @@ def made(folder: Path, packages: Path) -> Repo:
     repo = Repo(folder)
     # `make` only says what it would do: its two commands are what runs these tests, and what runs on real weights.
     repo.environment |= {"PYTHONPATH": f"{folder}{os.pathsep}{packages}", "COLUMNS": "120", "MAKEFLAGS": "-n"}
+    # Where a page tells to put what is shared.
+    repo.environment["HOME"] = str(folder.parent)
     return repo
 
 
