@@ -75,18 +75,6 @@ def test_keys_that_dvc_would_miss_in_the_middle_of_the_work_are_named_before_it(
     )
 
 
-def test_the_readme_s_lines_for_one_s_own_data(tmp_path):
-    """They are laid over params.yaml key by key, but for the tables, which are whole."""
-    (own,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    for section, given in yaml.safe_load(own).items():
-        params[section] = params[section] | given if isinstance(given, dict) else given
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    read = load(tmp_path / "params.yaml")
-    assert read.data.target.columns.text == "message"
-    assert (read.teacher.model, read.generator.adapter) == ("bert-base-uncased", None)
-
-
 def test_the_defaults_are_the_paper_s():
     params = Params.model_validate({"data": {"target": {"path": "t.csv", "per_class": 40}}})
     assert (params.augment.samples.source, params.augment.samples.target) == (1, 20)
