@@ -46,7 +46,8 @@ def outputs(model: PreTrainedModel, prepared: Prepared, what: str | None = None)
     training = model.training
     model.to(models.device()).eval()
     batches = prepared.batches if what is None else track(prepared.batches, what)
-    given = [model(**batch).logits.float() for batch in batches]
+    with models.last_layer_at_first(model):
+        given = [model(**batch).logits.float() for batch in batches]
     model.train(training)
     order = np.argsort(np.concatenate(prepared.rows))
     return torch.cat(given).cpu().numpy()[order]

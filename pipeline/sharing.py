@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline import models
-from pipeline.artifacts.augmented import DOMAINS
 from pipeline.artifacts.scanning import shards
 from pipeline.cards import neighbours_card, student_card
+from pipeline.data.texts import DOMAINS
 from pipeline.errors import InputError
 from pipeline.params import Params
 from pipeline.publishing import publish_folder
-from pipeline.serving.runtime import classes
+
+UNNAMED = {"0": "LABEL_0", "1": "LABEL_1"}
+"""Classes that transformers does not write down."""
 
 
 def share(params: Params, *, student: Path, augmented: Path, evaluation: Path, model_out: Path, data_out: Path) -> str:
@@ -25,7 +26,7 @@ def share(params: Params, *, student: Path, augmented: Path, evaluation: Path, m
 
     Returns what was made, in a few words. Raises InputError if something is missing.
     """
-    labels = classes(models.load_config(student, "student"))
+    labels = _classes(student / "config.json")
     files = shards(augmented)
     counts = Counter[str](dict.fromkeys(DOMAINS, 0))
     for file in files:
@@ -40,6 +41,22 @@ def share(params: Params, *, student: Path, augmented: Path, evaluation: Path, m
                 shutil.copyfile(file, data / file.name)
             (data / "README.md").write_text(neighbours_card(params, counts), encoding="utf-8")
     return f"student and {counts.total():,} neighbours with their cards, in {model_out} and {data_out}"
+
+
+def _classes(config: Path) -> list[str]:
+    """The classes that a model folder's config names, in order; none if it predicts a number.
+
+    Read without transformers, which takes seconds to import. Raises InputError naming the file if it names none.
+    """
+    try:
+        names = json.loads(config.read_text(encoding="utf-8")).get("id2label", UNNAMED)
+        labels = [names[str(index)] for index in range(len(names))]
+    except FileNotFoundError:
+        raise InputError(f"{config}: no such file; run the distill stage first") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        said = " ".join(str(error).split())[:160]
+        raise InputError(f"{config}: damaged, or no classifier's ({said}); run the distill stage again") from None
+    return labels if len(labels) > 1 else []
 
 
 def _figures(evaluation: Path, labels: list[str]) -> dict[str, float | None]:

@@ -14,7 +14,7 @@ from transformers import GPT2Config, GPT2ForSequenceClassification, RobertaConfi
 from typer.testing import CliRunner
 
 from pipeline import models
-from pipeline.artifacts.augmented import read_augmented
+from pipeline.artifacts.scanning import read_augmented
 from pipeline.errors import InputError
 from pipeline.publishing import publish_folder
 from stages import augment, cache_teacher, distill, evaluate, generator, prepare, student_ft, teacher

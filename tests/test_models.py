@@ -1,8 +1,17 @@
-"""The head of a masked language model, asked at a few positions only."""
+"""Passes that leave out what nobody looks at: heads at other positions, a last layer behind its first token."""
 
 import pytest
 import torch
-from transformers import AutoModelForMaskedLM, BertConfig, DistilBertConfig, RobertaConfig
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    CamembertConfig,
+    DistilBertConfig,
+    ElectraConfig,
+    RobertaConfig,
+    XLMRobertaConfig,
+)
 
 from pipeline import models
 
@@ -56,3 +65,29 @@ def test_gradients_flow_through_the_positions(model, inputs):
         model(**inputs).logits.sum().backward()
     embedded = model.get_input_embeddings().weight.grad
     assert embedded[[5, 6, 7, 8]].abs().sum(1).gt(0).all()
+
+
+FAMILIES = {
+    config.model_type: config
+    for config in (
+        *CONFIGS,
+        CamembertConfig(vocab_size=50, pad_token_id=0, **SIZES),
+        ElectraConfig(vocab_size=50, embedding_size=16, **SIZES),
+        XLMRobertaConfig(vocab_size=50, pad_token_id=0, **SIZES),
+    )
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_behind_its_first_token_the_last_layer_gives_the_same_logits(family, inputs):
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_config(FAMILIES[family]).eval()
+    full = model(**inputs)
+    seen = []
+    model.base_model.register_forward_hook(lambda *given: seen.append(given[2].last_hidden_state.shape[1]))
+    with models.last_layer_at_first(model):
+        torch.testing.assert_close(model(**inputs).logits, full.logits)
+    model(**inputs)
+    assert seen == [1 if family in models.FIRST_TOKEN else 4, 4]
+    assert set(models.FIRST_TOKEN) < set(FAMILIES)

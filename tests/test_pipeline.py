@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from tiny_project import Repo
 
-from pipeline.artifacts.augmented import read_augmented
+from pipeline.artifacts.scanning import read_augmented
 
 STAGES = ["prepare", "generator", "teacher", "augment", "cache_teacher", "distill", "student_ft", "evaluate"]
 STAGES += ["export", "share", "report"]

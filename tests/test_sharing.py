@@ -1,15 +1,19 @@
 """Folders to give away: what the hub's own library reads of them."""
 
 import json
+import shutil
+import subprocess
+import sys
 
 import datasets
 import pytest
 from huggingface_hub import ModelCard
+from transformers import AutoConfig
 
-from pipeline.artifacts.augmented import read_augmented
+from pipeline.artifacts.scanning import read_augmented
 from pipeline.errors import InputError
 from pipeline.serving.runtime import open_folder
-from pipeline.sharing import share
+from pipeline.sharing import _classes, share
 
 
 @pytest.fixture
@@ -44,3 +48,32 @@ def test_figures_of_another_task_are_named(places, sampled_params):
     with pytest.raises(InputError, match=r"evaluation\.json: damaged, or of another task"):
         share(sampled_params, **places)
     assert not places["model_out"].exists()
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ('{"id2label": {"0": "LABEL_0"}}', []),
+        ('{"id2label": {"1": "b", "0": "a"}}', ["a", "b"]),
+        ("{}", ["LABEL_0", "LABEL_1"]),
+    ],
+)
+def test_classes_are_those_of_the_config(tmp_path, written, found):
+    (tmp_path / "config.json").write_text(written)
+    assert _classes(tmp_path / "config.json") == found
+    said = AutoConfig.for_model("bert", **json.loads(written)).id2label
+    assert found == ([said[i] for i in range(len(said))] if len(said) > 1 else [])
+
+
+@pytest.mark.parametrize("written", ["{", "[]", '{"id2label": {"a": "b"}}', '{"id2label": 2}'])
+def test_a_damaged_config_is_named(places, sampled_params, tmp_path, written):
+    student = tmp_path / "student"
+    shutil.copytree(places["student"], student)
+    (student / "config.json").write_text(written)
+    with pytest.raises(InputError, match=r"student/config\.json: damaged, or no classifier's"):
+        share(sampled_params, **places | {"student": student})
+
+
+def test_neither_cards_nor_the_report_wait_for_torch():
+    code = "import sys, pipeline.sharing, pipeline.report.page; print({'torch', 'transformers'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -14,8 +14,8 @@ from benchmarks.speed.loop import default_lessons, default_student, default_vali
 from benchmarks.speed.made import made, params
 from benchmarks.speed.measure import Figure, publish, rate, ratio, side_by_side, timed
 from pipeline import models
-from pipeline.artifacts.augmented import read_augmented
 from pipeline.artifacts.cache_teacher import Piece, write_piece
+from pipeline.artifacts.scanning import read_augmented
 from pipeline.batching import encode, length_batches
 
 TEXTS = 600

@@ -20,7 +20,7 @@ from benchmarks.speed.made import made, params
 from benchmarks.speed.measure import Figure, publish, rate, ratio, side_by_side, timed
 from benchmarks.speed.nlpaug_peer import Nlpaug
 from pipeline import models
-from pipeline.artifacts.augmented import read_augmented
+from pipeline.artifacts.scanning import read_augmented
 from pipeline.augment.filler import Filler
 from pipeline.augment.methods import originals_of
 from pipeline.augment.neighbour import draw

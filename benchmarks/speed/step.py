@@ -32,8 +32,8 @@ from benchmarks.speed.loop import (
 from benchmarks.speed.made import made, params
 from benchmarks.speed.measure import Figure, publish, rate, ratio, side_by_side
 from pipeline import models
-from pipeline.artifacts.augmented import read_augmented
 from pipeline.artifacts.cache_teacher import Piece, write_piece
+from pipeline.artifacts.scanning import read_augmented
 from pipeline.artifacts.teacher_cache import TeacherCache
 from pipeline.batching import Batch, collate, encode, length_batches
 from pipeline.distill.lessons import Lessons

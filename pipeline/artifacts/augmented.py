@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,14 +13,13 @@ from pipeline import models
 from pipeline.agreement import check_length
 from pipeline.augment.methods import Method, method, originals_of
 from pipeline.augment.wordnet import load_wordnet
-from pipeline.data.texts import Texts, read_texts
+from pipeline.data.texts import DOMAINS, Texts, read_texts
 from pipeline.engine import for_each
-from pipeline.errors import InputError
 from pipeline.fingerprint import code_hash, environment, file_hash, fingerprint, folder_hash
 from pipeline.params import Params
 from pipeline.params_types import Domain
 from pipeline.publishing import publish_folder
-from pipeline.tables import read_table, write_table
+from pipeline.tables import write_table
 from pipeline.workcache import finish, is_finished, link_or_copy, work_folder
 
 CODE = (
@@ -43,7 +41,8 @@ CODE = (
     "tables.py",
     "training.py",
 )
-DOMAINS: dict[Domain, str] = {"source": "source.parquet", "target": "train.parquet"}
+AT_ONCE = 4096
+"""Neighbours that are drawn together and batched by length: what bounds a shard's memory, however large it is."""
 
 
 def schema(task: str) -> pa.Schema:
@@ -169,15 +168,18 @@ def draw(shard: Shard) -> None:
     texts = _texts(shard.prepared / DOMAINS[shard.domain], print_)
     rows = range(shard.first, len(texts), params.augment.shards) if shard.samples else range(0)
     tokenizer = models.load_tokenizer(shard.generator, "generator")
-    originals = originals_of(texts, rows, tokenizer, params)
-    neighbours: list[dict[str, object]] = []
-    drawn = {"not_distinct": 0, "too_short": 0}
-    if originals:
+    counts = Counter[str](originals=len(rows), not_distinct=0, too_short=0)
+    parts = [schema(params.task).empty_table()]
+    at_once = max(1, AT_ONCE // max(1, shard.samples))
+    for start in range(0, len(rows), at_once):
+        originals = originals_of(texts, rows[start : start + at_once], tokenizer, params)
         way = _method(shard.params, shard.generator, shard.prepared, shard.model_hash)
         neighbours, drawn = way(originals, shard.samples, (shard.number - 1) * shard.samples)
-    described = json.loads(shard.described) | {"originals": len(originals)} | drawn
-    metadata = {"l2a": json.dumps(described, sort_keys=True)}
-    table = pa.Table.from_pylist([row | {"domain": shard.domain} for row in neighbours], schema=schema(params.task))
+        counts.update(drawn)
+        parts.append(pa.Table.from_pylist([row | {"domain": shard.domain} for row in neighbours], parts[0].schema))
+    metadata = {"l2a": json.dumps(json.loads(shard.described) | counts, sort_keys=True)}
+    # In one piece, as it is written.
+    table = pa.concat_tables(parts).combine_chunks()
     with finish(shard.piece) as temporary:
         write_table(table.replace_schema_metadata(metadata), temporary)
 
@@ -192,11 +194,3 @@ def _method(params: str, generator: Path, prepared: Path, _: str) -> Method:
     """What draws: a model is loaded once for all shards of a process."""
     tokenizer = models.load_tokenizer(generator, "generator")
     return method(Params.model_validate_json(params), generator, tokenizer, read_texts(prepared / DOMAINS["target"]))
-
-
-def read_augmented(folder: Path, columns: Sequence[str] = ()) -> pa.Table:
-    """All neighbours in the order of the shards' names. Raises InputError if there are none."""
-    shards = sorted(folder.glob("*.parquet"))
-    if not shards:
-        raise InputError(f"{folder}: no shards; run the augment stage first")
-    return pa.concat_tables(read_table(shard, columns, "augment") for shard in shards)

@@ -15,10 +15,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline import models
 from pipeline.agreement import check_length
-from pipeline.artifacts.augmented import DOMAINS
 from pipeline.artifacts.teacher_cache import text_hashes
 from pipeline.batching import collate, encode, length_batches
-from pipeline.data.texts import read_texts
+from pipeline.data.texts import DOMAINS, read_texts
 from pipeline.engine import for_each
 from pipeline.errors import InputError
 from pipeline.fingerprint import code_hash, environment, fingerprint, folder_hash

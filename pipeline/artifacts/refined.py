@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import models
-from pipeline.artifacts.augmented import read_augmented
+from pipeline.artifacts.scanning import read_augmented
 from pipeline.augment.filler import BATCH_TOKENS, Filler
 from pipeline.augment.neighbour import Neighbour
 from pipeline.augment.originals import read_originals

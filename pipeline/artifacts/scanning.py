@@ -1,4 +1,4 @@
-"""Parquet files read piece by piece: only the columns and rows that are asked for, a few thousand rows at once."""
+"""Neighbours read back: all of a folder, or piece by piece the columns and rows that are asked for."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from pipeline.errors import InputError
+from pipeline.tables import read_table
 
 ROWS = 4096
 """At once: what bounds the memory."""
@@ -22,6 +23,11 @@ def shards(folder: Path) -> list[Path]:
     if not found_shards:
         raise InputError(f"{folder}: no shards; run the augment stage first")
     return found_shards
+
+
+def read_augmented(folder: Path, columns: Sequence[str] = ()) -> pa.Table:
+    """All neighbours at once, in the order of the shards' names. Raises InputError if there are none."""
+    return pa.concat_tables(read_table(shard, columns, "augment") for shard in shards(folder))
 
 
 def scan(files: Sequence[Path], columns: Sequence[str], stage: str, where: Any = None) -> Iterator[pa.RecordBatch]:

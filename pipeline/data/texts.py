@@ -14,6 +14,8 @@ from pipeline.params_types import Domain
 from pipeline.publishing import publish_file
 from pipeline.tables import read_table, write_table
 
+DOMAINS: dict[Domain, str] = {"source": "source.parquet", "target": "train.parquet"}
+"""Where the prepared texts of each domain stand that are augmented and imitated."""
 FORMAT = 1
 Labels = npt.NDArray[Any]
 """int64 class indices, or float32 numbers."""

@@ -8,10 +8,10 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from pipeline.artifacts.augmented import DOMAINS, read_augmented
+from pipeline.artifacts.scanning import read_augmented
 from pipeline.artifacts.teacher_cache import TeacherCache
 from pipeline.batching import Encoded, collate, encode
-from pipeline.data.texts import read_texts
+from pipeline.data.texts import DOMAINS, read_texts
 from pipeline.errors import InputError
 from pipeline.params import Params
 from pipeline.params_losses import BY_TOKEN

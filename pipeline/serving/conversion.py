@@ -16,6 +16,7 @@ import torch
 from transformers import PreTrainedModel
 
 from pipeline.batching import Batch
+from pipeline.models import last_layer_at_first
 
 OPSET = 20
 """Of ONNX, what onnxruntime has known since 1.17 (2024)."""
@@ -30,7 +31,7 @@ def to_onnx(model: PreTrainedModel, example: Batch, file: Path) -> None:
     read = inspect.signature(model.forward).parameters
     example = {name: values for name, values in example.items() if name in read}
     sizes = dict.fromkeys(range(2), torch.export.Dim.DYNAMIC)
-    with _quiet(), torch.inference_mode():
+    with _quiet(), torch.inference_mode(), last_layer_at_first(model):
         made = torch.onnx.export(
             model.cpu().eval(),
             kwargs={name: values.cpu() for name, values in example.items()},

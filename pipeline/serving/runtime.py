@@ -80,7 +80,7 @@ def in_torch(model: PreTrainedModel, place: torch.device) -> Run:
     model.to(place).eval()
 
     def run(batch: Batch) -> np.ndarray:
-        with torch.inference_mode():
+        with torch.inference_mode(), models.last_layer_at_first(model):
             return model(**{name: values.to(place) for name, values in batch.items()}).logits.float().cpu().numpy()
 
     return run

@@ -2,12 +2,15 @@
 
 import json
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.artifacts import augmented as augmented_module
-from pipeline.artifacts.augmented import augment, read_augmented
+from pipeline.artifacts.augmented import augment
+from pipeline.artifacts.scanning import read_augmented
 from pipeline.augment import methods
 from pipeline.data.texts import Texts, read_texts, write_texts
 from pipeline.errors import InputError
@@ -264,5 +267,26 @@ def test_texts_longer_than_the_generator_takes(run):
 
 
 def test_reading_what_is_not_there(tmp_path):
-    with pytest.raises(InputError, match=r"nothing: no shards; run the augment stage first$"):
+    with pytest.raises(InputError, match=r"nothing: no such folder; the augment stage makes it$"):
         read_augmented(tmp_path / "nothing")
+
+
+def test_how_many_are_drawn_at_once_changes_nothing(run, drawn, monkeypatch, tmp_path):
+    whole, _ = run("whole")
+    monkeypatch.setattr(augmented_module, "AT_ONCE", 5)
+    monkeypatch.setattr(augmented_module, "work_folder", lambda stage, _: tmp_path / stage / "again")
+    (tmp_path / "augment" / "again").mkdir(parents=True)
+    drawn.calls.clear()
+    parts, said = run("parts")
+    assert max(drawn.calls) == 5
+    assert sum(drawn.calls) == 64
+    assert said.startswith("80 neighbours of 64 texts in 6 shards (0 not distinct")
+    one, other = read_augmented(whole).to_pandas(), read_augmented(parts).to_pandas()
+    chances = ["log_p_words", "log_p"]
+    pd.testing.assert_frame_equal(one.drop(columns=chances), other.drop(columns=chances))
+    np.testing.assert_allclose(one[chances], other[chances], atol=1e-4)
+    assert [metadata(each) for each in whole.iterdir()] == [metadata(parts / each.name) for each in whole.iterdir()]
+
+
+def metadata(shard):
+    return json.loads(pq.read_schema(shard).metadata[b"l2a"])

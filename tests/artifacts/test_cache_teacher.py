@@ -8,7 +8,7 @@ import pytest
 from transformers import BertForSequenceClassification
 
 from pipeline.artifacts import cache_teacher
-from pipeline.artifacts.augmented import read_augmented
+from pipeline.artifacts.scanning import read_augmented
 from pipeline.artifacts.teacher_cache import TeacherCache
 from pipeline.data.texts import Texts, write_texts
 from pipeline.errors import InputError

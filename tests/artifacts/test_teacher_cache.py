@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BertForSequenceClassification
 
-from pipeline.artifacts.augmented import read_augmented
+from pipeline.artifacts.scanning import read_augmented
 from pipeline.artifacts.teacher_cache import TeacherCache
 from pipeline.data.texts import Texts, read_texts, write_texts
 from pipeline.errors import InputError

@@ -9,8 +9,8 @@ import pytest
 import torch
 from transformers import BertForSequenceClassification
 
-from pipeline.artifacts.augmented import read_augmented
 from pipeline.artifacts.cache_teacher import cache_teacher
+from pipeline.artifacts.scanning import read_augmented
 from pipeline.artifacts.teacher_cache import TeacherCache
 from pipeline.data.texts import Texts, read_texts, write_texts
 from pipeline.distill.lessons import read_lessons

@@ -10,8 +10,9 @@ import torch
 from transformers import AutoTokenizer, BertForSequenceClassification, BertModel, BertTokenizer
 
 from pipeline import models
-from pipeline.artifacts.augmented import augment, read_augmented
+from pipeline.artifacts.augmented import augment
 from pipeline.artifacts.cache_teacher import cache_teacher
+from pipeline.artifacts.scanning import read_augmented
 from pipeline.data.texts import read_texts, write_texts
 from pipeline.distill import run as run_module
 from pipeline.distill.run import publish_student

@@ -9,7 +9,7 @@ import pytest
 from finished_run import lay
 from typer.testing import CliRunner
 
-from pipeline.artifacts.augmented import read_augmented
+from pipeline.artifacts.scanning import read_augmented
 from stages.report import app
 
 
