@@ -10,6 +10,9 @@ from pipeline.errors import InputError, nearest
 
 LARGEST = float(np.finfo(np.float32).max)
 
+MARKUP = ("</", "<!")
+"""What ends or hides a script in HTML."""
+
 
 def class_names(found: Iterable[str], given: Sequence[str] | None, place: str) -> list[str]:
     """The classes in order: as `data.labels` gives them, or sorted by name.
@@ -18,9 +21,17 @@ def class_names(found: Iterable[str], given: Sequence[str] | None, place: str) -
         found: the labels of the target's rows.
         place: the target's file and column, for errors.
 
-    Raises InputError if there are fewer than two, or if `data.labels` repeats one or names one that no row has.
+    Raises InputError if there are fewer than two, if one could end the script of a page it is plotted on, or if
+    `data.labels` repeats one or names one that no row has.
     """
     present = set(found)
+    for name in sorted(present):
+        # DVC writes them into its pages as they are.
+        if any(sign in name for sign in MARKUP):
+            raise InputError(
+                f"{place}: class {shown(name)}; accepted: names without {' or '.join(MARKUP)} "
+                "(data.target.labels gives it another)"
+            )
     if len(present) < 2:
         raise InputError(f"{place}: every row is {listed(present)}; accepted: two classes or more")
     if given is None:

@@ -100,6 +100,12 @@ def _table(path: str, columns: list[Column], choose: Choose, like: Table | None 
         kinds = ["pairs" if len(found) > 1 else "single texts" for found in (texts, like.texts)]
         raise InputError(f"{path}: it has {kinds[0]} and {like.path} {kinds[1]}; accepted: the same in both")
     label = label_column(columns, texts, path, choose, like.label.name if like else "")
+    # A column `spam` of spam and ham is none; beside a text that has some words for a name it is a row.
+    if label.name.strip() in label.counts and len(texts[0].name.split()) > 2:
+        raise InputError(
+            f"{path}: its first line looks like a row: column {shown(label.name)} has {shown(label.name)} as a label "
+            f"of {label.counts[label.name.strip()]:,} rows; accepted: a table whose first line names its columns"
+        )
     names = dict(zip(("text", "text_pair"), (column.name for column in texts), strict=False))
     labels = dict(label.counts.most_common())
     data: dict[str, Any] = {"path": path, "columns": names | {"label": label.name}}

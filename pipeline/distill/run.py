@@ -100,6 +100,8 @@ def publish_student(
         write_table(table, temporary)
         with publish_file(learner) as weights:
             save_file(done.learner, weights)
+            # It is cut where it was taught to read, and where it is served.
+            tokenizer.model_max_length = params.max_length
             # The student appears first, and only if the selection that goes with it could be written.
             save_model(student, tokenizer, out)
     checkpoint.finish()

@@ -1,4 +1,4 @@
-"""What the selector kept and dropped, and the neighbours that it liked most and least."""
+"""What the selector kept and dropped, and examples of both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,19 +46,18 @@ class Example:
     domain: str
     label: str
     pi: float
-    kept: bool
     changes: Markup
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What the page tells of the selector; lists are empty where there is nothing to tell."""
+    """What the page tells of the selector, examples of what it kept and dropped among it; a list may be empty."""
 
     domains: list[Share]
     distances: list[Share]
     charts: list[Markup]
-    highest: list[Example]
-    lowest: list[Example]
+    kept: list[Example]
+    dropped: list[Example]
 
     @property
     def spread(self) -> float:
@@ -87,16 +86,14 @@ def read_selection(selection: Path, augmented: Path) -> Selection | None:
     drawings = []
     if by_distance:
         drawings.append(_kept_by_distance(by_distance))
-    highest: list[Example] = []
-    lowest: list[Example] = []
     if pi.max() > pi.min():
         drawings.append(_histogram(pi))
-        # Those of equal π stand in the order of their ids.
-        order = np.lexsort((np.array(ids, dtype=object).astype(str), pi))
-        few = min(EXAMPLES, len(order) // 2)
-        lowest = _examples(chosen, order[:few], augmented)
-        highest = _examples(chosen, order[len(order) - few :][::-1], augmented)
-    return Selection(by_domain, by_distance, drawings, highest, lowest)
+    # What is kept is drawn by π: where π hardly differs, neighbours at either end of it may all be kept. So the most
+    # telling are of the kept those with the highest π and of the dropped those with the lowest; of equals the first id.
+    names = np.array(ids)
+    best, worst = np.lexsort((names, -pi)), np.lexsort((names, pi))
+    examples = [_examples(chosen, rows[:EXAMPLES], augmented) for rows in (best[kept[best]], worst[~kept[worst]])]
+    return Selection(by_domain, by_distance, drawings, *examples)
 
 
 def _share(of: str, rows: Any, pi: Any, kept: Any) -> Share:
@@ -140,7 +137,6 @@ def _examples(chosen: pa.Table, rows: Any, augmented: Path) -> list[Example]:
             row["domain"],
             _label(texts[row["id"]]["label"]),
             row["pi"],
-            row["kept"],
             _changes(texts[row["id"]]),
         )
         for row in wanted

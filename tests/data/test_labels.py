@@ -14,6 +14,7 @@ PLACE = "t.csv, column 'label'"
 def test_classes_are_sorted_unless_given():
     assert class_names(["b", "a", "b"], None, PLACE) == ["a", "b"]
     assert class_names(["b", "a", "b"], ["b", "a"], PLACE) == ["b", "a"]
+    assert class_names(["<18", ">65", "<3 & more"], None, PLACE) == ["<18", "<3 & more", ">65"]
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,11 @@ def test_classes_are_sorted_unless_given():
         (["no", "yes"], ["no", "maybe"], "data.labels: no row of the target has 'maybe'; found: no, yes"),
         (["no", "yes"], ["no", "yess"], "data.labels: no row of the target has 'yess'; found: no, yes; nearest: yes"),
         (["no", "yes"], ["no", "yes", "no"], "data.labels: 'no' stands twice"),
+        (
+            ["no", "</script><b>"],
+            None,
+            f"{PLACE}: class '</script><b>'; accepted: names without </ or <! (data.target.labels gives it another)",
+        ),
     ],
 )
 def test_classes_that_do_not_fit(found, given_, said):

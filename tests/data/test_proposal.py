@@ -323,6 +323,30 @@ def test_tables_of_no_use(content, said, tmp_path, monkeypatch):
     assert str(caught.value).startswith(said)
 
 
+@pytest.mark.parametrize("labels", [["billing", "delivery", "tech"], "12345"])
+def test_a_first_row_that_was_taken_for_the_header(labels, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [[message(row), labels[row % len(labels)]] for row in range(60)]
+    path = table(Path("t.csv"), rows[1:], rows[0])
+    label, others = labels[0], 60 // len(labels) - 1
+    with pytest.raises(InputError) as caught:
+        propose(path, None, never, 1)
+    assert str(caught.value) == (
+        f"t.csv: its first line looks like a row: column '{label}' has '{label}' as a label of {others} rows; "
+        "accepted: a table whose first line names its columns"
+    )
+    # So is a table of the neighbouring domain.
+    few = table(Path("few.csv"), rows)
+    with pytest.raises(InputError, match=r"^t\.csv: its first line looks like a row"):
+        propose(few, path, lambda *_: 0, 1)
+
+
+def test_a_column_may_be_named_like_one_of_its_labels(tmp_path):
+    rows = [[message(row), ["spam", "ham"][row % 2]] for row in range(60)]
+    path = table(tmp_path / "t.csv", rows, ["message", "spam"])
+    assert propose(str(path), None, never, 1).target.label.name == "spam"
+
+
 def test_too_few_rows(tmp_path):
     rows = [[message(row % 16), "ab"[row % 2]] for row in range(30)]
     with pytest.raises(InputError, match=r"t\.csv: 16 rows can be used, empty and repeated ones aside; accepted: 20"):

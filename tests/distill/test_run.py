@@ -57,6 +57,8 @@ def test_the_student_opens_in_transformers(run, uneven):
     assert model.config._attn_implementation == "sdpa"
     validation = read_texts(uneven / "validation.parquet")
     tokenizer = AutoTokenizer.from_pretrained(out)
+    # As params have it, whatever the teacher could read.
+    assert tokenizer.model_max_length == 16
     with torch.no_grad():
         found = model(**tokenizer(validation.texts, padding=True, return_tensors="pt")).logits.argmax(1).numpy()
     accuracy = (found == validation.labels).mean()

@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 from itertools import pairwise
 
+import pyarrow.parquet as pq
 import pytest
 from finished_run import HOSTILE, lay, serving
 
@@ -106,12 +107,28 @@ def test_with_what_export_measured(run, write_page):
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("none", "every neighbour is kept"), ("random", "kept by chance"), ("reinforced", "Highest π")],
+    [("none", "every neighbour is kept"), ("random", "kept by chance"), ("reinforced", "Dropped in the last epoch")],
 )
 def test_each_kind_of_selector(tmp_path, write_page, kind, expected):
     said = Page(write_page(lay(tmp_path / "run", kind=kind))).said()
     assert expected in said
-    assert ("Highest π" in said) == (kind == "reinforced")
+    assert ("Dropped in the last epoch" in said) == (kind == "reinforced")
+
+
+def test_examples_of_what_was_kept_and_dropped(run, write_page):
+    kept, dropped = re.search(
+        "Kept in the last epoch, the highest π first (.*) Dropped in the last epoch, the lowest π first (.*) Where the",
+        Page(write_page(run)).said(),
+    ).groups()
+    assert re.findall("target-000000-...", kept)[0] == "target-000000-019"
+    assert re.findall("target-000000-...", dropped) == ["target-000000-000"]
+
+
+def test_where_none_was_dropped_it_says_so(run, write_page):
+    file = run / "data/selection.parquet"
+    table = pq.read_table(file)
+    pq.write_table(table.filter(table["kept"]), file)
+    assert "the lowest π first No neighbour was dropped. Where the" in Page(write_page(run)).said()
 
 
 def test_without_a_selection(run, write_page):

@@ -1,4 +1,4 @@
-"""What was kept: shares, and the neighbours at both ends."""
+"""What was kept: shares, and examples of what was kept and dropped."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,18 +30,44 @@ def test_shares(run):
     assert len(found.charts) == 2
 
 
-def test_examples_from_both_ends(run):
+def keep(run, kept):
+    """Let the run have kept these of its twenty neighbours."""
+    file = run / "data/selection.parquet"
+    table = pq.read_table(file)
+    chosen = pa.array([sample in kept for sample in range(20)])
+    pq.write_table(table.set_column(table.schema.get_field_index("kept"), "kept", chosen), file)
+
+
+def examples(run):
+    """Numbers of the neighbours that are shown as kept and as dropped."""
     found = read(run)
-    ends = [f"target-000000-{sample:03d}" for sample in range(20)]
-    assert [example.id for example in found.lowest] == ends[:EXAMPLES]
-    assert [example.id for example in found.highest] == ends[: -EXAMPLES - 1 : -1]
-    assert not found.lowest[0].kept
-    assert found.lowest[0].changes == '<p dir="auto">the fine <del>two</del> <ins>one</ins> 0</p>'
+    return [[int(example.id[-3:]) for example in side] for side in (found.kept, found.dropped)]
 
 
-def test_where_all_are_alike_there_are_no_ends(tmp_path):
-    found = read(lay(tmp_path / "run", kind="random"))
-    assert (found.highest, found.lowest, len(found.charts)) == ([], [], 1)
+def test_examples_of_both(run):
+    assert examples(run) == [[19, 18, 17, 16, 15, 14], [0]]
+    assert read(run).dropped[0].changes == '<p dir="auto">the fine <del>two</del> <ins>one</ins> 0</p>'
+
+
+def test_neighbours_at_both_ends_of_pi_may_be_kept(run):
+    keep(run, {*range(EXAMPLES), *range(20 - EXAMPLES, 20)})
+    assert examples(run) == [[19, 18, 17, 16, 15, 14], [6, 7, 8, 9, 10, 11]]
+    keep(run, {2, 5, 11})
+    assert examples(run) == [[11, 5, 2], [0, 1, 3, 4, 6, 7]]
+
+
+def test_all_or_none_may_be_kept(run):
+    keep(run, range(20))
+    assert examples(run)[1] == []
+    keep(run, ())
+    assert examples(run) == [[], [0, 1, 2, 3, 4, 5]]
+
+
+def test_where_all_pi_are_alike_there_are_both_still(tmp_path):
+    run = lay(tmp_path / "run", kind="random")
+    assert len(read(run).charts) == 1
+    keep(run, {3, 19, 5})
+    assert examples(run) == [[3, 5, 19], [0, 1, 2, 4, 6, 7]]
 
 
 def test_a_way_to_augment_without_distances(run):
