@@ -26,9 +26,9 @@ COLUMNS = {
     "log_p_distance": "log P(d), in nats (Eq. 11)",
     "log_p_positions": "log P of these positions (Eq. 10)",
     "log_p_words": "log P of these words (Eq. 12)",
-    "log_p": "log P_s(z|x), the sum of the three",
+    "log_p": r"log P_s(z\|x), the sum of the three",
 }
-"""Of the augmented data, in their order; other ways to augment than the neighbours' leave some empty."""
+"""Of the augmented data, in their order, in Markdown; other ways to augment than the neighbours' leave some empty."""
 
 
 def student_card(params: Params, *, labels: list[str], figures: Mapping[str, float | None]) -> str:
@@ -94,7 +94,7 @@ def neighbours_card(params: Params, counts: Mapping[str, int]) -> str:
         tags=["l2a", "data-augmentation", "synthetic"],
         configs=[{"config_name": "default", "data_files": files}],
     )
-    rows = "\n".join(f"| `{name}` | {_cell(what)} |" for name, what in COLUMNS.items())
+    rows = "\n".join(f"| `{name}` | {what} |" for name, what in COLUMNS.items())
     said = ", ".join(f"{count:,} of the {domain}" for domain, count in counts.items())
     return f"""---
 {data.to_yaml()}
@@ -116,15 +116,25 @@ are not what people wrote.
 def _went_in(params: Params, besides: list[tuple[str, str | None]]) -> str:
     """Tables and models with their licences."""
     source = None if params.data.source is None else params.data.source.path
-    # Rules ask WordNet instead.
-    generator = None if params.augment.method in ("eda", "rules") else params.generator.model
-    given = [("source", source), ("target", params.data.target.path), ("generator", generator), *besides]
-    rows = "\n".join(
-        f"| {what} | {_cell(address)} | {_cell(licence_of(address) or 'not known here')} |"
-        for what, address in given
+    given = [("source", source), ("target", params.data.target.path)]
+    # EDA and rules ask WordNet instead of the generator.
+    wordnet = params.augment.method in ("eda", "rules")
+    if not wordnet:
+        generator = params.generator
+        text = generator.text.path if generator.text is not None and generator.steps else None
+        given += [
+            ("generator", generator.model),
+            ("generator's adapter", generator.adapter),
+            ("generator's text", text),
+        ]
+    rows = [
+        f"| {what} | {_cell(address)} | {_cell(licence_of(address))} |"
+        for what, address in [*given, *besides]
         if address is not None
-    )
-    return f"**What went in**\n\n| | | licence |\n|---|---|---|\n{rows}"
+    ]
+    if wordnet:
+        rows.append("| words | WordNet | WordNet licence |")
+    return "\n".join(["**What went in**\n", "| | | licence |", "|---|---|---|", *rows])
 
 
 def _cell(text: str) -> str:

@@ -19,6 +19,8 @@ MEASURED = 1000
 """Texts of a domain whose tokens are counted."""
 ROW = 60
 """Bytes of a neighbour's row beside its texts: what was changed, where, how likely it was."""
+PACKED = 0.5
+"""A prepared file in the size of its texts, compressed."""
 KEPT = 4
 """A checkpoint in the size of its model's weights: those, the best ones, and two numbers of Adam's for each."""
 
@@ -27,10 +29,12 @@ def estimate(params: Params, texts: dict[Domain, Texts]) -> dict[str, int]:
     """Bytes of what a run leaves, by the name of the artifact, and under `work cache` what stands there beside it.
 
     Neighbours: texts × samples × (bytes of the text + `ROW`), for the text and its original, compressed, take about the
-    room of one. Teacher's cache: (neighbours + originals imitated) × (2 bytes × tokens × width for hidden states + 2
-    bytes × heads × tokens² for attention), both of them means over a sample of the texts, cut at max_length, and
-    neighbours are as long as their originals. Models: 4 bytes a weight. The work cache holds neighbours and teacher's
-    cache once more, and a checkpoint of each model that is trained. Later rounds add what they make.
+    room of one. Prepared texts: `PACKED` of theirs, with those of validation and test as long as the target's others.
+    Teacher's cache: (neighbours + originals imitated) × (2 bytes × tokens × width for hidden states + 2 bytes × heads ×
+    tokens² for attention), both of them means over a sample of the texts, cut at max_length, and neighbours are as long
+    as their originals. Models: 4 bytes a weight, in int8 one; what `export.vocabulary: seen` saves is not known before
+    there are neighbours. Served and shared are the last round's. The work cache holds neighbours and teacher's cache
+    once more, and a checkpoint of each model that is trained. Later rounds add what they make.
 
     Args:
         texts: the training texts of each domain, as `prepare` gives them.
@@ -41,10 +45,13 @@ def estimate(params: Params, texts: dict[Domain, Texts]) -> dict[str, int]:
     config = models.load_encoder_config(address, "teacher.model")
     tokenizer = models.load_tokenizer(address, "teacher.model")
     augmented = cache = 0
+    prepared = 0.0
+    held = params.data.target.validation + params.data.target.test
     for domain, given in texts.items():
         tokens, squares, size = _means(given, tokenizer, params.max_length)
         neighbours = len(given) * getattr(params.augment.samples, domain)
         cached = neighbours + (len(given) if domain in params.distill.originals else 0)
+        prepared += PACKED * size * (len(given) + (held if domain == "target" else 0))
         augmented += int(neighbours * (size + ROW))
         hidden = 2 * tokens * config.hidden_size * params.cache.hidden
         attention = 2 * squares * config.num_attention_heads * params.cache.attention
@@ -54,12 +61,17 @@ def estimate(params: Params, texts: dict[Domain, Texts]) -> dict[str, int]:
     generator = _weights(AutoModelForMaskedLM, models.load_config(params.generator.model, "generator.model"))
     rounds = params.rounds
     return {
+        "data/prepared": int(prepared),
         "data/augmented": augmented * rounds,
         "data/teacher": cache * rounds,
         "models/teacher": teacher,
         "models/generator": generator * rounds,
         "models/student": student * rounds,
         "models/student_ft": student,
+        "models/onnx": student,
+        "models/int8": student // 4,
+        "share/student": student,
+        "share/augmented": augmented,
         "work cache": (augmented + cache) * rounds + KEPT * (teacher + 2 * student),
     }
 

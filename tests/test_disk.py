@@ -11,12 +11,17 @@ from pipeline.disk import estimate
 from pipeline.params_file import load
 
 LEFT = {
+    "data/prepared": 2_775_002,
     "data/augmented": 6_102_676,
     "data/teacher": 376_677_998,
     "models/teacher": 91_580_875,
     "models/generator": 91_702_940,
     "models/student": 70_281_755,
     "models/student_ft": 70_281_755,
+    "models/onnx": 70_315_051,
+    "models/int8": 18_259_731,
+    "share/student": 70_283_029,
+    "share/augmented": 6_104_480,
 }
 """Bytes that a run of the embedded default has left."""
 CHECKPOINTS = 363_484_201 + 280_955_332 + 278_286_542
@@ -83,7 +88,18 @@ def test_more_neighbours_and_rounds_take_more(needs):
     assert two["data/teacher"] == pytest.approx(2 * one["data/teacher"], abs=1)
     again = needs(augment={"samples": {"source": 0, "target": 3}}, rounds=2)
     assert again["data/augmented"] == 2 * one["data/augmented"]
-    assert again["models/teacher"] == one["models/teacher"]
+    # One teacher serves all rounds, and the last one's student and neighbours are served and shared.
+    for name in ("models/teacher", "models/onnx", "models/int8", "share/student", "share/augmented"):
+        assert again[name] == one[name], name
+
+
+def test_validation_and_test_are_prepared_too(needs):
+    def prepared(test):
+        return needs(data={"target": {"path": "target.csv", "rows": 16, "validation": 84, "test": test}})[
+            "data/prepared"
+        ]
+
+    assert prepared(300) == pytest.approx(2 * prepared(100), abs=1)
 
 
 @pytest.mark.parametrize("student", [{"layers": 2}, {"init": "fresh", "layers": 2, "hidden": 12, "heads": 4}])
