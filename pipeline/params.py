@@ -12,6 +12,7 @@ from pipeline.params_types import (
     Domain,
     Domains,
     Engine,
+    Few,
     Positive,
     Probability,
     Rate,
@@ -40,7 +41,7 @@ class Augment(Section):
     """All masks of a neighbour in one pass, or one at a time from left to right (Eq. 12)."""
     side: Literal["both", "first", "second"] = "both"
     """Which text of a pair may change."""
-    shards: Positive = 8
+    shards: Few = 8
     """Files, and units of work, a domain."""
 
 
@@ -82,7 +83,7 @@ class Selector(Section):
     """Give the returns of an episode mean 0 and deviation 1."""
     representations: bool = False
     """Add the [CLS] states of teacher and student to the policy's input; needs cache.hidden."""
-    hidden: Positive = 128
+    hidden: Few = 128
     """Hidden units of the policy."""
     learning_rate: Rate = 3e-5
     """Of Adam, one step an episode (Eq. 15)."""
@@ -104,7 +105,7 @@ class Evaluate(Section):
 
     student_ft: StudentFT = StudentFT()
     """How the comparison is fine-tuned."""
-    resamples: Annotated[int, Field(ge=100)] = 2000
+    resamples: Annotated[int, Field(ge=100, le=1_000_000)] = 2000
     """Bootstrap resamples behind each 95 % interval."""
 
 
@@ -122,13 +123,13 @@ class Params(Section):
 
     task: Literal["classification", "regression"] = "classification"
     """Any number of classes, or a number."""
-    seed: Annotated[Count, Field(le=2**32 - 1)] = 1
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)] = 1
     """Decides every random draw of every stage."""
     alpha: Temperature = 1.0
     """Eq. 11: how far neighbours stray."""
     temperature: Temperature = 1.0
     """Eq. 12: T, how varied the words are."""
-    max_length: Annotated[int, Field(ge=8)] = 128
+    max_length: Annotated[int, Field(ge=8, le=1_000_000)] = 128
     """Tokens of a text or pair that any model sees; what is longer is cut."""
     rounds: Annotated[Positive, Field(le=LAST_ROUND)] = 1
     """1: neighbours of the generator as it is. 2: it learns from how they did (Eqs. 5–9), draws others, and student

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.params_types import Name, Names, Positive, Probability, Section
+from pipeline.params_types import Name, Names, Probability, Rows, Section
 
 
 class Columns(Section):
@@ -40,22 +40,22 @@ class Table(Section):
 class Source(Table):
     """The rich neighbouring domain."""
 
-    rows: Positive | None = None
+    rows: Rows | None = None
     """Draw this many rows, stratified by label; all of them if not given."""
 
 
 class Target(Table):
     """The scarce domain: a few labelled rows to learn from, one set to validate on, one to test on."""
 
-    per_class: Positive | None = None
+    per_class: Rows | None = None
     """Training rows of each class (the paper: 40)."""
     fraction: Probability | None = None
     """Training rows as a share of what validation and test leave (the paper: 0.01)."""
-    rows: Positive | None = None
+    rows: Rows | None = None
     """Training rows, stratified by label."""
-    validation: Positive = 200
+    validation: Rows = 200
     """Rows of D^v, which picks the best model and rewards the selector (Eq. 13)."""
-    test: Positive = 2000
+    test: Rows = 2000
     """Rows that no stage after `prepare` reads but `evaluate`."""
 
     @model_validator(mode="after")
@@ -69,7 +69,7 @@ class Target(Table):
 class Heldout(Table):
     """Texts to measure the masked language model on."""
 
-    rows: Positive = 500
+    rows: Rows = 500
     """Draw this many."""
 
 

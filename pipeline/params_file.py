@@ -1,6 +1,7 @@
 """Reading a params file: whole, before any work, and with one line that says what is wrong with it."""
 
 import re
+import reprlib
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,66 @@ _ACCEPTED = re.compile(
     r"^Input should be (a valid |a )?|^\w+ should have |, unable to .*| after validation, .*|, not \d+$"
 )
 """What of pydantic's messages is not what is accepted."""
+_DEEPEST = 32
+"""Lists and mappings in one another; a params file has six at most. Far below what Python's stack holds."""
+_MOST_BITS = 10_000
+"""Of an integer. Python refuses to print one of some more."""
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 
 
 class Once(yaml.SafeLoader):
-    """YAML in which a key stands once: of two, PyYAML would take the last and not say so."""
+    """YAML in which a key stands once: of two, PyYAML would take the last and not say so.
+
+    Nor are there aliases of aliases (a few lines can be gigabytes written out), or dates: no parameter is one.
+    Raises MarkedYAMLError for what is no such YAML.
+    """
+
+    yaml_implicit_resolvers = {
+        first: [(tag, form) for tag, form in resolvers if tag != _TIMESTAMP]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    depth = 0
+    anchored = 0
+    """Values with an anchor that the one being read is part of."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Make a node of the events that come."""
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        mark = event.start_mark
+        if isinstance(event, yaml.AliasEvent) and self.anchored:
+            problem = f"found the alias *{event.anchor} within a value that has an anchor itself"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+        if self.depth == _DEEPEST:
+            problem = f"more than {_DEEPEST} lists and mappings in one another"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+        anchor = not isinstance(event, yaml.AliasEvent) and getattr(event, "anchor", None) is not None
+        self.depth, self.anchored = self.depth + 1, self.anchored + anchor
+        node = super().compose_node(parent, index)
+        self.depth, self.anchored = self.depth - 1, self.anchored - anchor
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Make a value of a node."""
+        try:
+            value = super().construct_object(node, deep)
+            if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+                raise OverflowError
+            if isinstance(value, str):
+                value.encode()  # Half a character, `"\ud800"`, is none that pydantic or a terminal takes.
+        # PyYAML takes for granted that a scalar has the form of its tag: `!!bool x` is a KeyError.
+        except (ArithmeticError, AttributeError, LookupError, ValueError):
+            problem = f"{_SHORT.repr(node.value)} cannot be read as {node.tag.rpartition(':')[2]}"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Make a mapping of its nodes."""
         seen = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+        # `!!map x` is none, which PyYAML says.
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        for key in (key for key, _ in pairs if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"{key.value} stands twice", problem_mark=key.start_mark)
             seen.add(key.value)
@@ -50,16 +102,16 @@ def load(path: Path) -> Params:
         raise InputError(f"{path}: no such params file{nearest(path.name, beside)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    # Of what is no character, `"\UFFFFFFFF"`, PyYAML's scanner lets Python's own errors through.
+    except (yaml.YAMLError, ArithmeticError, ValueError) as error:
+        raise InputError(f"{path}: not YAML: {_printable(str(error))}") from None
     if not isinstance(given, dict):
         found = "nothing" if given is None else type(given).__name__
         raise InputError(f"{path}: got {found}; accepted: a mapping of parameters")
     try:
         return Params.model_validate(given)
     except ValidationError as errors:
-        # A value may hold newlines.
-        raise InputError(f"{path}: {' '.join(_one_line(errors.errors(), given).split())}") from None
+        raise InputError(f"{path}: {_printable(_one_line(errors.errors(), given))}") from None
 
 
 def check_whole(path: Path, dag: Path) -> None:
@@ -83,6 +135,11 @@ def _has(given: Any, names: list[str]) -> bool:
     return True
 
 
+def _printable(said: str) -> str:
+    """One line of what may hold newlines, and halves of characters."""
+    return " ".join(said.split()).encode(errors="backslashreplace").decode()
+
+
 def _one_line(errors: list[ErrorDetails], given: dict[Any, Any]) -> str:
     # Where a key is misspelt, the one that is missing tells less.
     first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
@@ -94,7 +151,7 @@ def _one_line(errors: list[ErrorDetails], given: dict[Any, Any]) -> str:
         return f"{place}: unknown parameter; accepted: {', '.join(accepted)}{nearest(str(first['loc'][-1]), accepted)}"
     loc, value = _written(first["loc"], given)
     place = ".".join(str(part) for part in loc)
-    found = "got null" if value is None else f"got {value!r}"
+    found = "got null" if value is None else f"got {_SHORT.repr(value)}"
     match first["type"]:
         case "value_error":
             message = first["msg"].removeprefix("Value error, ")

@@ -5,7 +5,19 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.params_data import Heldout, Table
-from pipeline.params_types import Count, Domains, Name, Positive, Probability, Rate, Section, Share, Weight
+from pipeline.params_types import (
+    Count,
+    Domains,
+    Few,
+    FewOrNone,
+    Name,
+    Positive,
+    Probability,
+    Rate,
+    Section,
+    Share,
+    Weight,
+)
 
 
 class Fit(Section):
@@ -24,9 +36,9 @@ class Fit(Section):
 class PerDomain(Section):
     """A number for each domain."""
 
-    source: Count
+    source: FewOrNone
     """Of the rich neighbouring domain."""
-    target: Count
+    target: FewOrNone
     """Of the scarce domain."""
 
 
@@ -54,7 +66,7 @@ class Generator(Section):
     """Unlabelled text to train on. Not the target's table: its test rows are in it."""
     heldout: Heldout | None = None
     """Unlabelled text on which masked-token accuracy is measured; nothing is decided by it."""
-    rank: Positive = 32
+    rank: Few = 32
     """Rank of the weights added to each linear layer of the encoder."""
     mask: Probability = 0.2
     """Share of tokens masked, in training and in measuring."""
@@ -64,7 +76,7 @@ class Generator(Section):
     """The highest, at the end of the warm-up; it falls along a cosine."""
     warmup: Share = 0.05
     """Share of the steps over which the learning rate rises."""
-    max_length: Annotated[int, Field(ge=8)] = 64
+    max_length: Annotated[int, Field(ge=8, le=1_000_000)] = 64
     """Tokens of a sentence; what is longer is cut."""
 
     @model_validator(mode="after")
@@ -84,15 +96,15 @@ class Student(Section):
     but a BiLSTM over the teacher's word embeddings."""
     model: Name | None = None
     """The named model, if init is pretrained."""
-    layers: Positive = 3
+    layers: Few = 3
     """Layers taken (teacher, encoder) or made (fresh)."""
     pick: Literal["first", "spaced"] = "first"
     """Which layers are taken: the first ones, or evenly spaced ones with the last among them."""
-    hidden: Positive = 312
+    hidden: Few = 312
     """Width of a fresh student."""
-    intermediate: Positive = 1200
+    intermediate: Few = 1200
     """Feed-forward width of a fresh student."""
-    heads: Positive = 12
+    heads: Few = 12
     """Attention heads of a fresh student."""
 
     @model_validator(mode="after")

@@ -14,8 +14,12 @@ def _no_boolean(value: Any) -> Any:
     return value
 
 
-Count = Annotated[int, Field(ge=0, strict=True)]
-Positive = Annotated[int, Field(ge=1, strict=True)]
+# Without an upper bound a slip of the finger would fill the memory, or go on for ever, and not say why.
+Count = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
+Positive = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+FewOrNone = Annotated[int, Field(ge=0, le=10_000, strict=True)]
+Few = Annotated[int, Field(ge=1, le=10_000, strict=True)]
+Rows = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_boolean)]
 Rate = Annotated[Number, Field(gt=0)]
 Temperature = Annotated[Number, Field(ge=0.001, le=1000)]

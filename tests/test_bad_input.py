@@ -235,7 +235,7 @@ def test_a_generator_that_learnt_nothing_but_nan(work, refusal, broken, tiny_mas
     assert refusal(generator, generator=learning).startswith("generator.learning_rate: got 1e+30, with which the loss ")
     shutil.copytree(tiny_masked_lm, tmp_path / "nan")
     weights(tmp_path / "nan", lambda all_: {name: weight * torch.nan for name, weight in all_.items()})
-    assert refusal(augment, "--generator", "nan").startswith("generator: its outputs are no numbers; accepted: ")
+    assert refusal(augment, "--generator", "nan").startswith("generator: nan is damaged: some of its weights are no ")
 
 
 def test_what_goes_wrong_in_distill_leaves_the_last_run_as_it_is(work, refusal, tmp_path):

@@ -60,6 +60,8 @@ def one_line(work):
     except InputError as error:
         said = str(error)
     assert "\n" not in said
+    # What cannot be printed would be a traceback after all.
+    assert said.encode()
     return None
 
 
@@ -109,6 +111,27 @@ def test_damaged_params(tmp_path, seed):
             text[:cut] + chance.choice(["\t", "{", "&a *a", "%", "- ", "!!python/object:os.system ls", ": "])
         )
         one_line(lambda: load(path))
+
+
+ODD = ["2001-99-99", "!!int x", "!!float x", "!!bool x", "!!map x", "!!map [1]", "!!set [1]", "!!omap {a: 1}", "0x_"]
+ODD += ["0b_", "9" * 5000, "0x" + "f" * 5000, "[" * 3000, "{a: " * 3000, "&a [*a, *a]", "*b", "<<: 1", "=", "? ["]
+ODD += ['"\\UFFFFFFFF"', '"\\ud800"', "!!timestamp x", "!!binary '*'", "!!python/name:os.system", "1:60", "1" * 400]
+
+
+@in_one_folder
+@given(data=st.data())
+def test_params_of_damaged_text(tmp_path, data):
+    text = (ROOT / "params.yaml").read_text()
+    lines = text.splitlines()
+    for _ in range(data.draw(st.integers(0, 2))):
+        place = data.draw(st.integers(0, len(lines) - 1))
+        odd = data.draw(st.sampled_from(ODD))
+        key, colon, _ = lines[place].partition(":")
+        lines[place] = data.draw(st.sampled_from([f"{key}{colon} {odd}", f"{odd}: 1", odd]))
+    path = tmp_path / "params.yaml"
+    whole = "\n".join(lines).encode()
+    path.write_bytes(data.draw(st.one_of(st.just(whole), damaged(whole))))
+    one_line(lambda: load(path))
 
 
 @pytest.fixture

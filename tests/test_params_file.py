@@ -151,6 +151,26 @@ def test_params_do_not_change():
          "generator.text.where.a: got {'b': 1}; accepted: string, integer, number, boolean, list"),
         ({"generator": {"text": {"path": "t.csv", "where": {"a": [None]}}}}, "generator.text.where.a"),
         ({"evaluate": {"resamples": 99}}, "evaluate.resamples: got 99; accepted: greater than or equal to 100"),
+        ({"evaluate": {"resamples": 10**12}},
+         "evaluate.resamples: got 1000000000000; accepted: less than or equal to 1000000"),
+        ({"max_length": 10**7}, "max_length: got 10000000; accepted: less than or equal to 1000000"),
+        ({"generator": {"max_length": 10**7}}, "generator.max_length: got 10000000; accepted: less than or equal to 1"),
+        ({"augment": {"shards": 10_001}}, "augment.shards: got 10001; accepted: less than or equal to 10000"),
+        ({"augment": {"samples": {"source": 0, "target": 10**9}}},
+         "augment.samples.target: got 1000000000; accepted: less than or equal to 10000"),
+        ({"teacher": {"epochs": {"source": 10**400, "target": 1}}},
+         f"teacher.epochs.source: got 1{'0' * 17}...{'0' * 19}; accepted: less than or equal to 10000"),
+        *[({section: {name: 2**70}}, f"{section}.{name}: got {2**70}; accepted: less than or equal to {most}")
+          for section, name, most in [
+              ("distill", "epochs", 10**6), ("distill", "least_steps", 10**6), ("distill", "batch_size", 10**6),
+              ("generator", "steps", 10**6), ("augment", "min_distance", 10**6), ("refine", "epochs", 10**6),
+              ("selector", "hidden", 10**4), ("generator", "rank", 10**4), ("student", "layers", 10**4),
+              ("student", "hidden", 10**4), ("student", "intermediate", 10**4), ("student", "heads", 10**4)]],
+        ({"data": {"target": {"path": "t.csv", "rows": 8, "test": 2**31 + 1}}},
+         "data.target.test: got 2147483649; accepted: less than or equal to 2147483648"),
+        ({"alpha": [[0] * 9] * 2}, "alpha: got [[0, 0, 0, 0, 0, 0, ...], [0, 0, 0, 0, 0, 0, ...]]; accepted: number"),
+        ({"alpha": [0] * 1000}, "alpha: got [0, 0, 0, 0, 0, 0, ...]; accepted: number"),
+        ({"alpha": "x" * 1000}, f"alpha: got '{'x' * 37}...{'x' * 38}'; accepted: number"),
     ],
 )  # fmt: skip
 def test_a_value_that_is_not_accepted(refuse_params, sections, said):
@@ -307,6 +327,9 @@ def test_parameters_that_do_not_go_together(refuse_params, sections, said):
         {"augment": {"samples": {"source": 0, "target": 0}}},
         {"selector": {"representations": True}, "objectives": {"hidden": 0}},
         {"alpha": "1e-1"},
+        {"augment": {"samples": {"source": 10_000, "target": 10_000}, "shards": 10_000}, "max_length": 1_000_000},
+        {"distill": {"epochs": 1_000_000, "least_steps": 1_000_000}, "evaluate": {"resamples": 1_000_000}},
+        {"data": {"target": {"path": "t.csv", "rows": 8, "validation": 2**31, "test": 2**31}}},
         {"generator": {"text": {"path": "t.csv", "where": {"a": 1, "b": ["x", "y"], "c": True}}, "steps": 1}},
     ],
 )
@@ -357,6 +380,48 @@ def test_yaml_s_integer_keys_name_labels(tmp_path):
 )
 def test_files_that_are_no_params(refuse, text, said):
     assert re.fullmatch(said, refuse(text))
+
+
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("alpha: 2001-99-99", "alpha: got '2001-99-99'; accepted: number"),
+        ("alpha: 2001-01-01", "alpha: got '2001-01-01'; accepted: number"),
+        ("alpha: !!timestamp x", "not YAML: 'x' cannot be read as timestamp .* line 1, column 8.*"),
+        ("alpha: !!int foo", "not YAML: 'foo' cannot be read as int .* line 1, column 8.*"),
+        ("alpha: !!int ''", "not YAML: '' cannot be read as int .*"),
+        ("alpha: !!float foo", "not YAML: 'foo' cannot be read as float .*"),
+        ("alpha: !!bool x", "not YAML: 'x' cannot be read as bool .*"),
+        ("alpha: !!map x", "not YAML: expected a mapping node, but found scalar .* line 1, column 8.*"),
+        ("alpha: !!map [1]", "not YAML: expected a mapping node, but found sequence .*"),
+        ("alpha: 0x_", "not YAML: '0x_' cannot be read as int .*"),
+        ("seed: 0b_", "not YAML: '0b_' cannot be read as int .*"),
+        (f"seed: {'1' * 5000}", r"not YAML: '1+\.\.\.1+' cannot be read as int .*"),
+        # Read at any length, but not to be printed.
+        (f"seed: 0x{'f' * 5000}", r"not YAML: '0xf+\.\.\.f+' cannot be read as int .*"),
+        (f"alpha: {':'.join('1' * 1000)}.5", r"not YAML: '1:.*' cannot be read as float .*"),
+        ("[" * 20_000, "not YAML: more than 32 lists and mappings in one another .*"),
+        ("{a: " * 3000, "not YAML: more than 32 lists and mappings in one another .*"),
+        (BOMB, r"not YAML: found the alias \*a0 within a value that has an anchor itself .* line 2, .*"),
+        ('alpha: "\\UFFFFFFFF"', "not YAML: .*"),
+        ('alpha: "\\U00110000"', "not YAML: .*"),
+        ('"\\ud800": 1\n"\\ud800": 2', r"not YAML: \\ud800 stands twice .*"),
+        ('data: {target: {path: t, labels: {"\\ud800": null}}}', r"not YAML: '\\ud800' cannot be read as str .*"),
+    ],
+    ids=lambda part: part[:20],
+)  # fmt: skip
+def test_yaml_that_is_odd(refuse, text, said):
+    line = refuse(text)
+    assert re.fullmatch(said, line)
+    assert len(line) < 400
+
+
+def test_lists_in_one_another_count_and_those_beside_one_another_do_not(refuse):
+    assert refuse(f"alpha: {'[' * 20}{']' * 20}").startswith("alpha: got [[[[[[")
+    assert refuse(f"alpha: [{', '.join(['[1]'] * 100)}]").startswith("alpha: got [[1], [1]")
 
 
 def test_files_that_are_none(refuse, tmp_path):
