@@ -57,10 +57,15 @@ def _checksum(path: Path) -> Path:
     return path.with_name(f"{path.name}.blake2b")
 
 
+def _vouched(path: Path, content: Path) -> str:
+    """What a checksum says: the hash of the content, and whose it is, so that it is of no use to another piece."""
+    return f"{file_hash(content)}  {path.parent.name}/{path.name}\n"
+
+
 def is_finished(path: Path) -> bool:
-    """Whether a piece is there and its content is the one that was written."""
+    """Whether a piece is there and its content is the one that was written under its name."""
     try:
-        wanted, found = _checksum(path).read_bytes(), file_hash(path).encode()
+        wanted, found = _checksum(path).read_bytes(), _vouched(path, path).encode()
     except OSError:
         return False
     if wanted != found:
@@ -77,9 +82,9 @@ def finish(path: Path) -> Iterator[Path]:
     try:
         with publish_file(path) as temporary:
             yield temporary
-            checksum = file_hash(temporary)
+            checksum = _vouched(path, temporary)
         with publish_file(_checksum(path)) as temporary:
-            temporary.write_text(checksum, encoding="ascii")
+            temporary.write_text(checksum, encoding="utf-8")
     except FileNotFoundError as error:
         if error.filename not in (str(path), str(_checksum(path))):
             raise

@@ -55,6 +55,24 @@ def test_a_damaged_checksum_is_no_checksum(piece, checksum):
     assert not is_finished(piece)
 
 
+@pytest.mark.parametrize("place", ["0123/target-00001.bin", "4567/target-00000.bin"])
+def test_a_piece_with_its_checksum_in_the_place_of_another(piece, caplog, place):
+    other = piece.parent.parent / place
+    work_folder("augment", other.parent.name)
+    with finish(other) as temporary:
+        temporary.write_bytes(b"other")
+    assert is_finished(piece)
+    assert is_finished(other)
+    for kind in ("", ".blake2b"):
+        one, two = (path.with_name(path.name + kind) for path in (piece, other))
+        content = one.read_bytes()
+        one.write_bytes(two.read_bytes())
+        two.write_bytes(content)
+    assert not is_finished(piece)
+    assert not is_finished(other)
+    assert caplog.messages == [f"{piece}: damaged; made anew", f"{other}: damaged; made anew"]
+
+
 def test_a_checksum_without_its_piece(piece):
     piece.unlink()
     assert not is_finished(piece)

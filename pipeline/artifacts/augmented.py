@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline import models
 from pipeline.agreement import check_length
+from pipeline.artifacts.scanning import shard_name
 from pipeline.augment.methods import Method, method, originals_of
 from pipeline.augment.wordnet import load_wordnet
 from pipeline.data.texts import DOMAINS, Texts, read_texts
@@ -68,11 +69,6 @@ def schema(task: str) -> pa.Schema:
             ("log_p", pa.float64()),
         ]
     )
-
-
-def shard_name(domain: str, shard: int, shards: int) -> str:
-    """`target-00000-of-00008.parquet`."""
-    return f"{domain}-{shard:05d}-of-{shards:05d}.parquet"
 
 
 @dataclass(frozen=True)
@@ -177,7 +173,9 @@ def draw(shard: Shard) -> None:
         neighbours, drawn = way(originals, shard.samples, (shard.number - 1) * shard.samples)
         counts.update(drawn)
         parts.append(pa.Table.from_pylist([row | {"domain": shard.domain} for row in neighbours], parts[0].schema))
-    metadata = {"l2a": json.dumps(json.loads(shard.described) | counts, sort_keys=True)}
+    # Its name tells later whether a shard is missing, or stands in another's place.
+    told = json.loads(shard.described) | counts | {"shard": shard.piece.name}
+    metadata = {"l2a": json.dumps(told, sort_keys=True)}
     # In one piece, as it is written.
     table = pa.concat_tables(parts).combine_chunks()
     with finish(shard.piece) as temporary:

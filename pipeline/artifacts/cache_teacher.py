@@ -15,12 +15,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline import models
 from pipeline.agreement import check_length
-from pipeline.artifacts.teacher_cache import text_hashes
+from pipeline.artifacts.scanning import shards
+from pipeline.artifacts.teacher_cache import ARRAYS, array_file, text_hashes
 from pipeline.batching import collate, encode, length_batches
 from pipeline.data.texts import DOMAINS, read_texts
 from pipeline.engine import for_each
 from pipeline.errors import InputError
-from pipeline.fingerprint import code_hash, environment, fingerprint, folder_hash
+from pipeline.fingerprint import code_hash, environment, file_hash, fingerprint, folder_hash
 from pipeline.params import Params
 from pipeline.publishing import publish_folder
 from pipeline.states import forward
@@ -103,7 +104,7 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
         piece = shard.read()
         if not piece.ids:
             continue
-        stem = folder / fingerprint(ids=piece.ids, texts=piece.texts, pairs=piece.pairs)
+        stem = folder / fingerprint(name=piece.name, ids=piece.ids, texts=piece.texts, pairs=piece.pairs)
         files = [stem.with_name(f"{stem.name}{kind}") for kind in kinds]
         if not all(is_finished(file) for file in files):
             wanted.append(replace(shard, stem=stem))
@@ -131,10 +132,7 @@ def _kept(params: Params) -> list[str]:
 
 def _shards(params: Params, prepared: Path, augmented: Path, teacher: Path, teacher_hash: str) -> Iterator[Shard]:
     given = (params.model_dump_json(), teacher, teacher_hash)
-    shards = sorted(augmented.glob("*.parquet"))
-    if not shards:
-        raise InputError(f"{augmented}: no shards; run the augment stage first")
-    for shard in shards:
+    for shard in shards(augmented):
         yield Shard(shard.stem, shard, None, *given)
     for domain in params.distill.originals:
         number = params.augment.shards if domain == "source" else 1
@@ -164,8 +162,12 @@ def write_piece(
     """Run the teacher over a piece and write `stem`.parquet, `stem`.hidden.npy and `stem`.attention.npy.
 
     The index holds, for each id, a hash of its text, its logits, its number of pieces n, and where its n rows of hidden
-    states (n, width) and its attention (heads, n, n) begin in the arrays; `teacher`, its folder's hash, is metadata.
+    states (n, width) and its attention (heads, n, n) begin in the arrays. Its
+    metadata tells `teacher`, that one's hash, `piece`, the piece's name, and each array's hash.
     """
+    index = stem.with_name(f"{stem.name}.parquet")
+    # Arrays made anew may differ in a last digit: if this is killed, no older index stands beside them.
+    index.unlink(missing_ok=True)
     config = model.config
     encoded = encode(tokenizer, piece.texts, piece.pairs, params.max_length)
     lengths = encoded.lengths
@@ -177,10 +179,10 @@ def write_piece(
     with ExitStack() as arrays:
         hidden = attention = None
         if params.cache.hidden:
-            file = stem.with_name(f"{stem.name}.hidden.npy")
+            file = array_file(index, "hidden")
             hidden = arrays.enter_context(_new_array(file, int(hidden_start[-1]), config.hidden_size))
         if params.cache.attention:
-            file = stem.with_name(f"{stem.name}.attention.npy")
+            file = array_file(index, "attention")
             attention = arrays.enter_context(_new_array(file, int(attention_start[-1])))
         for rows in length_batches(lengths, tokens=BATCH_TOKENS):
             inputs = {name: tensor.to(place) for name, tensor in collate(encoded, rows).items()}
@@ -207,9 +209,11 @@ def write_piece(
     }
     if params.cache.logits:
         columns["logits"] = pa.array(list(logits), pa.list_(pa.float32()))
-    index = pa.table(columns, metadata={"teacher": teacher})
-    with finish(stem.with_name(f"{stem.name}.parquet")) as temporary:
-        write_table(index, temporary)
+    # One that an earlier run left may be published beside this index, too.
+    there = {kind: array_file(index, kind) for kind in ARRAYS if array_file(index, kind).is_file()}
+    vouched = {kind: file_hash(file) for kind, file in there.items()}
+    with finish(index) as temporary:
+        write_table(pa.table(columns, metadata={"teacher": teacher, "piece": piece.name} | vouched), temporary)
 
 
 @contextmanager

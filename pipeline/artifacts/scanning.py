@@ -1,5 +1,7 @@
 """Neighbours read back: all of a folder, or piece by piece the columns and rows that are asked for."""
 
+import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from pipeline.data.texts import DOMAINS
 from pipeline.errors import InputError
 from pipeline.tables import read_table
 
@@ -14,20 +17,52 @@ ROWS = 4096
 """At once: what bounds the memory."""
 
 
+def shard_name(domain: str, shard: int, shards: int) -> str:
+    """`target-00000-of-00008.parquet`."""
+    return f"{domain}-{shard:05d}-of-{shards:05d}.parquet"
+
+
 def shards(folder: Path) -> list[Path]:
-    """The folder's shards in the order of their names. Raises InputError if there are none."""
+    """The folder's shards in the order of their names.
+
+    Raises InputError if there are none, if one stands under another's name, or if one is missing.
+    """
     if not folder.is_dir():
         found = "a file; accepted: a folder of shards" if folder.exists() else "no such folder"
         raise InputError(f"{folder}: {found}; the augment stage makes it")
     found_shards = sorted(folder.glob("*.parquet"))
     if not found_shards:
         raise InputError(f"{folder}: no shards; run the augment stage first")
+    numbers = set()
+    for shard in found_shards:
+        name = _own_name(shard)
+        if name is None:
+            continue
+        if name != shard.name:
+            raise InputError(f"{shard}: its metadata names {name}; run the augment stage again")
+        numbers |= {int(number) for number in re.findall(r"-of-(\d+)\.parquet$", name)}
+    for number in sorted(numbers):
+        wanted = {folder / shard_name(domain, shard, number) for domain in DOMAINS for shard in range(number)}
+        missing = wanted.difference(found_shards)
+        if missing:
+            raise InputError(f"{min(missing)}: not there; run the augment stage again")
     return found_shards
 
 
+def _own_name(shard: Path) -> str | None:
+    """The name that a shard was written under; None if it does not tell, as one made by hand."""
+    metadata = read_schema(shard, (), "augment").metadata or {}
+    try:
+        return str(json.loads(metadata[b"l2a"])["shard"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
 def read_augmented(folder: Path, columns: Sequence[str] = ()) -> pa.Table:
-    """All neighbours at once, in the order of the shards' names. Raises InputError if there are none."""
-    return pa.concat_tables(read_table(shard, columns, "augment") for shard in shards(folder))
+    """All neighbours at once, in the order of the shards' names. Raises InputError as `shards` does."""
+    whole = pa.concat_tables(read_table(shard, columns, "augment") for shard in shards(folder))
+    # That of the first shard is not that of all.
+    return whole.replace_schema_metadata()
 
 
 def scan(files: Sequence[Path], columns: Sequence[str], stage: str, where: Any = None) -> Iterator[pa.RecordBatch]:

@@ -13,11 +13,18 @@ import pyarrow as pa
 import torch
 
 from pipeline.errors import InputError
+from pipeline.fingerprint import file_hash
 from pipeline.tables import read_table
+
+ARRAYS = ("hidden", "attention")
+"""The kinds of what is kept in arrays."""
 
 
 class TeacherCache:
-    """The cache, read by id: a batch is slices of mapped memory."""
+    """The cache, read by id: a batch is slices of mapped memory.
+
+    Raises InputError naming the file that is missing, damaged, or not what its piece's index vouches for.
+    """
 
     def __init__(self, folder: Path) -> None:
         indices = sorted(folder.glob("*.parquet"))
@@ -41,8 +48,10 @@ class TeacherCache:
         self._hidden_start = whole["hidden_start"].to_numpy()
         self._attention_start = whole["attention_start"].to_numpy()
         self._shard = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
-        self._hidden = [_mapped(index.with_name(f"{index.stem}.hidden.npy")) for index in indices]
-        self._attention = [_mapped(index.with_name(f"{index.stem}.attention.npy")) for index in indices]
+        for index, table in zip(indices, tables, strict=True):
+            _check_piece(index, table.schema.metadata or {})
+        self._hidden = [_mapped(array_file(index, "hidden")) for index in indices]
+        self._attention = [_mapped(array_file(index, "attention")) for index in indices]
         for kind, found in (("hidden", self._hidden), ("attention", self._attention)):
             if all(array is not None for array in found):
                 self.kinds.add(kind)
@@ -88,6 +97,25 @@ class TeacherCache:
 
     def _slab(self, arrays: list[Any], row: int) -> Any:
         return arrays[self._shard[row]]
+
+
+def array_file(index: Path, kind: str) -> Path:
+    """Where an array of a piece lies, beside its index."""
+    return index.with_name(f"{index.stem}.{kind}.npy")
+
+
+def _check_piece(index: Path, metadata: dict[bytes, bytes]) -> None:
+    """Raise InputError naming the file of a piece that is not the one which was written; made by hand, any is."""
+    if b"piece" not in metadata:
+        return
+    if metadata[b"piece"] != index.stem.encode():
+        named = metadata[b"piece"].decode(errors="replace")
+        raise InputError(f"{index}: its metadata names {named}; run the cache_teacher stage again")
+    for kind in ARRAYS:
+        file = array_file(index, kind)
+        # The header, too, is part of the hash: shape and dtype need no look of their own.
+        if file.is_file() and file_hash(file) != metadata.get(kind.encode(), b"").decode(errors="replace"):
+            raise InputError(f"{file}: damaged, or of another piece; run the cache_teacher stage again")
 
 
 def _mapped(path: Path) -> Any:

@@ -72,7 +72,7 @@ def publish_student(
         params=params.model_dump(include=sections),
         texts=[file_hash(prepared / f"{name}.parquet") for name in ("source", "train", "validation")],
         augmented=drawn,
-        # What lies in the arrays of the cache follows from the texts, the teacher and the code.
+        # Each has the hashes of its arrays, and they have been compared.
         cache=[file_hash(file) for file in sorted(cache.glob("*.parquet"))],
         teacher=teacher_hash,
         start=model_hash(student, tokenizer),

@@ -101,6 +101,7 @@ def test_the_metadata_says_how_it_was_made(run):
     assert (found["samples"], found["originals"]) == (2, 5)
     assert (found["not_distinct"], found["too_short"]) == (0, 0)
     assert len(found["fingerprint"]) == 32
+    assert found["shard"] == "target-00001-of-00003.parquet"
 
 
 def test_the_same_seed_gives_the_same_bytes(run, tmp_path, monkeypatch):
@@ -286,6 +287,44 @@ def test_how_many_are_drawn_at_once_changes_nothing(run, drawn, monkeypatch, tmp
     pd.testing.assert_frame_equal(one.drop(columns=chances), other.drop(columns=chances))
     np.testing.assert_allclose(one[chances], other[chances], atol=1e-4)
     assert [metadata(each) for each in whole.iterdir()] == [metadata(parts / each.name) for each in whole.iterdir()]
+
+
+@pytest.mark.parametrize("gone", [["source-00000"], ["target-00002"], ["source-00000", "source-00001", "source-00002"]])
+def test_a_missing_shard(run, gone):
+    out, _ = run()
+    for name in gone:
+        (out / f"{name}-of-00003.parquet").unlink()
+    refused(out, f"{out}/{gone[0]}-of-00003.parquet: not there")
+
+
+@pytest.mark.parametrize("name", ["all", "target-00003-of-00004", "zzz"])
+def test_a_shard_under_two_names(run, name):
+    out, _ = run()
+    (out / f"{name}.parquet").write_bytes((out / "target-00001-of-00003.parquet").read_bytes())
+    refused(out, f"{out}/{name}.parquet: its metadata names target-00001-of-00003.parquet")
+
+
+def test_swapped_shards(run):
+    out, _ = run()
+    one, other = out / "source-00001-of-00003.parquet", out / "target-00000-of-00003.parquet"
+    one.rename(out / "aside")
+    other.rename(one)
+    (out / "aside").rename(other)
+    refused(out, f"{one}: its metadata names {other.name}")
+
+
+def test_shards_made_by_hand_tell_no_name(run, tmp_path):
+    out, _ = run()
+    (tmp_path / "hand").mkdir()
+    whole = read_augmented(out)
+    pq.write_table(whole, tmp_path / "hand" / "all-00000-of-00007.parquet")
+    assert read_augmented(tmp_path / "hand").equals(whole)
+
+
+def refused(folder, said):
+    with pytest.raises(InputError) as error:
+        read_augmented(folder, ["id"])
+    assert str(error.value) == f"{said}; run the augment stage again"
 
 
 def metadata(shard):

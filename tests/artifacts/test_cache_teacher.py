@@ -128,6 +128,28 @@ def test_less_of_what_is_cached_is_not_computed_again(run, written):
     assert len(written.calls) == 15
 
 
+def test_an_array_that_an_earlier_run_left_is_vouched_for(run, written):
+    run("hidden", kinds=["logits", "hidden"])
+    run("attention", kinds=["logits", "attention"])
+    assert len(written.calls) == 10
+    assert TeacherCache(run("both")[0]).kinds == {"logits", "hidden", "attention"}
+    assert len(written.calls) == 10
+
+
+def test_no_older_index_stands_beside_arrays_of_a_killed_run(run, work_cache, monkeypatch):
+    run("hidden", kinds=["logits", "hidden"])
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cache_teacher, "write_table", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run("both")
+    assert len(list(work_cache.rglob("*.attention.npy"))) == 1
+    assert TeacherCache(run("both")[0]).kinds == {"logits", "hidden", "attention"}
+
+
 def test_other_libraries_are_cached_anew(run, written, monkeypatch):
     run("one")
     monkeypatch.setattr(cache_teacher, "environment", lambda: {"torch": "0.0"})

@@ -172,5 +172,68 @@ def test_an_array_that_is_none(run):
     array = next(out.glob("*.hidden.npy"))
     array.unlink()
     array.write_bytes(b"no array at all, and long enough to look at")
+    with pytest.raises(InputError) as error:
+        TeacherCache(out)
+    assert str(error.value) == f"{array}: damaged, or of another piece; run the cache_teacher stage again"
+    # Made by hand: nothing vouches for it.
+    index = array.with_name(array.name.replace(".hidden.npy", ".parquet"))
+    pq.write_table(pq.read_table(index).replace_schema_metadata(), index)
     with pytest.raises(InputError, match=r"hidden\.npy: not a NumPy array"):
         TeacherCache(out)
+
+
+@pytest.mark.parametrize("kind", ["hidden", "attention"])
+@pytest.mark.parametrize("place", [8, 20, 70, -1])
+def test_a_flipped_byte_in_an_array(run, kind, place):
+    out, _ = run()
+    array = sorted(out.glob(f"*.{kind}.npy"))[1]
+    content = bytearray(array.read_bytes())
+    content[place] ^= 1
+    # The work cache's own stays whole.
+    array.unlink()
+    array.write_bytes(content)
+    refused(out, f"{array}: damaged, or of another piece")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        # The first is found first.
+        ("source-00000-of-00002.hidden.npy", "source-00001-of-00002.hidden.npy"),
+        ("source-00000-of-00002.attention.npy", "target-00000-of-00002.attention.npy"),
+        ("source-00000-of-00002.hidden.npy", "source-00000-of-00002.attention.npy"),
+    ],
+)
+def test_swapped_arrays(run, one, other):
+    out, _ = run()
+    TeacherCache(out)
+    swap(out / one, out / other)
+    refused(out, f"{out / one}: damaged, or of another piece")
+
+
+def test_swapped_pieces(run):
+    """Each with its arrays, or the index alone: an index tells whose it is."""
+    out, _ = run()
+    for kind in ("parquet", "hidden.npy", "attention.npy"):
+        swap(out / f"source-00000-of-00002.{kind}", out / f"source-00001-of-00002.{kind}")
+        refused(out, f"{out}/source-00000-of-00002.parquet: its metadata names source-00001-of-00002")
+
+
+def test_an_array_that_the_index_does_not_know(run):
+    less, whole = run("less", kinds=["logits", "attention"])[0], run("whole")[0]
+    array = "source-00000-of-00002.hidden.npy"
+    (less / array).write_bytes((whole / array).read_bytes())
+    refused(less, f"{less / array}: damaged, or of another piece")
+
+
+def swap(one, other):
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+def refused(folder, said):
+    with pytest.raises(InputError) as error:
+        TeacherCache(folder)
+    assert str(error.value) == f"{said}; run the cache_teacher stage again"
