@@ -98,8 +98,16 @@ def check_words(tokenizer: PreTrainedTokenizerFast, texts: list[str], model: str
         )
 
 
+def check_numbering(config: Any, key: str) -> None:
+    """Raise InputError if the classes in a model's config are not numbered as its outputs are."""
+    if sorted(config.id2label) != list(range(len(config.id2label))):
+        found = ", ".join(map(str, sorted(config.id2label)))
+        raise InputError(f"{key}: id2label of its config.json has the numbers {found}; accepted: 0, 1, 2 and so on")
+
+
 def check_labels(config: Any, names: list[str], key: str) -> None:
     """Raise InputError if a saved model's outputs are not the prepared texts' classes in order, or not one number."""
+    check_numbering(config, key)
     found = [config.id2label[index] for index in range(config.num_labels)]
     if names and found != names:
         raise InputError(f"{key}: its classes are {', '.join(found)}; the prepared texts have {', '.join(names)}")

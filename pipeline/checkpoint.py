@@ -50,6 +50,8 @@ class Checkpoint:
             for finished in folder.parent.glob(f"*/{FINISHED}"):
                 shutil.rmtree(finished.parent, ignore_errors=True)
         self.path = folder / "checkpoint.safetensors"
+        # In the file too: the folder's name does not tell where a copied file comes from.
+        self._run = f"{stage}/{print_}"
         self.next = 0.0
 
     @property
@@ -69,7 +71,7 @@ class Checkpoint:
         try:
             # The checksum lies in the file: were it beside it, a kill between the two would cost both.
             with publish_file(self.path) as temporary:
-                save_file(whole, temporary, metadata={"checksum": _checksum(whole)})
+                save_file(whole, temporary, metadata={"checksum": _checksum(whole), "run": self._run})
         except (OSError, SafetensorError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             logger.warning("%s: cannot be written (%s); going on without", self.path, reason)
@@ -79,7 +81,10 @@ class Checkpoint:
         self.next = end + (end - start) / SHARE
 
     def load(self) -> tuple[Tensors, dict[str, Any]] | None:
-        """Give back what was saved last, and torch its random numbers; None if there is nothing, or it is damaged."""
+        """Give back what was saved last, and torch its random numbers; None if there is nothing, or it is no good.
+
+        What is damaged or of another run is named in a warning.
+        """
         saved, checksum = self._read()
         mark = float(int(checksum[:12] or "0", 16))
         # Also waits for all to have read it: only then may the first save the next.
@@ -97,18 +102,21 @@ class Checkpoint:
         return saved, json.loads(saved.pop("facts").numpy().tobytes())
 
     def _read(self) -> tuple[Tensors, str]:
-        """What lies there and its checksum; nothing if it is not whole."""
+        """What lies there and its checksum; nothing if it is not whole, or of another run."""
         if not self.path.is_file():
             return {}, ""
         try:
             with safe_open(self.path, "pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                checksum = file.metadata()["checksum"]
+                checksum, run = file.metadata()["checksum"], file.metadata()["run"]
             whole = checksum == _checksum(tensors)
         except (SafetensorError, OSError, TypeError, KeyError):
             whole = False
         if not whole:
             logger.warning("%s: damaged; starting over", self.path)
+            return {}, ""
+        if run != self._run:
+            logger.warning("%s: of another run; starting over", self.path)
             return {}, ""
         return tensors, checksum
 

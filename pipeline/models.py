@@ -138,7 +138,8 @@ def load_classifier(address: str | Path, key: str, labels: list[str] | None = No
 def _with_weights(kind: Any, address: str | Path, key: str, **options: Any) -> tuple[PreTrainedModel, list[str]]:
     """Load a model and name its weights that are random: those of a head that it lacks, or has for other classes.
 
-    Raises InputError if there are others: of a file that is damaged or another model's, transformers takes what fits.
+    Raises InputError if there are others, if the file has layers that the config has not, or numbers that are none: of
+    a file that is damaged or another model's, transformers takes what fits.
     """
     options |= {"use_safetensors": True, "dtype": torch.float32}
     model, info = _from_pretrained(
@@ -153,6 +154,13 @@ def _with_weights(kind: Any, address: str | Path, key: str, **options: Any) -> t
             f"{key}: {address} does not hold the model that its config.json describes: {len(inside)} weights of the "
             f"encoder are missing or of another size, such as {inside[0]}"
         )
+    if more := sorted(name for name in info["unexpected_keys"] if re.search(r"\blayers?\.\d+\.", name)):
+        raise InputError(
+            f"{key}: {address} does not hold the model that its config.json describes: it has more layers, such as "
+            f"that of {more[0]}"
+        )
+    if broken := [name for name, weight in model.named_parameters() if not weight.isfinite().all()]:
+        raise InputError(f"{key}: {address} is damaged: some of its weights are no numbers, such as {broken[0]}")
     return model, random
 
 

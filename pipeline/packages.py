@@ -18,6 +18,8 @@ def package_path(address: str, key: str) -> Path:
         spec = None
     if spec is None or not spec.submodule_search_locations:
         raise InputError(f"{key}: {address}: package {module!r} is not installed; accepted: package:module/path")
+    if ".." in Path(inside).parts:
+        raise InputError(f"{key}: {address} leads out of the package; accepted: package:module/path")
     path = Path(spec.submodule_search_locations[0]) / inside
     if not path.exists():
         there = sorted(entry.name for entry in path.parent.glob("*")) if path.parent.is_dir() else []

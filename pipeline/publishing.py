@@ -1,5 +1,7 @@
 """All or nothing: a file or folder appears under its name only when it is whole.
 
+What a process that was killed has left is removed when the same is made anew.
+
 Of several processes that do the same work, as torchrun starts them, the first publishes.
 """
 
@@ -9,15 +11,19 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
+from platform import node
 from typing import Any
 
 from pipeline.errors import InputError
 
 MADE = {".csv", ".html", ".json", ".npy", ".parquet", ".safetensors", ".tsv"}
 """What the files that stages write end in."""
+DAY = 24 * 60 * 60
 
 
 def is_first() -> bool:
@@ -101,6 +107,55 @@ def _temporary(path: Path) -> str:
     return str(path.with_name(f".{path.name}."))
 
 
+def _host() -> str:
+    """8 hex digits of where a process number means something: the machine, and on Linux the container."""
+    container = ""
+    with suppress(OSError):
+        # Containers may go by their machine's name.
+        container = os.readlink("/proc/self/ns/pid")  # noqa: PTH115
+    return blake2b(f"{node()} {container}".encode(), digest_size=4).hexdigest()
+
+
+def _own(path: Path) -> str:
+    """What the paths begin with under which this process makes `path`."""
+    return f"{_temporary(path)}{os.getpid()}@{_host()}."
+
+
+def _clear(path: Path) -> None:
+    """Remove what processes that were killed while they made `path` have left beside it."""
+    # Removed: what a process of this host had begun that is gone, and what one of another host, whose processes cannot
+    # be seen, has not touched for a day. Not removed: what a process of this host that lives may still write, names
+    # that are not ours, and the folder that was there before, if the kill came before another had its name.
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})@([0-9a-f]{{8}})\.(\w+\.)?(part|old)")
+    with suppress(OSError):
+        for left in list(path.parent.iterdir()):
+            found = pattern.fullmatch(left.name)
+            if found is None or (found[4] == "old" and not path.exists()):
+                continue
+            gone = not _lives(int(found[1])) if found[2] == _host() else _age(left) > DAY
+            if gone and left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            elif gone:
+                left.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    """Whether a process of this host is there."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        # Somebody else's.
+        return True
+    return True
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file, or anything in a folder, was last written."""
+    return time.time() - max(file.stat().st_mtime for file in [path, *path.rglob("*")])
+
+
 def _flush(file: Path) -> None:
     """Wait until the disk has a file: some find only now that there is no room."""
     with file.open("rb") as opened:
@@ -110,10 +165,11 @@ def _flush(file: Path) -> None:
 @contextmanager
 def publish_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it is flushed and takes the name, else it is removed."""
-    temporary = Path(f"{_temporary(path)}{os.getpid()}.part")
+    temporary = Path(f"{_own(path)}part")
     try:
         with _naming(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            _clear(path)
             yield temporary
             if is_first():
                 _flush(temporary)
@@ -133,7 +189,8 @@ def publish_folder(path: Path) -> Iterator[Path]:
     path = path.resolve() if path.is_symlink() else path
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        _clear(path)
+        temporary = Path(tempfile.mkdtemp(prefix=Path(_own(path)).name, suffix=".part", dir=path.parent))
     try:
         with _naming(path):
             temporary.chmod(0o755)

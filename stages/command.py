@@ -18,6 +18,7 @@ from typer.core import TyperCommand
 from pipeline import workcache
 from pipeline.errors import InputError, out_of_memory
 from pipeline.publishing import check_place, is_first, publish_file, publish_folder
+from stages import stop as stop_early
 
 OUTS = dict.fromkeys(("out", "curves", "onnx", "int8", "model_out", "data_out"), True)
 OUTS |= dict.fromkeys(("metrics", "plots", "selection", "learner", "adapter"), False)
@@ -121,6 +122,8 @@ def _terminable() -> Iterator[None]:
         raise Terminated
 
     before = signal.signal(signal.SIGTERM, stop)
+    if signal.getsignal(signal.SIGINT) is stop_early:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:

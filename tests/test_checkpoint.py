@@ -69,6 +69,16 @@ def test_a_damaged_one_is_named_and_not_used(checkpoint, caplog, place):
     assert caplog.messages == [f"{checkpoint.path}: damaged; starting over"]
 
 
+@pytest.mark.parametrize(("stage", "seed"), [("teacher", 2), ("distill", 1)])
+def test_one_copied_from_another_run_is_named_and_not_used(checkpoint, caplog, stage, seed):
+    checkpoint.save({"a": torch.ones(5)}, {"steps": 3})
+    other = Checkpoint(stage, seed=seed)
+    shutil.copy(checkpoint.path, other.path)
+    assert other.load() is None
+    assert caplog.messages == [f"{other.path}: of another run; starting over"]
+    assert checkpoint.load()[1] == {"steps": 3}
+
+
 def test_what_cannot_be_written_does_not_stop_the_run(checkpoint, caplog, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")

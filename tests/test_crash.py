@@ -182,10 +182,10 @@ def test_kills_cost_next_to_nothing(counted: Callable[[str], Repo]) -> None:
     for stage in order:
         ran = names.get(stage, stage)
         units = done([file for file in journal(peaceful).iterdir() if file.name.rsplit("-", 1)[0] == ran])
-        for turn in range(-(-KILLS // len(seconds))):
+        for turn in range(-(-KILLS // len(seconds)) + 1):
             after, behind = chance.uniform(0, 0.7 * seconds[stage]), 0
             if turn and units:
-                after, behind = chance.uniform(0, 0.05), chance.randint(1, max(1, units // 3))
+                after, behind = chance.uniform(0, 0.05), chance.randint(1, max(1, units // 4))
             kills[kill_in(killed, order[order.index(stage) :], after, behind)] += 1
             locks += unlocked(killed)
     missed = kills.pop("none", 0)

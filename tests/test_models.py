@@ -1,7 +1,11 @@
 """Passes that leave out what nobody looks at: heads at other positions, a last layer behind its first token."""
 
+import json
+import shutil
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
@@ -14,6 +18,7 @@ from transformers import (
 )
 
 from pipeline import models
+from pipeline.errors import InputError
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 CONFIGS = [
@@ -91,3 +96,28 @@ def test_behind_its_first_token_the_last_layer_gives_the_same_logits(family, inp
     model(**inputs)
     assert seen == [1 if family in models.FIRST_TOKEN else 4, 4]
     assert set(models.FIRST_TOKEN) < set(FAMILIES)
+
+
+def changed(folder, out, *, config=None, weights=lambda tensors: tensors):
+    """A copy of a model's folder, with another config or other weights."""
+    shutil.copytree(folder, out)
+    said = json.loads((out / "config.json").read_text())
+    (out / "config.json").write_text(json.dumps(said | (config or {})))
+    save_file(weights(load_file(out / "model.safetensors")), out / "model.safetensors", metadata={"format": "pt"})
+    return out
+
+
+def test_a_file_with_more_layers_than_its_config_is_another_model_s(tiny_classifier, tmp_path):
+    layers = json.loads((tiny_classifier / "config.json").read_text())["num_hidden_layers"]
+    fewer = changed(tiny_classifier, tmp_path / "fewer", config={"num_hidden_layers": layers - 1})
+    with pytest.raises(InputError, match=rf"^student: .*fewer does not hold .* more layers.*layer\.{layers - 1}\."):
+        models.load_classifier(fewer, "student")
+
+
+def test_weights_that_are_no_numbers_are_damaged(tiny_classifier, tmp_path):
+    def broken(tensors):
+        tensors["classifier.bias"][0] = float("nan")
+        return tensors
+
+    with pytest.raises(InputError, match=r"some of its weights are no numbers, such as classifier\.bias"):
+        models.load_classifier(changed(tiny_classifier, tmp_path / "nan", weights=broken), "student")

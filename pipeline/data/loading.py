@@ -4,7 +4,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from glob import glob
+from glob import escape, glob
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +95,9 @@ def read_frames(table: Table, key: str) -> list[tuple[str, pd.DataFrame]]:
     elif Path(address).exists() or (Path(address).suffix.lower() in SUFFIXES and not _is_pattern(address)):
         paths = [Path(address)]
     elif _is_pattern(address):
-        # Unlike Path.glob it takes absolute patterns and leaves hidden files out.
-        paths = [path for path in map(Path, sorted(glob(address, recursive=True))) if path.is_file()]  # noqa: PTH207
+        files = [path for path in map(Path, sorted(set(_matches(address)))) if path.is_file()]
+        # Links may lead to a file twice.
+        paths = list({path.resolve(): path for path in reversed(files)}.values())[::-1]
         if not paths:
             raise InputError(f"{key}.path: no file matches {address}")
     elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", address):
@@ -104,6 +105,22 @@ def read_frames(table: Table, key: str) -> list[tuple[str, pd.DataFrame]]:
     else:
         raise InputError(f"{key}.path: {address} is no file, glob, package: address or hub id")
     return [(str(path), read_file(path, key)) for path in paths]
+
+
+def _matches(pattern: str) -> list[str]:
+    """The paths that match, where `**` stands for folders at any depth, but for links: they may lead in a circle."""
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        # Unlike Path.glob it takes absolute patterns and leaves hidden files out.
+        return glob(pattern)  # noqa: PTH207
+    at = parts.index("**")
+    rest = parts[at + 1 :] or ("*",)
+    found = []
+    for place in glob(str(Path(*parts[:at]))):  # noqa: PTH207
+        for folder, inner, _ in os.walk(place):
+            inner[:] = [name for name in inner if not name.startswith(".")]
+            found += _matches(str(Path(escape(folder), *rest)))
+    return found
 
 
 def _is_pattern(address: str) -> bool:

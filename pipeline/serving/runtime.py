@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline import models
-from pipeline.agreement import longest
+from pipeline.agreement import check_ids, check_numbering, longest
 from pipeline.batching import Batch, collate, encode, length_batches
 from pipeline.errors import InputError
 from pipeline.hub import one_line
@@ -55,6 +55,8 @@ def open_folder(folder: Path, key: str) -> Served:
     if not (folder / ONNX).is_file():
         model = models.load_classifier(folder, key)
         known = models.load_tokenizer(folder, key)
+        check_ids(known, model.config, key)
+        check_numbering(model.config, key)
         most = min(known.model_max_length, longest(model.config, MOST))
         return Served(in_torch(model, models.device()), known, classes(model.config), most)
     from transformers import AutoConfig, AutoTokenizer
@@ -66,6 +68,8 @@ def open_folder(folder: Path, key: str) -> Served:
         run = in_onnx(folder / ONNX)
     except Exception as error:
         raise InputError(f"{key}: {folder} cannot be loaded ({type(error).__name__}: {one_line(error)})") from None
+    check_ids(tokenizer, config, key)
+    check_numbering(config, key)
     return Served(run, tokenizer, classes(config), tokenizer.model_max_length, getattr(config, PAIRS, None))
 
 

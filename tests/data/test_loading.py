@@ -37,6 +37,28 @@ def test_a_glob_is_one_table(tmp_path, load, written):
     assert table["row"].tolist() == [1, 2, 3]
 
 
+@pytest.mark.parametrize("pattern", ["**/*.csv", "./**/*.csv", "**/**/*.csv", "**", "[a-z]*/../**/*.csv"])
+def test_a_glob_reads_each_file_once_however_links_lead_to_it(tmp_path, monkeypatch, load, written, pattern):
+    """Two links that lead up: followed, they make more paths than there is time for."""
+    for place, text in {"one": "a", "a/two": "b", "a/b[1]/three": "c", ".hidden/four": "d", "a/.five": "e"}.items():
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        written(tmp_path / f"{place}.csv", f"text,label\n{text},x\n")
+    (tmp_path / "a" / "up").symlink_to("..")
+    (tmp_path / "a" / "up too").symlink_to("..")
+    (tmp_path / "same.csv").symlink_to("one.csv")
+    monkeypatch.chdir(tmp_path)
+    assert sorted(load(pattern)["text"]) == ["a", "b", "c"]
+    assert sorted(load(tmp_path / pattern)["text"]) == ["a", "b", "c"]
+
+
+def test_a_folder_that_is_a_link_can_be_named(tmp_path, load, written):
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    written(tmp_path / "real" / "deep" / "1.csv", "text,label\na,x\n")
+    (tmp_path / "link").symlink_to("real")
+    assert load(tmp_path / "link" / "**" / "*.csv")["text"].tolist() == ["a"]
+    assert load(tmp_path / "li*" / "*" / "*.csv")["text"].tolist() == ["a"]
+
+
 def test_a_file_whose_name_looks_like_a_pattern(tmp_path, load, written):
     assert len(load(written(tmp_path / "a[1].csv", "text,label\na,x\n"))) == 1
 

@@ -1,6 +1,8 @@
 """Streams of texts and what comes out."""
 
 import itertools
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -81,3 +83,19 @@ def test_a_bad_line_is_named(line, message):
     assert next(rows) == {"text": "good"}
     with pytest.raises(InputError, match=message):
         next(rows)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"id2label": {"0": "a", "7": "b"}}, "id2label of its config.json has the numbers 0, 7; accepted: 0, 1, 2"),
+        ({"id2label": {"1": "a", "2": "b"}}, "id2label of its config.json has the numbers 1, 2"),
+    ],
+)
+def test_classes_are_numbered_as_outputs_are(tiny_classifier, tmp_path, config, said):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_classifier, folder)
+    written = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(written | config))
+    with pytest.raises(InputError, match=said):
+        open_folder(folder, "--model")

@@ -2,12 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
+import stages
 from stages.command import stage
 
 
@@ -48,3 +51,27 @@ def test_a_signal_is_one_line_that_tells_what_is_kept(work_cache, number, code, 
         "and the same command goes on from there\n"
     )
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+@pytest.mark.parametrize("name", ["teacher", "l2a"])
+def test_a_signal_while_modules_are_imported_is_one_line(tmp_path, name, number, code, word):
+    (tmp_path / "typer.py").write_text(f"import os, time\nos.kill(os.getpid(), {int(number)})\ntime.sleep(20)\n")
+    (tmp_path / "l2a").write_text("from stages.l2a import app\n\napp()\n")
+    words = [str(tmp_path / "l2a")] if name == "l2a" else ["-m", f"stages.{name}"]
+    root = Path(stages.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{root}"},
+        capture_output=True,
+        text=True,
+    )
+    said = f"{name}: {word}; nothing half-written is left\n"
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", said)
+
+
+def test_signals_are_left_alone_where_stages_are_only_imported():
+    assert stages.stop not in (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
