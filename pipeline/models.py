@@ -154,7 +154,7 @@ def _with_weights(kind: Any, address: str | Path, key: str, **options: Any) -> t
             f"{key}: {address} does not hold the model that its config.json describes: {len(inside)} weights of the "
             f"encoder are missing or of another size, such as {inside[0]}"
         )
-    if more := sorted(name for name in info["unexpected_keys"] if re.search(r"\blayers?\.\d+\.", name)):
+    if more := [name for name in sorted(info["unexpected_keys"]) if _is_layer_beyond(name, model)]:
         raise InputError(
             f"{key}: {address} does not hold the model that its config.json describes: it has more layers, such as "
             f"that of {more[0]}"
@@ -162,6 +162,17 @@ def _with_weights(kind: Any, address: str | Path, key: str, **options: Any) -> t
     if broken := [name for name, weight in model.named_parameters() if not weight.isfinite().all()]:
         raise InputError(f"{key}: {address} is damaged: some of its weights are no numbers, such as {broken[0]}")
     return model, random
+
+
+def _is_layer_beyond(name: str, model: PreTrainedModel) -> bool:
+    """Whether a weight belongs to a layer that a stack of the model ends before."""
+    found = re.match(r"(.*\blayers?)\.(\d+)\.", name)
+    if found is None:
+        return False
+    modules = {inside for inside, _ in model.named_modules()}
+    # Those of an encoder that was saved alone lack its name.
+    stacks = {found[1], f"{model.base_model_prefix}.{found[1]}"} & modules
+    return any(f"{stack}.{found[2]}" not in modules for stack in stacks)
 
 
 def _from_pretrained(kind: Any, address: str | Path, key: str, **options: Any) -> Any:

@@ -21,6 +21,7 @@ _DEEPEST = 32
 """Lists and mappings in one another; a params file has six at most. Far below what Python's stack holds."""
 _MOST_BITS = 10_000
 """Of an integer. Python refuses to print one of some more."""
+_MOST_VALUES = 100_000
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
@@ -29,7 +30,7 @@ _SHORT.maxstring = _SHORT.maxother = 80
 class Once(yaml.SafeLoader):
     """YAML in which a key stands once: of two, PyYAML would take the last and not say so.
 
-    Nor are there aliases of aliases (a few lines can be gigabytes written out), or dates: no parameter is one.
+    Nor are there dates, which no parameter is, or aliases of aliases that would be gigabytes written out.
     Raises MarkedYAMLError for what is no such YAML.
     """
 
@@ -37,24 +38,35 @@ class Once(yaml.SafeLoader):
         first: [(tag, form) for tag, form in resolvers if tag != _TIMESTAMP]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._sizes: dict[str, int] = {}
+
     depth = 0
-    anchored = 0
-    """Values with an anchor that the one being read is part of."""
+    written_out = 0
+    """Values so far, those that aliases stand for among them."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Make a node of the events that come."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        mark = event.start_mark
-        if isinstance(event, yaml.AliasEvent) and self.anchored:
-            problem = f"found the alias *{event.anchor} within a value that has an anchor itself"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+        is_alias = isinstance(event, yaml.AliasEvent)
+        if is_alias and event.anchor in self.anchors and event.anchor not in self._sizes:
+            problem = f"found the alias *{event.anchor} within itself"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         if self.depth == _DEEPEST:
             problem = f"more than {_DEEPEST} lists and mappings in one another"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
-        anchor = not isinstance(event, yaml.AliasEvent) and getattr(event, "anchor", None) is not None
-        self.depth, self.anchored = self.depth + 1, self.anchored + anchor
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        before = self.written_out
+        self.written_out += self._sizes.get(event.anchor, 1) if is_alias else 1
+        if self.written_out > _MOST_VALUES:
+            problem = f"more than {_MOST_VALUES:,} values, aliases written out"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        self.depth += 1
         node = super().compose_node(parent, index)
-        self.depth, self.anchored = self.depth - 1, self.anchored - anchor
+        self.depth -= 1
+        if not is_alias and getattr(event, "anchor", None) is not None:
+            self._sizes[event.anchor] = self.written_out - before
         return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:

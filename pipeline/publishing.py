@@ -108,12 +108,13 @@ def _temporary(path: Path) -> str:
 
 
 def _host() -> str:
-    """8 hex digits of where a process number means something: the machine, and on Linux the container."""
-    container = ""
+    """8 hex digits of where a process number means something: a machine since its start, and on Linux the container."""
+    told = [node()]
     with suppress(OSError):
-        # Containers may go by their machine's name.
-        container = os.readlink("/proc/self/ns/pid")  # noqa: PTH115
-    return blake2b(f"{node()} {container}".encode(), digest_size=4).hexdigest()
+        # Machines and containers may go by the same name.
+        told.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        told.append(os.readlink("/proc/self/ns/pid"))  # noqa: PTH115
+    return blake2b(" ".join(told).encode(), digest_size=4).hexdigest()
 
 
 def _own(path: Path) -> str:

@@ -121,3 +121,9 @@ def test_weights_that_are_no_numbers_are_damaged(tiny_classifier, tmp_path):
 
     with pytest.raises(InputError, match=r"some of its weights are no numbers, such as classifier\.bias"):
         models.load_classifier(changed(tiny_classifier, tmp_path / "nan", weights=broken), "student")
+
+
+def test_more_weights_in_a_layer_that_is_there_are_left_out(tiny_classifier, tmp_path):
+    more = "bert.encoder.layer.0.attention.self.distance_embedding.weight"
+    given = changed(tiny_classifier, tmp_path / "more", weights=lambda tensors: tensors | {more: torch.zeros(3, 2)})
+    assert more not in models.load_classifier(given, "student").state_dict()

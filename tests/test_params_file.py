@@ -405,7 +405,7 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9
         (f"alpha: {':'.join('1' * 1000)}.5", r"not YAML: '1:.*' cannot be read as float .*"),
         ("[" * 20_000, "not YAML: more than 32 lists and mappings in one another .*"),
         ("{a: " * 3000, "not YAML: more than 32 lists and mappings in one another .*"),
-        (BOMB, r"not YAML: found the alias \*a0 within a value that has an anchor itself .* line 2, .*"),
+        (BOMB, r"not YAML: more than 100,000 values, aliases written out .*"),
         ('alpha: "\\UFFFFFFFF"', "not YAML: .*"),
         ('alpha: "\\U00110000"', "not YAML: .*"),
         ('"\\ud800": 1\n"\\ud800": 2', r"not YAML: \\ud800 stands twice .*"),

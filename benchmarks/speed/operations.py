@@ -35,6 +35,15 @@ def classifier(config: Any, lengths: Sequence[int]) -> float:
     return encoder(config, lengths) + 2.0 * len(lengths) * h * (h + config.num_labels)
 
 
+def answers(config: Any, lengths: Sequence[int]) -> float:
+    """The same where the last layer goes on with its first token alone (`models.last_layer_at_first`).
+
+    The others are spared what follows attention: an h × h product and two of h × i.
+    """
+    h, i = config.hidden_size, config.intermediate_size
+    return classifier(config, lengths) - float(sum(n - 1 for n in lengths) * (2 * h * h + 4 * h * i))
+
+
 def product(times: int = 6) -> float:
     """Seconds of a product of large float32 matrices, of which the machine does more than of anything else."""
     a, b = torch.ones(SIZE, SIZE), torch.ones(SIZE, SIZE)

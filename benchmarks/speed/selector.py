@@ -28,7 +28,7 @@ def main() -> None:
         }
     )
     texts = [length for batch in validation.prepared.batches for length in batch["attention_mask"].sum(1).tolist()]
-    rewarded = operations.classifier(student.config, texts)
+    rewarded = operations.answers(student.config, texts)
     learnt = 3 * operations.classifier(student.config, lessons.encoded.lengths.tolist()) / len(lessons)
     bound = rewarded / (rewarded + learnt * given.distill.batch_size)
     price = [1 - b / a for a, b in zip(seconds["reinforced"], seconds["none"], strict=True)]

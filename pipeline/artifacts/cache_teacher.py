@@ -82,8 +82,6 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
     Pieces already cached for the same teacher and texts are taken from the work cache. Returns what was made, in a
     few words.
     """
-    kinds = [".parquet", *([".hidden.npy"] if params.cache.hidden else [])]
-    kinds += [".attention.npy"] if params.cache.attention else []
     tokenizer = models.load_tokenizer(teacher, "teacher")
     check_length(params.max_length, tokenizer, models.load_config(teacher, "teacher"), "the teacher")
     teacher_hash = folder_hash(teacher)
@@ -105,10 +103,9 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
         if not piece.ids:
             continue
         stem = folder / fingerprint(name=piece.name, ids=piece.ids, texts=piece.texts, pairs=piece.pairs)
-        files = [stem.with_name(f"{stem.name}{kind}") for kind in kinds]
-        if not all(is_finished(file) for file in files):
+        if not _is_made(stem, params):
             wanted.append(replace(shard, stem=stem))
-        made += [(file, f"{shard.name}{kind}") for file, kind in zip(files, kinds, strict=True)]
+        made += [(file, f"{shard.name}{file.name.removeprefix(stem.name)}") for file in _files(stem, params)]
         texts += len(piece.ids)
     if not made:
         raise InputError(
@@ -124,6 +121,15 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
             link_or_copy(file, published / name)
         size = sum(file.stat().st_size for file in published.iterdir())
     return f"{texts:,} texts with {', '.join(_kept(params))}, {size / 1e6:,.0f} MB, in {out}"
+
+
+def _files(stem: Path, params: Params) -> list[Path]:
+    index = stem.with_name(f"{stem.name}.parquet")
+    return [index, *(array_file(index, kind) for kind in ARRAYS if getattr(params.cache, kind))]
+
+
+def _is_made(stem: Path, params: Params) -> bool:
+    return all(is_finished(file) for file in _files(stem, params))
 
 
 def _kept(params: Params) -> list[str]:
@@ -143,8 +149,11 @@ def _shards(params: Params, prepared: Path, augmented: Path, teacher: Path, teac
 
 def ask(shard: Shard) -> None:
     """Run the teacher over a shard's texts and leave what it says and thinks in the work cache."""
-    model, tokenizer = _teacher(shard.teacher, shard.teacher_hash)
     params = Params.model_validate_json(shard.params)
+    if _is_made(shard.stem, params):
+        # By another experiment, in the meantime.
+        return
+    model, tokenizer = _teacher(shard.teacher, shard.teacher_hash)
     write_piece(model, tokenizer, shard.read(), shard.stem, params, shard.teacher_hash)
 
 
@@ -162,12 +171,10 @@ def write_piece(
     """Run the teacher over a piece and write `stem`.parquet, `stem`.hidden.npy and `stem`.attention.npy.
 
     The index holds, for each id, a hash of its text, its logits, its number of pieces n, and where its n rows of hidden
-    states (n, width) and its attention (heads, n, n) begin in the arrays. Its
-    metadata tells `teacher`, that one's hash, `piece`, the piece's name, and each array's hash.
+    states (n, width) and its attention (heads, n, n) begin in the arrays. Its metadata tells `teacher`, that one's
+    hash, `piece`, the piece's name, and each array's hash.
     """
     index = stem.with_name(f"{stem.name}.parquet")
-    # Arrays made anew may differ in a last digit: if this is killed, no older index stands beside them.
-    index.unlink(missing_ok=True)
     config = model.config
     encoded = encode(tokenizer, piece.texts, piece.pairs, params.max_length)
     lengths = encoded.lengths
@@ -200,6 +207,8 @@ def write_piece(
                     # Hidden states are (tokens, width), attention is (heads, tokens, tokens).
                     own = half[order, :n] if half.ndim == 3 else half[order, :, :n, :n].ravel()
                     array[start[row] : start[row + 1]] = own
+        # Arrays made anew may differ in a last digit: if this is killed now, no older index stands beside them.
+        index.unlink(missing_ok=True)
     columns = {
         "id": pa.array(piece.ids, pa.string()),
         "text_hash": pa.array(text_hashes(piece.texts, piece.pairs), pa.int64()),

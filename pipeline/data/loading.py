@@ -96,8 +96,11 @@ def read_frames(table: Table, key: str) -> list[tuple[str, pd.DataFrame]]:
         paths = [Path(address)]
     elif _is_pattern(address):
         files = [path for path in map(Path, sorted(set(_matches(address)))) if path.is_file()]
-        # Links may lead to a file twice.
-        paths = list({path.resolve(): path for path in reversed(files)}.values())[::-1]
+        # Links may lead to a file twice: it goes by its first name.
+        named: dict[Path, Path] = {}
+        for path in files:
+            named.setdefault(path.resolve(), path)
+        paths = list(named.values())
         if not paths:
             raise InputError(f"{key}.path: no file matches {address}")
     elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", address):
@@ -108,7 +111,7 @@ def read_frames(table: Table, key: str) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _matches(pattern: str) -> list[str]:
-    """The paths that match, where `**` stands for folders at any depth, but for links: they may lead in a circle."""
+    """The paths that match, where `**` stands for folders at any depth, each once: links may lead in a circle."""
     parts = Path(pattern).parts
     if "**" not in parts:
         # Unlike Path.glob it takes absolute patterns and leaves hidden files out.
@@ -117,8 +120,13 @@ def _matches(pattern: str) -> list[str]:
     rest = parts[at + 1 :] or ("*",)
     found = []
     for place in glob(str(Path(*parts[:at]))):  # noqa: PTH207
-        for folder, inner, _ in os.walk(place):
-            inner[:] = [name for name in inner if not name.startswith(".")]
+        seen: set[str] = set()
+        for folder, inner, _ in os.walk(place, followlinks=True):
+            if os.path.realpath(folder) in seen:
+                inner.clear()
+                continue
+            seen.add(os.path.realpath(folder))
+            inner[:] = sorted(name for name in inner if not name.startswith("."))
             found += _matches(str(Path(escape(folder), *rest)))
     return found
 

@@ -199,3 +199,22 @@ def test_another_teacher_is_cached_anew(run, written, saved):
 def test_texts_longer_than_the_teacher_takes(run):
     with pytest.raises(InputError, match=r"^max_length: got 65, but the teacher takes 64 tokens"):
         run(max_length=65)
+
+
+def test_what_another_experiment_has_made_in_the_meantime_is_taken(run, monkeypatch, uneven, augmented):
+    """Two begin together, and one has asked about a piece when the other comes to it: the finished piece stays."""
+    first, asked = [], []
+    real = cache_teacher.for_each
+    monkeypatch.setattr(
+        cache_teacher, "for_each", lambda work, shards, *rest: first.extend(shards) or real(work, shards, *rest)
+    )
+    run()
+    monkeypatch.setattr(cache_teacher, "write_piece", lambda *_: asked.append(_))
+    for shard in first:
+        cache_teacher.ask(shard)
+    assert len(first) > 1
+    assert asked == []
+    array = first[0].stem.with_name(f"{first[0].stem.name}.hidden.npy")
+    array.write_bytes(b"damaged")
+    cache_teacher.ask(first[0])
+    assert len(asked) == 1

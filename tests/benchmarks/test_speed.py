@@ -61,7 +61,7 @@ def test_operations_are_those_torch_counts_without_padding(lengths):
     config = BertConfig(vocab_size=50, attn_implementation="eager", num_labels=4, **sizes)
     classifier = BertForSequenceClassification(config).eval()
     masked_lm = BertForMaskedLM(config).eval()
-    counted = {"classifier": 0, "masked_lm": 0}
+    counted = {"classifier": 0, "answers": 0, "masked_lm": 0}
     for n in lengths:
         tokens = torch.ones(1, n, dtype=torch.int64)
         masks = torch.zeros(1, n, dtype=torch.bool)
@@ -69,10 +69,14 @@ def test_operations_are_those_torch_counts_without_padding(lengths):
         with FlopCounterMode(display=False) as counter:
             classifier(tokens)
         counted["classifier"] += counter.get_total_flops()
+        with FlopCounterMode(display=False) as counter, models.last_layer_at_first(classifier):
+            classifier(tokens)
+        counted["answers"] += counter.get_total_flops()
         with FlopCounterMode(display=False) as counter, models.head_only_at(masked_lm, masks):
             masked_lm(tokens)
         counted["masked_lm"] += counter.get_total_flops()
     assert operations.classifier(config, lengths) == counted["classifier"]
+    assert operations.answers(config, lengths) == counted["answers"]
     needed = operations.encoder(config, lengths) + operations.masked_words(config, 2 * len(lengths))
     assert needed == counted["masked_lm"]
 

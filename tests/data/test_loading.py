@@ -59,6 +59,14 @@ def test_a_folder_that_is_a_link_can_be_named(tmp_path, load, written):
     assert load(tmp_path / "li*" / "*" / "*.csv")["text"].tolist() == ["a"]
 
 
+def test_linked_folders_are_read_too(tmp_path, load, written):
+    for place, text in {"elsewhere/deep/1": "a", "raw/one/2": "b"}.items():
+        (tmp_path / place).parent.mkdir(parents=True)
+        written(tmp_path / f"{place}.csv", f"text,label\n{text},x\n")
+    (tmp_path / "raw" / "linked").symlink_to("../elsewhere")
+    assert load(tmp_path / "raw" / "**" / "*.csv")["text"].tolist() == ["a", "b"]
+
+
 def test_a_file_whose_name_looks_like_a_pattern(tmp_path, load, written):
     assert len(load(written(tmp_path / "a[1].csv", "text,label\na,x\n"))) == 1
 
