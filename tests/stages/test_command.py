@@ -14,6 +14,14 @@ import stages
 from stages.command import stage
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Ctrl-C is heard, also by what is started, where a shell in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("nothing_left", [lambda: torch.empty(10**15), lambda: bytearray(10**18)])
 def test_too_little_memory_is_one_line(nothing_left):
     def main() -> str:
