@@ -22,6 +22,7 @@ _DEEPEST = 32
 _MOST_BITS = 10_000
 """Of an integer. Python refuses to print one of some more."""
 _MOST_VALUES = 100_000
+"""In one file; a params file has some hundred."""
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
@@ -41,11 +42,10 @@ class Once(yaml.SafeLoader):
 
     def __init__(self, stream: Any) -> None:
         super().__init__(stream)
+        self.depth = 0
+        # Values so far, those that aliases stand for among them; and of each anchor.
+        self.written_out = 0
         self._sizes: dict[str, int] = {}
-
-    depth = 0
-    written_out = 0
-    """Values so far, those that aliases stand for among them."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Make a node of the events that come."""
