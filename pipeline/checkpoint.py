@@ -71,7 +71,7 @@ class Checkpoint:
         try:
             # The checksum lies in the file: were it beside it, a kill between the two would cost both.
             with publish_file(self.path) as temporary:
-                save_file(whole, temporary, metadata={"checksum": _checksum(whole), "run": self._run})
+                save_file(whole, temporary, metadata={"checksum": checksum(whole), "run": self._run})
         except (OSError, SafetensorError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             logger.warning("%s: cannot be written (%s); going on without", self.path, reason)
@@ -85,8 +85,8 @@ class Checkpoint:
 
         What is damaged or of another run is named in a warning.
         """
-        saved, checksum = self._read()
-        mark = float(int(checksum[:12] or "0", 16))
+        saved, sum_ = self._read()
+        mark = float(int(sum_[:12] or "0", 16))
         # Also waits for all to have read it: only then may the first save the next.
         if processes.summed(float([mark] != processes.agreed([mark]))):
             logger.warning("%s: not the same for all processes; starting over", self.path)
@@ -108,8 +108,8 @@ class Checkpoint:
         try:
             with safe_open(self.path, "pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                checksum, run = file.metadata()["checksum"], file.metadata()["run"]
-            whole = checksum == _checksum(tensors)
+                sum_, run = file.metadata()["checksum"], file.metadata()["run"]
+            whole = sum_ == checksum(tensors)
         except (SafetensorError, OSError, TypeError, KeyError):
             whole = False
         if not whole:
@@ -118,7 +118,7 @@ class Checkpoint:
         if run != self._run:
             logger.warning("%s: of another run; starting over", self.path)
             return {}, ""
-        return tensors, checksum
+        return tensors, sum_
 
     def finish(self) -> None:
         """What it made is published; it stays until the stage's next run, for DVC may die before it has noted that."""
@@ -130,10 +130,11 @@ class Checkpoint:
 def model_hash(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> str:
     """32 hex digits of what a model starts with: sizes, weights and the pieces its texts are cut into."""
     said = f"{model.config.to_json_string()}{tokenizer.backend_tokenizer.to_str()}"
-    return _checksum(model.state_dict() | {"": torch.frombuffer(bytearray(said.encode()), dtype=torch.uint8)})
+    return checksum(model.state_dict() | {"": torch.frombuffer(bytearray(said.encode()), dtype=torch.uint8)})
 
 
-def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+def checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    """32 hex digits of tensors' names and bytes."""
     digest = blake2b(digest_size=16)
     for name in sorted(tensors):
         digest.update(name.encode())

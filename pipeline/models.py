@@ -23,12 +23,10 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_N
 from transformers.utils import logging as transformers_logging
 
 from pipeline import bilstm, processes
+from pipeline.checksums import check_sums
 from pipeline.errors import InputError
 from pipeline.hub import one_line, silence
 from pipeline.packages import package_path
-
-FIRST_TOKEN = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
-"""Families built alike whose classifiers read of the last layer its first token alone."""
 
 
 def device() -> torch.device:
@@ -42,7 +40,8 @@ def resolve(address: str | Path, key: str) -> str:
     A Path is a folder, whatever its name; text may be any of the addresses that params.yaml takes. While the hub is
     out of reach, a hub id becomes the folder that its cache on this machine has of it.
 
-    Raises InputError if there is no such model, or its folder has no config or holds no safetensors weights.
+    Raises InputError if there is no such model, its folder has no config or holds no safetensors weights, or one of its
+    files but for the weights is not what was written.
     """
     if isinstance(address, Path):
         folder = address
@@ -63,6 +62,7 @@ def resolve(address: str | Path, key: str) -> str:
         raise InputError(f"{key}: {address} has no config.json; accepted: a folder written by save_pretrained")
     if not list(folder.glob("*.safetensors")):
         raise InputError(f"{key}: {address} has no .safetensors weights; accepted: safetensors only")
+    check_sums(folder, key, weights=False)
     return str(folder.absolute())
 
 
@@ -141,6 +141,7 @@ def _with_weights(kind: Any, address: str | Path, key: str, **options: Any) -> t
     Raises InputError if there are others, if the file has layers that the config has not, or numbers that are none: of
     a file that is damaged or another model's, transformers takes what fits.
     """
+    check_sums(Path(resolve(address, key)), key, weights=True)
     options |= {"use_safetensors": True, "dtype": torch.float32}
     model, info = _from_pretrained(
         kind, address, key, output_loading_info=True, ignore_mismatched_sizes=True, **options
@@ -199,46 +200,6 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         transformers_logging.set_verbosity(before)
-
-
-@contextmanager
-def head_only_at(model: PreTrainedModel, positions: torch.Tensor) -> Iterator[None]:
-    """Inside, the model's head sees the encoder's states at `positions` only: logits are (positions, vocabulary).
-
-    A masked language model spends as much on its vocabulary as on several layers; the rows that are not masked are
-    never looked at.
-
-    Args:
-        positions: boolean, (batch, tokens).
-    """
-
-    def gather(_module: Any, _inputs: Any, output: Any) -> Any:
-        output.last_hidden_state = output.last_hidden_state[positions]
-        return output
-
-    hook = model.base_model.register_forward_hook(gather)
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
-@contextmanager
-def last_layer_at_first(model: PreTrainedModel) -> Iterator[None]:
-    """Inside, a classifier's last layer goes on with its first token only, once that has attended to all others.
-
-    The logits are the same, up to rounding; of the layer's products three in four fall away. Families that are not
-    known to read the first token alone compute all of them.
-    """
-    if model.config.model_type not in FIRST_TOKEN:
-        yield
-        return
-    after_attention = model.base_model.encoder.layer[-1].attention.output
-    hook = after_attention.register_forward_pre_hook(lambda _module, inputs: tuple(each[:, :1] for each in inputs))
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 def parameter_count(model: torch.nn.Module) -> int:

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from pipeline import models
 from pipeline.batching import Batch, collate, encode, length_batches
 from pipeline.data.texts import Texts
+from pipeline.partial_passes import last_layer_at_first
 from pipeline.progress import track
 
 
@@ -46,7 +47,7 @@ def outputs(model: PreTrainedModel, prepared: Prepared, what: str | None = None)
     training = model.training
     model.to(models.device()).eval()
     batches = prepared.batches if what is None else track(prepared.batches, what)
-    with models.last_layer_at_first(model):
+    with last_layer_at_first(model):
         given = [model(**batch).logits.float() for batch in batches]
     model.train(training)
     order = np.argsort(np.concatenate(prepared.rows))

@@ -5,6 +5,7 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline import models
+from pipeline.checksums import write_sums
 from pipeline.publishing import publish_folder
 
 
@@ -19,3 +20,4 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: 
         for file in folder.iterdir():
             # safetensors lets nobody else read what it writes.
             file.chmod(0o644)
+        write_sums(folder)

@@ -2,11 +2,30 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError
+
+KINDS = {
+    **dict.fromkeys(("id", "original_id", "domain"), pa.string()),
+    **dict.fromkeys(("text", "text_pair", "original_text", "original_text_pair"), pa.string()),
+    **dict.fromkeys(("distance", "length"), pa.int32()),
+    "positions": pa.list_(pa.int32()),
+    **dict.fromkeys(("old_words", "new_words"), pa.list_(pa.string())),
+    **dict.fromkeys(("log_p_distance", "log_p_positions", "log_p_words", "log_p"), pa.float64()),
+    "pi": pa.float32(),
+    "kept": pa.bool_(),
+    **dict.fromkeys(("text_hash", "tokens", "hidden_start", "attention_start"), pa.int64()),
+    "logits": pa.list_(pa.float32()),
+}
+"""What a column of that name is in whichever file; a label is a class or a number."""
+FULL = {"id", "original_id", "domain", "text", "original_text", "label", "pi", "kept", "text_hash", "tokens", "logits"}
+"""Those with a value in every row."""
+Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -17,7 +36,7 @@ def write_table(table: pa.Table, path: Path) -> None:
 def read_table(path: Path, columns: Sequence[str], stage: str) -> pa.Table:
     """Read a file that `stage` wrote: at least `columns`, or all if there are none given.
 
-    Raises InputError naming the file if it is damaged or lacks a column.
+    Raises InputError naming the file if it is damaged or lacks a column, or a column cannot be what it should.
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
@@ -29,4 +48,32 @@ def read_table(path: Path, columns: Sequence[str], stage: str) -> pa.Table:
     missing = [column for column in columns if column not in found]
     if missing:
         raise InputError(f"{path}: no column {missing[0]!r}; accepted: a file that the {stage} stage wrote")
-    return table
+    return fitted(table, path, stage)
+
+
+def concatenated(tables: Sequence[pa.Table], folder: Path, stage: str) -> pa.Table:
+    """Put tables of a folder below one another. Raises InputError naming the folder if their columns are unlike."""
+    try:
+        return pa.concat_tables(tables)
+    except pa.ArrowException as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{folder}: files with unlike columns ({reason}); run the {stage} stage again") from None
+
+
+def fitted(rows: Rows, path: Path, stage: str) -> Rows:
+    """Give columns the types that the stages write them in: other programs have others for the same.
+
+    Raises InputError naming the file, and the column that has other values or, where there has to be one, none.
+    """
+    for place, name in enumerate(rows.column_names):
+        column, kind = rows[name], KINDS.get(name)
+        try:
+            if kind is not None and column.type != kind:
+                column = column.cast(kind)
+                rows = rows.set_column(place, name, column)
+        except pa.ArrowException:
+            accepted = f"{kind}; run the {stage} stage again"
+            raise InputError(f"{path}, column {name!r}: got {column.type}; accepted: {accepted}") from None
+        if name in FULL and (missing := pc.sum(pc.is_null(column, nan_is_null=True)).as_py()):
+            raise InputError(f"{path}, column {name!r}: {missing:,} rows have no value; run the {stage} stage again")
+    return rows

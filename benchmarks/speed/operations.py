@@ -36,7 +36,7 @@ def classifier(config: Any, lengths: Sequence[int]) -> float:
 
 
 def answers(config: Any, lengths: Sequence[int]) -> float:
-    """The same where the last layer goes on with its first token alone (`models.last_layer_at_first`).
+    """The same where the last layer goes on with its first token alone (`partial_passes.last_layer_at_first`).
 
     The others are spared what follows attention: an h × h product and two of h × i.
     """

@@ -39,6 +39,7 @@ CODE = (
     "augment/words.py",
     "batching.py",
     "models.py",
+    "partial_passes.py",
     "tables.py",
     "training.py",
 )

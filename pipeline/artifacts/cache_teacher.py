@@ -18,7 +18,7 @@ from pipeline.agreement import check_length
 from pipeline.artifacts.scanning import shards
 from pipeline.artifacts.teacher_cache import ARRAYS, array_file, text_hashes
 from pipeline.batching import collate, encode, length_batches
-from pipeline.data.texts import DOMAINS, read_texts
+from pipeline.data.texts import DOMAINS, read_texts, second_texts
 from pipeline.engine import for_each
 from pipeline.errors import InputError
 from pipeline.fingerprint import code_hash, environment, file_hash, fingerprint, folder_hash
@@ -68,9 +68,8 @@ class Shard:
         """The texts."""
         if self.rows is None:
             table = read_table(self.file, ["id", "text", "text_pair"], "augment")
-            pairs = table["text_pair"].to_pylist()
             ids, texts = table["id"].to_pylist(), table["text"].to_pylist()
-            return Piece(self.name, ids, texts, None if None in pairs or not pairs else pairs)
+            return Piece(self.name, ids, texts, second_texts(table["text_pair"].to_pylist(), self.file))
         originals, (first, step) = read_texts(self.file), self.rows
         pairs_ = None if originals.pairs is None else originals.pairs[first::step]
         return Piece(self.name, originals.ids[first::step], originals.texts[first::step], pairs_)

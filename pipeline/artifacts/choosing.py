@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from pipeline.artifacts.scanning import read_schema, scan, shards
+from pipeline.artifacts.scanning import check_task, read_schema, scan, shards
 from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
 from pipeline.fingerprint import folder_hash
@@ -46,12 +46,7 @@ class Places:
         """The classes in order, none in regression. Raises InputError if the shards are of another task."""
         names = read_texts(self.prepared / "train.parquet").names
         label = read_schema(shards(self.augmented)[0], COLUMNS, "augment").field("label").type
-        if pa.types.is_floating(label) == bool(names):
-            kinds = ("numbers", "classes") if names else ("classes", "numbers")
-            raise InputError(
-                f"{self.augmented}: its labels are {kinds[0]}, those of {self.prepared} are {kinds[1]}; "
-                "run the augment stage again"
-            )
+        check_task(self.augmented, label, names, self.prepared)
         return names
 
     def drawn_with(self) -> dict[str, Any]:

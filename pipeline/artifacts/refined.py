@@ -15,6 +15,7 @@ from pipeline.augment.originals import read_originals
 from pipeline.augment.refine import log_likelihoods, refine
 from pipeline.augment.rewards import rewards, weights
 from pipeline.checkpoint import Checkpoint, model_hash
+from pipeline.data.texts import second_texts
 from pipeline.errors import InputError
 from pipeline.fingerprint import file_hash, folder_hash
 from pipeline.params import Params
@@ -41,7 +42,7 @@ def publish_refined(
     tokenizer = models.load_tokenizer(generator, "generator")
     model, _ = models.load_masked_lm(generator, "generator")
     filler = Filler(model, tokenizer, params)
-    drafts, words = _drafts(table, original, filler, params)
+    drafts, words = _drafts(table, original, filler, params, augmented)
     reward = rewards(table["log_p"].to_numpy(), pi, original, scale=params.refine.scale)
     # With mean 1, so that the step's size does not hang on how many neighbours an original has.
     worth = weights(reward, original) * np.bincount(original)[original]
@@ -89,6 +90,8 @@ def _judged(augmented: Path, selection: Path) -> tuple[pa.Table, npt.NDArray[np.
     # A copy has no words to learn.
     changed = table["distance"].to_numpy() > 0
     table, pi = table.filter(changed), judged["pi"].to_numpy()[changed].astype(np.float64)
+    if any(table[name].null_count for name in ("length", "positions", "new_words", "log_p")):
+        raise InputError(f"{augmented}: neighbours whose changed words are not told; run the augment stage again")
     _, original, counts = np.unique(
         np.asarray(table["original_id"].to_pylist(), dtype=np.str_), return_inverse=True, return_counts=True
     )
@@ -100,16 +103,15 @@ def _judged(augmented: Path, selection: Path) -> tuple[pa.Table, npt.NDArray[np.
 
 
 def _drafts(
-    table: pa.Table, original: npt.NDArray[np.int64], filler: Filler, params: Params
+    table: pa.Table, original: npt.NDArray[np.int64], filler: Filler, params: Params, augmented: Path
 ) -> tuple[list[Neighbour], list[list[int]]]:
     """Each neighbour with its masks open again, and the pieces that were drawn for them."""
     _, first = np.unique(original, return_index=True)
     of = table.take(first).to_pydict()
-    pairs = of["original_text_pair"]
     originals = read_originals(
         of["original_id"],
         of["original_text"],
-        None if None in pairs else pairs,
+        second_texts(of["original_text_pair"], augmented),
         of["label"],
         filler.tokenizer,
         max_length=params.max_length,

@@ -11,7 +11,7 @@ import pyarrow.dataset as ds
 
 from pipeline.data.texts import DOMAINS
 from pipeline.errors import InputError
-from pipeline.tables import read_table
+from pipeline.tables import concatenated, fitted, read_table
 
 ROWS = 4096
 """At once: what bounds the memory."""
@@ -60,7 +60,7 @@ def _own_name(shard: Path) -> str | None:
 
 def read_augmented(folder: Path, columns: Sequence[str] = ()) -> pa.Table:
     """All neighbours at once, in the order of the shards' names. Raises InputError as `shards` does."""
-    whole = pa.concat_tables(read_table(shard, columns, "augment") for shard in shards(folder))
+    whole = concatenated([read_table(shard, columns, "augment") for shard in shards(folder)], folder, "augment")
     # That of the first shard is not that of all.
     return whole.replace_schema_metadata()
 
@@ -72,7 +72,7 @@ def scan(files: Sequence[Path], columns: Sequence[str], stage: str, where: Any =
         columns: those that are read; `where` may ask for no others.
         where: an expression of pyarrow.dataset that a row has to fulfil.
 
-    Raises InputError naming the file that is damaged or lacks a column.
+    Raises InputError naming the file that is damaged or lacks a column, and the column that is not what it should be.
     """
     for file in files:
         try:
@@ -86,7 +86,7 @@ def scan(files: Sequence[Path], columns: Sequence[str], stage: str, where: Any =
                 fragment_readahead=1,
                 use_threads=False,
             )
-            yield from (batch for batch in scanner.to_batches() if batch.num_rows)
+            yield from (fitted(batch, file, stage) for batch in scanner.to_batches() if batch.num_rows)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise _damaged(file, stage, error) from None
 
@@ -106,6 +106,15 @@ def check_columns(file: Path, schema: pa.Schema, columns: Sequence[str], stage: 
     missing = [column for column in columns if column not in schema.names]
     if missing:
         raise InputError(f"{file}: no column {missing[0]!r}; accepted: a file that the {stage} stage wrote")
+
+
+def check_task(augmented: Path, label: pa.DataType, names: Sequence[str], prepared: Path) -> None:
+    """Raise InputError if the shards' labels are numbers where the prepared texts have classes, or the reverse."""
+    if pa.types.is_floating(label) == bool(names):
+        kinds = ("numbers", "classes") if names else ("classes", "numbers")
+        raise InputError(
+            f"{augmented}: its labels are {kinds[0]}, those of {prepared} are {kinds[1]}; run the augment stage again"
+        )
 
 
 def _opened(file: Path) -> Any:

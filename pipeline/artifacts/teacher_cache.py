@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import torch
 
 from pipeline.errors import InputError
 from pipeline.fingerprint import file_hash
-from pipeline.tables import read_table
+from pipeline.tables import concatenated, read_table
 
 ARRAYS = ("hidden", "attention")
 """The kinds of what is kept in arrays."""
@@ -35,13 +34,18 @@ class TeacherCache:
             if not {"id", "text_hash", "tokens", "hidden_start", "attention_start"} <= set(table.column_names):
                 raise InputError(f"{index}: no index of a teacher cache; accepted: what the cache_teacher stage leaves")
         self.teachers = {(table.schema.metadata or {}).get(b"teacher", b"").decode() for table in tables}
-        whole = pa.concat_tables(tables)
+        whole = concatenated(tables, folder, "cache_teacher")
         ids = whole["id"].to_pylist()
         self._row = {id_: row for row, id_ in enumerate(ids)}
         self.logits = np.zeros((len(ids), 0), dtype=np.float32)
         self.kinds: set[str] = set()
         if "logits" in whole.column_names:
-            self.logits = np.array(whole["logits"].to_pylist(), dtype=np.float32)
+            try:
+                self.logits = np.array(whole["logits"].to_pylist(), dtype=np.float32)
+            except (ValueError, TypeError):
+                raise InputError(
+                    f"{folder}: not as many logits for every text; run the cache_teacher stage again"
+                ) from None
             self.kinds.add("logits")
         self.tokens = whole["tokens"].to_numpy()
         self._text_hash = whole["text_hash"].to_numpy()

@@ -19,6 +19,7 @@ from pipeline.batching import padded
 from pipeline.checkpoint import Checkpoint
 from pipeline.errors import InputError
 from pipeline.params_models import Generator
+from pipeline.partial_passes import head_only_at
 from pipeline.progress import track
 from pipeline.training import Training
 
@@ -137,7 +138,7 @@ def train(
         part = processes.part(int(masked[mine[:own]].sum()), len(wanted))
         wanted = wanted[torch.isin(masked.nonzero()[:, 0], torch.from_numpy(mine))].to(place)
         tokens, attention, masked = (tensor[mine].to(place) for tensor in (tokens, attention, masked))
-        with models.head_only_at(model, masked):
+        with head_only_at(model, masked):
             logits = adapted(input_ids=tokens, attention_mask=attention).logits
         loss = cross_entropy(logits, wanted) * part
         training.step(loss)
@@ -165,7 +166,7 @@ def masked_accuracy(
     for start in track(range(0, len(encoded), params.batch_size), "measure", unit="batch"):
         batch = _masked(encoded[start : start + params.batch_size], tokenizer, params, draw)
         tokens, attention, masked, wanted = (tensor.to(place) for tensor in batch)
-        with models.head_only_at(model, masked):
+        with head_only_at(model, masked):
             logits = model(input_ids=tokens, attention_mask=attention).logits
         right += int((logits.argmax(-1) == wanted).sum())
         total += len(wanted)

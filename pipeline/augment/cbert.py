@@ -15,6 +15,7 @@ from pipeline.batching import length_batches, padded
 from pipeline.data.texts import Texts
 from pipeline.errors import InputError
 from pipeline.params_models import Fit
+from pipeline.partial_passes import head_only_at
 from pipeline.progress import track
 from pipeline.training import adamw, warm_up_and_decay
 
@@ -75,7 +76,7 @@ def label_conditioned(
                         masked[row, word.first : word.last + 1] = True
                 inputs = {"input_ids": tokens.masked_fill(masked, tokenizer.mask_token_id)}
                 inputs |= {"attention_mask": attention, "token_type_ids": types}
-                with models.head_only_at(model, masked.to(place)):
+                with head_only_at(model, masked.to(place)):
                     logits = model(**{name: tensor.to(place) for name, tensor in inputs.items()}).logits
                 optimizer.zero_grad()
                 torch.autograd.backward(cross_entropy(logits, tokens[masked].to(place)))

@@ -12,6 +12,7 @@ from pipeline.augment.words import draw_words, log_p_words, piece_text, uniform_
 from pipeline.batching import length_batches, padded
 from pipeline.errors import InputError
 from pipeline.params import Params
+from pipeline.partial_passes import head_only_at
 
 BATCH_TOKENS = 2048
 """Pieces in one pass: what bounds the memory, most of which is the vocabulary's logits at the masks."""
@@ -74,7 +75,7 @@ class Filler:
         masked = torch.zeros_like(tokens, dtype=torch.bool)
         for row, draft in enumerate(drafts):
             masked[row, draft.masks()[which]] = True
-        with models.head_only_at(self.model, masked.to(self.place)):
+        with head_only_at(self.model, masked.to(self.place)):
             logits: torch.Tensor = self.model(**{name: value.to(self.place) for name, value in inputs.items()}).logits
         return logits
 

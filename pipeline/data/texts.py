@@ -1,6 +1,7 @@
 """The prepared files: texts, or pairs of texts, and their labels in Parquet."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,6 @@ def read_texts(path: Path) -> Texts:
         if not table.schema.equals(_schema(regression=not names)):
             raise ValueError(f"columns {', '.join(f'{each.name}: {each.type}' for each in table.schema)}")
         ids, texts, pairs, given = (column.to_pylist() for column in table.columns)
-        if any(None in column for column in (ids, texts, given)) or pairs.count(None) not in (0, len(pairs)):
-            raise ValueError("a cell without a value")
         index = {name: position for position, name in enumerate(names)}
         labels: Labels = (
             np.asarray([index[label] for label in given], dtype=np.int64)
@@ -89,8 +88,15 @@ def read_texts(path: Path) -> Texts:
         raise InputError(
             f"{path}: not a file of prepared texts, or damaged ({' '.join(str(error).split())[:160]})"
         ) from None
-    single = pairs.count(None) == len(pairs)
-    return Texts(ids=ids, texts=texts, pairs=None if single else pairs, labels=labels, names=names)
+    return Texts(ids=ids, texts=texts, pairs=second_texts(pairs, path), labels=labels, names=names)
+
+
+def second_texts(column: Sequence[str | None], path: Path) -> list[str] | None:
+    """The second texts, None where texts are single. Raises InputError naming the file if some rows have one."""
+    pairs = [text for text in column if text is not None]
+    if len(pairs) not in (0, len(column)):
+        raise InputError(f"{path}: {len(pairs):,} of {len(column):,} rows have a second text; accepted: all or none")
+    return pairs or None
 
 
 def _schema(*, regression: bool) -> pa.Schema:

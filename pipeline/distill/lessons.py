@@ -8,10 +8,10 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from pipeline.artifacts.scanning import read_augmented
+from pipeline.artifacts.scanning import check_task, read_augmented
 from pipeline.artifacts.teacher_cache import TeacherCache
 from pipeline.batching import Encoded, collate, encode
-from pipeline.data.texts import DOMAINS, read_texts
+from pipeline.data.texts import DOMAINS, read_texts, second_texts
 from pipeline.errors import InputError
 from pipeline.params import Params
 from pipeline.params_losses import BY_TOKEN
@@ -71,6 +71,7 @@ def read_lessons(
             texts += originals.texts
             pairs += originals.pairs if originals.pairs is not None else [None] * len(originals)
             labels += [names[label] for label in originals.labels] if names else originals.labels.tolist()
+    check_task(augmented, table["label"].type, names, prepared)
     if not ids:
         raise InputError(
             f"{augmented}: no neighbours, and distill.originals is {params.distill.originals}; "
@@ -82,7 +83,7 @@ def read_lessons(
         # Rules have no P_s: nothing is known of how likely their samples are.
         if np.isfinite(log_p).all():
             standard[:neighbours] = (log_p - log_p.mean()) / (log_p.std() or 1.0)
-    encoded = encode(tokenizer, texts, None if None in pairs else pairs, params.max_length)
+    encoded = encode(tokenizer, texts, second_texts(pairs, augmented), params.max_length)
     cached = teacher.rows(ids)
     teacher.check_texts(cached, ids, texts, pairs)
     if params.objectives.on(BY_TOKEN):

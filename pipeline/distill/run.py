@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from pipeline import models
 from pipeline.agreement import check_ids, check_labels, check_length, check_sizes, check_vocabulary
-from pipeline.checkpoint import Checkpoint, model_hash
+from pipeline.checkpoint import Checkpoint, checksum, model_hash
 from pipeline.data.texts import read_texts
 from pipeline.distill.lessons import read_lessons
 from pipeline.distill.loop import Log, distill
@@ -99,7 +99,7 @@ def publish_student(
     with publish_file(selection) as temporary:
         write_table(table, temporary)
         with publish_file(learner) as weights:
-            save_file(done.learner, weights)
+            save_file(done.learner, weights, metadata={"checksum": checksum(done.learner)})
             # It is cut where it was taught to read, and where it is served.
             tokenizer.model_max_length = params.max_length
             # The student appears first, and only if the selection that goes with it could be written.
@@ -113,8 +113,14 @@ def publish_student(
 
 
 def _load_learner(path: Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file. Raises InputError naming it."""
+    """Read W and the policy. Raises InputError naming the file if it is not what was written."""
+    again = "run the distill stage of the round before again"
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            written = (file.metadata() or {}).get("checksum")
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: no safetensors file ({error}); run the distill stage of the round before") from None
+        raise InputError(f"{path}: no safetensors file ({error}); {again}") from None
+    if written != checksum(weights):
+        raise InputError(f"{path}: damaged; {again}")
+    return weights

@@ -16,6 +16,7 @@ from pipeline import models
 from pipeline.agreement import check_labels, check_length, longest
 from pipeline.artifacts.scanning import scan, shards
 from pipeline.batching import Batch, collate, encode
+from pipeline.checksums import write_sums
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
 from pipeline.params import Params
@@ -164,3 +165,4 @@ def _fill(folder: Path, file: Path, model: PreTrainedModel, tokenizer: PreTraine
         tokenizer.backend_tokenizer.no_padding()
         tokenizer.save_pretrained(folder)
     shutil.copyfile(file, folder / ONNX)
+    write_sums(folder)

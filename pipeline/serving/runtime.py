@@ -11,8 +11,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from pipeline import models
 from pipeline.agreement import check_ids, check_numbering, longest
 from pipeline.batching import Batch, collate, encode, length_batches
+from pipeline.checksums import check_sums
 from pipeline.errors import InputError
 from pipeline.hub import one_line
+from pipeline.partial_passes import last_layer_at_first
 
 ONNX = "model.onnx"
 """What makes a model folder one of ONNX."""
@@ -59,6 +61,7 @@ def open_folder(folder: Path, key: str) -> Served:
         check_numbering(model.config, key)
         most = min(known.model_max_length, longest(model.config, MOST))
         return Served(in_torch(model, models.device()), known, classes(model.config), most)
+    check_sums(folder, key, weights=True)
     from transformers import AutoConfig, AutoTokenizer
 
     try:
@@ -84,7 +87,7 @@ def in_torch(model: PreTrainedModel, place: torch.device) -> Run:
     model.to(place).eval()
 
     def run(batch: Batch) -> np.ndarray:
-        with torch.inference_mode(), models.last_layer_at_first(model):
+        with torch.inference_mode(), last_layer_at_first(model):
             return model(**{name: values.to(place) for name, values in batch.items()}).logits.float().cpu().numpy()
 
     return run

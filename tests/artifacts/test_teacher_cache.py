@@ -237,3 +237,12 @@ def refused(folder, said):
     with pytest.raises(InputError) as error:
         TeacherCache(folder)
     assert str(error.value) == f"{said}; run the cache_teacher stage again"
+
+
+def test_an_index_with_a_logit_too_few(run):
+    out, _ = run()
+    index = min(out.glob("*.parquet"))
+    table = pq.read_table(index)
+    logits = [table["logits"].to_pylist()[0][:1], *table["logits"].to_pylist()[1:]]
+    pq.write_table(table.set_column(table.column_names.index("logits"), "logits", [logits]), index)
+    refused(out, f"{out}: not as many logits for every text")

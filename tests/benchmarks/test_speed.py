@@ -31,6 +31,7 @@ from pipeline.batching import length_batches
 from pipeline.distill.imitation import Imitation
 from pipeline.errors import InputError
 from pipeline.params_file import load
+from pipeline.partial_passes import head_only_at, last_layer_at_first
 
 SPEED = Path(measure.__file__).parent
 
@@ -69,10 +70,10 @@ def test_operations_are_those_torch_counts_without_padding(lengths):
         with FlopCounterMode(display=False) as counter:
             classifier(tokens)
         counted["classifier"] += counter.get_total_flops()
-        with FlopCounterMode(display=False) as counter, models.last_layer_at_first(classifier):
+        with FlopCounterMode(display=False) as counter, last_layer_at_first(classifier):
             classifier(tokens)
         counted["answers"] += counter.get_total_flops()
-        with FlopCounterMode(display=False) as counter, models.head_only_at(masked_lm, masks):
+        with FlopCounterMode(display=False) as counter, head_only_at(masked_lm, masks):
             masked_lm(tokens)
         counted["masked_lm"] += counter.get_total_flops()
     assert operations.classifier(config, lengths) == counted["classifier"]

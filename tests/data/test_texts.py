@@ -101,8 +101,6 @@ def rewritten(path, *, note=None, **columns):
         ({"note": {"labels": ["good", "bad"]}}, "positive"),
         ({"label": [1, 0]}, "label: int64"),
         ({"text_pair": None}, "columns id: string, text: string, label: string"),
-        ({"text": ["a", None]}, "a cell without a value"),
-        ({"text_pair": ["a", None]}, "a cell without a value"),
     ],
 )
 def test_another_file_than_prepare_writes(tmp_path, texts, change, said):
@@ -113,6 +111,22 @@ def test_another_file_than_prepare_writes(tmp_path, texts, change, said):
         read_texts(path)
     assert str(caught.value).startswith(f"{path}: not a file of prepared texts, or damaged (")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"text": ["a", None]}, ", column 'text': 1 rows have no value; run the prepare stage again"),
+        ({"text_pair": ["a", None]}, ": 1 of 2 rows have a second text; accepted: all or none"),
+    ],
+)
+def test_a_cell_without_a_value(tmp_path, texts, change, said):
+    path = tmp_path / "a.parquet"
+    write_texts(path, texts, "target")
+    rewritten(path, **change)
+    with pytest.raises(InputError) as caught:
+        read_texts(path)
+    assert str(caught.value) == f"{path}{said}"
 
 
 def test_a_file_cut_short(tmp_path, texts):

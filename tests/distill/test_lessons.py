@@ -181,3 +181,39 @@ def test_pairs_and_numbers(lessons, make_params, saved, tmp_path):
     assert found.log_p.tolist() == [0.0, 0.0, 0.0]
     assert found.inputs(np.array([2]))["token_type_ids"].tolist() == [[0, 0, 0, 0, 1, 1, 1, 1, 1]]
     assert found.teacher_logits(np.array([0, 1, 2])).shape == (3, 1)
+
+
+def edited(folder, out, column, values):
+    """The shards with another column; `values` makes it of the old one's."""
+    out.mkdir()
+    for shard in folder.iterdir():
+        table = pq.read_table(shard)
+        new = pa.array(values(table[column].to_pylist()))
+        table = table.set_column(table.column_names.index(column), column, new)
+        pq.write_table(table.replace_schema_metadata(), out / shard.name)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("text", lambda old: [None, *old[1:]], r"parquet, column 'text': 1 rows have no value; run the augment stage"),
+        ("log_p", lambda old: ["likely"] * len(old), r"parquet, column 'log_p': got string; accepted: double; run the"),
+        ("label", lambda old: [1.0] * len(old), r"shards: its labels are numbers, those of .* are classes; run the"),
+        ("text_pair", lambda old: ["more", *old[1:]], r"shards: [0-9]+ of 112 rows have a second text; accepted: all"),
+    ],
+)
+def test_shards_that_were_edited(lessons, augmented, tmp_path, column, values, said):
+    with pytest.raises(InputError, match=said):
+        lessons(augmented=edited(augmented, tmp_path / "shards", column, values))
+
+
+def test_a_shard_of_another_task(lessons, augmented, tmp_path):
+    shards = edited(augmented, tmp_path / "shards", "label", lambda old: old)
+    edited(augmented, tmp_path / "numbers", "label", lambda old: [1.0] * len(old))
+    first = min(shards.iterdir()).name
+    shutil.copy(tmp_path / "numbers" / first, shards / first)
+    with pytest.raises(
+        InputError, match=r"shards: files with unlike columns \(.*label.*\); run the augment stage again"
+    ):
+        lessons(augmented=shards)

@@ -314,3 +314,18 @@ def test_pairs_from_end_to_end(run, make_params, tiny_masked_lm, tiny_classifier
             for second in ("the plot", "a bad joke")
         )
     assert not torch.equal(one, other)
+
+
+def test_a_learner_that_is_not_what_was_written(run, tmp_path):
+    _, out, _ = run(distill={"epochs": 1})
+    learner = tmp_path / "one" / "learner.safetensors"
+    content = bytearray(learner.read_bytes())
+    content[-1] ^= 1
+    learner.write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"learner\.safetensors: damaged; run the distill stage of the round before again"
+    ):
+        run("two", earlier=(out, learner))
+    learner.write_bytes(content[:50])
+    with pytest.raises(InputError, match=r"learner\.safetensors: no safetensors file"):
+        run("two", earlier=(out, learner))

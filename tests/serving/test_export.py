@@ -69,3 +69,13 @@ def test_a_single_text_is_no_harm(places, make_params, monkeypatch):
     monkeypatch.setattr(exporting, "_score", lambda outputs, test: {"accuracy": next(right)})
     export(make_params(export={"max_drop": 0.0}), **places)
     assert all(folder.is_dir() for folder in places["outs"].values())
+
+
+def test_a_flipped_bit_is_found_before_it_answers(places, make_params):
+    export(make_params(export={"max_drop": 0.1}), **places)
+    file = places["outs"]["int8"] / "model.onnx"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"^x: .*int8/model\.onnx is not what was written"):
+        open_folder(file.parent, "x")

@@ -91,6 +91,12 @@ def test_a_damaged_file_is_one_line(exported, tmp_path):
         (folder / file.name).write_bytes(file.read_bytes()[: 5000 if file.suffix == ".onnx" else None])
     done = CliRunner().invoke(predict, ["a film", "--model", str(folder)])
     assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"predict: --model: {folder}/model.onnx is not what was written; ")
+    assert len(done.stderr.splitlines()) == 1
+    # Nothing vouches for one that another program has made.
+    (folder / "SHA256SUMS").unlink()
+    done = CliRunner().invoke(predict, ["a film", "--model", str(folder)])
+    assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith(f"predict: --model: {folder} cannot be loaded (")
     assert len(done.stderr.splitlines()) == 1
 

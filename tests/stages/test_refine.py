@@ -53,3 +53,18 @@ def test_too_high_a_rate(command, one_line, places):
         command(app, *places, rounds=2, refine={**REFINE, "epochs": 1, "batch_size": 48, "learning_rate": 1e30})
     )
     assert "refine.learning_rate: got 1e+30, with which the generator gives no numbers any more" in said
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (
+            {"pi": "much"},
+            "selection.parquet, column 'pi': got large_string; accepted: float; run the distill stage again",
+        ),
+        ({"pi": None}, "selection.parquet, column 'pi': 96 rows have no value; run the distill stage again"),
+    ],
+)
+def test_a_selection_that_was_edited(command, one_line, places, columns, said):
+    pd.read_parquet(places[1]).assign(**columns).to_parquet(places[1])
+    assert said in one_line(command(app, *places, rounds=2))
