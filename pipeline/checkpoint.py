@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from hashlib import blake2b
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from safetensors.torch import save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline import processes
+from pipeline.checksums import checksum
 from pipeline.fingerprint import code_hash, environment, fingerprint
 from pipeline.publishing import publish_file
 from pipeline.workcache import work_folder
@@ -131,15 +131,6 @@ def model_hash(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> st
     """32 hex digits of what a model starts with: sizes, weights and the pieces its texts are cut into."""
     said = f"{model.config.to_json_string()}{tokenizer.backend_tokenizer.to_str()}"
     return checksum(model.state_dict() | {"": torch.frombuffer(bytearray(said.encode()), dtype=torch.uint8)})
-
-
-def checksum(tensors: Mapping[str, torch.Tensor]) -> str:
-    """32 hex digits of tensors' names and bytes."""
-    digest = blake2b(digest_size=16)
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _random_state() -> Tensors:

@@ -1,48 +1,63 @@
-"""What the files of a model folder were when they were written, in a list that `sha256sum --check` reads as well."""
+"""What files and tensors were when they were written: found before they are used, if they have changed since."""
 
 import hashlib
 import re
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import torch
 
 from pipeline.errors import InputError
 
 LIST = "SHA256SUMS"
+"""In a model folder: what `sha256sum --check` reads as well."""
 WEIGHTS = (".safetensors", ".onnx")
 
 
 def write_sums(folder: Path) -> None:
     """Write the list of the folder's files beside them."""
-    lines = [f"{_sha256(file)}  {file.name}\n" for file in sorted(folder.iterdir())]
-    (folder / LIST).write_text("".join(lines), encoding="utf-8")
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name != LIST]
+    (folder / LIST).write_text("".join(f"{_sha256(file)}  {file.name}\n" for file in files), encoding="utf-8")
 
 
 def check_sums(folder: Path, key: str, *, weights: bool) -> None:
     """Raise InputError, naming `key` and the file, if one is missing or is not what was written.
 
-    A folder without a list is taken as it is: other programs write none. Files that are not on the list do not count.
+    A folder without a list, as other programs write them, is taken as it is. Of what is not listed, weights and JSON
+    files are refused; all else, such as a card, does not count.
 
     Args:
-        weights: whether the weights are looked at, too, which takes a while for large ones.
+        weights: whether what the weights hold is looked at, too, which takes a while for large ones.
     """
     listed = folder / LIST
     if not listed.is_file():
         return
+    mend = f"make or fetch the folder again, or remove {listed} to take it as it is"
+    names = set()
     for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
-        found = re.fullmatch(r"([0-9a-f]{64})  ([^/]+)", line)
-        if found is None:
-            raise InputError(f"{key}: {listed} is damaged; make or fetch the folder again")
+        found = re.fullmatch(r"([0-9a-f]{64}) [ *](?:\./)?(.+)", line)
+        if found is None or PurePosixPath(found[2]).is_absolute() or ".." in PurePosixPath(found[2]).parts:
+            raise InputError(f"{key}: {listed} is damaged; {mend}")
         file = folder / found[2]
-        if file.suffix in WEIGHTS and not weights:
-            continue
+        names.add(found[2])
         if not file.is_file():
-            raise InputError(f"{key}: {file} is missing; make or fetch the folder again")
-        if _sha256(file) != found[1]:
-            raise InputError(
-                f"{key}: {file} is not what was written; make or fetch the folder again, or remove {listed} to take it "
-                "as it is"
-            )
+            raise InputError(f"{key}: {file} is missing; {mend}")
+        if (weights or file.suffix not in WEIGHTS) and _sha256(file) != found[1]:
+            raise InputError(f"{key}: {file} is not what was written; {mend}")
+    for file in sorted(folder.iterdir()):
+        if file.suffix in (*WEIGHTS, ".json") and file.name not in names:
+            raise InputError(f"{key}: {listed} does not name {file.name}; {mend}")
 
 
 def _sha256(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    """32 hex digits of tensors' names and bytes."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

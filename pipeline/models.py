@@ -58,11 +58,11 @@ def resolve(address: str | Path, key: str) -> str:
         return address
     if not folder.is_dir():
         raise InputError(f"{key}: no such model folder: {address}")
+    check_sums(folder, key, weights=False)
     if not (folder / "config.json").is_file():
         raise InputError(f"{key}: {address} has no config.json; accepted: a folder written by save_pretrained")
     if not list(folder.glob("*.safetensors")):
         raise InputError(f"{key}: {address} has no .safetensors weights; accepted: safetensors only")
-    check_sums(folder, key, weights=False)
     return str(folder.absolute())
 
 

@@ -71,8 +71,9 @@ def check_place(path: Path, key: str, *, folder: bool) -> None:
             for file in path.rglob("[!.]*")
             if file.relative_to(path).parts[0] != "plots"
             and (file.is_dir() or file.suffix not in made)
-            # The card of shards.
+            # The card of shards, and what a model's folder without its config is known by.
             and not (file.name == "README.md" and any(path.glob("*.parquet")))
+            and file.name != "SHA256SUMS"
         ]
         if strange:
             raise InputError(

@@ -1,6 +1,6 @@
 """Parquet files between stages: whole, or an error that names the file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +22,7 @@ KINDS = {
     **dict.fromkeys(("text_hash", "tokens", "hidden_start", "attention_start"), pa.int64()),
     "logits": pa.list_(pa.float32()),
 }
-"""What a column of that name is in whichever file; a label is a class or a number."""
+"""What a column of that name is in whichever file; a label is text or a number."""
 FULL = {"id", "original_id", "domain", "text", "original_text", "label", "pi", "kept", "text_hash", "tokens", "logits"}
 """Those with a value in every row."""
 Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
@@ -45,19 +45,23 @@ def read_table(path: Path, columns: Sequence[str], stage: str) -> pa.Table:
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{path}: damaged, or not Parquet ({reason}); run the {stage} stage again") from None
-    missing = [column for column in columns if column not in found]
-    if missing:
-        raise InputError(f"{path}: no column {missing[0]!r}; accepted: a file that the {stage} stage wrote")
-    return fitted(table, path, stage)
+    wrong = [f"no column {column!r}" for column in columns if column not in found]
+    wrong += [f"column {column!r} twice" for column in table.column_names if table.column_names.count(column) > 1]
+    if wrong:
+        raise InputError(f"{path}: {wrong[0]}; accepted: a file that the {stage} stage wrote")
+    return fitted(table.select(list(columns)) if columns else table, path, stage)
 
 
-def concatenated(tables: Sequence[pa.Table], folder: Path, stage: str) -> pa.Table:
-    """Put tables of a folder below one another. Raises InputError naming the folder if their columns are unlike."""
-    try:
-        return pa.concat_tables(tables)
-    except pa.ArrowException as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{folder}: files with unlike columns ({reason}); run the {stage} stage again") from None
+def concatenated(tables: Mapping[Path, pa.Table], stage: str) -> pa.Table:
+    """Put the tables of files below one another. Raises InputError naming the first whose columns are unlike."""
+    (first, wanted), *_ = tables.items()
+    kinds = {field.name: field.type for field in wanted.schema}
+    for path, table in tables.items():
+        found = {field.name: field.type for field in table.schema}
+        unlike = [name for name in kinds | found if found.get(name) != kinds.get(name)]
+        if unlike:
+            raise InputError(f"{path}: column {unlike[0]!r} is not as in {first.name}; run the {stage} stage again")
+    return pa.concat_tables(tables.values(), promote_options="default")
 
 
 def fitted(rows: Rows, path: Path, stage: str) -> Rows:
@@ -66,14 +70,22 @@ def fitted(rows: Rows, path: Path, stage: str) -> Rows:
     Raises InputError naming the file, and the column that has other values or, where there has to be one, none.
     """
     for place, name in enumerate(rows.column_names):
-        column, kind = rows[name], KINDS.get(name)
+        column = rows.column(place)
+        kind = KINDS.get(name) or (_label_kind(column.type) if name == "label" else column.type)
         try:
-            if kind is not None and column.type != kind:
+            if column.type != kind:
                 column = column.cast(kind)
                 rows = rows.set_column(place, name, column)
         except pa.ArrowException:
-            accepted = f"{kind}; run the {stage} stage again"
-            raise InputError(f"{path}, column {name!r}: got {column.type}; accepted: {accepted}") from None
-        if name in FULL and (missing := pc.sum(pc.is_null(column, nan_is_null=True)).as_py()):
-            raise InputError(f"{path}, column {name!r}: {missing:,} rows have no value; run the {stage} stage again")
+            again = f"run the {stage} stage again"
+            raise InputError(f"{path}, column {name!r}: got {column.type}; accepted: {kind}; {again}") from None
+        inside = pc.list_flatten(column) if name == "logits" else column
+        lacking = pc.invert(pc.is_finite(inside)) if pa.types.is_floating(inside.type) else pc.is_null(inside)
+        if name in FULL and (missing := pc.sum(pc.fill_null(lacking, fill_value=True)).as_py()):
+            raise InputError(f"{path}, column {name!r}: {missing:,} without a value; run the {stage} stage again")
     return rows
+
+
+def _label_kind(given: pa.DataType) -> pa.DataType:
+    """Of a label: a class or, where it is a number, one with a fraction."""
+    return pa.float64() if pa.types.is_floating(given) else pa.string()

@@ -61,10 +61,35 @@ def test_another_file_in_the_place_of_one(folder, name):
         models.load_tokenizer(folder, "student")
 
 
-def test_a_file_that_is_gone(folder):
-    (folder / "tokenizer.json").unlink()
-    with pytest.raises(InputError, match=r"^student: .*tokenizer\.json is missing; make or fetch the folder again$"):
+@pytest.mark.parametrize("name", ["tokenizer.json", "config.json", "model.safetensors"])
+def test_a_file_that_is_gone(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=rf"^student: .*{name} is missing; make or fetch the folder again, or remove "):
         models.load_config(folder, "student")
+
+
+@pytest.mark.parametrize("name", ["added_tokens.json", "model.onnx"])
+def test_a_file_too_many(folder, name):
+    (folder / name).write_text("{}")
+    with pytest.raises(InputError, match=rf"^student: .*SHA256SUMS does not name {name}; make or fetch"):
+        models.load_config(folder, "student")
+
+
+def test_a_list_that_was_cut(folder):
+    lines = (folder / LIST).read_text().splitlines(keepends=True)
+    for kept in range(len(lines)):
+        (folder / LIST).write_text("".join(lines[:kept]))
+        with pytest.raises(InputError, match=r"^student: .*SHA256SUMS does not name "):
+            models.load_config(folder, "student")
+
+
+def test_lists_as_sha256sum_writes_them(folder):
+    sums = (folder / LIST).read_text()
+    for other in (sums.replace("  ", " *"), sums.replace("  ", "  ./")):
+        (folder / LIST).write_text(other)
+        load(folder)
+    write_sums(folder)
+    assert (folder / LIST).read_text() == sums
 
 
 @pytest.mark.parametrize("content", [b"nonsense", b"\xff\xfe", b"0" * 64 + b"  ../config.json\n"])

@@ -75,13 +75,22 @@ def test_other_values(write, column, values, found):
 
 
 @pytest.mark.parametrize(
-    ("column", "values"), [("id", ["a", None]), ("pi", [None, 0.5]), ("pi", [np.nan, 0.5]), ("label", [None, 1.0])]
+    ("column", "values"),
+    [
+        ("id", ["a", None]),
+        ("pi", [None, 0.5]),
+        ("pi", [np.nan, 0.5]),
+        ("pi", [1e300, 0.5]),
+        ("label", [None, 1.0]),
+        ("label", [None, "a"]),
+        ("logits", [[0.5, None], [0.5, 1.0]]),
+    ],
 )
 def test_no_value(write, column, values):
     file = write({column: values})
     with pytest.raises(InputError) as caught:
         both(file)
-    assert str(caught.value) == f"{file}, column {column!r}: 1 rows have no value; run the distill stage again"
+    assert str(caught.value) == f"{file}, column {column!r}: 1 without a value; run the distill stage again"
 
 
 def test_columns_that_may_be_empty(write):
@@ -93,5 +102,33 @@ def test_no_rows(write):
 
 
 def test_unlike_files_of_a_folder(tmp_path):
-    with pytest.raises(InputError, match=r"files with unlike columns \(.*label.*\); run the augment stage again"):
-        concatenated([pa.table({"label": ["a"]}), pa.table({"label": [1.0]})], tmp_path, "augment")
+    one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
+    tables = {one: pa.table({"id": ["x"], "label": ["a"]}), other: pa.table({"id": ["y"], "label": [1.0]})}
+    with pytest.raises(InputError) as caught:
+        concatenated(tables, "augment")
+    assert str(caught.value) == f"{other}: column 'label' is not as in one.parquet; run the augment stage again"
+
+
+def test_the_order_of_columns_is_that_which_is_asked_for(write):
+    files = [write({"id": ["a"], "pi": [0.5]}, "a.parquet"), write({"pi": [0.25], "id": ["b"]}, "b.parquet")]
+    tables = {file: read_table(file, ["id", "pi"], "distill") for file in files}
+    assert concatenated(tables, "distill").to_pydict() == {"id": ["a", "b"], "pi": [0.5, 0.25]}
+
+
+def test_a_column_twice(tmp_path):
+    table = pa.table([pa.array(["a"]), pa.array(["b"])], names=["id", "id"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(
+        InputError, match=r"a\.parquet: column 'id' twice; accepted: a file that the distill stage wrote"
+    ):
+        read_table(tmp_path / "a.parquet", ["id"], "distill")
+    with pytest.raises(InputError, match=r"a\.parquet: damaged, or not Parquet \(.*duplicate field"):
+        list(scan([tmp_path / "a.parquet"], ["id"], "distill"))
+
+
+def test_a_class_may_be_stored_otherwise(write):
+    assert both(write({"label": pa.array(["a", "b"]).dictionary_encode()}))["label"].to_pylist() == ["a", "b"]
+    assert both(write({"label": [1, 2]}))["label"].to_pylist() == ["1", "2"]
+    assert both(write({"label": pa.array([1, 2], pa.float32())}))["label"].type == pa.float64()
+    with pytest.raises(InputError, match=r"column 'label': got list<.*; accepted: string; run the distill stage again"):
+        both(write({"label": [["a"], ["b"]]}))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.artifacts.scanning import read_schema, scan
 from pipeline.errors import InputError
@@ -96,9 +97,10 @@ def _logits(batch: pa.RecordBatch, cache: Path, names: list[str]) -> Outputs:
     """The teacher's outputs (rows, outputs). Raises InputError if there are others than the classes."""
     outputs = len(names) or 1
     flat = batch["logits"].flatten()
-    if len(flat) != outputs * batch.num_rows:
+    found = set(pc.list_value_length(batch["logits"]).to_pylist())
+    if found != {outputs}:
         raise InputError(
-            f"{cache}: {len(flat) / batch.num_rows:g} outputs a text where the prepared texts want {outputs}; "
+            f"{cache}: {' or '.join(map(str, sorted(found)))} outputs a text where the prepared texts want {outputs}; "
             "run the cache_teacher stage again"
         )
     return flat.to_numpy().reshape(batch.num_rows, outputs)

@@ -60,7 +60,7 @@ def _own_name(shard: Path) -> str | None:
 
 def read_augmented(folder: Path, columns: Sequence[str] = ()) -> pa.Table:
     """All neighbours at once, in the order of the shards' names. Raises InputError as `shards` does."""
-    whole = concatenated([read_table(shard, columns, "augment") for shard in shards(folder)], folder, "augment")
+    whole = concatenated({shard: read_table(shard, columns, "augment") for shard in shards(folder)}, "augment")
     # That of the first shard is not that of all.
     return whole.replace_schema_metadata()
 

@@ -34,7 +34,7 @@ class TeacherCache:
             if not {"id", "text_hash", "tokens", "hidden_start", "attention_start"} <= set(table.column_names):
                 raise InputError(f"{index}: no index of a teacher cache; accepted: what the cache_teacher stage leaves")
         self.teachers = {(table.schema.metadata or {}).get(b"teacher", b"").decode() for table in tables}
-        whole = concatenated(tables, folder, "cache_teacher")
+        whole = concatenated(dict(zip(indices, tables, strict=True)), "cache_teacher")
         ids = whole["id"].to_pylist()
         self._row = {id_: row for row, id_ in enumerate(ids)}
         self.logits = np.zeros((len(ids), 0), dtype=np.float32)
@@ -42,7 +42,7 @@ class TeacherCache:
         if "logits" in whole.column_names:
             try:
                 self.logits = np.array(whole["logits"].to_pylist(), dtype=np.float32)
-            except (ValueError, TypeError):
+            except ValueError:
                 raise InputError(
                     f"{folder}: not as many logits for every text; run the cache_teacher stage again"
                 ) from None

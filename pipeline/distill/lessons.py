@@ -60,11 +60,16 @@ def read_lessons(
     table = read_augmented(augmented, ["id", "domain", "text", "text_pair", "label", "log_p"])
     ids, domains, texts = (table[name].to_pylist() for name in ("id", "domain", "text"))
     pairs, labels = table["text_pair"].to_pylist(), table["label"].to_pylist()
-    neighbours = len(ids)
+    neighbours, paired = len(ids), second_texts(pairs, augmented) is not None
     names: list[str] = []
     for domain in DOMAINS:
         originals = read_texts(prepared / DOMAINS[domain])
         names = originals.names
+        if neighbours and len(originals) and paired != (originals.pairs is not None):
+            kinds = ("pairs", "single texts") if paired else ("single texts", "pairs")
+            raise InputError(
+                f"{augmented}: its rows are {kinds[0]}, those of {prepared} are {kinds[1]}; run the augment stage again"
+            )
         if domain in params.distill.originals:
             ids += originals.ids
             domains += [domain] * len(originals)

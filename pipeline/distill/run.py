@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 
 from pipeline import models
 from pipeline.agreement import check_ids, check_labels, check_length, check_sizes, check_vocabulary
-from pipeline.checkpoint import Checkpoint, checksum, model_hash
+from pipeline.checkpoint import Checkpoint, model_hash
+from pipeline.checksums import checksum
 from pipeline.data.texts import read_texts
 from pipeline.distill.lessons import read_lessons
 from pipeline.distill.loop import Log, distill
@@ -122,5 +123,5 @@ def _load_learner(path: Path) -> dict[str, torch.Tensor]:
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: no safetensors file ({error}); {again}") from None
     if written != checksum(weights):
-        raise InputError(f"{path}: damaged; {again}")
+        raise InputError(f"{path}: {'damaged' if written else 'no checksum in its metadata'}; {again}")
     return weights

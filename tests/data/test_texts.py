@@ -99,7 +99,7 @@ def rewritten(path, *, note=None, **columns):
     [
         ({"note": {"format": 2}}, "format 2, accepted: 1"),
         ({"note": {"labels": ["good", "bad"]}}, "positive"),
-        ({"label": [1, 0]}, "label: int64"),
+        ({"label": [1, 0]}, "'1'"),
         ({"text_pair": None}, "columns id: string, text: string, label: string"),
     ],
 )
@@ -116,7 +116,7 @@ def test_another_file_than_prepare_writes(tmp_path, texts, change, said):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"text": ["a", None]}, ", column 'text': 1 rows have no value; run the prepare stage again"),
+        ({"text": ["a", None]}, ", column 'text': 1 without a value; run the prepare stage again"),
         ({"text_pair": ["a", None]}, ": 1 of 2 rows have a second text; accepted: all or none"),
     ],
 )

@@ -197,10 +197,15 @@ def edited(folder, out, column, values):
 @pytest.mark.parametrize(
     ("column", "values", "said"),
     [
-        ("text", lambda old: [None, *old[1:]], r"parquet, column 'text': 1 rows have no value; run the augment stage"),
+        ("text", lambda old: [None, *old[1:]], r"parquet, column 'text': 1 without a value; run the augment stage"),
         ("log_p", lambda old: ["likely"] * len(old), r"parquet, column 'log_p': got string; accepted: double; run the"),
         ("label", lambda old: [1.0] * len(old), r"shards: its labels are numbers, those of .* are classes; run the"),
-        ("text_pair", lambda old: ["more", *old[1:]], r"shards: [0-9]+ of 112 rows have a second text; accepted: all"),
+        (
+            "text_pair",
+            lambda old: ["more"] * len(old),
+            r"shards: its rows are pairs, those of .* are single texts; run",
+        ),
+        ("text_pair", lambda old: ["more", *old[1:]], r"shards: [0-9]+ of 96 rows have a second text; accepted: all"),
     ],
 )
 def test_shards_that_were_edited(lessons, augmented, tmp_path, column, values, said):
@@ -214,6 +219,6 @@ def test_a_shard_of_another_task(lessons, augmented, tmp_path):
     first = min(shards.iterdir()).name
     shutil.copy(tmp_path / "numbers" / first, shards / first)
     with pytest.raises(
-        InputError, match=r"shards: files with unlike columns \(.*label.*\); run the augment stage again"
+        InputError, match=r"parquet: column 'label' is not as in source-.*; run the augment stage again$"
     ):
         lessons(augmented=shards)

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import AutoTokenizer, BertForSequenceClassification, BertModel, BertTokenizer
 
 from pipeline import models
@@ -325,6 +326,9 @@ def test_a_learner_that_is_not_what_was_written(run, tmp_path):
     with pytest.raises(
         InputError, match=r"learner\.safetensors: damaged; run the distill stage of the round before again"
     ):
+        run("two", earlier=(out, learner))
+    save_file({"w": torch.zeros(1)}, learner)
+    with pytest.raises(InputError, match=r"learner\.safetensors: no checksum in its metadata; run the distill stage"):
         run("two", earlier=(out, learner))
     learner.write_bytes(content[:50])
     with pytest.raises(InputError, match=r"learner\.safetensors: no safetensors file"):

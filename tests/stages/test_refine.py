@@ -62,7 +62,7 @@ def test_too_high_a_rate(command, one_line, places):
             {"pi": "much"},
             "selection.parquet, column 'pi': got large_string; accepted: float; run the distill stage again",
         ),
-        ({"pi": None}, "selection.parquet, column 'pi': 96 rows have no value; run the distill stage again"),
+        ({"pi": None}, "selection.parquet, column 'pi': 96 without a value; run the distill stage again"),
     ],
 )
 def test_a_selection_that_was_edited(command, one_line, places, columns, said):
