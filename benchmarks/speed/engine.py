@@ -2,7 +2,8 @@
 
     python -m benchmarks.speed.engine
 
-The default's whole augment stage is timed, start-up of Python and Ray among it, with an empty work cache each time.
+The whole augment stage is timed, start-up of Python and Ray among it, on the neighbours of the default's target, with
+an empty work cache each time.
 """
 
 import os
@@ -26,6 +27,7 @@ def main() -> None:
     made("models/generator")
     with tempfile.TemporaryDirectory() as scratch:
         asked = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        asked["augment"]["samples"]["source"] = 0
         for engine in ("local", "ray"):
             text = yaml.safe_dump(asked | {"engine": engine})
             (Path(scratch) / f"{engine}.yaml").write_text(text, encoding="utf-8")
