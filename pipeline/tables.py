@@ -79,11 +79,20 @@ def fitted(rows: Rows, path: Path, stage: str) -> Rows:
         except pa.ArrowException:
             again = f"run the {stage} stage again"
             raise InputError(f"{path}, column {name!r}: got {column.type}; accepted: {kind}; {again}") from None
-        inside = pc.list_flatten(column) if name == "logits" else column
-        lacking = pc.invert(pc.is_finite(inside)) if pa.types.is_floating(inside.type) else pc.is_null(inside)
-        if name in FULL and (missing := pc.sum(pc.fill_null(lacking, fill_value=True)).as_py()):
+        if name in FULL and (missing := _missing(column)):
             raise InputError(f"{path}, column {name!r}: {missing:,} without a value; run the {stage} stage again")
     return rows
+
+
+def _missing(column: pa.Array | pa.ChunkedArray) -> int:
+    """Cells, and numbers in lists, that are null, infinite or none."""
+    missing: int = column.null_count
+    if pa.types.is_list(column.type):
+        column = pc.list_flatten(column)
+        missing += column.null_count
+    if pa.types.is_floating(column.type):
+        missing += pc.sum(pc.invert(pc.is_finite(column))).as_py() or 0
+    return missing
 
 
 def _label_kind(given: pa.DataType) -> pa.DataType:

@@ -84,6 +84,8 @@ def test_other_values(write, column, values, found):
         ("label", [None, 1.0]),
         ("label", [None, "a"]),
         ("logits", [[0.5, None], [0.5, 1.0]]),
+        ("logits", [None, [0.5, 1.0]]),
+        ("logits", [[0.5, np.inf], [0.5, 1.0]]),
     ],
 )
 def test_no_value(write, column, values):
