@@ -55,10 +55,14 @@ def counted(project: Callable[..., Repo], tmp_path: Path) -> Callable[[str], Rep
 def unlocked(repo: Repo) -> bool:
     """Whether DVC was killed just when it wrote who holds its lock, and cannot read that; it is removed by hand."""
     lock = repo.folder / ".dvc" / "tmp" / "rwlock"
-    if not lock.exists() or lock.read_text():
+    try:
+        json.loads(lock.read_text())
+    except FileNotFoundError:
         return False
-    lock.unlink()
-    return True
+    except ValueError:
+        lock.unlink()
+        return True
+    return False
 
 
 def started(repo: Repo) -> "subprocess.Popen[str]":
