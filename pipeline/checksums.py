@@ -4,10 +4,12 @@ import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-
-import torch
+from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 LIST = "SHA256SUMS"
 """In a model folder: what `sha256sum --check` reads as well."""
@@ -54,8 +56,10 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+def checksum(tensors: "Mapping[str, torch.Tensor]") -> str:
     """32 hex digits of tensors' names and bytes."""
+    import torch
+
     digest = hashlib.blake2b(digest_size=16)
     for name in sorted(tensors):
         digest.update(name.encode())

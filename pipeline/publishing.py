@@ -19,6 +19,7 @@ from pathlib import Path
 from platform import node
 from typing import Any
 
+from pipeline.checksums import LIST
 from pipeline.errors import InputError
 
 MADE = {".csv", ".html", ".json", ".npy", ".parquet", ".safetensors", ".tsv"}
@@ -73,7 +74,7 @@ def check_place(path: Path, key: str, *, folder: bool) -> None:
             and (file.is_dir() or file.suffix not in made)
             # The card of shards, and what a model's folder without its config is known by.
             and not (file.name == "README.md" and any(path.glob("*.parquet")))
-            and file.name != "SHA256SUMS"
+            and file.name != LIST
         ]
         if strange:
             raise InputError(

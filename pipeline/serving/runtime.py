@@ -54,7 +54,7 @@ def open_folder(folder: Path, key: str) -> Served:
 
     Raises InputError if there is none, or it is damaged or no classifier.
     """
-    check_sums(folder, key, weights=True)
+    check_sums(folder, key, weights=False)
     if not (folder / ONNX).is_file():
         model = models.load_classifier(folder, key)
         known = models.load_tokenizer(folder, key)
@@ -62,6 +62,7 @@ def open_folder(folder: Path, key: str) -> Served:
         check_numbering(model.config, key)
         most = min(known.model_max_length, longest(model.config, MOST))
         return Served(in_torch(model, models.device()), known, classes(model.config), most)
+    check_sums(folder, key, weights=True)
     from transformers import AutoConfig, AutoTokenizer
 
     try:

@@ -94,13 +94,18 @@ def rewritten(path, *, note=None, **columns):
     pq.write_table(pa.table([whole[name] for name, _ in fields], schema=schema), path)
 
 
+OTHER = ": not a file of prepared texts, or damaged ("
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"note": {"format": 2}}, "format 2, accepted: 1"),
-        ({"note": {"labels": ["good", "bad"]}}, "positive"),
-        ({"label": [1, 0]}, "'1'"),
-        ({"text_pair": None}, "columns id: string, text: string, label: string"),
+        ({"note": {"format": 2}}, f"{OTHER}format 2, accepted: 1"),
+        ({"note": {"labels": ["good", "bad"]}}, f"{OTHER}'positive'"),
+        ({"label": [1, 0]}, f"{OTHER}'1'"),
+        ({"text_pair": None}, f"{OTHER}columns id: string, text: string, label: string"),
+        ({"text": ["a", None]}, ", column 'text': 1 without a value; run the prepare stage again"),
+        ({"text_pair": ["a", None]}, ": 1 of 2 rows have a second text; accepted: all or none"),
     ],
 )
 def test_another_file_than_prepare_writes(tmp_path, texts, change, said):
@@ -109,24 +114,7 @@ def test_another_file_than_prepare_writes(tmp_path, texts, change, said):
     rewritten(path, **change)
     with pytest.raises(InputError) as caught:
         read_texts(path)
-    assert str(caught.value).startswith(f"{path}: not a file of prepared texts, or damaged (")
-    assert said in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"text": ["a", None]}, ", column 'text': 1 without a value; run the prepare stage again"),
-        ({"text_pair": ["a", None]}, ": 1 of 2 rows have a second text; accepted: all or none"),
-    ],
-)
-def test_a_cell_without_a_value(tmp_path, texts, change, said):
-    path = tmp_path / "a.parquet"
-    write_texts(path, texts, "target")
-    rewritten(path, **change)
-    with pytest.raises(InputError) as caught:
-        read_texts(path)
-    assert str(caught.value) == f"{path}{said}"
+    assert str(caught.value).startswith(f"{path}{said}")
 
 
 def test_a_file_cut_short(tmp_path, texts):
