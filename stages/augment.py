@@ -16,12 +16,12 @@ def main(
     number: Round = 1,
 ) -> str:
     """Draw z ~ P_s(z|x) (Eqs. 10–12): augment.samples neighbours of each source and target training text."""
-    from pipeline.params_file import load
+    from pipeline.params.file import load
 
     checked = load(params)
     if nothing := left_out(number, checked.rounds, out):
         return nothing
-    from pipeline.artifacts.augmented import augment
+    from pipeline.augment.augment import augment
 
     return augment(checked, prepared=prepared, generator=generator, out=out, number=number)
 

@@ -17,12 +17,12 @@ def main(
     number: Round = 1,
 ) -> str:
     """Run the teacher over all neighbours and keep logits, last hidden states and last-layer attention."""
-    from pipeline.params_file import load
+    from pipeline.params.file import load
 
     checked = load(params)
     if nothing := left_out(number, checked.rounds, out):
         return nothing
-    from pipeline.artifacts.cache_teacher import cache_teacher
+    from pipeline.distill.cache_teacher import cache_teacher
 
     return cache_teacher(checked, prepared=prepared, augmented=augmented, teacher=teacher, out=out)
 

@@ -15,9 +15,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand
 
-from pipeline import workcache
 from pipeline.errors import InputError, out_of_memory
-from pipeline.publishing import check_place, is_first, publish_file, publish_folder
+from pipeline.storage import workcache
+from pipeline.storage.atomic import check_output, is_main_process, publish_file, publish_folder
 from stages import stop as stop_early
 
 OUTS = dict.fromkeys(("out", "curves", "onnx", "int8", "model_out", "data_out"), True)
@@ -72,11 +72,11 @@ def stage(work: Callable[..., str], *, rows: bool = False, reads: Collection[str
         try:
             for option, path in options.items():
                 if option in OUTS and option not in reads and isinstance(path, Path):
-                    check_place(path, f"--{option.replace('_', '-')}", folder=OUTS[option])
+                    check_output(path, f"--{option.replace('_', '-')}", folder=OUTS[option])
             with _terminable():
                 made = work(*args, **options)
             sys.stdout.flush()
-            if is_first():
+            if is_main_process():
                 typer.echo(f"{name}: {made}, {time.monotonic() - start:.1f} s", err=rows)
         except KeyboardInterrupt:
             fail(f"{name}: interrupted; {_kept(name)}", code=130)

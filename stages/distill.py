@@ -24,7 +24,7 @@ def main(
     number: Round = 1,
 ) -> str:
     """Run Algorithm 1: imitate the teacher on kept neighbours, reward the selector with the student's progress."""
-    from pipeline.params_file import load
+    from pipeline.params.file import load
 
     checked = load(params)
     if nothing := left_out(number, checked.rounds, out, selection, learner, curves):
@@ -32,10 +32,10 @@ def main(
     if (earlier_student is None) != (earlier_learner is None):
         raise InputError("--earlier-student and --earlier-learner: got one of them; accepted: both, or neither")
     from pipeline.distill.curves import publish_curves
-    from pipeline.distill.run import publish_student
+    from pipeline.distill.distill import distill_student
 
     with publish_curves(curves) as log:
-        return publish_student(
+        return distill_student(
             checked,
             prepared=prepared,
             augmented=augmented,

@@ -10,7 +10,7 @@ from stages.command import ParamsFile, stage
 
 def main(params: ParamsFile = Path("params.yaml")) -> str:
     """Look at packages, machine, tables, models and room; exit code 1 only if something would stop the run."""
-    from pipeline.doctor import examine
+    from pipeline.setup.doctor import examine
 
     marks = []
     for finding in examine(params):

@@ -20,10 +20,10 @@ def main(
     plots: Annotated[Path, typer.Option(help="What each model predicted.")] = Path("plots/predictions.csv"),
 ) -> str:
     """Measure the models on the test set: metrics with intervals, size and speed."""
-    from pipeline.params_file import load
+    from pipeline.params.file import load
 
     checked = load(params)
-    from pipeline.evaluate import evaluate
+    from pipeline.evaluation.evaluate import evaluate
 
     folders = {"teacher": teacher, "student": student or last_round(checked.rounds), "student_ft": student_ft}
     return evaluate(checked, prepared=prepared, folders=folders, metrics=metrics, plots=plots)

@@ -18,7 +18,7 @@ def main(
     metrics: Annotated[Path, typer.Option(help="Size, speed and agreement.")] = Path("metrics/serving.json"),
 ) -> str:
     """Convert the student, check it against itself on the test set, and time it beside its teacher."""
-    from pipeline.params_file import load
+    from pipeline.params.file import load
 
     checked = load(params)
     from pipeline.serving.export import export

@@ -15,7 +15,7 @@ def main(
     adapter: Annotated[Path | None, typer.Option(help="Also keep what was trained, as one small file.")] = None,
 ) -> str:
     """Publish G_θ: a masked language model as it is, or an encoder with a trained head and low-rank weights."""
-    from pipeline.params_file import load
+    from pipeline.params.file import load
 
     checked = load(params)
     from pipeline.augment.generator import publish

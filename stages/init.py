@@ -25,7 +25,7 @@ def main(
     ),
 ) -> str:
     """Look at your tables and write the params file that fits them."""
-    from pipeline.init import init
+    from pipeline.setup.init import init
 
     choose = _likeliest if yes or not sys.stdin.isatty() else _asked
     return init(table, source, model=model, out=written, choose=choose, say=typer.echo)

@@ -38,9 +38,9 @@ def main(
 
     if summary and disagree:
         raise InputError("--disagree: got --summary too; accepted: one of the two")
-    from pipeline.artifacts.choosing import Places, Wanted
+    from pipeline.inspect.query import ArtifactPaths, Filter
 
-    places = Places(
+    places = ArtifactPaths(
         augmented,
         prepared or _usual(augmented, "prepared") or Path("data/prepared"),
         cache=cache or _usual(augmented, "teacher"),
@@ -48,11 +48,11 @@ def main(
         student=student or _usual(augmented, "student"),
         generator=generator or _usual(augmented, "generator"),
     )
-    wanted = Wanted(domain, original, distance, kept)
-    from pipeline.artifacts.printed import print_json, print_neighbour, print_summary, terminal
+    wanted = Filter(domain, original, distance, kept)
+    from pipeline.inspect.terminal import print_json, print_neighbour, print_summary, terminal
 
     if summary:
-        from pipeline.artifacts.sampled import summarise
+        from pipeline.inspect.summary import summarise
 
         counted = summarise(places, wanted)
         if as_ == "json":
@@ -60,7 +60,7 @@ def main(
         else:
             print_summary(terminal(), counted)
         return f"{sum(counted['neighbours'].values()):,} neighbours in {augmented}"
-    from pipeline.artifacts.inspection import inspect
+    from pipeline.inspect.inspect import inspect
 
     show = print_json if as_ == "json" else partial(print_neighbour, terminal())
     return inspect(places, wanted, show, rows=rows, seed=seed if random else None, disagree=disagree)

@@ -27,7 +27,7 @@ def main(
         raise InputError(
             f"--file: {'a folder' if file.is_dir() else 'no such file'}: {file}; accepted: a file of texts"
         )
-    from pipeline.artifacts.printed import print_json
+    from pipeline.inspect.terminal import print_json
     from pipeline.serving.answers import CHUNK, answers, check_text, read_lines
     from pipeline.serving.runtime import open_folder
 

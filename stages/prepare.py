@@ -14,7 +14,7 @@ def main(
     metrics: Annotated[Path, typer.Option(help="What was read, dropped and drawn.")] = Path("metrics/data.json"),
 ) -> str:
     """Write source, train, validation and test texts; drop and count those of no use."""
-    from pipeline.params_file import check_whole, load
+    from pipeline.params.file import check_whole, load
 
     checked = load(params)
     dag = Path("dvc.yaml")

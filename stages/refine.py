@@ -20,14 +20,14 @@ def main(
     number: Round = 2,
 ) -> str:
     """Train G_θ on the neighbours of the round before, each weighted by its reward (Eqs. 5–9)."""
-    from pipeline.params_file import load
+    from pipeline.params.file import load
 
     checked = load(params)
     if nothing := left_out(number, checked.rounds, out, metrics):
         return nothing
-    from pipeline.artifacts.refined import publish_refined
+    from pipeline.augment.refined import refine_generator
 
-    return publish_refined(
+    return refine_generator(
         checked, augmented=augmented, selection=selection, generator=generator, out=out, metrics=metrics
     )
 

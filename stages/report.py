@@ -24,10 +24,10 @@ def main(
     page: Annotated[Path, typer.Option("--out", help="The page.")] = Path("report.html"),
 ) -> str:
     """Tell in one page what went in, how good, large and fast the models are, and what they get wrong."""
-    from pipeline.params_file import load
+    from pipeline.params.file import load
 
     checked = load(params)
-    from pipeline.report.page import Inputs, report
+    from pipeline.report.report import Inputs, report
 
     last = Path(f"rounds/{checked.rounds}")
     first = checked.rounds == 1

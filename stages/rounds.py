@@ -13,11 +13,11 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder with a file for each later round.")] = Path("rounds/asked"),
 ) -> str:
     """Write true or false for each later round that dvc.yaml has."""
-    from pipeline.params_file import load
+    from pipeline.params.file import load
 
     checked = load(params)
-    from pipeline.params import LAST_ROUND
-    from pipeline.publishing import publish_folder
+    from pipeline.params.schema import LAST_ROUND
+    from pipeline.storage.atomic import publish_folder
 
     with publish_folder(out) as folder:
         for number in range(2, LAST_ROUND + 1):

@@ -17,10 +17,10 @@ def main(
     data_out: Annotated[Path, typer.Option(help="Folder for the neighbours.")] = Path("share/augmented"),
 ) -> str:
     """Lay out what the hub, or a colleague, takes as it is: a model and a data set, each with its README."""
-    from pipeline.params_file import load
+    from pipeline.params.file import load
 
     checked = load(params)
-    from pipeline.sharing import share
+    from pipeline.sharing.share import share
 
     drawn = Path("data/augmented") if checked.rounds == 1 else Path(f"rounds/{checked.rounds}/augmented")
     return share(

@@ -14,12 +14,12 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of the fine-tuned student.")] = Path("models/student_ft"),
 ) -> str:
     """Fine-tune the student's architecture on the target's labelled texts, without a teacher."""
-    from pipeline.params_file import load
+    from pipeline.params.file import load
 
     checked = load(params)
-    from pipeline.student_ft import publish_student_ft
+    from pipeline.training.student_ft import train_student_ft
 
-    return publish_student_ft(checked, prepared=prepared, out=out)
+    return train_student_ft(checked, prepared=prepared, out=out)
 
 
 app = stage(main)

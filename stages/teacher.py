@@ -15,12 +15,12 @@ def main(
     metrics: Annotated[Path, typer.Option(help="How it validated, epoch by epoch.")] = Path("metrics/teacher.json"),
 ) -> str:
     """Fine-tune the teacher f^t on source and target, or on those that teacher.domains names."""
-    from pipeline.params_file import load
+    from pipeline.params.file import load
 
     checked = load(params)
-    from pipeline.teacher import publish_teacher
+    from pipeline.training.teacher import train_teacher
 
-    return publish_teacher(checked, prepared=prepared, out=out, metrics=metrics)
+    return train_teacher(checked, prepared=prepared, out=out, metrics=metrics)
 
 
 app = stage(main)

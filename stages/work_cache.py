@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline import workcache
+from pipeline.storage import workcache
 from stages.command import stage
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_project import Repo, lay_out
+from helpers.tiny_project import Repo, lay_out
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE
 from transformers import (
@@ -23,12 +23,12 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from pipeline import models
-from pipeline.artifacts.augmented import augment
-from pipeline.artifacts.cache_teacher import cache_teacher
+from pipeline.augment.augment import augment
 from pipeline.data.texts import Texts, write_texts
-from pipeline.params import Params
-from pipeline.params_types import Domain
+from pipeline.distill.cache_teacher import cache_teacher
+from pipeline.models.loading import quiet
+from pipeline.params.schema import Params
+from pipeline.params.types import Domain
 
 # Workers beside each other, and the stages they start, would take each other's cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -103,7 +103,7 @@ def saved(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathF
     def save(kind: type[PreTrainedModel], **sizes: Any) -> Path:
         torch.manual_seed(0)
         folder = tmp_path_factory.mktemp("model")
-        with models.quiet():
+        with quiet():
             kind(tiny_config(tokenizer, **sizes)).save_pretrained(folder)
             tokenizer.save_pretrained(folder)
         return folder

@@ -11,9 +11,9 @@ import pandas as pd
 
 from benchmarks.paper.plan import HERE, read_row
 from pipeline.errors import InputError, out_of_memory
-from pipeline.params import Params
-from pipeline.params_file import load
-from pipeline.publishing import publish_folder
+from pipeline.params.file import load
+from pipeline.params.schema import Params
+from pipeline.storage.atomic import publish_folder
 
 PLAN, SHARED, MEASURED = HERE / "plan", HERE / "shared", HERE / "measured"
 FAILED = "failed.txt"
@@ -72,12 +72,12 @@ def prepare(task: str, seed: int) -> str | None:
 
 def teacher(task: str, seed: int) -> str | None:
     """The teacher of a task, for all rows but those that have their own."""
-    from pipeline.teacher import publish_teacher
+    from pipeline.training.teacher import train_teacher
 
     here = SHARED / task / str(seed)
     return attempt(
         here / "teacher",
-        lambda folder: publish_teacher(
+        lambda folder: train_teacher(
             params_of(task, "l2a", seed),
             prepared=made(here / "prepared") / "texts",
             out=folder / "model",
@@ -98,7 +98,7 @@ def generator(task: str) -> str | None:
 
 def row(task: str, name: str, seed: int) -> str | None:
     """Make a row's model and measure it: `metrics.json`, `predictions.csv` and the model in a folder."""
-    from pipeline.evaluate import evaluate
+    from pipeline.evaluation.evaluate import evaluate
 
     def work(folder: Path) -> None:
         given, params = read_row(name), params_of(task, name, seed)
@@ -130,17 +130,17 @@ def row(task: str, name: str, seed: int) -> str | None:
 
 
 def _fine_tuned(measure: str, params: Params, shared_params: Params, folder: Path, here: Path) -> Path:
-    from pipeline.student_ft import publish_student_ft
-    from pipeline.teacher import publish_teacher
+    from pipeline.training.student_ft import train_student_ft
+    from pipeline.training.teacher import train_teacher
 
     prepared = made(here / "prepared") / "texts"
     model = folder / "model"
     if measure == "student_ft":
-        publish_student_ft(params, prepared=prepared, out=model)
+        train_student_ft(params, prepared=prepared, out=model)
     elif params.teacher == shared_params.teacher:
         return made(here / "teacher") / "model"
     else:
-        publish_teacher(params, prepared=prepared, out=model, metrics=folder / "teacher.json")
+        train_teacher(params, prepared=prepared, out=model, metrics=folder / "teacher.json")
     return model
 
 
@@ -152,10 +152,10 @@ def _student(params: Params, folder: Path, generator: Path, here: Path, before: 
         here: folder of the texts and the teacher.
         before: folder of a row whose first round this one goes on from.
     """
-    from pipeline.artifacts.augmented import augment
-    from pipeline.artifacts.cache_teacher import cache_teacher
-    from pipeline.artifacts.refined import publish_refined
-    from pipeline.distill.run import publish_student
+    from pipeline.augment.augment import augment
+    from pipeline.augment.refined import refine_generator
+    from pipeline.distill.cache_teacher import cache_teacher
+    from pipeline.distill.distill import distill_student
 
     prepared, teacher = made(here / "prepared") / "texts", made(here / "teacher") / "model"
     draws = made(generator) / "model"
@@ -171,7 +171,7 @@ def _student(params: Params, folder: Path, generator: Path, here: Path, before: 
                 augment(params, prepared=prepared, generator=draws, out=drawn)
             selection = (before if before is not None and number == 2 else folder) / "selection.parquet"
             learnt = folder / TEMPORARY / f"generator-{number}"
-            publish_refined(
+            refine_generator(
                 params,
                 augmented=drawn,
                 selection=selection,
@@ -182,7 +182,7 @@ def _student(params: Params, folder: Path, generator: Path, here: Path, before: 
             draws = learnt
         augment(params, prepared=prepared, generator=draws, out=augmented, number=number)
         cache_teacher(params, prepared=prepared, augmented=augmented, teacher=teacher, out=cache)
-        publish_student(
+        distill_student(
             params,
             prepared=prepared,
             augmented=augmented,

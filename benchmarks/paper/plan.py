@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import InputError
-from pipeline.params import Params
+from pipeline.params.schema import Params
 
 HERE = Path("benchmarks/paper")
 """Stages run in the project's root, to which the paths in params files are relative."""

@@ -11,8 +11,8 @@ from benchmarks.paper.plan import read_asked, read_row, read_task
 from benchmarks.paper.results import AGAINST
 from pipeline.distill.loop import passes
 from pipeline.errors import InputError
-from pipeline.params_file import load
-from pipeline.publishing import publish_file, publish_folder
+from pipeline.params.file import load
+from pipeline.storage.atomic import publish_file, publish_folder
 
 ABLATIONS = (
     "l2a", "no-source", "no-target", "no-attention", "no-hidden", "no-dark", "no-selector", "random-selector",

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import permutation_test
 
 from benchmarks.paper.plan import read_asked
-from pipeline.publishing import publish_file
+from pipeline.storage.atomic import publish_file
 
 COLUMNS = ["task", "row", "seed", "metric", "value"]
 AGAINST = "l2a"

@@ -9,7 +9,7 @@ import yaml
 
 from benchmarks.one_line import one_line
 from benchmarks.paper.plan import HERE, planned, read_asked, read_row, read_task
-from pipeline.publishing import publish_folder
+from pipeline.storage.atomic import publish_folder
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 Task = Annotated[str, typer.Argument(help="A file in tasks/.")]

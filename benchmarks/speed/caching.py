@@ -13,10 +13,10 @@ from benchmarks.speed import operations
 from benchmarks.speed.loop import default_lessons, default_student, default_validation, steps, without_selector
 from benchmarks.speed.made import made, params
 from benchmarks.speed.measure import Figure, publish, rate, ratio, side_by_side, timed
-from pipeline import models
-from pipeline.artifacts.cache_teacher import Piece, write_piece
-from pipeline.artifacts.scanning import read_augmented
-from pipeline.batching import encode, length_batches
+from pipeline.augment.shards import read_augmented
+from pipeline.compute.batching import encode, length_batches
+from pipeline.distill.cache_teacher import Piece, run_teacher
+from pipeline.models.loading import load_classifier, load_tokenizer
 
 TEXTS = 600
 """About as many as a shard of the default has."""
@@ -26,7 +26,7 @@ STEPS = 20
 def main() -> None:
     """Measure a shard's worth of the default's neighbours."""
     given, folder = without_selector(params()), made("models/teacher")
-    model, tokenizer = models.load_classifier(folder, "teacher"), models.load_tokenizer(folder, "teacher")
+    model, tokenizer = load_classifier(folder, "teacher"), load_tokenizer(folder, "teacher")
     table = read_augmented(made("data/augmented"), ["id", "text"]).slice(0, TEXTS)
     piece = Piece("shard", table["id"].to_pylist(), table["text"].to_pylist(), None)
     lengths = encode(tokenizer, piece.texts, None, given.max_length).lengths
@@ -47,7 +47,7 @@ def main() -> None:
         stem = Path(scratch) / "piece"
         seconds = side_by_side(
             {
-                "caching": timed(lambda: write_piece(model, tokenizer, piece, stem, given, "")),
+                "caching": timed(lambda: run_teacher(model, tokenizer, piece, stem, given, "")),
                 "product": operations.product,
                 "reading": timed(read),
                 "steps": lambda: steps(STEPS, student, model.config.hidden_size, lessons, validation, given),

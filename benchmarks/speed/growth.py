@@ -27,8 +27,8 @@ from benchmarks.one_line import one_line
 from benchmarks.speed.made import ROOT, made
 from benchmarks.speed.measure import ROUNDS, Figure, publish
 from benchmarks.speed.processes import Cost, run
-from pipeline import models
 from pipeline.data.texts import read_texts
+from pipeline.models.loading import quiet
 
 SIZES = (2_000, 20_000, 200_000)
 STAGES = ("prepare", "augment", "cache_teacher", "distill")
@@ -67,7 +67,7 @@ def lay_out(folder: Path) -> None:
     sizes = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
     torch.manual_seed(1)
     for name, kind in (("encoder", BertModel), ("masked_lm", BertForMaskedLM)):
-        with models.quiet():
+        with quiet():
             kind(BertConfig(vocab_size=len(known), **sizes)).save_pretrained(folder / name)
             known.save_pretrained(folder / name)
     words = [piece for piece in known.get_vocab() if len(piece) > 1 and piece.isalpha()]

@@ -8,11 +8,11 @@ from transformers import PreTrainedModel
 
 from benchmarks.speed.made import made
 from pipeline.data.texts import read_texts
-from pipeline.distill.lessons import Lessons, read_lessons
+from pipeline.distill.dataset import DistillationDataset, read_dataset
 from pipeline.distill.loop import distill
-from pipeline.params import Params
-from pipeline.student import build_student, load_student_tokenizer
-from pipeline.validation import Validation
+from pipeline.evaluation.validation import Validation
+from pipeline.models.student import build_student, load_student_tokenizer
+from pipeline.params.schema import Params
 
 
 class Enough(Exception):  # noqa: N818 - no error
@@ -40,9 +40,9 @@ class Stopwatch:
         raise RuntimeError(f"the loop ended before its {self.steps + 1} steps")
 
 
-def default_lessons(params: Params) -> Lessons:
+def default_lessons(params: Params) -> DistillationDataset:
     """What the default run's student learns from."""
-    return read_lessons(
+    return read_dataset(
         params,
         prepared=made("data/prepared"),
         augmented=made("data/augmented"),
@@ -69,7 +69,12 @@ def without_selector(params: Params) -> Params:
 
 
 def steps(
-    count: int, student: PreTrainedModel, width: int, lessons: Lessons, validation: Validation, params: Params
+    count: int,
+    student: PreTrainedModel,
+    width: int,
+    lessons: DistillationDataset,
+    validation: Validation,
+    params: Params,
 ) -> float:
     """Seconds of so many steps, from the same student and through the same batches each time."""
     watch = Stopwatch(count)

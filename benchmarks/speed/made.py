@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from pipeline import models
+from pipeline.compute import distributed
 from pipeline.errors import InputError
-from pipeline.params import Params
-from pipeline.params_file import load
+from pipeline.params.file import load
+from pipeline.params.schema import Params
 
 ROOT = Path(__file__).parents[2]
 
 
 def params() -> Params:
     """The project's params. Raises InputError where there is a GPU, for the peers are measured on the CPU."""
-    if models.device().type != "cpu":
-        raise InputError(f"benchmarks.speed: got {models.device()}; accepted: a CPU, by CUDA_VISIBLE_DEVICES=")
+    if distributed.device().type != "cpu":
+        raise InputError(f"benchmarks.speed: got {distributed.device()}; accepted: a CPU, by CUDA_VISIBLE_DEVICES=")
     return load(ROOT / "params.yaml")
 
 

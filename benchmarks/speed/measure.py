@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipeline.publishing import write_json
+from pipeline.storage.atomic import write_json
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS = 5

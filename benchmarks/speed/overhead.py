@@ -23,7 +23,7 @@ def main() -> None:
     commands = {
         "dvc repro with nothing to do": [python, "-m", "dvc", "repro"],
         "python alone": [python, "-c", ""],
-        "import pipeline.params": [python, "-c", "import pipeline.params"],
+        "import pipeline.params.schema": [python, "-c", "import pipeline.params.schema"],
         "import torch": [python, "-c", "import torch"],
         "import the loop": [python, "-c", "import pipeline.distill.loop"],
         **{f"{stage} --help": [python, "-m", f"stages.{stage}", "--help"] for stage in stages},

@@ -19,14 +19,14 @@ from benchmarks.speed import operations
 from benchmarks.speed.made import made, params
 from benchmarks.speed.measure import Figure, publish, rate, ratio, side_by_side, timed
 from benchmarks.speed.nlpaug_peer import Nlpaug
-from pipeline import models
-from pipeline.artifacts.scanning import read_augmented
 from pipeline.augment.filler import Filler
-from pipeline.augment.methods import originals_of
+from pipeline.augment.methods.methods import originals_of
 from pipeline.augment.neighbour import draw
 from pipeline.augment.sampler import sample_neighbours
+from pipeline.augment.shards import read_augmented
 from pipeline.data.texts import Texts, read_texts
-from pipeline.params import Params
+from pipeline.models.loading import load_masked_lm, load_tokenizer
+from pipeline.params.schema import Params
 
 TEXTS = 200
 
@@ -44,8 +44,8 @@ def exactly(words: int) -> Callable[[int], npt.NDArray[np.float64]]:
 
 def contest(words: int, texts: Texts, rows: list[int], given: Params, folder: Path) -> list[Figure]:
     """Everybody beside each other, with so many words replaced in each of the texts at `rows`."""
-    model, _ = models.load_masked_lm(folder, "generator")
-    tokenizer = models.load_tokenizer(folder, "generator")
+    model, _ = load_masked_lm(folder, "generator")
+    tokenizer = load_tokenizer(folder, "generator")
     filler, distances = Filler(model, tokenizer, given), exactly(words)
     pipe = transformers_pipeline("fill-mask", model=str(folder), tokenizer=str(folder), device="cpu", top_k=20)
     originals = originals_of(texts, rows, tokenizer, given)
@@ -88,7 +88,7 @@ def main() -> None:
     given, folder = params(), made("models/generator")
     usual = round(mean(read_augmented(made("data/augmented"), ["distance"])["distance"].to_pylist()))
     texts = read_texts(made("data/prepared") / "test.parquet")
-    whole = originals_of(texts, range(len(texts)), models.load_tokenizer(folder, "generator"), given)
+    whole = originals_of(texts, range(len(texts)), load_tokenizer(folder, "generator"), given)
     rows = [row for row, one in enumerate(whole) if len(one.words) >= usual and len(one.pieces) < given.max_length]
     rows = rows[:TEXTS]
     publish("sampling", contest(1, texts, rows, given, folder) + contest(usual, texts, rows, given, folder))

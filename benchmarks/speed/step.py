@@ -31,16 +31,16 @@ from benchmarks.speed.loop import (
 )
 from benchmarks.speed.made import made, params
 from benchmarks.speed.measure import Figure, publish, rate, ratio, side_by_side
-from pipeline import models
-from pipeline.artifacts.cache_teacher import Piece, write_piece
-from pipeline.artifacts.scanning import read_augmented
-from pipeline.artifacts.teacher_cache import TeacherCache
-from pipeline.batching import Batch, collate, encode, length_batches
-from pipeline.distill.lessons import Lessons
+from pipeline.augment.shards import read_augmented
+from pipeline.compute.batching import Batch, collate, encode, length_batches
+from pipeline.distill.cache_teacher import Piece, run_teacher
+from pipeline.distill.dataset import DistillationDataset
+from pipeline.distill.teacher_cache import TeacherCache
 from pipeline.errors import InputError
-from pipeline.params import Params
-from pipeline.states import forward
-from pipeline.training import adamw
+from pipeline.models.forward import forward
+from pipeline.models.loading import load_tokenizer
+from pipeline.params.schema import Params
+from pipeline.training.optimizer import adamw
 
 STEPS = 10
 
@@ -48,7 +48,7 @@ STEPS = 10
 class LiveTeacher:
     """In place of the cache: what is asked of it, the teacher computes, once a batch."""
 
-    def __init__(self, model: PreTrainedModel, lessons: Lessons) -> None:
+    def __init__(self, model: PreTrainedModel, lessons: DistillationDataset) -> None:
         self.model, self.lessons = model.eval(), lessons
         self.asked: npt.NDArray[np.int64] | None = None
 
@@ -78,7 +78,7 @@ class LiveTeacher:
         return self.states.attention.clone()
 
 
-def alive(teacher: PreTrainedModel, lessons: Lessons) -> Lessons:
+def alive(teacher: PreTrainedModel, lessons: DistillationDataset) -> DistillationDataset:
     """The same lessons without a cache: the teacher is asked in every step."""
     every = np.arange(len(lessons))
     return replace(lessons, cache=LiveTeacher(teacher, lessons), cached=every)  # type: ignore[arg-type]
@@ -131,7 +131,12 @@ def textbrewer(
 
 
 def contest(
-    what: str, given: Params, teacher: PreTrainedModel, student: PreTrainedModel, lessons: Lessons, goal: float
+    what: str,
+    given: Params,
+    teacher: PreTrainedModel,
+    student: PreTrainedModel,
+    lessons: DistillationDataset,
+    goal: float,
 ) -> list[Figure]:
     """The three beside each other, and TextBrewer with batches padded to the longest text allowed."""
     live = alive(teacher, lessons)
@@ -173,19 +178,19 @@ def contest(
     ]
 
 
-def taught(teacher: PreTrainedModel, given: Params, folder: Path, count: int) -> Lessons:
+def taught(teacher: PreTrainedModel, given: Params, folder: Path, count: int) -> DistillationDataset:
     """Some of the default's neighbours with what another teacher says of them, whose cache goes into a folder."""
-    tokenizer = models.load_tokenizer(made("models/teacher"), "teacher")
+    tokenizer = load_tokenizer(made("models/teacher"), "teacher")
     table = read_augmented(made("data/augmented"), ["id", "text"])
     table = table.take(np.linspace(0, len(table) - 1, count).astype(int))
     piece = Piece("some", table["id"].to_pylist(), table["text"].to_pylist(), None)
-    write_piece(teacher, tokenizer, piece, folder / piece.name, given, "")
+    run_teacher(teacher, tokenizer, piece, folder / piece.name, given, "")
     encoded = encode(tokenizer, piece.texts, None, given.max_length)
     none = torch.zeros(count)
     every = np.arange(count)
     domains, neighbour = np.full(count, "target"), np.ones(count, dtype=np.bool_)
     cache = TeacherCache(folder)
-    return Lessons(piece.ids, domains, neighbour, none.long(), none, tokenizer, encoded, cache, every)
+    return DistillationDataset(piece.ids, domains, neighbour, none.long(), none, tokenizer, encoded, cache, every)
 
 
 def main() -> None:

@@ -14,14 +14,14 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline import models, processes
-from pipeline.batching import padded
-from pipeline.checkpoint import Checkpoint
+from pipeline.compute import distributed
+from pipeline.compute.batching import padded
+from pipeline.compute.progress import track
 from pipeline.errors import InputError
-from pipeline.params_models import Generator
-from pipeline.partial_passes import head_only_at
-from pipeline.progress import track
-from pipeline.training import Training
+from pipeline.models.forward_shortcuts import head_only_at
+from pipeline.params.models import Generator
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.optimizer import Training
 
 
 def with_adapter(model: PreTrainedModel, rank: int) -> PeftModel:
@@ -112,7 +112,7 @@ def train(
     Returns the model with its trained addition, not yet merged. Raises InputError if the loss is no longer finite.
     """
     torch.manual_seed(seed)
-    place = models.device()
+    place = distributed.device()
     # Dropout stays off: each sentence is seen about once, so there is nothing to guard against.
     adapted = with_adapter(model, params.rank).to(place).eval()
     trained = [parameter for _, parameter in _trained(adapted)]
@@ -134,15 +134,15 @@ def train(
     progress = track(range(done, params.steps), "generator", unit="step", done=done)
     for step in progress:
         tokens, attention, masked, wanted = _masked(next(batches), tokenizer, params, draw)
-        mine, own = processes.share(range(len(tokens)))
-        part = processes.part(int(masked[mine[:own]].sum()), len(wanted))
+        mine, own = distributed.local_rows(range(len(tokens)))
+        part = distributed.loss_scale(int(masked[mine[:own]].sum()), len(wanted))
         wanted = wanted[torch.isin(masked.nonzero()[:, 0], torch.from_numpy(mine))].to(place)
         tokens, attention, masked = (tensor[mine].to(place) for tensor in (tokens, attention, masked))
         with head_only_at(model, masked):
             logits = adapted(input_ids=tokens, attention_mask=attention).logits
         loss = cross_entropy(logits, wanted) * part
         training.step(loss)
-        last = processes.summed(loss.item())
+        last = distributed.all_reduce_sum(loss.item())
         if step % 20 == 0:
             progress.set_postfix(loss=f"{last:.3f}")
         if checkpoint and checkpoint.due:
@@ -158,7 +158,7 @@ def masked_accuracy(
     model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, texts: list[str], params: Generator, seed: int
 ) -> float:
     """Share of masked tokens the model guesses: `params.mask` of each text's tokens masked at once, one pass."""
-    place = models.device()
+    place = distributed.device()
     model.to(place)
     draw = np.random.default_rng(seed)
     encoded = sorted(_encode(tokenizer, texts, params.max_length), key=len)

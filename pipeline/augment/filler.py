@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline import models
 from pipeline.augment.neighbour import Neighbour
 from pipeline.augment.words import draw_words, log_p_words, piece_text, uniform_over_top, whole_words
-from pipeline.batching import length_batches, padded
+from pipeline.compute import distributed
+from pipeline.compute.batching import length_batches, padded
 from pipeline.errors import InputError
-from pipeline.params import Params
-from pipeline.partial_passes import head_only_at
+from pipeline.models.forward_shortcuts import head_only_at
+from pipeline.params.schema import Params
 
 BATCH_TOKENS = 2048
 """Pieces in one pass: what bounds the memory, most of which is the vocabulary's logits at the masks."""
@@ -39,7 +39,7 @@ class Filler:
             candidates: draw uniformly from so many of the likeliest words, instead of as likely as they are.
         """
         self.candidates = candidates
-        self.place = models.device()
+        self.place = distributed.device()
         self.model = model.eval().to(self.place)
         self.tokenizer = tokenizer
         self.temperature = params.temperature

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import torch
 
-from pipeline import models
-from pipeline.agreement import check_ids, check_length
 from pipeline.augment.adapter import load_adapter, masked_accuracy, merge, save_adapter, train
-from pipeline.checkpoint import Checkpoint, model_hash
 from pipeline.data.loading import load_table
 from pipeline.data.sentences import sentences
 from pipeline.errors import InputError
-from pipeline.fingerprint import fingerprint
-from pipeline.params import Params
-from pipeline.publishing import publish_file, write_json
-from pipeline.saving import save_model
+from pipeline.models.compatibility import check_ids, check_length
+from pipeline.models.loading import load_masked_lm, load_tokenizer, parameter_count
+from pipeline.models.saving import save_model
+from pipeline.params.schema import Params
+from pipeline.storage.atomic import publish_file, write_json
+from pipeline.storage.fingerprint import fingerprint
+from pipeline.training.checkpoint import Checkpoint, model_hash
 
 
 def publish(params: Params, *, out: Path, metrics: Path, adapter: Path | None = None) -> str:
@@ -30,8 +30,8 @@ def publish(params: Params, *, out: Path, metrics: Path, adapter: Path | None = 
     with torch.random.fork_rng():
         # A model without a head is given one with random weights.
         torch.manual_seed(params.seed)
-        model, has_head = models.load_masked_lm(given.model, "generator.model")
-    tokenizer = models.load_tokenizer(given.model, "generator.model")
+        model, has_head = load_masked_lm(given.model, "generator.model")
+    tokenizer = load_tokenizer(given.model, "generator.model")
     if tokenizer.mask_token_id is None:
         raise InputError(f"generator.model: {given.model} has no mask token; accepted: a masked language model")
     check_ids(tokenizer, model.config, "generator.model")
@@ -55,6 +55,7 @@ def publish(params: Params, *, out: Path, metrics: Path, adapter: Path | None = 
             raise InputError(f"generator.text: {given.text.path} has no sentence of four words or more")
         checkpoint = Checkpoint(
             "generator",
+            __name__,
             params=params.model_dump(include={"seed", "generator"}),
             start=model_hash(model, tokenizer),
             texts=fingerprint(pieces=pieces),
@@ -65,7 +66,7 @@ def publish(params: Params, *, out: Path, metrics: Path, adapter: Path | None = 
                 save_adapter(trained, temporary)
         model = merge(trained)
 
-    measured: dict[str, float | int] = {"parameters": models.parameter_count(model), "trained_steps": given.steps}
+    measured: dict[str, float | int] = {"parameters": parameter_count(model), "trained_steps": given.steps}
     said = f"{measured['parameters'] / 1e6:.1f}M parameters, {given.steps} steps"
     if heldout:
         accuracy = masked_accuracy(model, tokenizer, heldout, given, params.seed)

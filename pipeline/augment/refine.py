@@ -7,15 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pipeline import processes
 from pipeline.augment.filler import Filler
 from pipeline.augment.neighbour import Neighbour
-from pipeline.batching import length_batches
-from pipeline.checkpoint import Checkpoint
+from pipeline.compute import distributed
+from pipeline.compute.batching import length_batches
+from pipeline.compute.progress import track
 from pipeline.errors import InputError
-from pipeline.params import Params
-from pipeline.progress import track
-from pipeline.training import Training, adamw, warm_up_and_decay
+from pipeline.params.schema import Params
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.optimizer import Training, adamw, warm_up_and_decay
 
 Words = Sequence[Sequence[int]]
 
@@ -62,13 +62,13 @@ def refine(
         training.restore(saved[0])
         done, last = saved[1]["steps"], saved[1]["loss"]
     for step, rows in enumerate(track(batches[done:], "refine", done=done), start=done + 1):
-        mine, own = processes.share(rows)
-        part = processes.part(own, len(rows))
+        mine, own = distributed.local_rows(rows)
+        part = distributed.loss_scale(own, len(rows))
         worth = torch.from_numpy(weights[mine]).float().to(filler.place)
         likelihood = log_likelihood(filler, [drafts[row] for row in mine], [words[row] for row in mine])
         loss = -(worth * likelihood).mean() * part
         training.step(loss)
-        last = processes.summed(loss.item())
+        last = distributed.all_reduce_sum(loss.item())
         if checkpoint and checkpoint.due:
             checkpoint.save(training.state(), {"steps": step, "loss": last})
     if not math.isfinite(last):

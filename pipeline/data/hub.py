@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.addresses.hub import one_line, quiet_hub, silence
 from pipeline.errors import InputError
-from pipeline.hub import one_line, quiet_hub, silence
-from pipeline.params_data import Table
+from pipeline.params.data import Table
 
 
 def read_hub(table: Table, key: str) -> pd.DataFrame:

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.addresses.packages import package_path
 from pipeline.data.hub import read_hub
 from pipeline.data.quoting import listed, shown
 from pipeline.data.reading import SUFFIXES, read_file
 from pipeline.errors import InputError, nearest
-from pipeline.packages import package_path
-from pipeline.params_data import Table
+from pipeline.params.data import Table
 
 MISSING = ("nan", "null", "<na>")
 """How other programs write that there is no value."""

@@ -15,10 +15,10 @@ from pipeline.data.loading import load_table
 from pipeline.data.splitting import Indices, Split, quantile_bins, sample, split_target
 from pipeline.data.texts import Labels, Texts, write_texts
 from pipeline.errors import InputError
-from pipeline.params import Params
-from pipeline.params_data import Table
-from pipeline.params_types import Domain
-from pipeline.publishing import publish_folder, write_json
+from pipeline.params.data import Table
+from pipeline.params.schema import Params
+from pipeline.params.types import Domain
+from pipeline.storage.atomic import publish_folder, write_json
 
 
 @dataclass(frozen=True)

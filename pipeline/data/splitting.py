@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pipeline.data.quoting import shown
 from pipeline.errors import InputError
-from pipeline.params_data import Target
+from pipeline.params.data import Target
 
 Indices = npt.NDArray[np.int64]
 BINS = 10

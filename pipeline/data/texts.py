@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import InputError
-from pipeline.params_types import Domain
-from pipeline.publishing import publish_file
-from pipeline.tables import read_table, write_table
+from pipeline.params.types import Domain
+from pipeline.storage.atomic import publish_file
+from pipeline.storage.parquet import read_table, write_table
 
 DOMAINS: dict[Domain, str] = {"source": "source.parquet", "target": "train.parquet"}
 """Where the prepared texts of each domain stand that are augmented and imitated."""

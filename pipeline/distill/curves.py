@@ -12,7 +12,7 @@ from dvclive import Live
 
 from pipeline.distill.loop import Log
 from pipeline.errors import InputError
-from pipeline.publishing import is_first, publish_folder
+from pipeline.storage.atomic import is_main_process, publish_folder
 
 logger = logging.getLogger(__name__)
 TENSORBOARD = "L2A_TENSORBOARD"
@@ -55,7 +55,7 @@ def publish_curves(folder: Path) -> Iterator[Log]:
 def _watched() -> Path | None:
     """A new folder's path for TensorBoard; None if nobody asks for it."""
     asked = os.environ.get(TENSORBOARD)
-    if not asked or not is_first():
+    if not asked or not is_main_process():
         return None
     if importlib.util.find_spec("tensorboard") is None:
         raise InputError(f"{TENSORBOARD}: TensorBoard is not installed; accepted: pip install -e '.[tensorboard]'")

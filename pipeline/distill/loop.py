@@ -9,20 +9,20 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedModel
 
-from pipeline import models, processes
-from pipeline.batching import length_batches
-from pipeline.checkpoint import Checkpoint, Tensors, packed, unpacked
-from pipeline.distill.course import Course
-from pipeline.distill.imitation import Imitation
-from pipeline.distill.lessons import Lessons
+from pipeline.compute import distributed
+from pipeline.compute.batching import length_batches
+from pipeline.compute.progress import track
+from pipeline.distill.dataset import DistillationDataset
+from pipeline.distill.losses import DistillationLosses
 from pipeline.distill.selector import RandomSelector, ReinforcedSelector, Step, state_of
+from pipeline.distill.state import LoopState
 from pipeline.errors import InputError
-from pipeline.params import Distill, Params
-from pipeline.params_losses import PREDICTIONS, STATES
-from pipeline.progress import track
-from pipeline.states import States
-from pipeline.training import Training, adamw, warm_up_and_decay
-from pipeline.validation import Score, Validation
+from pipeline.evaluation.validation import Score, Validation
+from pipeline.models.forward import States
+from pipeline.params.objectives import PREDICTIONS, STATES
+from pipeline.params.schema import Distill, Params
+from pipeline.training.checkpoint import Checkpoint, Tensors, strip_prefix, with_prefix
+from pipeline.training.optimizer import Training, adamw, warm_up_and_decay
 
 Log = Callable[[int, dict[str, float]], None]
 
@@ -53,7 +53,7 @@ def passes(texts: int, fit: Distill) -> tuple[int, int]:
 def distill(
     student: PreTrainedModel,
     teacher_width: int,
-    lessons: Lessons,
+    lessons: DistillationDataset,
     validation: Validation,
     params: Params,
     log: Log,
@@ -74,12 +74,12 @@ def distill(
     Returns what came of it; the student is trained in place and ends with the weights of its best epoch. Raises
     InputError if the loss is no longer finite.
     """
-    torch.manual_seed(params.seed + processes.index())
+    torch.manual_seed(params.seed + distributed.rank())
     order = np.random.default_rng(params.seed)
-    place = models.device()
+    place = distributed.device()
     on, fit = params.objectives, params.distill
     reinforced = params.selector.kind == "reinforced"
-    imitation = Imitation(student, teacher_width, lessons, params)
+    imitation = DistillationLosses(student, teacher_width, lessons, params)
     if learner:
         _restore(imitation.projection, learner, "projection")
     student.to(place).train()
@@ -93,11 +93,11 @@ def distill(
 
     selector: RandomSelector | None = None
     ones = np.ones(len(lessons))
-    at = Course(order.bit_generator.state, ones.astype(np.float32), ones.astype(np.bool_))
+    at = LoopState(order.bit_generator.state, ones.astype(np.float32), ones.astype(np.bool_))
     if saved := checkpoint.load() if checkpoint else None:
-        at = Course.unpacked(*saved)
-        training.restore(unpacked("training", saved[0]))
-        selector = _selector_again(unpacked("selector", saved[0]), params)
+        at = LoopState.unpacked(*saved)
+        training.restore(strip_prefix("training", saved[0]))
+        selector = _selector_again(strip_prefix("selector", saved[0]), params)
         for step, figures in at.logged:
             log(step, figures)
     elif reinforced:
@@ -107,7 +107,7 @@ def distill(
         counting = on.on() if not states_alone else on.on(STATES if epoch <= states_alone else PREDICTIONS)
         order.bit_generator.state = at.order
         for rows in length_batches(lessons.encoded.lengths, size=fit.batch_size, rng=order)[at.batch :]:
-            share, own = processes.share(range(len(rows)))
+            share, own = distributed.local_rows(range(len(rows)))
             mine = rows[share]
             inputs = {name: tensor.to(place) for name, tensor in lessons.inputs(mine).items()}
             states, losses = imitation.losses(student, teacher, mine, inputs)
@@ -119,7 +119,7 @@ def distill(
                 choosable = torch.from_numpy(lessons.neighbour[rows])
                 seen = torch.empty(len(rows), 0)
                 if reinforced:
-                    seen = processes.together(_state(states, lessons, mine, losses, params)[:own], len(rows))
+                    seen = distributed.all_gather_rows(_state(states, lessons, mine, losses, params)[:own], len(rows))
                 state = seen[choosable]
                 if selector is None:
                     selector = _selector(state.shape[1], params, learner)
@@ -128,7 +128,7 @@ def distill(
                 at.pi[rows[choosable.numpy()]] = chances.numpy()
                 at.kept[rows] = keep.numpy()
 
-            whole = {name: processes.together(loss.detach()[:own], len(rows)) for name, loss in losses.items()}
+            whole = {name: distributed.all_gather_rows(loss.detach()[:own], len(rows)) for name, loss in losses.items()}
             figures = {f"loss/{name}": float(loss.mean()) for name, loss in whole.items()}
             # Where nothing was kept there are no gradients and nothing moves; the learning rate goes on.
             training.step(_mean_of_kept(total, keep[share[:own]].to(place), int(keep.sum())) if keep.any() else None)
@@ -144,8 +144,8 @@ def distill(
             log(at.steps, figures)
             if checkpoint and checkpoint.due:
                 tensors, facts = at.packed()
-                more = packed("selector", selector.state()) if selector else {}
-                checkpoint.save(tensors | packed("training", training.state()) | more, facts)
+                more = with_prefix("selector", selector.state()) if selector else {}
+                checkpoint.save(tensors | with_prefix("training", training.state()) | more, facts)
 
         now = at.before if reinforced else validation.score(student)
         lost = sum(value for name, value in at.logged[-1][1].items() if name.startswith("loss/"))
@@ -178,7 +178,7 @@ def _mean_of_kept(mine: torch.Tensor, keep: torch.Tensor, kept: int) -> torch.Te
     """The mean loss of kept texts, of which `kept` are in all processes' shares: the mean of what these give."""
     if not keep.any():
         return mine.sum() * 0.0
-    return mine[keep].mean() * processes.part(int(keep.sum()), kept)
+    return mine[keep].mean() * distributed.loss_scale(int(keep.sum()), kept)
 
 
 def _selector(features: int, params: Params, learner: Tensors | None) -> RandomSelector:
@@ -226,7 +226,7 @@ def _reward(before: Score, after: Score, params: Params) -> float:
 
 def _state(
     states: States,
-    lessons: Lessons,
+    lessons: DistillationDataset,
     rows: npt.NDArray[np.int64],
     losses: dict[str, torch.Tensor],
     params: Params,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, log_softmax
 
-from pipeline.checkpoint import Tensors, packed, unpacked
-from pipeline.params import Selector
-from pipeline.training import memory, remember
+from pipeline.params.schema import Selector
+from pipeline.training.checkpoint import Tensors, strip_prefix, with_prefix
+from pipeline.training.optimizer import load_optimizer_state, optimizer_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +128,14 @@ class ReinforcedSelector(RandomSelector):
 
     def state(self) -> Tensors:
         """All that changes, as tensors."""
-        return super().state() | packed("policy", self.policy.state_dict()) | packed("adam", memory(self.optimizer))
+        return (
+            super().state()
+            | with_prefix("policy", self.policy.state_dict())
+            | with_prefix("adam", optimizer_state(self.optimizer))
+        )
 
     def restore(self, tensors: Tensors) -> None:
         """Go back to a state."""
         super().restore(tensors)
-        self.policy.load_state_dict(unpacked("policy", tensors))
-        remember(self.optimizer, unpacked("adam", tensors))
+        self.policy.load_state_dict(strip_prefix("policy", tensors))
+        load_optimizer_state(self.optimizer, strip_prefix("adam", tensors))

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from pipeline.artifacts.changed_words import Span, changed_spans
+from pipeline.inspect.changed_words import Span, changed_spans
 from pipeline.report.markup import clipped, element, joined
 
 AROUND = 6

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from markupsafe import Markup
 
-from pipeline.artifacts.scanning import read_augmented
+from pipeline.augment.shards import read_augmented
 from pipeline.errors import InputError
 from pipeline.report import charts
 from pipeline.report.marking import marked
 from pipeline.report.markup import element, joined
-from pipeline.tables import read_table
+from pipeline.storage.parquet import read_table
 
 EXAMPLES = 6
 BINS = 24

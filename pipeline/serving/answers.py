@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from pipeline.artifacts.opinions import opinion
 from pipeline.errors import InputError
+from pipeline.inspect.predictions import opinion
 from pipeline.serving.runtime import Served
 
 Row = dict[str, Any]

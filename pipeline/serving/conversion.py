@@ -15,8 +15,8 @@ import onnx
 import torch
 from transformers import PreTrainedModel
 
-from pipeline.batching import Batch
-from pipeline.partial_passes import last_layer_at_first
+from pipeline.compute.batching import Batch
+from pipeline.models.forward_shortcuts import last_layer_at_first
 
 OPSET = 20
 """Of ONNX, what onnxruntime has known since 1.17 (2024)."""

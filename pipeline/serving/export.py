@@ -12,20 +12,20 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline import models
-from pipeline.agreement import check_labels, check_length, longest
-from pipeline.artifacts.scanning import scan, shards
-from pipeline.batching import Batch, collate, encode
-from pipeline.checksums import write_sums
+from pipeline.augment.shards import scan, shards
+from pipeline.compute.batching import Batch, collate, encode
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
-from pipeline.params import Params
-from pipeline.publishing import publish_folder, write_json
-from pipeline.scoring import decide, headline, rounded, scores
+from pipeline.evaluation.scoring import decide, headline, rounded, scores
+from pipeline.models.compatibility import check_labels, check_length, longest
+from pipeline.models.loading import load_classifier, load_tokenizer, quiet, weight_bytes
+from pipeline.params.schema import Params
 from pipeline.serving.conversion import to_int8, to_onnx
 from pipeline.serving.runtime import MOST, ONNX, PAIRS, Run, Served, in_onnx, in_torch
 from pipeline.serving.timing import random_batch, timings
 from pipeline.serving.vocabulary import check_cut, cut, pieces_of
+from pipeline.storage.atomic import publish_folder, write_json
+from pipeline.storage.checksums import write_sums
 
 
 def export(
@@ -63,12 +63,12 @@ def export(
 
     given = {name: answered(name, known) for name, (_, known) in opened.items()}
     measured: dict[str, dict[str, Any]] = {
-        name: {"bytes": models.weight_bytes(folder)} | _score(given[name], test) for name, folder in folders.items()
+        name: {"bytes": weight_bytes(folder)} | _score(given[name], test) for name, folder in folders.items()
     }
     vocabulary = {}
     small, known = model, tokenizer
     if params.export.vocabulary == "seen":
-        small = models.load_classifier(student, "student")
+        small = load_classifier(student, "student")
         pieces = pieces_of(tokenizer, _texts(prepared, augmented))
         small, known = cut(small, tokenizer, pieces)
         vocabulary = {"vocabulary": _compared(tokenizer, known, test)}
@@ -105,9 +105,9 @@ def export(
 def _open(folder: Path, name: str, test: Texts, max_length: int) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     if not folder.is_dir():
         raise InputError(f"{name}: no such model folder: {folder}; run the stage that makes it first")
-    model = models.load_classifier(folder, name)
+    model = load_classifier(folder, name)
     check_labels(model.config, test.names, name)
-    tokenizer = models.load_tokenizer(folder, name)
+    tokenizer = load_tokenizer(folder, name)
     check_length(max_length, tokenizer, model.config, name)
     return model, tokenizer
 
@@ -159,7 +159,7 @@ def _compared(before: PreTrainedTokenizerFast, after: PreTrainedTokenizerFast, t
 
 
 def _fill(folder: Path, file: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    with models.quiet():
+    with quiet():
         model.config.save_pretrained(folder)
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline import models
-from pipeline.agreement import check_ids, check_numbering, longest
-from pipeline.batching import Batch, collate, encode, length_batches
-from pipeline.checksums import check_sums
+from pipeline.addresses.hub import one_line
+from pipeline.compute import distributed
+from pipeline.compute.batching import Batch, collate, encode, length_batches
 from pipeline.errors import InputError
-from pipeline.hub import one_line
-from pipeline.partial_passes import last_layer_at_first
+from pipeline.models.compatibility import check_ids, check_numbering, longest
+from pipeline.models.forward_shortcuts import last_layer_at_first
+from pipeline.models.loading import load_classifier, load_tokenizer, quiet
+from pipeline.storage.checksums import check_sums
 
 ONNX = "model.onnx"
 """What makes a model folder one of ONNX."""
@@ -56,17 +57,17 @@ def open_folder(folder: Path, key: str) -> Served:
     """
     check_sums(folder, key, weights=False)
     if not (folder / ONNX).is_file():
-        model = models.load_classifier(folder, key)
-        known = models.load_tokenizer(folder, key)
+        model = load_classifier(folder, key)
+        known = load_tokenizer(folder, key)
         check_ids(known, model.config, key)
         check_numbering(model.config, key)
         most = min(known.model_max_length, longest(model.config, MOST))
-        return Served(in_torch(model, models.device()), known, classes(model.config), most)
+        return Served(in_torch(model, distributed.device()), known, classes(model.config), most)
     check_sums(folder, key, weights=True)
     from transformers import AutoConfig, AutoTokenizer
 
     try:
-        with models.quiet():
+        with quiet():
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         run = in_onnx(folder / ONNX)

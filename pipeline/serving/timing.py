@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.batching import Batch
-from pipeline.progress import track
+from pipeline.compute.batching import Batch
+from pipeline.compute.progress import track
 from pipeline.serving.runtime import Run
 
 LENGTHS = (16, 64, 128)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.augment.wordnet import WordNet, load_wordnet
+from pipeline.augment.methods.wordnet import WordNet, load_wordnet
 
 SENSES = {
     "noun": [["film", "movie", "motion_picture"], ["plot", "story"], ["joke", "gag"], ["cast"], ["good", "goodness"]],

@@ -6,10 +6,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertModel
 
-from pipeline import models
 from pipeline.augment.adapter import load_adapter, masked_accuracy, merge, save_adapter, train, with_adapter
 from pipeline.errors import InputError
-from pipeline.params_models import Generator
+from pipeline.models.loading import load_masked_lm
+from pipeline.params.models import Generator
 
 
 def settings(**changes):
@@ -18,7 +18,7 @@ def settings(**changes):
 
 def load(folder):
     torch.manual_seed(0)
-    return models.load_masked_lm(str(folder), "generator.model")[0]
+    return load_masked_lm(str(folder), "generator.model")[0]
 
 
 @pytest.fixture(scope="module")

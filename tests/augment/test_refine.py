@@ -5,16 +5,16 @@ import copy
 import numpy as np
 import pytest
 import torch
-from killed import Killed, Often
+from helpers.killed import Killed, Often
 
-from pipeline import models
 from pipeline.augment.filler import Filler
 from pipeline.augment.neighbour import Neighbour
 from pipeline.augment.originals import read_originals
 from pipeline.augment.refine import log_likelihood, log_likelihoods, refine
 from pipeline.augment.rewards import rewards, weights
-from pipeline.checkpoint import Checkpoint
 from pipeline.errors import InputError
+from pipeline.models.loading import load_masked_lm
+from pipeline.training.checkpoint import Checkpoint
 
 TEXTS = ["a good film", "a joke was slow , the cast was warm"]
 CHANGES = [([1], ["great"]), ([1], ["bad"]), ([2], ["movie"]), ([0, 1], ["the", "dull"])]
@@ -22,7 +22,7 @@ CHANGES = [([1], ["great"]), ([1], ["bad"]), ([2], ["movie"]), ([0, 1], ["the", 
 
 @pytest.fixture
 def filler(tiny_masked_lm, tokenizer, make_params):
-    model, _ = models.load_masked_lm(str(tiny_masked_lm), "generator.model")
+    model, _ = load_masked_lm(str(tiny_masked_lm), "generator.model")
     return Filler(model, tokenizer, make_params())
 
 
@@ -88,7 +88,7 @@ def test_a_killed_run_goes_on(filler, drawn, make_params, work_cache, monkeypatc
     served = []
     monkeypatch.setattr(Checkpoint, "save", lambda *given: served.append(given[2]["steps"]))
     monkeypatch.setattr(Checkpoint, "due", True)
-    refine(again, *drawn, np.ones(8), params, Checkpoint("test", run=1))
+    refine(again, *drawn, np.ones(8), params, Checkpoint("test", "pipeline.training.checkpoint", run=1))
     assert served == [3, 4, 5, 6]
     for name, tensor in filler.model.state_dict().items():
         assert torch.equal(tensor, again.model.state_dict()[name]), name

@@ -10,7 +10,6 @@ import torch
 from scipy import special, stats
 from transformers import BertForMaskedLM, RobertaConfig, RobertaForMaskedLM
 
-from pipeline import models
 from pipeline.augment import filler as filler_module
 from pipeline.augment.distance import log_p_distance
 from pipeline.augment.filler import Filler
@@ -18,6 +17,7 @@ from pipeline.augment.neighbour import draw
 from pipeline.augment.originals import read_originals
 from pipeline.augment.sampler import sample_neighbours
 from pipeline.augment.words import piece_text, whole_words
+from pipeline.models.loading import load_masked_lm
 
 TEXTS = [
     "The filmgoer's joke was so lovely, and never too slow!",
@@ -30,7 +30,7 @@ CHANCES = {"log_p_words", "log_p"}
 
 @pytest.fixture(scope="module")
 def model(tiny_masked_lm):
-    return models.load_masked_lm(str(tiny_masked_lm), "generator.model")[0]
+    return load_masked_lm(str(tiny_masked_lm), "generator.model")[0]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import yaml
 from benchmarks.paper.plan import merged, planned, read_asked, read_row
 from benchmarks.paper.report import SETTINGS, SIZES
 from pipeline.errors import InputError
-from pipeline.params import Params
+from pipeline.params.schema import Params
 
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "benchmarks" / "paper"

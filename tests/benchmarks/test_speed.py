@@ -26,12 +26,12 @@ from benchmarks.speed import (
     step,
 )
 from benchmarks.speed.measure import Figure
-from pipeline import models
-from pipeline.batching import length_batches
-from pipeline.distill.imitation import Imitation
+from pipeline.compute.batching import length_batches
+from pipeline.distill.losses import DistillationLosses
 from pipeline.errors import InputError
-from pipeline.params_file import load
-from pipeline.partial_passes import head_only_at, last_layer_at_first
+from pipeline.models.forward_shortcuts import head_only_at, last_layer_at_first
+from pipeline.models.loading import load_classifier
+from pipeline.params.file import load
 
 SPEED = Path(measure.__file__).parent
 
@@ -149,10 +149,10 @@ def test_the_caching_and_selector_benchmarks_run(tiny_run, monkeypatch):
 def test_a_live_teacher_is_what_its_cache_holds(tiny_run, tiny_classifier):
     given = made.params()
     lessons, student = loop.default_lessons(given), loop.default_student(given)
-    teacher = models.load_classifier(tiny_classifier, "teacher")
+    teacher = load_classifier(tiny_classifier, "teacher")
     live = step.alive(teacher, lessons)
     torch.manual_seed(0)
-    imitation = Imitation(student, 32, lessons, given)
+    imitation = DistillationLosses(student, 32, lessons, given)
     for rows in length_batches(lessons.encoded.lengths, size=8, rng=np.random.default_rng(0)):
         inputs = lessons.inputs(rows)
         _, cached = imitation.losses(student, None, rows, inputs)

@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from pipeline.data.loading import load_table
 from pipeline.errors import InputError
-from pipeline.params_data import Table
+from pipeline.params.data import Table
 
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from pipeline import hub
+from pipeline.addresses import hub
 
 
 @pytest.fixture(autouse=True)

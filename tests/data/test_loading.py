@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pipeline.packages import package_path
+from pipeline.addresses.packages import package_path
 
 
 def test_columns_pairs_groups_and_labels_by_other_names(tmp_path, load, written):

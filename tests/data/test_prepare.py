@@ -11,7 +11,7 @@ from pipeline.data.leaks import normalise
 from pipeline.data.prepare import prepare
 from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
-from pipeline.params import Params
+from pipeline.params.schema import Params
 
 SPLITS = ("source", "train", "validation", "test")
 

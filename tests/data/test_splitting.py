@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.data.splitting import quantile_bins, sample, split_target
 from pipeline.errors import InputError
-from pipeline.params_data import Target
+from pipeline.params.data import Target
 
 NAMES = ["negative", "neutral", "positive"]
 seeds = st.integers(0, 10_000)

@@ -5,18 +5,18 @@ import copy
 import numpy as np
 import pytest
 import torch
-from killed import Killed, Often
+from helpers.killed import Killed, Often
 
 from pipeline.data.texts import read_texts
-from pipeline.distill.imitation import Imitation
-from pipeline.distill.lessons import read_lessons
+from pipeline.distill.dataset import read_dataset
 from pipeline.distill.loop import distill
+from pipeline.distill.losses import DistillationLosses
 from pipeline.distill.selector import ReinforcedSelector
 from pipeline.errors import InputError
-from pipeline.models import load_classifier
-from pipeline.params_losses import LIVE, LOSSES
-from pipeline.student import build_student
-from pipeline.validation import Score, Validation
+from pipeline.evaluation.validation import Score, Validation
+from pipeline.models.loading import load_classifier
+from pipeline.models.student import build_student
+from pipeline.params.objectives import LIVE, LOSSES
 
 FIT = {"epochs": 2, "batch_size": 16, "learning_rate": 0.002}
 
@@ -42,7 +42,7 @@ def run(make_params, uneven, augmented, cached, tiny_classifier, tokenizer):
         for module in student.modules():
             if isinstance(module, torch.nn.Dropout) and not dropout:
                 module.p = 0.0
-        lessons = read_lessons(params, prepared=uneven, augmented=augmented, cache=cached, tokenizer=tokenizer)
+        lessons = read_dataset(params, prepared=uneven, augmented=augmented, cache=cached, tokenizer=tokenizer)
         change(lessons)
         validation = validation or Validation(texts, tokenizer, 16)
         logged = []
@@ -392,8 +392,8 @@ def test_a_killed_run_goes_on(run, monkeypatch, work_cache, kills, sections):
     """With dropout; seven steps an epoch. Curves, π, decisions, W, policy and student are those of a run in peace."""
     whole, student, logged = run(**sections)
     served = []
-    imitate = Imitation.losses
-    monkeypatch.setattr(Imitation, "losses", lambda *given: served.append(1) or imitate(*given))
+    imitate = DistillationLosses.losses
+    monkeypatch.setattr(DistillationLosses, "losses", lambda *given: served.append(1) or imitate(*given))
     for steps in kills:
         with pytest.raises(Killed):
             run(checkpoint=Often(steps), **sections)

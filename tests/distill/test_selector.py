@@ -8,7 +8,7 @@ import torch
 from scipy import special
 
 from pipeline.distill.selector import ReinforcedSelector, Step, returns, state_of
-from pipeline.params import Selector
+from pipeline.params.schema import Selector
 
 
 def selector(features=1, seed=1, **changes):

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from finished_run import lay
+from helpers.finished_run import lay
 
-from pipeline.params_file import load
-from pipeline.report.page import Inputs, report
+from pipeline.params.file import load
+from pipeline.report.report import Inputs, report
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from finished_run import HOSTILE, lay, serving
+from helpers.finished_run import HOSTILE, lay, serving
 from typer.testing import CliRunner
 
 from stages.report import app

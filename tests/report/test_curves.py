@@ -1,7 +1,7 @@
 """Curves: which are drawn, and what of long ones."""
 
 import pytest
-from finished_run import curve
+from helpers.finished_run import curve
 
 from pipeline.errors import InputError
 from pipeline.report.curves import curves, thinned

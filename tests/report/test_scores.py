@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from finished_run import serving
+from helpers.finished_run import serving
 
 from pipeline.report.inputs import Serving, read_json, read_scores
 from pipeline.report.scores import cards, chart, number

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from finished_run import lay
+from helpers.finished_run import lay
 
 from pipeline.errors import InputError
 from pipeline.report.selection import EXAMPLES, read_selection

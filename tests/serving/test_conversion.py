@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import RobertaConfig, RobertaForSequenceClassification
 
-from pipeline import models
-from pipeline.batching import collate, encode
-from pipeline.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
+from pipeline.compute.batching import collate, encode
+from pipeline.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
+from pipeline.models.loading import load_classifier
 from pipeline.serving.conversion import to_int8, to_onnx
 from pipeline.serving.runtime import in_onnx, in_torch
 
@@ -25,7 +25,7 @@ def batch(tokenizer, texts, pairs=None):
 
 @pytest.mark.parametrize("pairs", [None, PAIRS])
 def test_any_number_of_texts_of_any_length_has_the_same_logits(tiny_classifier, tokenizer, tmp_path, pairs):
-    model = models.load_classifier(tiny_classifier, "student")
+    model = load_classifier(tiny_classifier, "student")
     to_onnx(model, batch(tokenizer, TEXTS[:2], pairs and pairs[:2]), tmp_path / "model.onnx")
     run, wanted = in_onnx(tmp_path / "model.onnx"), in_torch(model, CPU)
     for rows in ([0], [1, 2, 3], [4, 0]):
@@ -62,7 +62,7 @@ def test_a_model_that_numbers_positions_otherwise(byte_level, tmp_path, pairs):
 
 
 def test_eight_bits_are_close_and_small(tiny_classifier, tokenizer, tmp_path):
-    model = models.load_classifier(tiny_classifier, "student")
+    model = load_classifier(tiny_classifier, "student")
     to_onnx(model, batch(tokenizer, TEXTS[:2]), tmp_path / "model.onnx")
     to_int8(tmp_path / "model.onnx", tmp_path / "int8.onnx")
     given = batch(tokenizer, TEXTS)
@@ -76,7 +76,7 @@ def test_eight_bits_are_close_and_small(tiny_classifier, tokenizer, tmp_path):
 def test_the_same_weights_give_the_same_bytes_and_no_word_of_this_machine(tiny_classifier, tokenizer, tmp_path):
     hashes = []
     for name in ("one", "two"):
-        model = models.load_classifier(tiny_classifier, "student")
+        model = load_classifier(tiny_classifier, "student")
         to_onnx(model, batch(tokenizer, TEXTS[:2]), tmp_path / f"{name}.onnx")
         to_int8(tmp_path / f"{name}.onnx", tmp_path / f"{name}-int8.onnx")
         made = [(tmp_path / f"{name}{end}.onnx").read_bytes() for end in ("", "-int8")]

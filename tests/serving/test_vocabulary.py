@@ -5,10 +5,10 @@ import pytest
 import torch
 from transformers import BertForSequenceClassification
 
-from pipeline import models
-from pipeline.batching import collate, encode
+from pipeline.compute.batching import collate, encode
 from pipeline.errors import InputError
-from pipeline.saving import save_model
+from pipeline.models.loading import load_classifier
+from pipeline.models.saving import save_model
 from pipeline.serving.runtime import in_torch, open_folder
 from pipeline.serving.vocabulary import cut, pieces_of
 
@@ -19,11 +19,11 @@ UNSEEN = "the joke was awful"
 
 @pytest.fixture
 def whole(tiny_classifier):
-    return models.load_classifier(tiny_classifier, "student")
+    return load_classifier(tiny_classifier, "student")
 
 
 def test_seen_texts_have_the_same_logits_in_fewer_rows(whole, tiny_classifier, tokenizer, tmp_path):
-    small, known = cut(models.load_classifier(tiny_classifier, "student"), tokenizer, pieces_of(tokenizer, SEEN))
+    small, known = cut(load_classifier(tiny_classifier, "student"), tokenizer, pieces_of(tokenizer, SEEN))
     letters = 26 + 26 + sum(len(piece) == 1 for piece in ",.!?")
     words = {word for text in SEEN for word in text.split()} - set(",.!a")
     assert len(known) == 5 + letters + len(words)
@@ -55,7 +55,7 @@ def test_special_tokens_stand_where_they_stood(whole, tokenizer):
 
 
 def test_other_kinds_of_tokenizers_are_refused(saved, byte_level):
-    model = models.load_classifier(saved(BertForSequenceClassification), "student")
+    model = load_classifier(saved(BertForSequenceClassification), "student")
     with pytest.raises(InputError, match=r"export\.vocabulary: got seen, but the student's tokenizer is of BPE"):
         cut(model, byte_level, set())
 

@@ -6,8 +6,8 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from pipeline import doctor
-from pipeline.surroundings import Finding
+from pipeline.setup import doctor
+from pipeline.setup.environment import Finding
 from stages.doctor import app
 
 

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 import yaml
-from tiny_project import ROOT
+from helpers.tiny_project import ROOT
 from typer.testing import CliRunner
 
 import stages.init
-from pipeline import hub
-from pipeline.params_file import load
+from pipeline.addresses import hub
+from pipeline.params.file import load
 from stages.init import app
 
 SUPPORT = ROOT / "data/examples/support.csv"
@@ -130,7 +130,7 @@ def test_without_the_hub_the_package_does(run, tmp_path, monkeypatch):
 
     hub.silence.cache_clear()
     monkeypatch.setattr(HfApi, "model_info", unplugged)
-    monkeypatch.setattr("pipeline.init.HUB", "someone/no-such-model")
+    monkeypatch.setattr("pipeline.setup.init.HUB", "someone/no-such-model")
     result = run("support.csv", "--out", "mine.yaml", model=None)
     hub.silence.cache_clear()
     assert result.exit_code == 0, result.output

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hand_made import neighbour, write_selection, write_shard
+from helpers.hand_made import neighbour, write_selection, write_shard
 from typer.testing import CliRunner
 
 from stages.inspect import app

@@ -6,10 +6,10 @@ import sys
 
 import pandas as pd
 import pytest
-from finished_run import lay
+from helpers.finished_run import lay
 from typer.testing import CliRunner
 
-from pipeline.artifacts.scanning import read_augmented
+from pipeline.augment.shards import read_augmented
 from stages.report import app
 
 

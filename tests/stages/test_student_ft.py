@@ -8,7 +8,7 @@ import transformers
 import yaml
 from typer.testing import CliRunner
 
-from pipeline.models import load_classifier
+from pipeline.models.loading import load_classifier
 from stages.student_ft import app
 
 

@@ -4,14 +4,14 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.errors import InputError
-from pipeline.workcache import finish, link_or_copy, work_folder
+from pipeline.storage.workcache import link_or_copy, work_folder, write_piece
 from stages.work_cache import app
 
 
 @pytest.fixture
 def piece(work_cache):
     path = work_folder("augment", "0123") / "shard.parquet"
-    with finish(path) as temporary:
+    with write_piece(path) as temporary:
         temporary.write_bytes(bytes(1_999_968))
     return path
 

@@ -1,1 +1,0 @@
-"""What stages leave for one another: shards, the teacher's cache, and how they are published."""

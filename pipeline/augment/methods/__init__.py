@@ -1,0 +1,1 @@
+"""The ways to augment, one module each: the paper's neighbours and those of its rivals."""

@@ -1,0 +1,1 @@
+"""How work is computed: batches, precision, several processes, Ray, progress bars."""

@@ -1,0 +1,36 @@
+"""A model's score on D^v, cheap enough to ask after every step (Eq. 13)."""
+
+import math
+from dataclasses import dataclass
+
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from pipeline.compute import distributed
+from pipeline.data.texts import Texts
+from pipeline.evaluation.predicting import outputs, prepare
+from pipeline.evaluation.scoring import decide, headline, loss, scores
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Score:
+    """How good a model is, the better the greater: accuracy or Pearson's r (undefined: −1), then minus the loss."""
+
+    metric: float
+    minus_loss: float
+
+
+class Validation:
+    """The validation texts, encoded and padded once, in batches sorted by length."""
+
+    def __init__(self, texts: Texts, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:
+        self.texts = texts
+        self.prepared = prepare(tokenizer, texts, max_length)
+
+    def score(self, model: PreTrainedModel) -> Score:
+        """Score a model, which stays in the mode it was in; several processes take the first one's score."""
+        given = outputs(model, self.prepared)
+        labels, names = self.texts.labels, self.texts.names
+        metric = scores(labels, decide(given, names), names)[headline(names)]
+        return Score(
+            *distributed.broadcast_floats([-1.0 if math.isnan(metric) else metric, -loss(labels, given, names)])
+        )

@@ -1,0 +1,1 @@
+"""Neighbours looked at: found, joined with what selector, teacher and student say, printed."""

@@ -1,0 +1,139 @@
+"""The student of BiLSTM_SOFT (Tang et al. 2019): one bidirectional LSTM layer over word embeddings.
+
+It is a model of transformers: after `import pipeline.models.bilstm`, `AutoModelForSequenceClassification` opens its
+folders.
+"""
+
+from typing import Any
+
+import torch
+from torch.nn.utils.rnn import pack_padded_sequence
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+NAME = "l2a_bilstm"
+
+
+class BiLSTMConfig(PreTrainedConfig):  # type: ignore[misc]
+    """Sizes of a BiLSTM student: those of the paper's baseline."""
+
+    model_type = NAME
+
+    def __init__(
+        self,
+        vocab_size: int = 30522,
+        embedding_size: int = 300,
+        lstm_size: int = 150,
+        hidden_size: int = 200,
+        dropout: float = 0.1,
+        pairs: bool = False,
+        pad_token_id: int = 0,
+        sep_token_id: int = 102,
+        **options: Any,
+    ) -> None:
+        """Describe a model.
+
+        Args:
+            lstm_size: units of each direction.
+            hidden_size: of the layer between the LSTM and the outputs.
+            pairs: whether it reads two texts.
+            sep_token_id: the token at the end of the first of two texts.
+        """
+        super().__init__(pad_token_id=pad_token_id, sep_token_id=sep_token_id, **options)
+        self.vocab_size = vocab_size
+        self.embedding_size = embedding_size
+        self.lstm_size = lstm_size
+        self.hidden_size = hidden_size
+        self.dropout = dropout
+        self.pairs = pairs
+
+
+class BiLSTMForSequenceClassification(PreTrainedModel):  # type: ignore[misc]
+    """Last states of both directions, h; of two texts [h1; h2; |h1−h2|; h1·h2]; a hidden layer; the outputs."""
+
+    config_class = BiLSTMConfig
+    base_model_prefix = "bilstm"
+
+    def __init__(self, config: BiLSTMConfig) -> None:
+        """Make a model with random weights."""
+        super().__init__(config)
+        self.embeddings = torch.nn.Embedding(config.vocab_size, config.embedding_size, padding_idx=config.pad_token_id)
+        self.lstm = torch.nn.LSTM(config.embedding_size, config.lstm_size, batch_first=True, bidirectional=True)
+        self.dropout = torch.nn.Dropout(config.dropout)
+        self.dense = torch.nn.Linear((8 if config.pairs else 2) * config.lstm_size, config.hidden_size)
+        self.classifier = torch.nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def get_input_embeddings(self) -> torch.nn.Embedding:
+        """The word embeddings."""
+        return self.embeddings
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **_: torch.Tensor
+    ) -> SequenceClassifierOutput:
+        """Run padded texts or pairs, (texts, tokens), with their mask; gives logits, (texts, labels)."""
+        lengths = attention_mask.sum(1)
+        if self.config.pairs:
+            # The first separator ends the first text, also of tokenizers that do not number the two. What stands before
+            # the texts, and a separator that some put before the second, is left out: equal texts are read alike.
+            end = (input_ids == self.config.sep_token_id).int().argmax(1)
+            doubled = _from(input_ids, end + 1)[:, 0] == self.config.sep_token_id
+            begin = end + 1 + (doubled & (lengths > end + 2))
+            one, two = self._read(input_ids[:, 1:], end), self._read(_from(input_ids, begin), lengths - begin)
+            read = torch.cat([one, two, (one - two).abs(), one * two], dim=1)
+        else:
+            read = self._read(input_ids, lengths)
+        return SequenceClassifierOutput(logits=self.classifier(self.dropout(self.dense(read).relu())))
+
+    def _read(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """The last state of each direction: (texts, 2 × units)."""
+        embedded = self.dropout(self.embeddings(tokens))
+        if torch.onnx.is_in_onnx_export():
+            return self._read_by_onnx(embedded, lengths)
+        packed = pack_padded_sequence(embedded, lengths.clamp_min(1).cpu(), batch_first=True, enforce_sorted=False)
+        _, (last, _) = self.lstm(packed)
+        return torch.cat([last[0], last[1]], dim=1)
+
+    def _read_by_onnx(self, embedded: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """The same by ONNX's own LSTM, which knows lengths; packed texts cannot be exported."""
+        weights, hidden, *biases = (
+            torch.stack([_gates(getattr(self.lstm, f"{name}_l0{end}")) for end in ("", "_reverse")])
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        texts, units = embedded.shape[0], self.config.lstm_size
+        _, last, _ = torch.onnx.ops.symbolic_multi_out(
+            "LSTM",
+            (embedded.transpose(0, 1), weights, hidden, torch.cat(biases, dim=1), lengths.clamp_min(1).int()),
+            {"hidden_size": units, "direction": "bidirectional"},
+            dtypes=(embedded.dtype,) * 3,
+            shapes=((embedded.shape[1], 2, texts, units), (2, texts, units), (2, texts, units)),
+        )
+        return torch.cat([last[0], last[1]], dim=1)
+
+
+def _gates(weights: torch.Tensor) -> torch.Tensor:
+    """The gates in ONNX's order: input, output, forget, cell."""
+    enter, forget, cell, leave = weights.chunk(4)
+    return torch.cat([enter, leave, forget, cell])
+
+
+def _from(tokens: torch.Tensor, begin: torch.Tensor) -> torch.Tensor:
+    """The tokens of each row from a place of its own on; behind the last the last again."""
+    places = torch.arange(tokens.shape[1], device=tokens.device) + begin[:, None]
+    return tokens.gather(1, places.clamp_max(tokens.shape[1] - 1))
+
+
+def principal_components(embeddings: torch.Tensor, size: int) -> torch.Tensor:
+    """Word embeddings of another model in fewer dimensions: (words, width) to (words, size), centred.
+
+    Dimensions beyond the width are 0.
+    """
+    centred = embeddings - embeddings.mean(0)
+    # The eigenvectors of a matrix as wide as the embeddings are cheap; a decomposition of all words is not.
+    _, vectors = torch.linalg.eigh(centred.T @ centred)
+    kept = centred @ vectors.flip(1)[:, :size]
+    return torch.nn.functional.pad(kept, (0, size - kept.shape[1]))
+
+
+AutoConfig.register(NAME, BiLSTMConfig)
+AutoModelForSequenceClassification.register(BiLSTMConfig, BiLSTMForSequenceClassification)

@@ -1,0 +1,82 @@
+"""The schema of tables: where texts come from, which columns hold what, how many are drawn."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.params.types import Name, Names, Probability, Rows, Section
+
+
+class Columns(Section):
+    """Which columns of the user's table hold what."""
+
+    text: str = "text"
+    """The text, or the first text of a pair."""
+    text_pair: str | None = None
+    """The second text of a pair (premise and hypothesis, two questions)."""
+    label: str | None = "label"
+    """The class or, in regression, the number to predict."""
+    group: Name | Annotated[list[Name], Field(min_length=1)] | None = None
+    """Rows that share this value stay in one split (the author of a review). With several columns no value of any of
+    them stands in two splits (`[question1, question2]`: no question is both trained and tested on)."""
+
+
+class Table(Section):
+    """Where texts come from."""
+
+    path: Name
+    """A CSV, TSV, JSONL or Parquet file or glob; `package:module/file`; or a hub id."""
+    config: str | None = None
+    """The hub data set's configuration."""
+    split: str = "train"
+    """The hub data set's split."""
+    columns: Columns = Columns()
+    labels: Names = {}
+    """A new name for a label: `{0: negative}`. Labels not named here keep theirs."""
+    where: dict[str, str | int | float | bool | Annotated[list[str | int | float | bool], Field(min_length=1)]] = {}
+    """Keep the rows whose column has this value, or one of these values."""
+
+
+class Source(Table):
+    """The rich neighbouring domain."""
+
+    rows: Rows | None = None
+    """Draw this many rows, stratified by label; all of them if not given."""
+
+
+class Target(Table):
+    """The scarce domain: a few labelled rows to learn from, one set to validate on, one to test on."""
+
+    per_class: Rows | None = None
+    """Training rows of each class (the paper: 40)."""
+    fraction: Probability | None = None
+    """Training rows as a share of what validation and test leave (the paper: 0.01)."""
+    rows: Rows | None = None
+    """Training rows, stratified by label."""
+    validation: Rows = 200
+    """Rows of D^v, which picks the best model and rewards the selector (Eq. 13)."""
+    test: Rows = 2000
+    """Rows that no stage after `prepare` reads but `evaluate`."""
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        given = [name for name in ("per_class", "fraction", "rows") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"got {' and '.join(given) or 'no size'}; accepted: one of per_class, fraction, rows")
+        return self
+
+
+class Heldout(Table):
+    """Texts to measure the masked language model on."""
+
+    rows: Rows = 500
+    """Draw this many."""
+
+
+class Data(Section):
+    """The two domains."""
+
+    target: Target
+    source: Source | None = None
+    labels: Annotated[list[str], Field(min_length=1)] | None = None
+    """The classes in order; F1 of two classes is of the last one. Sorted by name if not given."""

@@ -1,0 +1,124 @@
+"""The schema of the models: how each comes about and how it is fine-tuned."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.params.data import Heldout, Table
+from pipeline.params.types import (
+    Count,
+    Domains,
+    Few,
+    FewOrNone,
+    Name,
+    Positive,
+    Probability,
+    Rate,
+    Section,
+    Share,
+    Weight,
+)
+
+
+class Fit(Section):
+    """How a model is fine-tuned: AdamW, linear warm-up and decay."""
+
+    batch_size: Positive = 32
+    """Texts a step."""
+    learning_rate: Rate = 5e-5
+    """The highest, at the end of the warm-up."""
+    warmup: Share = 0.1
+    """Share of the steps over which the learning rate rises."""
+    weight_decay: Weight = 0.01
+    """On matrices; biases and norms have none."""
+
+
+class PerDomain(Section):
+    """A number for each domain."""
+
+    source: FewOrNone
+    """Of the rich neighbouring domain."""
+    target: FewOrNone
+    """Of the scarce domain."""
+
+
+class Teacher(Fit):
+    """The large model f^t, fine-tuned."""
+
+    model: Name = "bert-base-uncased"
+    """A hub id, a folder or `package:module/folder` with an encoder."""
+    domains: Annotated[Domains, Field(min_length=1)] = ["source", "target"]
+    """Fine-tune on these, one after the other. The paper's Teacher-FT sees [target]."""
+    epochs: PerDomain = PerDomain(source=1, target=5)
+    """Passes through each domain; with 0 for all the model stays as it is."""
+
+
+class Generator(Section):
+    """The masked language model G_θ that fills the words."""
+
+    model: Name = "bert-base-uncased"
+    """A hub id, a folder or `package:module/folder`; without a masked-LM head it needs an adapter or steps."""
+    adapter: Name | None = None
+    """A file that this stage trained before: low-rank weights and head, added to the model."""
+    steps: Count = 0
+    """Training steps of head and low-rank weights; 0 publishes the model as it is."""
+    text: Table | None = None
+    """Unlabelled text to train on. Not the target's table: its test rows are in it."""
+    heldout: Heldout | None = None
+    """Unlabelled text on which masked-token accuracy is measured; nothing is decided by it."""
+    rank: Few = 32
+    """Rank of the weights added to each linear layer of the encoder."""
+    mask: Probability = 0.2
+    """Share of tokens masked, in training and in measuring."""
+    batch_size: Positive = 64
+    """Sentences a step."""
+    learning_rate: Rate = 1e-3
+    """The highest, at the end of the warm-up; it falls along a cosine."""
+    warmup: Share = 0.05
+    """Share of the steps over which the learning rate rises."""
+    max_length: Annotated[int, Field(ge=8, le=1_000_000)] = 64
+    """Tokens of a sentence; what is longer is cut."""
+
+    @model_validator(mode="after")
+    def _text_to_train_on(self) -> Self:
+        if self.steps and self.adapter:
+            raise ValueError(f"steps is {self.steps} and adapter is {self.adapter}; accepted: one of the two")
+        if self.steps and self.text is None:
+            raise ValueError(f"steps is {self.steps} but text is not given; accepted: a table with unlabelled text")
+        return self
+
+
+class Student(Section):
+    """The small model f^s before distillation."""
+
+    init: Literal["teacher", "encoder", "pretrained", "fresh", "bilstm"] = "teacher"
+    """Layers of the fine-tuned teacher, of the encoder it came from, a named model, random weights, or no transformer
+    but a BiLSTM over the teacher's word embeddings."""
+    model: Name | None = None
+    """The named model, if init is pretrained."""
+    layers: Few = 3
+    """Layers taken (teacher, encoder) or made (fresh)."""
+    pick: Literal["first", "spaced"] = "first"
+    """Which layers are taken: the first ones, or evenly spaced ones with the last among them."""
+    hidden: Few = 312
+    """Width of a fresh student."""
+    intermediate: Few = 1200
+    """Feed-forward width of a fresh student."""
+    heads: Few = 12
+    """Attention heads of a fresh student."""
+
+    @model_validator(mode="after")
+    def _model_is_named(self) -> Self:
+        if (self.init == "pretrained") != (self.model is not None):
+            model = "null" if self.model is None else self.model
+            raise ValueError(f"init is {self.init} and model is {model}; accepted: a model if init is pretrained")
+        if self.init == "fresh" and self.hidden % self.heads:
+            raise ValueError(f"hidden is {self.hidden} with {self.heads} heads; accepted: a multiple of heads")
+        return self
+
+
+class StudentFT(Fit):
+    """The comparison: the same student fine-tuned on the scarce labels alone."""
+
+    epochs: Positive = 20
+    """Passes through the scarce labels."""

@@ -1,0 +1,1 @@
+"""Student and neighbours as folders for the hub, with cards."""

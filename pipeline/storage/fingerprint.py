@@ -1,0 +1,33 @@
+"""Names for work: the same inputs and params give the same fingerprint, anything else another one."""
+
+import json
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from pipeline.storage.closure import closure, source
+
+
+def fingerprint(**parts: Any) -> str:
+    """32 hex digits for JSON-like parts; the order of keys does not matter."""
+    return blake2b(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode(), digest_size=16).hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """32 hex digits of a file's content."""
+    digest = blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def code_hash(module: str) -> str:
+    """32 hex digits of the code that decides what a module computes: its import closure."""
+    return fingerprint(sources={name: file_hash(source(name)) for name in closure(module)})
+
+
+def folder_hash(folder: Path, kind: str = "*") -> str:
+    """32 hex digits of the names and contents of a folder's files, or of those of a kind, such as `*.parquet`."""
+    files = sorted(path for path in folder.rglob(kind) if path.is_file())
+    return fingerprint(files=[[path.relative_to(folder).as_posix(), file_hash(path)] for path in files])

@@ -1,0 +1,1 @@
+"""Fine-tuning: optimizer, checkpoints, the teacher, the comparison Student-FT."""

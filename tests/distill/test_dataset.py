@@ -1,0 +1,224 @@
+"""What the student learns from: every text once, with its label, its chance and the teacher's word on it."""
+
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import BertForSequenceClassification
+
+from pipeline.augment.shards import read_augmented
+from pipeline.data.texts import Texts, read_texts, write_texts
+from pipeline.distill.cache_teacher import cache_teacher
+from pipeline.distill.dataset import read_dataset
+from pipeline.distill.teacher_cache import TeacherCache
+from pipeline.errors import InputError
+
+
+@pytest.fixture
+def lessons(make_params, uneven, augmented, cached, tokenizer):
+    def read(*, prepared=uneven, augmented=augmented, cache=cached, tokenizer=tokenizer, **sections):
+        params = make_params(**sections)
+        return read_dataset(params, prepared=prepared, augmented=augmented, cache=cache, tokenizer=tokenizer)
+
+    return read
+
+
+def test_neighbours_and_the_originals_asked_for(lessons, augmented, uneven):
+    found = lessons()
+    neighbours, originals = (
+        read_augmented(augmented, ["id"])["id"].to_pylist(),
+        read_texts(uneven / "train.parquet").ids,
+    )
+    assert found.ids == neighbours + originals
+    assert len(found) == 112
+    assert found.neighbour.tolist() == [True] * 96 + [False] * 16
+    assert found.domains.tolist() == ["source"] * 48 + ["target"] * 64
+    assert lessons(distill={"originals": []}).ids == neighbours
+
+
+def test_every_text_with_its_label_and_tokens(lessons, augmented, uneven, tokenizer):
+    found = lessons()
+    table, originals = read_augmented(augmented), read_texts(uneven / "train.parquet")
+    texts = table["text"].to_pylist() + originals.texts
+    labels = table["label"].to_pylist() + [originals.names[label] for label in originals.labels]
+    assert found.labels.tolist() == [["negative", "positive"].index(label) for label in labels]
+    rows = np.array([100, 3, 50])
+    wanted = tokenizer([texts[row] for row in rows], padding=True, return_tensors="pt")
+    inputs = found.inputs(rows)
+    torch.testing.assert_close(inputs["input_ids"], wanted["input_ids"])
+    torch.testing.assert_close(inputs["attention_mask"], wanted["attention_mask"])
+
+
+def test_the_teacher_s_word_on_each(lessons, cached):
+    found, cache = lessons(), TeacherCache(cached)
+    rows = np.array([100, 3, 50])
+    at = cache.rows([found.ids[row] for row in rows])
+    torch.testing.assert_close(found.teacher_logits(rows), torch.from_numpy(cache.logits[at]))
+    assert found.cached[rows].tolist() == at.tolist()
+    assert (cache.tokens[found.cached] == found.encoded.lengths).all()
+
+
+def test_the_chance_is_standardised_over_the_neighbours(lessons, augmented):
+    found = lessons().log_p
+    log_p = read_augmented(augmented, ["log_p"])["log_p"].to_numpy()
+    np.testing.assert_allclose(found[:96], (log_p - log_p.mean()) / log_p.std(), rtol=1e-4, atol=1e-5)
+    # The selector never sees an original.
+    assert (found[96:] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("missing", "given", "key", "off", "without"),
+    [
+        ("hidden", {}, "objectives.hidden", "0", {"objectives": {"hidden": 0}}),
+        (
+            "hidden",
+            {"objectives": {"hidden": 0}, "selector": {"representations": True}},
+            "selector.representations",
+            "false",
+            {"objectives": {"hidden": 0}, "selector": {"representations": True, "kind": "none"}},
+        ),
+        ("attention", {}, "objectives.attention", "0", {"objectives": {"attention": 0}}),
+        ("logits", {}, "objectives.dark", "0", {"objectives": {"dark": 0}, "selector": {"kind": "none"}}),
+        (
+            "logits",
+            {"objectives": {"dark": 0}},
+            "selector.kind",
+            "none",
+            {"objectives": {"dark": 0}, "selector": {"kind": "none"}},
+        ),
+    ],
+)
+def test_a_cache_without_what_is_needed(lessons, cached, tmp_path, missing, given, key, off, without):
+    folder = tmp_path / "teacher"
+    shutil.copytree(cached, folder, ignore=shutil.ignore_patterns(f"*.{missing}.npy"))
+    if missing == "logits":
+        for index in folder.glob("*.parquet"):
+            pq.write_table(pq.read_table(index).drop_columns("logits"), index)
+    with pytest.raises(InputError) as error:
+        lessons(cache=folder, **given)
+    assert str(error.value) == (
+        f"{key}: it needs the teacher's {missing}, but {folder} was made without; "
+        f"accepted: {key}: {off}, or cache.{missing}: true and the cache_teacher stage again"
+    )
+    assert len(lessons(cache=folder, **without)) == 112
+
+
+def test_a_cache_of_other_texts(lessons, cached, tmp_path):
+    shutil.copytree(cached, tmp_path / "teacher", ignore=shutil.ignore_patterns("target-originals*"))
+    with pytest.raises(InputError, match=r"no entry for id 'train-000'"):
+        lessons(cache=tmp_path / "teacher")
+    assert len(lessons(cache=tmp_path / "teacher", distill={"originals": []})) == 96
+    with pytest.raises(InputError, match=r"no entry for id 'source-000'"):
+        lessons(distill={"originals": ["source"]})
+
+
+def test_a_cache_of_texts_cut_elsewhere(lessons):
+    with pytest.raises(
+        InputError, match=r": the student reads 8 pieces where the teacher read (9|10|11|12); accepted:"
+    ):
+        lessons(max_length=8)
+    assert len(lessons(max_length=8, objectives={"hidden": 0, "attention": 0})) == 112
+
+
+def emptied(folder, out):
+    """The shards without their rows."""
+    out.mkdir()
+    for shard in folder.iterdir():
+        pq.write_table(pq.read_table(shard).slice(0, 0), out / shard.name)
+    return out
+
+
+def test_texts_that_have_no_neighbours(lessons, augmented, tmp_path):
+    found = lessons(augmented=emptied(augmented, tmp_path / "shards"))
+    assert len(found) == 16
+    assert not found.neighbour.any()
+    with pytest.raises(InputError, match=r"shards: no neighbours, and distill\.originals is \[\]; accepted: "):
+        lessons(augmented=tmp_path / "shards", distill={"originals": []})
+
+
+def test_a_source_class_that_the_target_does_not_have(lessons, uneven, augmented, cached, tmp_path):
+    """It stands in for a label in the selector's state only: there it is what the teacher takes the text for."""
+    table = read_augmented(augmented)
+    labels = [
+        "other" if domain == "source" else label
+        for domain, label in zip(*[table[name].to_pylist() for name in ("domain", "label")], strict=True)
+    ]
+    changed = table.set_column(table.schema.get_field_index("label"), "label", pa.array(labels))
+    pq.write_table(changed, tmp_path / "all-00000-of-00001.parquet")
+    found, plain, cache = lessons(augmented=tmp_path), lessons(), TeacherCache(cached)
+    source = [row for row, label in enumerate(labels) if label == "other"]
+    guessed = cache.logits[cache.rows([found.ids[row] for row in source])].argmax(1)
+    assert len(source) == 48
+    assert found.labels[source].tolist() == guessed.tolist()
+    assert found.labels[48:].tolist() == plain.labels[48:].tolist()
+
+
+def test_nothing_to_learn_from(lessons, tmp_path):
+    with pytest.raises(InputError, match=r"no teacher cache; run the cache_teacher stage first"):
+        lessons(cache=tmp_path)
+    with pytest.raises(InputError, match=r"no shards; run the augment stage first"):
+        lessons(augmented=tmp_path)
+
+
+def test_pairs_and_numbers(lessons, make_params, saved, tmp_path):
+    numbers, none = np.array([0.5, 2.0], np.float32), np.zeros(0, np.float32)
+    texts = Texts(["a", "b"], ["a film", "the joke"], ["a plot", "is it good ?"], numbers, [])
+    write_texts(tmp_path / "train.parquet", texts, "target")
+    write_texts(tmp_path / "source.parquet", Texts([], [], None, none, []), "source")
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    columns = {"id": ["a-001"], "domain": ["target"], "text": ["a joke"], "text_pair": ["a plot"], "label": [0.5]}
+    pq.write_table(pa.table(columns | {"log_p": [-3.0]}), shards / "target-00000-of-00001.parquet")
+    params = make_params(augment={"shards": 1})
+    teacher = saved(BertForSequenceClassification, num_labels=1, id2label={0: "LABEL_0"}, label2id={"LABEL_0": 0})
+    cache_teacher(params, prepared=tmp_path, augmented=shards, teacher=teacher, out=tmp_path / "cache")
+    found = lessons(prepared=tmp_path, augmented=shards, cache=tmp_path / "cache", task="regression")
+    assert found.ids == ["a-001", "a", "b"]
+    assert found.labels.tolist() == [0.5, 0.5, 2.0]
+    assert found.log_p.tolist() == [0.0, 0.0, 0.0]
+    assert found.inputs(np.array([2]))["token_type_ids"].tolist() == [[0, 0, 0, 0, 1, 1, 1, 1, 1]]
+    assert found.teacher_logits(np.array([0, 1, 2])).shape == (3, 1)
+
+
+def edited(folder, out, column, values):
+    """The shards with another column; `values` makes it of the old one's."""
+    out.mkdir()
+    for shard in folder.iterdir():
+        table = pq.read_table(shard)
+        new = pa.array(values(table[column].to_pylist()))
+        table = table.set_column(table.column_names.index(column), column, new)
+        pq.write_table(table.replace_schema_metadata(), out / shard.name)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("text", lambda old: [None, *old[1:]], r"parquet, column 'text': 1 without a value; run the augment stage"),
+        ("log_p", lambda old: ["likely"] * len(old), r"parquet, column 'log_p': got string; accepted: double; run the"),
+        ("label", lambda old: [1.0] * len(old), r"shards: its labels are numbers, those of .* are classes; run the"),
+        (
+            "text_pair",
+            lambda old: ["more"] * len(old),
+            r"shards: its rows are pairs, those of .* are single texts; run",
+        ),
+        ("text_pair", lambda old: ["more", *old[1:]], r"shards: [0-9]+ of 96 rows have a second text; accepted: all"),
+    ],
+)
+def test_shards_that_were_edited(lessons, augmented, tmp_path, column, values, said):
+    with pytest.raises(InputError, match=said):
+        lessons(augmented=edited(augmented, tmp_path / "shards", column, values))
+
+
+def test_a_shard_of_another_task(lessons, augmented, tmp_path):
+    shards = edited(augmented, tmp_path / "shards", "label", lambda old: old)
+    edited(augmented, tmp_path / "numbers", "label", lambda old: [1.0] * len(old))
+    first = min(shards.iterdir()).name
+    shutil.copy(tmp_path / "numbers" / first, shards / first)
+    with pytest.raises(
+        InputError, match=r"parquet: column 'label' is not as in source-.*; run the augment stage again$"
+    ):
+        lessons(augmented=shards)

@@ -1,0 +1,175 @@
+"""All objectives of a batch against models of transformers that read each of its texts alone, without padding."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cosine_similarity, cross_entropy, kl_div, mse_loss, scaled_dot_product_attention
+
+from pipeline.distill.dataset import read_dataset
+from pipeline.distill.losses import DistillationLosses
+from pipeline.models.forward import forward
+from pipeline.models.loading import load_classifier
+from pipeline.models.student import build_student
+from pipeline.params.objectives import LIVE, LOSSES, STATES
+
+ALL = dict.fromkeys(LOSSES, 1)
+ROWS = np.array([101, 3, 50, 71])
+
+
+@pytest.fixture
+def imitation(make_params, uneven, augmented, cached, tiny_classifier, tokenizer):
+    """A student of two layers, what it is held against, and the teacher of three: `imitation(objectives)`."""
+
+    def make(objectives, **sections):
+        objectives = {**dict.fromkeys(LOSSES, 0), **objectives}
+        student = {"init": "fresh", "hidden": 32, "intermediate": 32, "heads": 4}
+        params = make_params(student=student, objectives=objectives, **sections)
+        torch.manual_seed(0)
+        student = build_student(params, teacher=tiny_classifier, labels=["negative", "positive"], pairs=False)
+        for weight in student.parameters():
+            weight.data.add_(0.1 * torch.randn_like(weight))
+        teacher = load_classifier(str(tiny_classifier), "teacher").eval()
+        lessons = read_dataset(params, prepared=uneven, augmented=augmented, cache=cached, tokenizer=tokenizer)
+        return student, DistillationLosses(student, 32, lessons, params), teacher
+
+    return make
+
+
+def read(model, ids):
+    """What one text makes of a BERT with eager attention."""
+    seen = {}
+
+    def keep(name):
+        return lambda _module, _inputs, output: seen.update({name: output[0].unflatten(-1, (4, -1)).transpose(0, 1)})
+
+    layers = model.bert.encoder.layer
+    hooks = [
+        getattr(layer.attention.self, name).register_forward_hook(keep((name, place)))
+        for place, layer in enumerate(layers)
+        for name in ("query", "key", "value")
+    ]
+    model.set_attn_implementation("eager")
+    given = model(ids[None], output_attentions=True, output_hidden_states=True)
+    for hook in hooks:
+        hook.remove()
+    scores = []
+    for place in range(len(layers)):
+        query, key = seen["query", place], seen["key", place]
+        scores.append(query @ key.transpose(1, 2) / query.shape[-1] ** 0.5)
+    values = seen["value", len(layers) - 1]
+    identity = torch.eye(len(ids)).expand(4, -1, -1)
+    return SimpleNamespace(
+        logits=given.logits[0],
+        attention=given.attentions[-1][0],
+        layers=[layer[0] for layer in given.hidden_states],
+        scores=scores,
+        relation=scaled_dot_product_attention(values, values, identity),
+    )
+
+
+def expected(ours, theirs, projection, label):
+    """Two layers go with the second and third of three."""
+
+    def divergence(one, other):
+        return kl_div(one.log(), other, reduction="none").sum(-1).mean()
+
+    def angle(one, other):
+        return 1 - cosine_similarity(one, other, dim=-1)
+
+    return {
+        "attention": mse_loss(ours.attention, theirs.attention),
+        "hidden": mse_loss(ours.layers[2] @ projection.T, theirs.layers[3]),
+        "dark": cross_entropy(ours.logits / 2, (theirs.logits / 2).softmax(0)),
+        "hard": cross_entropy(ours.logits, label),
+        "logits": mse_loss(ours.logits, theirs.logits),
+        "cosine": angle(ours.layers[2], theirs.layers[3]).mean(),
+        "patience": 2 * angle(ours.layers[1][0], theirs.layers[2][0]),
+        "relations": divergence(ours.attention, theirs.attention) + divergence(ours.relation, theirs.relation),
+        "scores": mse_loss(ours.scores[0], theirs.scores[1]) + mse_loss(ours.scores[1], theirs.scores[2]),
+        "layers": sum(
+            mse_loss(ours.layers[one] @ projection.T, theirs.layers[other]) for one, other in ((0, 0), (1, 2), (2, 3))
+        ),
+    }
+
+
+@torch.no_grad()
+def test_every_objective_text_by_text(imitation):
+    student, held, teacher = imitation({**ALL, "temperature": 2})
+    held.projection.weight.add_(0.1 * torch.randn(32, 32))
+    inputs = held.lessons.inputs(ROWS)
+    lengths = inputs["attention_mask"].sum(1)
+    assert lengths.min() < lengths.max()
+    assert not torch.equal(held.lessons.labels[ROWS], held.lessons.labels[:4])
+    states, losses = held.losses(student, teacher, ROWS, inputs)
+    assert set(losses) == set(LOSSES)
+    assert all(loss.shape == (4,) for loss in losses.values())
+    for row, n in enumerate(lengths):
+        ids = inputs["input_ids"][row, :n]
+        ours, theirs = read(student, ids), read(teacher, ids)
+        torch.testing.assert_close(states.logits[row], ours.logits)
+        wanted = expected(ours, theirs, held.projection.weight, held.lessons.labels[ROWS[row]])
+        for name, loss in wanted.items():
+            # What the cache has of states is of half precision.
+            rough = {"rtol": 5e-3, "atol": 1e-4} if name in ("attention", "hidden", "cosine") else {}
+            close = {"rtol": 1e-4, "atol": 1e-5} | rough
+            torch.testing.assert_close(losses[name][row], loss, msg=lambda said, name=name: f"{name}: {said}", **close)
+            assert loss > 1e-4, name
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_objective_alone_is_what_it_is_among_all(imitation, name):
+    """What others ask the models for changes nothing; the rest is not reckoned at all."""
+    student, held, teacher = imitation({name: 1}, selector={"kind": "none"})
+    _, alone = held.losses(student, teacher if name in LIVE else None, ROWS, held.lessons.inputs(ROWS))
+    assert alone.keys() == {name}
+    student, held, teacher = imitation(ALL)
+    _, among = held.losses(student, teacher, ROWS, held.lessons.inputs(ROWS))
+    # Attention is of half precision where the cache's is read for it.
+    torch.testing.assert_close(alone[name], among[name], rtol=1e-3 if name == "relations" else 1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_objective_teaches_the_student_and_not_the_teacher(imitation, name):
+    student, held, teacher = imitation({name: 1})
+    student.train()
+    before = {key: tensor.clone() for key, tensor in teacher.state_dict().items()}
+    _, losses = held.losses(student, teacher, ROWS, held.lessons.inputs(ROWS))
+    losses[name].sum().backward()
+    assert student.bert.encoder.layer[0].attention.self.value.weight.grad.abs().max() > 0
+    assert all(weight.grad is None for weight in teacher.parameters())
+    assert not {id(weight) for weight in held.parameters()} & {id(weight) for weight in teacher.parameters()}
+    assert all(torch.equal(tensor, before[key]) for key, tensor in teacher.state_dict().items())
+    assert not teacher.training
+    learns = held.projection.weight.grad is not None
+    assert learns == (name in ("hidden", "layers"))
+
+
+@torch.no_grad()
+def test_a_student_that_is_the_teacher(imitation, tiny_classifier):
+    """It has nothing to learn of states or logits as long as W is the identity."""
+    _, held, teacher = imitation({**ALL, "masked_lm": 0})
+    student = load_classifier(str(tiny_classifier), "student").eval()
+    _, losses = held.losses(student, teacher, ROWS, held.lessons.inputs(ROWS))
+    for name in {*STATES, "logits"} - {"masked_lm"}:
+        assert losses[name].abs().max() < 2e-3, name
+
+
+@torch.no_grad()
+def test_states_for_the_policy_alone(imitation):
+    """Hidden states of the student are there if the policy looks at them, though no objective does."""
+    student, held, _ = imitation({"dark": 1}, selector={"representations": True})
+    inputs = held.lessons.inputs(ROWS)
+    states, losses = held.losses(student, None, ROWS, inputs)
+    assert losses.keys() == {"dark"}
+    torch.testing.assert_close(states.hidden, forward(student, inputs, hidden=True).hidden)
+
+
+def test_the_masked_lm_head_learns_along(imitation):
+    _, held, _ = imitation({"masked_lm": 1})
+    names = {name.partition(".")[0] for name, _ in held.named_parameters()}
+    assert names == {"projection", "masked_lm"}
+    _, held, _ = imitation({"dark": 1})
+    assert {name for name, _ in held.named_parameters()} == {"projection.weight"}

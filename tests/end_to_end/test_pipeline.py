@@ -1,0 +1,173 @@
+"""The whole pipeline under DVC, with tiny random models: what runs, what is skipped, what comes out."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import dvc.api
+import pandas as pd
+import pytest
+from helpers.tiny_project import Repo
+
+from pipeline.augment.shards import read_augmented
+
+STAGES = ["prepare", "generator", "teacher", "augment", "cache_teacher", "distill", "student_ft", "evaluate"]
+STAGES += ["export", "share", "report"]
+LAST = {"evaluate", "export", "share", "report"}
+LATER = ["refine@2", "augment_again@2", "cache_again@2", "distill_again@2"]
+
+
+@pytest.fixture(scope="module")
+def repo(project: Callable[..., Repo], tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    """The project after `dvc repro`, committed."""
+    repo = project(tmp_path_factory.mktemp("repo") / "project")
+    ran = repo.stages_run("repro")
+    assert [stage for stage in ran if "@" not in stage and stage != "rounds"] == STAGES
+    repo.run("git", "add", "-A")
+    repo.run("git", "commit", "-qm", "after")
+    return repo
+
+
+def test_repro_leaves_all_artifacts_and_a_clean_tree(repo: Repo) -> None:
+    scores = json.loads((repo.folder / "metrics" / "evaluation.json").read_text())
+    assert list(scores) == ["teacher", "student", "student_ft"]
+    for model in scores.values():
+        assert 0 <= model["accuracy_low"] <= model["accuracy"] <= model["accuracy_high"] <= 1
+    augmented = read_augmented(repo.folder / "data" / "augmented").to_pandas()
+    assert augmented.groupby("domain").size().to_dict() == {"source": 40, "target": 48}
+    selection = pd.read_parquet(repo.folder / "data" / "selection.parquet")
+    assert len(augmented.merge(selection, on="id", validate="one_to_one")) == 88
+    assert repo.run("git", "status", "--short") == ""
+    assert "up to date" in repo.dvc("status")
+
+
+def test_a_second_repro_runs_nothing(repo: Repo) -> None:
+    assert repo.stages_run("repro") == []
+
+
+def test_the_student_opens_in_transformers(repo: Repo) -> None:
+    from transformers import pipeline
+
+    classify = pipeline("text-classification", str(repo.folder / "models" / "student"))
+    assert classify("the film is good")[0]["label"] in ("negative", "positive")
+
+
+def test_outs_name_no_absolute_path(repo: Repo) -> None:
+    for path in [*repo.folder.glob("models/**/*.json"), *repo.folder.glob("metrics/*.json"), repo.folder / "dvc.lock"]:
+        assert str(repo.folder.parent) not in path.read_text(), path
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("alpha=0.8", {"augment", "cache_teacher", "distill", "evaluate", "export", "share", "report"}),
+        ("selector.kind=none", {"distill", "evaluate", "export", "share", "report"}),
+        ("evaluate.resamples=200", {"evaluate", "share", "report"}),
+        ("export.vocabulary=seen", {"export", "report"}),
+    ],
+)
+def test_an_experiment_runs_what_its_param_concerns(repo: Repo, change: str, expected: set[str]) -> None:
+    ran = repo.stages_run("exp", "run", "-S", change)
+    repo.run("git", "checkout", "-q", ".")
+    repo.dvc("checkout", "-q")
+    # A round that is not asked for may run, to say so once more.
+    assert {stage for stage in ran if "@" not in stage} - {"rounds"} == expected
+
+
+def test_a_seed_concerns_all_that_draw(repo: Repo) -> None:
+    params = repo.folder / "params.yaml"
+    params.write_text(params.read_text().replace("seed: 1", "seed: 2"))
+    try:
+        assert {stage for stage in repo.changed() if "@" not in stage} == {*STAGES} - {"cache_teacher", "export"}
+    finally:
+        repo.run("git", "checkout", "-q", ".")
+
+
+def test_a_second_round_goes_on_from_the_first(repo: Repo) -> None:
+    """The stages of the first round stay as they are, and the third's have nothing to do."""
+    before = {
+        path: path.read_bytes()
+        for path in (repo.folder / "models").rglob("*")
+        if path.is_file() and path.parts[-2] not in ("onnx", "int8")
+    }
+    try:
+        ran = repo.stages_run("exp", "run", "-S", "rounds=2")
+        ran = [stage for stage in ran if not stage.endswith("@3")]
+        # What hangs on the last round alone comes in any order.
+        assert ran[: len(LATER) + 1] == ["rounds", *LATER]
+        assert set(ran[len(LATER) + 1 :]) == LAST
+        assert {path: path.read_bytes() for path in before} == before
+        second = repo.folder / "rounds" / "2"
+        folders = (repo.folder / "data" / "augmented", second / "augmented")
+        drawn = [read_augmented(folder).to_pandas() for folder in folders]
+        assert len(drawn[0]) == len(drawn[1])
+        assert set(drawn[1]["id"]).isdisjoint(drawn[0]["id"])
+        refined = json.loads((second / "refine.json").read_text())
+        assert refined["neighbours"] == 48
+        assert [file.name for file in (repo.folder / "rounds" / "3" / "student").iterdir()] == ["left_out.json"]
+        weights = [folder / "student" / "model.safetensors" for folder in (repo.folder / "models", second)]
+        assert weights[0].read_bytes() != weights[1].read_bytes()
+
+        # One more round leaves the first two as they are.
+        assert repo.stages_run("exp", "run", "-S", "rounds=3", "rounds") == ["rounds"]
+        assert repo.changed() == {*(stage.replace("2", "3") for stage in LATER), *LAST}
+    finally:
+        repo.run("git", "checkout", "-q", ".")
+        repo.dvc("checkout", "-q", "--force")
+
+
+def test_a_colleague_pulls_what_was_made_and_runs_nothing(repo: Repo, tmp_path: Path) -> None:
+    remote = ("remote", "add", "--local", "--default", "storage", str(tmp_path / "storage"))
+    repo.dvc(*remote)
+    repo.dvc("push")
+    repo.run("git", "clone", "-q", str(repo.folder), str(tmp_path / "clone"))
+    clone = Repo(tmp_path / "clone")
+    clone.dvc(*remote)
+    clone.dvc("pull")
+    for name in ("models/student/model.safetensors", "models/int8/model.onnx", "data/selection.parquet"):
+        assert (clone.folder / name).read_bytes() == (repo.folder / name).read_bytes()
+    assert "up to date" in clone.dvc("status")
+    assert clone.stages_run("repro") == []
+    with dvc.api.open("models/student/config.json", repo=str(clone.folder)) as config:
+        assert json.load(config)["id2label"] == {"0": "negative", "1": "positive"}
+    shown = dvc.api.metrics_show(repo=str(clone.folder))
+    assert shown["student"] | shown["student_ft"]
+
+
+def test_what_ran_before_is_taken_from_dvc_s_run_cache(repo: Repo) -> None:
+    """Back at a setting that has been run, nothing runs again: not even what a stage measured goes uncached."""
+    repo.stages_run("exp", "run", "-S", "teacher.batch_size=4")
+    back = repo.dvc("exp", "run", "-S", "teacher.batch_size=8")
+    assert "Running stage" not in back
+    assert "Stage 'teacher' is cached - skipping run" in back
+    assert json.loads((repo.folder / "metrics" / "teacher.json").read_text())["parameters"] > 0
+    repo.run("git", "checkout", "-q", ".")
+    repo.dvc("checkout", "-q", "--force")
+
+
+def test_experiments_can_be_shown_and_compared(repo: Repo) -> None:
+    assert "student.accuracy" in repo.dvc("exp", "show", "--csv")
+    assert "evaluate" in repo.dvc("dag")
+    repo.dvc("metrics", "diff")
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "mark"),
+    [
+        ("classification", "negative,positive", '"mark": "rect"'),
+        ("regression", "0.25,0.75", '"mark": {"type": "point", "opacity"'),
+    ],
+)
+def test_the_plot_of_the_predictions_follows_the_task(repo: Repo, task: str, values: str, mark: str) -> None:
+    params, predictions = repo.folder / "params.yaml", repo.folder / "plots" / "predictions.csv"
+    params.write_text(params.read_text().replace("task: classification", f"task: {task}"))
+    predictions.unlink()
+    predictions.write_text(f"actual,student\n{values}\n")
+    try:
+        repo.dvc("plots", "show", "-o", str(repo.folder.parent / task))
+    finally:
+        repo.run("git", "checkout", "-q", ".")
+        repo.dvc("checkout", "-q", "--force")
+    page = (repo.folder.parent / task / "index.html").read_text()
+    assert "The student on the validation set" in page
+    assert mark in page

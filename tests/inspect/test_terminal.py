@@ -1,0 +1,125 @@
+"""Neighbours for a person, and for another program."""
+
+import io
+import json
+import re
+
+import pytest
+from helpers.hand_made import neighbour
+from rich.console import Console
+
+from pipeline.inspect.terminal import harmless, print_json, print_neighbour, print_summary
+
+UNKNOWN = dict.fromkeys(("pi", "kept", "teacher", "teacher_on_original", "student"))
+HOSTILE = "\x1b[31mred\x1b]0;title\x07 \x9b2J a\rb\nc\x00 \u202eback [bold]no[/bold] :smile:"
+
+
+def printed(row, *, watched=False, width=80):
+    out = io.StringIO()
+    console = Console(
+        file=out, force_terminal=watched, color_system="standard" if watched else None, width=width, highlight=False,
+        soft_wrap=not watched, _environ={},
+    )  # fmt: skip
+    print_neighbour(console, UNKNOWN | row)
+    return out.getvalue()
+
+
+def test_all_that_is_known_is_told_in_plain_text():
+    said = {"pi": 0.75, "kept": False, "student": {"class": "positive", "probability": 0.625}}
+    said |= {"teacher": {"class": "negative", "probability": 0.9}}
+    said |= {"teacher_on_original": {"class": "positive", "probability": 0.8}}
+    assert printed(neighbour() | said).splitlines() == [
+        "t0-001  target  positive  distance 1 of 3  log P_s -4.0  π 0.750  dropped",
+        "  original   a good film",
+        "  neighbour  a bad film",
+        "  changed    good → bad",
+        "  teacher    negative 0.90 (original: positive 0.80)",
+        "  student    positive 0.62",
+        "",
+    ]
+
+
+def test_plain_text_is_not_broken_into_lines():
+    long = "so " * 60 + "good"
+    assert f"  original   {long}\n" in printed(neighbour(original=long, text="so " * 60 + "bad"), width=40)
+
+
+def test_changed_words_have_colours_where_somebody_watches():
+    out = printed(neighbour(), watched=True)
+    assert re.search(r"a \x1b\[31mgood\x1b\[0m film", out)
+    assert re.search(r"a \x1b\[1;32mbad\x1b\[0m film", out)
+
+
+def test_the_second_text_of_a_pair_stands_below_the_first():
+    changes = {"old_words": ["good"], "new_words": ["bad"]}
+    lines = printed(neighbour(text="a good film", pair=("so good", "so bad"), **changes)).splitlines()
+    assert lines[1:5] == [
+        "  original   a good film", "             so good", "  neighbour  a good film", "             so bad",
+    ]  # fmt: skip
+
+
+def test_most_of_what_follows_the_last_change_is_left_out():
+    lines = printed(neighbour(original=f"good {'x' * 500}", text=f"bad {'x' * 500}")).splitlines()
+    assert lines[1] == f"  original   good {'x' * 79}… and 421 characters more"
+    assert lines[2] == f"  neighbour  bad {'x' * 79}… and 421 characters more"
+
+
+def test_numbers_are_told_of_regression():
+    lines = printed(
+        neighbour(label=2.5) | {"teacher": 2.25, "teacher_on_original": 3.125, "student": -1.5}
+    ).splitlines()
+    assert lines[0].startswith("t0-001  target  2.5  ")
+    assert lines[-3:-1] == ["  teacher    2.25 (original: 3.12)", "  student    -1.5"]
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_no_text_commands_the_terminal(watched):
+    changes = {"label": HOSTILE, "old_words": [HOSTILE], "new_words": ["bad"]}
+    row = neighbour(HOSTILE, original=HOSTILE, text="bad", pair=(HOSTILE, HOSTILE), **changes)
+    out = printed(row | {"teacher": {"class": HOSTILE, "probability": 1.0}}, watched=watched, width=4000)
+    colours = re.sub(r"\x1b\[[0-9;]*m", "", out)
+    assert not set(colours) & set("\x1b\x9b\x07\r\x00\u202e")
+    assert len(colours.splitlines()) == 8
+    assert "[bold]no[/bold] :smile:" in colours
+    if not watched:
+        assert colours == out
+
+
+def test_what_is_harmless_stays_as_it_is():
+    assert harmless("naïve “film” – 映画 👩‍👧 می‌شود") == "naïve “film” – 映画 👩‍👧 می‌شود"
+    assert harmless("a\x1bb\n\u2028\u2066") == r"a\x1bb\n\u2028\u2066"
+
+
+def test_json_is_one_line_that_any_program_reads(capsys):
+    print_json(neighbour(text=HOSTILE, log_p=float("-inf")) | {"teacher": {"class": "x", "probability": float("nan")}})
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert [character for character in out if ord(character) < 32] == ["\n"]
+    assert json.loads(out)["text"] == HOSTILE
+    assert json.loads(out)["log_p"] is None
+    assert json.loads(out)["teacher"] == {"class": "x", "probability": None}
+
+
+def test_a_summary_is_a_page():
+    summary = {
+        "neighbours": {"source": 4, "target": 1200},
+        "originals": 64,
+        "distinct": 0.987,
+        "distances": [{"distance": 1, "drawn": 4, "expected": 3.5}, {"distance": 2, "drawn": 2, "expected": 0.25}],
+        "replacements": [["good", "\x1bbad", 12]],
+        "teacher": {"neighbours": 1200, "another_class": 0.125},
+    }
+    out = io.StringIO()
+    print_summary(Console(file=out, width=80, soft_wrap=True, highlight=False, _environ={}), summary)
+    assert out.getvalue().splitlines() == [
+        "neighbours  4 source, 1,200 target, of 64 texts; 98.7% distinct",
+        "teacher     another class than the original's for 12.5% of 1,200 neighbours",
+        "",
+        "  distance      drawn     Eq. 11   (drawn: 1.33 on average)",
+        f"         1          4        3.5   {'█' * 40}",
+        f"         2          2        0.2   {'█' * 20}",
+        "",
+        "replaced most often",
+        r"        12  good → \x1bbad",
+        "",
+    ]

@@ -1,0 +1,151 @@
+"""Models that do not fit each other are named with their numbers and the way out."""
+
+import pytest
+import torch
+from transformers import BertConfig, BertTokenizer, DistilBertConfig, RobertaConfig, RobertaForMaskedLM
+
+from pipeline.errors import InputError
+from pipeline.models.compatibility import (
+    check_labels,
+    check_length,
+    check_sizes,
+    check_vocabulary,
+    check_words,
+    same_vocabulary,
+)
+from pipeline.params.objectives import BY_TOKEN, LIVE, Objectives
+
+
+@pytest.fixture
+def cased(tokenizer):
+    return BertTokenizer(vocab=tokenizer.get_vocab(), do_lower_case=False)
+
+
+@pytest.fixture
+def larger(tokenizer):
+    return BertTokenizer(vocab={**tokenizer.get_vocab(), "zebra": len(tokenizer)})
+
+
+def test_same_vocabulary(tokenizer, cased, larger):
+    tokenizer(["the film"], truncation=True, max_length=4)
+    assert same_vocabulary(tokenizer, BertTokenizer(vocab=tokenizer.get_vocab()))
+    assert not same_vocabulary(tokenizer, larger)
+    assert not same_vocabulary(tokenizer, cased)
+
+
+def test_token_wise_objectives_need_one_vocabulary(tokenizer, larger):
+    check_vocabulary(Objectives(), tokenizer, tokenizer)
+    check_vocabulary(Objectives(attention=0, hidden=0), larger, tokenizer)
+    with pytest.raises(InputError, match=r"student\.model: .*objectives\.hidden: 0") as caught:
+        check_vocabulary(Objectives(attention=0), larger, tokenizer)
+    assert "objectives.attention" not in str(caught.value)
+
+
+def test_attention_needs_equal_heads():
+    student, teacher = BertConfig(num_attention_heads=4, hidden_size=32), DistilBertConfig(n_heads=12)
+    check_sizes(Objectives(), teacher, BertConfig())
+    check_sizes(Objectives(attention=0), student, teacher)
+    with pytest.raises(InputError, match=r"student has 4 .* heads and the teacher 12; .*objectives\.attention: 0"):
+        check_sizes(Objectives(), student, teacher)
+
+
+def alone(name):
+    """Objectives of which this one is on and no other."""
+    return Objectives(**{"attention": 0, "hidden": 0, "dark": 0, name: 1})
+
+
+@pytest.mark.parametrize("name", ["attention", "hidden", "cosine", "relations", "scores", "layers"])
+def test_objectives_that_go_token_by_token(tokenizer, larger, name):
+    check_vocabulary(alone(name), tokenizer, tokenizer)
+    with pytest.raises(InputError, match=rf"^student\.model: .* a model with the .*, or objectives\.{name}: 0$"):
+        check_vocabulary(alone(name), larger, tokenizer)
+
+
+def test_whatever_the_teacher_is_asked_itself_it_is_asked_with_the_student_s_tokens():
+    assert set(LIVE) <= set(BY_TOKEN)
+
+
+@pytest.mark.parametrize("name", ["dark", "hard", "logits", "masked_lm"])
+def test_objectives_that_do_not(tokenizer, larger, name):
+    check_vocabulary(alone(name), larger, tokenizer)
+
+
+HEADS = {"attention", "relations", "scores"}
+WIDTH = {"cosine", "patience"}
+LAYERS = {"patience", "scores", "layers"}
+OTHERS = {"hidden", "dark", "hard", "logits", "masked_lm"}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "names", "said"),
+    [
+        (
+            {"num_attention_heads": 2},
+            HEADS,
+            "the student has 2 attention heads and the teacher 4; accepted: equal numb",
+        ),
+        (
+            {"hidden_size": 16},
+            WIDTH,
+            "the student has 16 units a state and the teacher 32; accepted: equal numbers, or",
+        ),
+        (
+            {"num_hidden_layers": 7},
+            LAYERS,
+            "the student has 7 layers and the teacher 6; accepted: no more than the tea",
+        ),
+        ({"num_hidden_layers": 1}, {"patience"}, "the student has one layer, and it teaches those below the last; acc"),
+        ({"num_hidden_layers": 6}, set(), None),
+    ],
+)
+def test_objectives_that_need_like_sizes(sizes, names, said):
+    teacher = BertConfig(num_attention_heads=4, hidden_size=32, num_hidden_layers=6)
+    student = BertConfig(**{"num_attention_heads": 4, "hidden_size": 32, "num_hidden_layers": 3, **sizes})
+    for name in sorted(HEADS | WIDTH | LAYERS | OTHERS):
+        if name in names:
+            with pytest.raises(InputError, match=rf"^objectives\.{name}: {said}.* objectives\.{name}: 0$"):
+                check_sizes(alone(name), student, teacher)
+        else:
+            check_sizes(alone(name), student, teacher)
+
+
+def test_texts_longer_than_the_model_takes(tokenizer):
+    check_length(64, tokenizer, BertConfig(max_position_embeddings=64), "teacher")
+    with pytest.raises(InputError, match="max_length: got 65, but teacher takes 64 tokens; accepted: 8 to 64"):
+        check_length(65, tokenizer, BertConfig(max_position_embeddings=512), "teacher")
+    with pytest.raises(InputError, match="takes 32 tokens"):
+        check_length(33, tokenizer, BertConfig(max_position_embeddings=32), "teacher")
+
+
+def test_roberta_numbers_positions_from_behind_its_padding(byte_level):
+    """The longest text that the model itself takes is the longest that is accepted."""
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = RobertaConfig(vocab_size=len(byte_level), pad_token_id=1, max_position_embeddings=34, **sizes)
+    model = RobertaForMaskedLM(config).eval()
+    check_length(32, byte_level, config, "teacher")
+    with torch.inference_mode():
+        model(torch.full((1, 32), 5))
+        with pytest.raises(RuntimeError, match="out of bounds"):
+            model(torch.full((1, 33), 5))
+    with pytest.raises(InputError, match="takes 32 tokens; accepted: 8 to 32"):
+        check_length(33, byte_level, config, "teacher")
+
+
+def test_texts_of_another_script(tokenizer):
+    check_words(tokenizer, ["the good film 😀 😀", "a bad one"], "teacher.model: x")
+    with pytest.raises(InputError) as caught:
+        check_words(tokenizer, ["это хорошо", "😀 good"], "teacher.model: x")
+    assert str(caught.value) == (
+        "teacher.model: x: its vocabulary has 1 of the 4 words and signs in the target's training texts; "
+        "accepted: a model of the language and script they are in"
+    )
+
+
+def test_classes_in_another_order():
+    config = BertConfig(id2label={0: "no", 1: "yes"}, label2id={"no": 0, "yes": 1})
+    check_labels(config, ["no", "yes"], "student")
+    check_labels(BertConfig(num_labels=1), [], "student")
+    with pytest.raises(InputError, match="student: its classes are no, yes; the prepared texts have yes, no"):
+        check_labels(config, ["yes", "no"], "student")
+    with pytest.raises(InputError, match="student: its classes are no, yes; the prepared texts have numbers"):
+        check_labels(config, [], "student")

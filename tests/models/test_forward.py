@@ -1,0 +1,233 @@
+"""A forward pass with attention and states of the last layer or all, against transformers' own eager attention."""
+
+import copy
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    DistilBertConfig,
+    ElectraConfig,
+    MPNetConfig,
+    RobertaConfig,
+)
+
+from pipeline.errors import InputError
+from pipeline.models import forward as states_module
+from pipeline.models.forward import ATTENTION, forward
+from pipeline.models.loading import quiet
+
+SIZES = {"num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64, "initializer_range": 0.3}
+CONFIGS = [
+    BertConfig(vocab_size=50, hidden_size=32, **SIZES),
+    RobertaConfig(vocab_size=50, hidden_size=32, pad_token_id=0, **SIZES),
+    DistilBertConfig(vocab_size=50, dim=32, n_layers=3, n_heads=4, hidden_dim=64, initializer_range=0.3),
+    ElectraConfig(vocab_size=50, hidden_size=32, embedding_size=32, **SIZES),
+]
+
+
+def build(config):
+    torch.manual_seed(0)
+    return AutoModelForSequenceClassification.from_config(copy.deepcopy(config)).eval()
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda config: config.model_type)
+def model(request):
+    return build(request.param)
+
+
+@pytest.fixture
+def inputs():
+    tokens = torch.tensor([[5, 6, 7, 8, 9, 10], [9, 10, 11, 0, 0, 0], [7, 0, 0, 0, 0, 0]])
+    return {"input_ids": tokens, "attention_mask": (tokens > 0).long()}
+
+
+LENGTHS = [6, 3, 1]
+BOTH = {"hidden": True, "attention": True}
+
+
+@torch.no_grad()
+def test_it_equals_eager_attention(model, inputs):
+    plain = model(**inputs).logits
+    states = forward(model, inputs, **BOTH)
+    model.set_attn_implementation("eager")
+    eager = model(**inputs, output_attentions=True, output_hidden_states=True)
+    torch.testing.assert_close(states.logits, plain)
+    torch.testing.assert_close(states.logits, eager.logits)
+    for row, n in enumerate(LENGTHS):
+        torch.testing.assert_close(states.hidden[row, :n], eager.hidden_states[-1][row, :n])
+        torch.testing.assert_close(states.attention[row, :, :n, :n], eager.attentions[-1][row, :, :n, :n])
+        torch.testing.assert_close(states.attention[row, :, :n, :n].sum(-1), torch.ones(4, n))
+        assert (states.attention[row, :, :n, n:] == 0).all()
+
+
+@torch.no_grad()
+def test_padding_does_not_matter(model, inputs):
+    states = forward(model, inputs, **BOTH)
+    for row, n in enumerate(LENGTHS):
+        alone = forward(model, {name: tensor[row : row + 1, :n] for name, tensor in inputs.items()}, **BOTH)
+        torch.testing.assert_close(alone.logits[0], states.logits[row])
+        torch.testing.assert_close(alone.hidden[0], states.hidden[row, :n])
+        torch.testing.assert_close(alone.attention[0], states.attention[row, :, :n, :n])
+
+
+@torch.no_grad()
+def test_all_layers_are_transformers_own(model, inputs):
+    plain = model(**inputs)
+    states = forward(model, inputs, layers=True)
+    model.set_attn_implementation("eager")
+    eager = model(**inputs, output_hidden_states=True).hidden_states
+    assert len(states.layers) == len(eager) == 4
+    torch.testing.assert_close(states.logits, plain.logits)
+    for row, n in enumerate(LENGTHS):
+        for found, wanted in zip(states.layers, eager, strict=True):
+            torch.testing.assert_close(found[row, :n], wanted[row, :n])
+
+
+@torch.no_grad()
+def test_scores_of_all_layers_are_what_the_softmax_is_of(model, inputs):
+    """Padding's columns left out, they make each layer's eager attention."""
+    states = forward(model, inputs, scores=True, attention=True)
+    model.set_attn_implementation("eager")
+    eager = model(**inputs, output_attentions=True).attentions
+    assert len(states.scores) == len(eager) == 3
+    # Those of padding are as finite as others: differences of them may be multiplied by 0.
+    assert all(scores.abs().max() < 1000 for scores in states.scores)
+    for row, n in enumerate(LENGTHS):
+        for found, wanted in zip(states.scores, eager, strict=True):
+            torch.testing.assert_close(found[row, :, :n, :n].softmax(-1), wanted[row, :, :n, :n])
+        torch.testing.assert_close(states.attention[row, :, :n, :n], eager[-1][row, :, :n, :n])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("every", [False, True])
+def test_values_are_the_last_layer_s(model, inputs, every):
+    """They are its value projection, and mixed by its attention what its output projection is given."""
+    named = dict(model.named_modules())
+    (projection,) = [name for name in named if name.endswith(("2.attention.self.value", "2.attention.v_lin"))]
+    (output,) = [name for name in named if name.endswith(("2.attention.output.dense", "2.attention.out_lin"))]
+    seen = {}
+    hooks = [
+        named[projection].register_forward_hook(lambda _module, _inputs, output: seen.update(value=output)),
+        named[output].register_forward_hook(lambda _module, inputs, _output: seen.update(context=inputs[0])),
+    ]
+    states = forward(model, inputs, values=True, attention=True, scores=every)
+    for hook in hooks:
+        hook.remove()
+    assert states.values.shape == (3, 4, 6, 8)
+    torch.testing.assert_close(states.values, seen["value"].unflatten(-1, (4, 8)).transpose(1, 2))
+    mixed = (states.attention @ states.values).transpose(1, 2).flatten(2)
+    for row, n in enumerate(LENGTHS):
+        torch.testing.assert_close(mixed[row, :n], seen["context"][row, :n])
+
+
+@torch.no_grad()
+def test_padding_does_not_matter_to_values_scores_and_layers(model, inputs):
+    kinds = {"values": True, "scores": True, "layers": True}
+    states = forward(model, inputs, **kinds)
+    for row, n in enumerate(LENGTHS):
+        alone = forward(model, {name: tensor[row : row + 1, :n] for name, tensor in inputs.items()}, **kinds)
+        torch.testing.assert_close(alone.values[0], states.values[row, :, :n])
+        for found, wanted in zip(alone.scores, states.scores, strict=True):
+            torch.testing.assert_close(found[0], wanted[row, :, :n, :n])
+        for found, wanted in zip(alone.layers, states.layers, strict=True):
+            torch.testing.assert_close(found[0], wanted[row, :n])
+
+
+def gradients(model, loss):
+    model.zero_grad()
+    loss.backward()
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
+
+
+def test_gradients_equal_those_of_eager_attention(model, inputs):
+    real = inputs["attention_mask"].bool()
+    entries = (real[:, None, :, None] & real[:, None, None, :]).expand(-1, 4, -1, -1)
+
+    def loss(hidden, attention):
+        return hidden[real].square().sum() + attention[entries].square().sum()
+
+    states = forward(model, inputs, **BOTH)
+    found = gradients(model, loss(states.hidden, states.attention))
+    model.set_attn_implementation("eager")
+    eager = model(**inputs, output_attentions=True, output_hidden_states=True)
+    wanted = gradients(model, loss(eager.hidden_states[-1], eager.attentions[-1]))
+    assert found.keys() == wanted.keys()
+    assert any("q" in name and gradient.abs().max() > 0 for name, gradient in found.items())
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
+def test_attention_is_given_before_dropout(inputs):
+    model = build(
+        BertConfig(
+            vocab_size=50,
+            hidden_size=32,
+            attention_probs_dropout_prob=0.9,
+            hidden_dropout_prob=0,
+            **{**SIZES, "num_hidden_layers": 1},
+        )
+    )
+    quiet = forward(model, inputs, **BOTH)
+    noisy = forward(model.train(), inputs, **BOTH)
+    torch.testing.assert_close(noisy.attention, quiet.attention)
+    assert not torch.allclose(noisy.hidden, quiet.hidden)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "wanted", [[], ["hidden"], ["attention"], ["values"], ["layers"], ["scores"], ["hidden", "values"]]
+)
+def test_what_is_not_wanted_is_not_given(inputs, wanted):
+    states = forward(build(CONFIGS[0]), inputs, **dict.fromkeys(wanted, True))
+    kinds = ("hidden", "attention", "values", "layers", "scores")
+    assert [kind for kind in kinds if len(getattr(states, kind))] == wanted
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("every", "by_hand"), [(False, 1), (True, 3)])
+def test_attention_is_by_hand_only_where_it_is_wanted(inputs, monkeypatch, every, by_hand):
+    fused = []
+    real = states_module.sdpa_attention_forward
+
+    def count(*given, **options):
+        fused.append(given[0])
+        return real(*given, **options)
+
+    monkeypatch.setattr(states_module, "sdpa_attention_forward", count)
+    forward(build(CONFIGS[0]), inputs, attention=True, scores=every)
+    assert len(fused) == 3 - by_hand
+
+
+@torch.no_grad()
+def test_nothing_is_left_behind(model, inputs, tmp_path):
+    """After a pass the model answers as before, keeps no hooks, and its saved config names no attention of ours."""
+    plain = model(**inputs).logits
+    forward(model, inputs, **BOTH, scores=True, layers=True)
+    assert not model.base_model._forward_hooks
+    assert not any(hasattr(module, "keep_attention") for module in model.modules())
+    torch.testing.assert_close(model(**inputs).logits, plain)
+    with quiet():
+        model.save_pretrained(tmp_path)
+    assert ATTENTION not in (tmp_path / "config.json").read_text()
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert again.config._attn_implementation == "sdpa"
+
+
+def test_an_error_in_the_pass_leaves_nothing_behind(inputs):
+    model = build(CONFIGS[0])
+    with pytest.raises(IndexError):
+        forward(model, {"input_ids": torch.tensor([[50]])}, **BOTH)
+    assert not model.base_model._forward_hooks
+    assert not any(hasattr(module, "keep_attention") for module in model.modules())
+
+
+@torch.no_grad()
+def test_a_family_whose_attention_cannot_be_taken(inputs):
+    """MPNet computes its attention by itself: no probabilities is an error, not an attention of zeros."""
+    model = build(MPNetConfig(vocab_size=50, hidden_size=32, **SIZES))
+    with pytest.raises(InputError, match=r"MPNetFor.*objectives\.attention: 0 with cache\.attention: false"):
+        forward(model, inputs, **BOTH)
+    assert forward(model, inputs, hidden=True).hidden.shape == (3, 6, 32)

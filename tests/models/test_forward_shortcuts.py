@@ -1,0 +1,93 @@
+"""Passes that leave out what nobody reads: heads at other positions, a last layer behind its first token."""
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    CamembertConfig,
+    DistilBertConfig,
+    ElectraConfig,
+    RobertaConfig,
+    XLMRobertaConfig,
+)
+
+from pipeline.models.forward_shortcuts import FIRST_TOKEN, head_only_at, last_layer_at_first
+
+SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+CONFIGS = [
+    BertConfig(vocab_size=50, **SIZES),
+    RobertaConfig(vocab_size=50, pad_token_id=0, **SIZES),
+    DistilBertConfig(vocab_size=50, dim=16, n_layers=2, n_heads=2, hidden_dim=32),
+]
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda config: config.model_type)
+def model(request):
+    torch.manual_seed(0)
+    return AutoModelForMaskedLM.from_config(request.param).eval()
+
+
+@pytest.fixture
+def inputs():
+    tokens = torch.tensor([[5, 6, 7, 8], [9, 10, 0, 0]])
+    return {"input_ids": tokens, "attention_mask": (tokens > 0).long()}
+
+
+@torch.no_grad()
+def test_the_head_sees_these_positions_only(model, inputs):
+    full = model(**inputs).logits
+    positions = torch.tensor([[False, True, True, False], [True, False, False, False]])
+    with head_only_at(model, positions):
+        found = model(**inputs).logits
+    assert found.shape == (3, 50)
+    torch.testing.assert_close(found, full[positions])
+
+
+@torch.no_grad()
+def test_outside_the_head_sees_everything(model, inputs):
+    full = model(**inputs).logits
+    with pytest.raises(RuntimeError, match="on purpose"), head_only_at(model, torch.zeros(2, 4).bool()):
+        raise RuntimeError("on purpose")
+    torch.testing.assert_close(model(**inputs).logits, full)
+
+
+@torch.no_grad()
+def test_no_position_gives_no_logits(model, inputs):
+    with head_only_at(model, torch.zeros(2, 4).bool()):
+        assert model(**inputs).logits.shape == (0, 50)
+
+
+def test_gradients_flow_through_the_positions(model, inputs):
+    positions = torch.tensor([[False, True, False, False], [False, False, False, False]])
+    with head_only_at(model, positions):
+        model(**inputs).logits.sum().backward()
+    embedded = model.get_input_embeddings().weight.grad
+    assert embedded[[5, 6, 7, 8]].abs().sum(1).gt(0).all()
+
+
+FAMILIES = {
+    config.model_type: config
+    for config in (
+        *CONFIGS,
+        CamembertConfig(vocab_size=50, pad_token_id=0, **SIZES),
+        ElectraConfig(vocab_size=50, embedding_size=16, **SIZES),
+        XLMRobertaConfig(vocab_size=50, pad_token_id=0, **SIZES),
+    )
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_behind_its_first_token_the_last_layer_gives_the_same_logits(family, inputs):
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_config(FAMILIES[family]).eval()
+    full = model(**inputs)
+    seen = []
+    model.base_model.register_forward_hook(lambda *given: seen.append(given[2].last_hidden_state.shape[1]))
+    with last_layer_at_first(model):
+        torch.testing.assert_close(model(**inputs).logits, full.logits)
+    model(**inputs)
+    assert seen == [1 if family in FIRST_TOKEN else 4, 4]
+    assert set(FIRST_TOKEN) < set(FAMILIES)

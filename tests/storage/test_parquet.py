@@ -1,0 +1,136 @@
+"""Parquet files of other programs: other types for the same are taken, other values are one line."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.augment.augment import schema
+from pipeline.augment.shards import scan
+from pipeline.errors import InputError
+from pipeline.storage.parquet import KINDS, concatenated, read_table
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(columns, name="a.parquet"):
+        pq.write_table(pa.table(columns), tmp_path / name)
+        return tmp_path / name
+
+    return write
+
+
+def both(file, columns=()):
+    """Read at once and piece by piece, which have to agree."""
+    whole = read_table(file, columns, "distill")
+    parts = list(scan([file], columns or whole.column_names, "distill"))
+    assert pa.Table.from_batches(parts, whole.schema).equals(whole)
+    return whole
+
+
+def test_the_kinds_are_those_that_are_written():
+    for task in ("classification", "regression"):
+        written = {field.name: field.type for field in schema(task) if field.name != "label"}
+        assert written.items() <= KINDS.items()
+
+
+def test_pandas_has_other_types_for_the_same(tmp_path):
+    frame = pd.DataFrame({"id": ["a", "b"], "pi": [0.5, 0.25], "kept": [True, False], "distance": [1, 2]})
+    frame["domain"] = pd.Categorical(["source", "target"])
+    frame["text_pair"] = None
+    frame.to_parquet(tmp_path / "a.parquet")
+    table = both(tmp_path / "a.parquet")
+    assert {field.name: field.type for field in table.schema} == {name: KINDS[name] for name in table.column_names}
+    assert table.to_pydict() == {
+        "id": ["a", "b"],
+        "pi": [0.5, 0.25],
+        "kept": [True, False],
+        "distance": [1, 2],
+        "domain": ["source", "target"],
+        "text_pair": [None, None],
+    }
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "found"),
+    [
+        ("pi", ["much"], "string"),
+        ("kept", ["maybe"], "string"),
+        ("distance", [1.5], "double"),
+        ("positions", [1], "int64"),
+        ("text", [[1]], "list<"),
+        ("text", [b"\xff"], "binary"),
+        ("logits", [{"a": 1.0}], "struct<"),
+    ],
+)
+def test_other_values(write, column, values, found):
+    file = write({"id": ["a"], column: values})
+    for read in (read_table, lambda *given: list(scan([given[0]], ["id", column], given[2]))):
+        with pytest.raises(InputError) as caught:
+            read(file, (), "distill")
+        said = str(caught.value)
+        assert said.startswith(f"{file}, column {column!r}: got {found}")
+        assert f"; accepted: {KINDS[column]}; run the distill stage again" in said
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("id", ["a", None]),
+        ("pi", [None, 0.5]),
+        ("pi", [np.nan, 0.5]),
+        ("pi", [1e300, 0.5]),
+        ("label", [None, 1.0]),
+        ("label", [None, "a"]),
+        ("logits", [[0.5, None], [0.5, 1.0]]),
+        ("logits", [None, [0.5, 1.0]]),
+        ("logits", [[0.5, np.inf], [0.5, 1.0]]),
+    ],
+)
+def test_no_value(write, column, values):
+    file = write({column: values})
+    with pytest.raises(InputError) as caught:
+        both(file)
+    assert str(caught.value) == f"{file}, column {column!r}: 1 without a value; run the distill stage again"
+
+
+def test_columns_that_may_be_empty(write):
+    assert both(write({"id": ["a"], "log_p": [None], "distance": [None]})).num_rows == 1
+
+
+def test_no_rows(write):
+    assert both(write({"id": pa.array([], pa.string())})).num_rows == 0
+
+
+def test_unlike_files_of_a_folder(tmp_path):
+    one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
+    tables = {one: pa.table({"id": ["x"], "label": ["a"]}), other: pa.table({"id": ["y"], "label": [1.0]})}
+    with pytest.raises(InputError) as caught:
+        concatenated(tables, "augment")
+    assert str(caught.value) == f"{other}: column 'label' is not as in one.parquet; run the augment stage again"
+
+
+def test_the_order_of_columns_is_that_which_is_asked_for(write):
+    files = [write({"id": ["a"], "pi": [0.5]}, "a.parquet"), write({"pi": [0.25], "id": ["b"]}, "b.parquet")]
+    tables = {file: read_table(file, ["id", "pi"], "distill") for file in files}
+    assert concatenated(tables, "distill").to_pydict() == {"id": ["a", "b"], "pi": [0.5, 0.25]}
+
+
+def test_a_column_twice(tmp_path):
+    table = pa.table([pa.array(["a"]), pa.array(["b"])], names=["id", "id"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(
+        InputError, match=r"a\.parquet: column 'id' twice; accepted: a file that the distill stage wrote"
+    ):
+        read_table(tmp_path / "a.parquet", ["id"], "distill")
+    with pytest.raises(InputError, match=r"a\.parquet: damaged, or not Parquet \(.*duplicate field"):
+        list(scan([tmp_path / "a.parquet"], ["id"], "distill"))
+
+
+def test_a_class_may_be_stored_otherwise(write):
+    assert both(write({"label": pa.array(["a", "b"]).dictionary_encode()}))["label"].to_pylist() == ["a", "b"]
+    assert both(write({"label": [1, 2]}))["label"].to_pylist() == ["1", "2"]
+    assert both(write({"label": pa.array([1, 2], pa.float32())}))["label"].type == pa.float64()
+    with pytest.raises(InputError, match=r"column 'label': got list<.*; accepted: string; run the distill stage again"):
+        both(write({"label": [["a"], ["b"]]}))
