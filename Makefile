@@ -1,12 +1,18 @@
-# `make repro` runs the pipeline, `make test` the tests; each sets the environment up first, once.
+# `make repro` runs the pipeline, `make test` the tests, `make test-slow` those that take minutes each; every target sets
+# the environment up first, once.
 PYTHON ?= python3
+# A file's tests share what they build, so they stay together; the files that take longest begin (tests/conftest.py).
+PYTEST = .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: repro test check
+.PHONY: repro test test-slow check
 repro: .venv/installed
 	.venv/bin/dvc repro
 
 test: .venv/installed
-	.venv/bin/python -m pytest -n auto --dist loadfile
+	$(PYTEST)
+
+test-slow: .venv/installed
+	$(PYTEST) -m slow
 
 check: .venv/installed
 	.venv/bin/ruff check .

@@ -7,16 +7,16 @@ from types import FrameType
 
 
 def stop(number: int, _: FrameType | None) -> None:
-    """End while modules are imported, before any work, with the line that a stage ends with."""
-    words = [word.rsplit(".", 1)[-1] for word in sys.orig_argv if word.startswith("stages.")] or ["l2a"]
-    said = "interrupted" if number == signal.SIGINT else "terminated"
-    os.write(2, f"{words[0]}: {said}; nothing half-written is left\n".encode())
+    """End the process while modules are imported, before any work, with the line that a stopped stage prints."""
+    names = [word.rsplit(".", 1)[-1] for word in sys.orig_argv if word.startswith("stages.")] or ["l2a"]
+    verb = "interrupted" if number == signal.SIGINT else "terminated"
+    os.write(2, f"{names[0]}: {verb}; nothing half-written is left\n".encode())
     os._exit(128 + number)
 
 
-# Only of a process that was started as a stage: `python -m` is still looking for it, or it is the console command.
+# Only in a process that was started as a stage (`python -m` is still looking for the module) or as the console command.
 if sys.argv[0] == "-m" or os.path.basename(sys.argv[0]) == "l2a":  # noqa: PTH119
-    for one in (signal.SIGINT, signal.SIGTERM):
-        # What the shell has it ignore stays ignored.
-        if signal.getsignal(one) != signal.SIG_IGN:
-            signal.signal(one, stop)
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        # A signal that the shell has set to be ignored stays ignored.
+        if signal.getsignal(signal_number) != signal.SIG_IGN:
+            signal.signal(signal_number, stop)

@@ -5,25 +5,27 @@ from typing import Annotated
 
 import typer
 
-from stages.command import ParamsFile, Round, left_out, stage
+from stages.command import OF_ROUND, ParamsFile, Round, skip_round, stage
 
 
 def main(
     params: ParamsFile = Path("params.yaml"),
-    prepared: Annotated[Path, typer.Option(help="Folder that prepare left.")] = Path("data/prepared"),
-    generator: Annotated[Path, typer.Option(help="Folder of the masked language model.")] = Path("models/generator"),
-    out: Annotated[Path, typer.Option(help="Folder for the shards.")] = Path("data/augmented"),
+    prepared: Annotated[Path, typer.Option(help="Folder of the prepared texts.")] = Path("data/prepared"),
+    generator: Annotated[Path | None, typer.Option(help=f"Folder of the masked language model{OF_ROUND}")] = None,
+    out: Annotated[Path | None, typer.Option(help=f"Folder for the shards{OF_ROUND}")] = None,
     number: Round = 1,
 ) -> str:
     """Draw z ~ P_s(z|x) (Eqs. 10–12): augment.samples neighbours of each source and target training text."""
     from pipeline.params.file import load
+    from pipeline.storage.layout import Layout
 
-    checked = load(params)
-    if nothing := left_out(number, checked.rounds, out):
-        return nothing
+    checked, layout = load(params), Layout(number)
+    out = out or layout.augmented
+    if skipped := skip_round(number, checked.rounds, out=out):
+        return skipped
     from pipeline.augment.augment import augment
 
-    return augment(checked, prepared=prepared, generator=generator, out=out, number=number)
+    return augment(checked, prepared=prepared, generator=generator or layout.generator, out=out, number=number)
 
 
 app = stage(main)

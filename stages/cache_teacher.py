@@ -1,30 +1,32 @@
-"""What the teacher says and thinks of every text, computed once."""
+"""The teacher's outputs for every text, computed once."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stages.command import ParamsFile, Round, left_out, stage
+from stages.command import OF_ROUND, ParamsFile, Round, skip_round, stage
 
 
 def main(
     params: ParamsFile = Path("params.yaml"),
-    prepared: Annotated[Path, typer.Option(help="Folder that prepare left.")] = Path("data/prepared"),
-    augmented: Annotated[Path, typer.Option(help="Folder of the neighbours' shards.")] = Path("data/augmented"),
+    prepared: Annotated[Path, typer.Option(help="Folder of the prepared texts.")] = Path("data/prepared"),
+    augmented: Annotated[Path | None, typer.Option(help=f"Folder of the neighbours' shards{OF_ROUND}")] = None,
     teacher: Annotated[Path, typer.Option(help="Folder of the teacher.")] = Path("models/teacher"),
-    out: Annotated[Path, typer.Option(help="Folder for the cache.")] = Path("data/teacher"),
+    out: Annotated[Path | None, typer.Option(help=f"Folder for the cache{OF_ROUND}")] = None,
     number: Round = 1,
 ) -> str:
-    """Run the teacher over all neighbours and keep logits, last hidden states and last-layer attention."""
+    """Run the teacher on all neighbours and keep its logits, last hidden states and last-layer attention."""
     from pipeline.params.file import load
+    from pipeline.storage.layout import Layout
 
-    checked = load(params)
-    if nothing := left_out(number, checked.rounds, out):
-        return nothing
+    checked, layout = load(params), Layout(number)
+    out = out or layout.teacher_cache
+    if skipped := skip_round(number, checked.rounds, out=out):
+        return skipped
     from pipeline.distill.cache_teacher import cache_teacher
 
-    return cache_teacher(checked, prepared=prepared, augmented=augmented, teacher=teacher, out=out)
+    return cache_teacher(checked, prepared=prepared, augmented=augmented or layout.augmented, teacher=teacher, out=out)
 
 
 app = stage(main)

@@ -6,31 +6,52 @@ from typing import Annotated
 import typer
 
 from pipeline.errors import InputError
-from stages.command import ParamsFile, Round, left_out, stage
+from stages.command import OF_ROUND, ParamsFile, Round, skip_round, stage
+
+OF_EARLIER = "; if not given, that of the round before, if there is one."
 
 
 def main(
     params: ParamsFile = Path("params.yaml"),
-    prepared: Annotated[Path, typer.Option(help="Folder that prepare left.")] = Path("data/prepared"),
-    augmented: Annotated[Path, typer.Option(help="Folder of the neighbours' shards.")] = Path("data/augmented"),
-    cache: Annotated[Path, typer.Option(help="Folder of the teacher's cache.")] = Path("data/teacher"),
+    prepared: Annotated[Path, typer.Option(help="Folder of the prepared texts.")] = Path("data/prepared"),
+    augmented: Annotated[Path | None, typer.Option(help=f"Folder of the neighbours' shards{OF_ROUND}")] = None,
+    cache: Annotated[Path | None, typer.Option(help=f"Folder of the teacher's cache{OF_ROUND}")] = None,
     teacher: Annotated[Path, typer.Option(help="Folder of the teacher.")] = Path("models/teacher"),
-    out: Annotated[Path, typer.Option(help="Folder for the student.")] = Path("models/student"),
-    selection: Annotated[Path, typer.Option(help="π of every neighbour.")] = Path("data/selection.parquet"),
-    learner: Annotated[Path, typer.Option(help="W and the policy.")] = Path("models/learner.safetensors"),
-    curves: Annotated[Path, typer.Option(help="Folder for dvclive's curves.")] = Path("dvclive"),
-    earlier_student: Annotated[Path | None, typer.Option(help="Student of the round before, to go on from.")] = None,
-    earlier_learner: Annotated[Path | None, typer.Option(help="W and the policy that go with it.")] = None,
+    out: Annotated[Path | None, typer.Option(help=f"Folder for the student{OF_ROUND}")] = None,
+    selection: Annotated[Path | None, typer.Option(help=f"File for π of every neighbour{OF_ROUND}")] = None,
+    projection_and_policy: Annotated[Path | None, typer.Option(help=f"File for W and the policy{OF_ROUND}")] = None,
+    curves: Annotated[Path | None, typer.Option(help=f"Folder for dvclive's curves{OF_ROUND}")] = None,
+    earlier_student: Annotated[Path | None, typer.Option(help=f"Student to continue from{OF_EARLIER}")] = None,
+    earlier_projection_and_policy: Annotated[
+        Path | None, typer.Option(help=f"W and the policy to continue from{OF_EARLIER}")
+    ] = None,
     number: Round = 1,
 ) -> str:
-    """Run Algorithm 1: imitate the teacher on kept neighbours, reward the selector with the student's progress."""
+    """Run Algorithm 1: train on the kept neighbours, reward the selector with the student's progress."""
     from pipeline.params.file import load
+    from pipeline.storage.layout import Layout
 
-    checked = load(params)
-    if nothing := left_out(number, checked.rounds, out, selection, learner, curves):
-        return nothing
-    if (earlier_student is None) != (earlier_learner is None):
-        raise InputError("--earlier-student and --earlier-learner: got one of them; accepted: both, or neither")
+    checked, layout = load(params), Layout(number)
+    out, selection, curves = out or layout.student, selection or layout.selection, curves or layout.curves
+    projection_and_policy = projection_and_policy or layout.projection_and_policy
+    if skipped := skip_round(
+        number,
+        checked.rounds,
+        out=out,
+        selection=selection,
+        projection_and_policy=projection_and_policy,
+        curves=curves,
+    ):
+        return skipped
+    if (earlier_student is None) != (earlier_projection_and_policy is None):
+        raise InputError(
+            "--earlier-student and --earlier-projection-and-policy: got one of them; accepted: both, or neither"
+        )
+    earlier = None
+    if earlier_student and earlier_projection_and_policy:
+        earlier = earlier_student, earlier_projection_and_policy
+    elif number > 1:
+        earlier = Layout(number - 1).student, Layout(number - 1).projection_and_policy
     from pipeline.distill.curves import publish_curves
     from pipeline.distill.distill import distill_student
 
@@ -38,14 +59,14 @@ def main(
         return distill_student(
             checked,
             prepared=prepared,
-            augmented=augmented,
-            cache=cache,
+            augmented=augmented or layout.augmented,
+            cache=cache or layout.teacher_cache,
             teacher=teacher,
             out=out,
             selection=selection,
-            learner=learner,
+            projection_and_policy=projection_and_policy,
             log=log,
-            earlier=(earlier_student, earlier_learner) if earlier_student and earlier_learner else None,
+            earlier=earlier,
         )
 
 

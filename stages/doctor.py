@@ -1,4 +1,4 @@
-"""Whether a run would get through: what is there, what is missing, what to do about it."""
+"""Whether a run would succeed: what is missing and what to do about it."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from stages.command import ParamsFile, stage
 
 
 def main(params: ParamsFile = Path("params.yaml")) -> str:
-    """Look at packages, machine, tables, models and room; exit code 1 only if something would stop the run."""
+    """Check packages, machine, models, tables and disk space; exit code 1 only if something would stop the run."""
     from pipeline.setup.doctor import examine
 
     marks = []

@@ -1,4 +1,4 @@
-"""A params file for your own tables: what can be seen is proposed, what cannot is asked."""
+"""A params file for your own tables, proposed from what is in them, or a preset's."""
 
 import sys
 from collections.abc import Sequence
@@ -7,47 +7,60 @@ from typing import Annotated
 
 import typer
 
+from pipeline.errors import InputError
 from stages.command import stage
 
 
 def main(
     table: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="The few labelled texts: a CSV, TSV, JSONL or Parquet file or glob, a hub id, or package:module/file."
         ),
-    ],
+    ] = None,
     source: Annotated[str | None, typer.Option(help="A table of a neighbouring domain with many.")] = None,
     model: Annotated[str | None, typer.Option(help="The teacher: a hub id, a folder or package:module/folder.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take the likeliest and say so.")] = False,
-    written: Annotated[Path, typer.Option("--out", help="The params file; what is there is kept beside it.")] = Path(
-        "params.yaml"
-    ),
+    preset: Annotated[
+        Path | None, typer.Option(help="In place of a table: a file in presets, which is laid over params.yaml.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take the likeliest answer and print it.")] = False,
+    file: Annotated[
+        Path, typer.Option("--out", help="The params file; an old one is kept beside it as a .bak file.")
+    ] = Path("params.yaml"),
 ) -> str:
-    """Look at your tables and write the params file that fits them."""
+    """Write the params file that fits your tables, or that of a preset."""
+    choose = _first if yes or not sys.stdin.isatty() else _ask
+    if preset is not None:
+        for option, value in (("TABLE", table), ("--source", source), ("--model", model)):
+            if value is not None:
+                raise InputError(f"{option}: got {value}; accepted: nothing beside --preset")
+        from pipeline.setup.preset import init_preset
+
+        return init_preset(preset, out=file, choose=choose, say=typer.echo)
+    if table is None:
+        raise InputError("TABLE: missing; accepted: a table of labelled texts, or --preset NAME")
     from pipeline.setup.init import init
 
-    choose = _likeliest if yes or not sys.stdin.isatty() else _asked
-    return init(table, source, model=model, out=written, choose=choose, say=typer.echo)
+    return init(table, source, model=model, out=file, choose=choose, say=typer.echo)
 
 
-def _asked(question: str, answers: Sequence[str]) -> int:
+def _ask(question: str, answers: Sequence[str]) -> int:
     """Ask at the terminal."""
     typer.echo(question)
     for number, answer in enumerate(answers, start=1):
         typer.echo(f"  {number}  {answer}")
     while True:
         try:
-            given = typer.prompt("which", default="1")
-        except typer.Abort:
-            raise KeyboardInterrupt from None
-        if given.isdecimal() and 1 <= int(given) <= len(answers):
-            return int(given) - 1
+            reply = typer.prompt("which", default="1")
+        except typer.Abort as error:
+            raise KeyboardInterrupt from error
+        if reply.isdecimal() and 1 <= int(reply) <= len(answers):
+            return int(reply) - 1
         typer.echo(f"accepted: 1 to {len(answers)}")
 
 
-def _likeliest(question: str, answers: Sequence[str]) -> int:
-    """Take the first answer and say so."""
+def _first(question: str, answers: Sequence[str]) -> int:
+    """Take the first answer, the likeliest, and print it."""
     typer.echo(f"{question} taken: {answers[0]}; else: {'; '.join(answers[1:])}")
     return 0
 

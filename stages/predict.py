@@ -1,4 +1,4 @@
-"""Texts answered by a model: JSON lines on standard output."""
+"""A model's predictions for texts, as JSON lines on standard output."""
 
 import sys
 from collections.abc import Iterable
@@ -13,14 +13,16 @@ from stages.command import stage
 
 
 def main(
-    texts: Annotated[list[str] | None, typer.Argument(help="Texts; without any, --file or standard input.")] = None,
-    model: Annotated[Path, typer.Option(help="A folder of PyTorch or ONNX.")] = Path("models/int8"),
-    file: Annotated[
-        Path | None, typer.Option(help="A text a line; .jsonl: an object a line with text, text_pair.")
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Texts; if none are given, --file or standard input.")
     ] = None,
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="An object a line, whatever the name.")] = False,
+    model: Annotated[Path, typer.Option(help="Folder of a PyTorch or ONNX model.")] = Path("models/int8"),
+    file: Annotated[
+        Path | None, typer.Option(help="One text a line; .jsonl: one object a line with text and text_pair.")
+    ] = None,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="Read one object a line, whatever the file's name.")] = False,
 ) -> str:
-    """Answer texts with their class and its probability, or with a number."""
+    """Predict each text's class and its probability, or a number."""
     if texts and (file or jsonl):
         raise InputError(f"{'--file' if file else '--jsonl'}: got texts too; accepted: one of the two")
     if file and (file.is_dir() or not file.exists()):
@@ -28,7 +30,7 @@ def main(
             f"--file: {'a folder' if file.is_dir() else 'no such file'}: {file}; accepted: a file of texts"
         )
     from pipeline.inspect.terminal import print_json
-    from pipeline.serving.answers import CHUNK, answers, check_text, read_lines
+    from pipeline.serving.predict import CHUNK, check_text, predict_rows, read_lines
     from pipeline.serving.runtime import open_folder
 
     served = open_folder(model, "--model")
@@ -41,9 +43,9 @@ def main(
             lines = stack.enter_context(file.open("rb")) if file else sys.stdin.buffer
             objects = jsonl or (file is not None and file.suffix.lower() == ".jsonl")
             rows = read_lines(lines, str(file or "standard input"), objects=objects)
-        # Whoever types wants an answer to each line.
-        typed = not texts and not file and sys.stdin.isatty()
-        for row in answers(served, rows, 1 if typed else CHUNK):
+        # At a terminal each line is answered at once.
+        interactive = not texts and not file and sys.stdin.isatty()
+        for row in predict_rows(served, rows, 1 if interactive else CHUNK):
             print_json(row)
             count += 1
     return f"{count:,} answers"

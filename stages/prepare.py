@@ -1,4 +1,4 @@
-"""The texts of the two domains: loaded, cleaned of leaks, split."""
+"""The texts of the two domains: loaded, checked for leaks, split."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +11,11 @@ from stages.command import ParamsFile, stage
 def main(
     params: ParamsFile = Path("params.yaml"),
     out: Annotated[Path, typer.Option(help="Folder of the prepared texts.")] = Path("data/prepared"),
-    metrics: Annotated[Path, typer.Option(help="What was read, dropped and drawn.")] = Path("metrics/data.json"),
+    metrics: Annotated[Path, typer.Option(help="JSON with the rows read, dropped and drawn.")] = Path(
+        "metrics/data.json"
+    ),
 ) -> str:
-    """Write source, train, validation and test texts; drop and count those of no use."""
+    """Write source, train, validation and test texts; drop empty, leaked and duplicate rows."""
     from pipeline.params.file import check_whole, load
 
     checked = load(params)

@@ -1,34 +1,46 @@
-"""The generator, learning from what it drew and how that did."""
+"""The generator, refined on what it drew in the round before and how much each neighbour was worth."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stages.command import ParamsFile, Round, left_out, stage
+from pipeline.errors import InputError
+from stages.command import OF_ROUND, ParamsFile, Round, skip_round, stage
+
+OF_EARLIER = "; if not given, that of the round before."
 
 
 def main(
     params: ParamsFile = Path("params.yaml"),
-    augmented: Annotated[Path, typer.Option(help="Neighbours of the round before.")] = Path("data/augmented"),
-    selection: Annotated[Path, typer.Option(help="π of each of them.")] = Path("data/selection.parquet"),
-    generator: Annotated[Path, typer.Option(help="What drew them.")] = Path("models/generator"),
-    out: Annotated[Path, typer.Option(help="Folder for the generator that has learnt.")] = Path("rounds/2/generator"),
-    metrics: Annotated[Path, typer.Option(help="What it thinks of them, before and after.")] = Path(
-        "rounds/2/refine.json"
-    ),
+    augmented: Annotated[Path | None, typer.Option(help=f"Folder of the neighbours' shards{OF_EARLIER}")] = None,
+    selection: Annotated[Path | None, typer.Option(help=f"π of each of them{OF_EARLIER}")] = None,
+    generator: Annotated[Path | None, typer.Option(help=f"The model that drew them{OF_EARLIER}")] = None,
+    out: Annotated[Path | None, typer.Option(help=f"Folder for the refined generator{OF_ROUND}")] = None,
+    metrics: Annotated[
+        Path | None, typer.Option(help=f"File for the words' likelihood before and after{OF_ROUND}")
+    ] = None,
     number: Round = 2,
 ) -> str:
     """Train G_θ on the neighbours of the round before, each weighted by its reward (Eqs. 5–9)."""
     from pipeline.params.file import load
+    from pipeline.storage.layout import Layout
 
-    checked = load(params)
-    if nothing := left_out(number, checked.rounds, out, metrics):
-        return nothing
-    from pipeline.augment.refined import refine_generator
+    if number < 2:
+        raise InputError(f"--round: got {number}; accepted: 2 or more, for the first round has none before it")
+    checked, earlier, layout = load(params), Layout(number - 1), Layout(number)
+    out, metrics = out or layout.generator, metrics or layout.generator_metrics
+    if skipped := skip_round(number, checked.rounds, out=out, metrics=metrics):
+        return skipped
+    from pipeline.augment.refine import refine_generator
 
     return refine_generator(
-        checked, augmented=augmented, selection=selection, generator=generator, out=out, metrics=metrics
+        checked,
+        augmented=augmented or earlier.augmented,
+        selection=selection or earlier.selection,
+        generator=generator or earlier.generator,
+        out=out,
+        metrics=metrics,
     )
 
 

@@ -1,4 +1,4 @@
-"""Which of the later rounds are asked for, so that one more round leaves those before it as they are."""
+"""Which rounds params ask for, one file each, so that one more round does not rerun those before it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +10,9 @@ from stages.command import ParamsFile, stage
 
 def main(
     params: ParamsFile = Path("params.yaml"),
-    out: Annotated[Path, typer.Option(help="Folder with a file for each later round.")] = Path("rounds/asked"),
+    out: Annotated[Path, typer.Option(help="Folder for a file of each round.")] = Path("rounds/asked"),
 ) -> str:
-    """Write true or false for each later round that dvc.yaml has."""
+    """Write true or false for each round of dvc.yaml."""
     from pipeline.params.file import load
 
     checked = load(params)
@@ -20,7 +20,7 @@ def main(
     from pipeline.storage.atomic import publish_folder
 
     with publish_folder(out) as folder:
-        for number in range(2, LAST_ROUND + 1):
+        for number in range(1, LAST_ROUND + 1):
             (folder / f"{number}.json").write_text("true\n" if number <= checked.rounds else "false\n")
     return f"{checked.rounds} of {LAST_ROUND} rounds, in {out}"
 

@@ -1,32 +1,33 @@
-"""The student and the neighbours as folders to give away, with cards."""
+"""The student and the neighbours as folders to share, each with a card."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stages.command import ParamsFile, last_round, stage
+from stages.command import OF_LAST_ROUND, ParamsFile, stage
 
 
 def main(
     params: ParamsFile = Path("params.yaml"),
-    student: Annotated[Path | None, typer.Option(help="A student; if not given, the last round's.")] = None,
-    augmented: Annotated[Path | None, typer.Option(help="Neighbours; if not given, the last round's.")] = None,
-    evaluation: Annotated[Path, typer.Option(help="What evaluate measured.")] = Path("metrics/evaluation.json"),
+    student: Annotated[Path | None, typer.Option(help=f"A student{OF_LAST_ROUND}")] = None,
+    augmented: Annotated[Path | None, typer.Option(help=f"Folder of neighbours' shards{OF_LAST_ROUND}")] = None,
+    evaluation: Annotated[Path, typer.Option(help="File of the scores.")] = Path("metrics/evaluation.json"),
     model_out: Annotated[Path, typer.Option(help="Folder for the student.")] = Path("share/student"),
     data_out: Annotated[Path, typer.Option(help="Folder for the neighbours.")] = Path("share/augmented"),
 ) -> str:
-    """Lay out what the hub, or a colleague, takes as it is: a model and a data set, each with its README."""
+    """Write a model and a data set, each with its README, as the hub or a colleague takes them."""
     from pipeline.params.file import load
+    from pipeline.storage.layout import Layout
 
     checked = load(params)
+    layout = Layout(checked.rounds)
     from pipeline.sharing.share import share
 
-    drawn = Path("data/augmented") if checked.rounds == 1 else Path(f"rounds/{checked.rounds}/augmented")
     return share(
         checked,
-        student=student or last_round(checked.rounds),
-        augmented=augmented or drawn,
+        student=student or layout.student,
+        augmented=augmented or layout.augmented,
         evaluation=evaluation,
         model_out=model_out,
         data_out=data_out,

@@ -1,4 +1,4 @@
-"""The comparison that distillation has to beat: the student's architecture with the scarce labels and nothing else."""
+"""The baseline that distillation has to beat: the student's architecture, fine-tuned on the scarce labels alone."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from stages.command import ParamsFile, stage
 def main(
     params: ParamsFile = Path("params.yaml"),
     prepared: Annotated[Path, typer.Option(help="Folder of the prepared texts.")] = Path("data/prepared"),
-    out: Annotated[Path, typer.Option(help="Folder of the fine-tuned student.")] = Path("models/student_ft"),
+    out: Annotated[Path, typer.Option(help="Folder for the fine-tuned student.")] = Path("models/student_ft"),
 ) -> str:
     """Fine-tune the student's architecture on the target's labelled texts, without a teacher."""
     from pipeline.params.file import load

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import fork_server
 from helpers.tiny_project import Repo, lay_out
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE
@@ -43,10 +44,12 @@ WORDS = [*COMMON, *SUBJECTS, *ADVERBS, *PRAISE, *BLAME]
 """What the tiny tokenizer knows as whole words; letters alone and `##` pieces make the others."""
 
 
+LONGEST = ["test_docs.py", "test_pipeline.py", "test_full_disk.py"]
+"""Files whose tests take longest. They begin, and the others fill what time the other workers have left."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, the pages and the whole pipeline: the other tests run beside them."""
-    longest = ["test_docs.py", "test_pipeline.py"]
-    items.sort(key=lambda item: longest.index(item.path.name) if item.path.name in longest else len(longest))
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -144,9 +147,18 @@ def tiny_masked_lm(saved: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def project(reviews: Callable[..., Texts], tiny_encoder: Path, tiny_masked_lm: Path) -> Callable[..., Repo]:
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with `python`, `dvc` and `l2a` that run in forks of one process with the libraries imported."""
+    with fork_server.start(tmp_path_factory.mktemp("fork_server")) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def project(
+    programs: Path, reviews: Callable[..., Texts], tiny_encoder: Path, tiny_masked_lm: Path
+) -> Callable[..., Repo]:
     """Lay a copy of this project out, tiny, and not yet run: `project(folder, distill={"epochs": 3})`."""
-    return partial(lay_out, reviews=reviews, encoder=tiny_encoder, masked_lm=tiny_masked_lm)
+    return partial(lay_out, programs=programs, reviews=reviews, encoder=tiny_encoder, masked_lm=tiny_masked_lm)
 
 
 @pytest.fixture(scope="session")

@@ -1,1 +1,1 @@
-"""The paper's tables and studies, and what it takes to make them."""
+"""The paper's tables and studies: planned, run, collected and reported."""

@@ -1,51 +1,52 @@
-"""From a task and a row to a whole params file: the task's preset with what task and row say otherwise."""
+"""The params file of a task and a row: params.yaml, with the task's preset, the task's and the row's params over it."""
 
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import InputError
-from pipeline.params.schema import Params
+from pipeline.params.file import check
+from pipeline.params.overlay import merge, read_params
+from pipeline.params.yaml12 import read_yaml
 
 HERE = Path("benchmarks/paper")
 """Stages run in the project's root, to which the paths in params files are relative."""
 
 
-class _Given(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-Given = TypeVar("Given", bound=_Given)
+Kind = TypeVar("Kind", bound=_Section)
 
 
-class Task(_Given):
+class Task(_Section):
     """A file in tasks/."""
 
     what: str = ""
-    """What it is, for the tables."""
+    """Its description in the tables."""
     preset: Path
-    """A params file of the project."""
+    """params.yaml, or a preset."""
     params: dict[str, Any] = {}
-    """What the task says otherwise."""
+    """Parameters with another value than in the preset."""
 
 
-class Row(_Given):
+class Row(_Section):
     """A file in rows/."""
 
     what: str = ""
-    """What it is, for the tables."""
+    """Its description in the tables."""
     measure: Literal["student", "teacher", "student_ft"] = "student"
-    """Which model the row is about."""
+    """The model that the row measures."""
     after: str | None = None
-    """The row whose student, selector and neighbours this one goes on from."""
+    """The row whose student, selector and neighbours this one starts from."""
     params: dict[str, Any] = {}
-    """What the row says otherwise."""
+    """Parameters with another value than in the task."""
 
 
-class Block(_Given):
-    """Tasks × rows × seeds that are measured."""
+class Block(_Section):
+    """Tasks × rows × seeds to measure."""
 
     tasks: list[str]
     rows: list[str]
@@ -56,24 +57,24 @@ class Main(Block):
     """The default task's block."""
 
     after: list[str] = []
-    """Rows that go on from others."""
+    """Rows that start from others."""
 
 
 class Studies(Block):
-    """Settings on the default task, one at a time, and other tasks beside it."""
+    """Settings varied one at a time on the default task, and more tasks."""
 
     rows_of_tasks: list[str]
 
 
-class Asked(_Given):
-    """The bench's params.yaml."""
+class Asked(_Section):
+    """The benchmark's params.yaml."""
 
     main: Main
     tasks: Block
     studies: Studies
 
     def blocks(self) -> list[Block]:
-        """Which cells are asked for, in the order of the file."""
+        """The cells to measure, in the order of the file."""
         main, studies = self.main, self.studies
         return [
             Block(tasks=main.tasks, rows=main.rows + main.after, seeds=main.seeds),
@@ -84,7 +85,7 @@ class Asked(_Given):
 
 
 def read_asked(here: Path = HERE) -> Asked:
-    """Read the bench's params.yaml. Raises InputError naming it."""
+    """Read the benchmark's params.yaml. Raises InputError naming it."""
     return _read(Asked, here, "params")
 
 
@@ -99,41 +100,22 @@ def read_task(name: str) -> Task:
 
 
 def planned(task: str, row: str) -> dict[str, Any]:
-    """Merge a task's preset, what the task says otherwise and what the row says otherwise.
+    """Merge a task's preset, the task's params and the row's params.
 
-    Raises InputError naming the file, or what is wrong with the whole.
+    Raises InputError naming the file, or the row and the task that do not fit each other.
     """
-    given = read_task(task)
-    whole = yaml.safe_load(given.preset.read_text(encoding="utf-8"))
-    whole = merged(merged(whole, given.params), read_row(row).params)
-    try:
-        Params.model_validate(whole)
-    except ValidationError as errors:
-        first = errors.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{HERE}/rows/{row}.yaml on {HERE}/tasks/{task}.yaml: {place}: {first['msg']}") from None
-    return whole
+    values = read_task(task)
+    params = merge(merge(read_params(values.preset), values.params), read_row(row).params)
+    check(params, f"{HERE}/rows/{row}.yaml on {HERE}/tasks/{task}.yaml")
+    return params
 
 
-def merged(given: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Put what `other` says in place of what `given` says, key by key; null takes a key away."""
-    out = dict(given)
-    for key, value in other.items():
-        if value is None:
-            out.pop(key, None)
-        elif isinstance(value, dict) and isinstance(out.get(key), dict):
-            out[key] = merged(out[key], value)
-        else:
-            out[key] = value
-    return out
-
-
-def _read(kind: type[Given], folder: Path, name: str) -> Given:
+def _read(kind: type[Kind], folder: Path, name: str) -> Kind:
     path = folder / f"{name}.yaml"
     if not path.is_file():
         accepted = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
         raise InputError(f"{path}: no such file; accepted: {accepted}")
     try:
-        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError) as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+        return kind.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from error

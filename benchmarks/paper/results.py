@@ -1,4 +1,4 @@
-"""All that was measured in one tidy table: task, row, seed, metric, value."""
+"""All measurements in one tidy table: task, row, seed, metric, value."""
 
 import csv
 import json
@@ -13,18 +13,18 @@ from benchmarks.paper.plan import read_asked
 from pipeline.storage.atomic import publish_file
 
 COLUMNS = ["task", "row", "seed", "metric", "value"]
-AGAINST = "l2a"
+BASELINE = "l2a"
 RESAMPLES = 2000
 Line = tuple[str, str, str, str, float | str]
 Known = dict[tuple[str, str, str], list[Line]]
 
 
 def collect(here: Path) -> str:
-    """Write results.csv: a line for each figure, `failed` with value 1 for a cell that failed.
+    """Write results.csv: a line for each value, `failed` with value 1 for a cell that failed.
 
-    `p` of a row, without a seed, is that of a paired test against l2a over the texts of all seeds that have both.
-    Figures of cells that are not on this machine stay as results.csv has them. Returns how many cells there are of each
-    kind.
+    `p` of a row, without a seed, is the p-value of a paired test against l2a over the texts of all seeds that have
+    both. Values of cells that are not on this machine are kept from the present results.csv. Returns the number of
+    cells of each kind.
     """
     path = here / "results.csv"
     known: Known = {}
@@ -44,11 +44,11 @@ def collect(here: Path) -> str:
             for row in block.rows:
                 kinds = set()
                 for seed in block.seeds:
-                    kind, found = _cell(here / "measured", task, row, str(seed), known)
+                    kind, cell_lines = _cell(here / "measured", task, row, str(seed), known)
                     kinds.add(kind)
                     counts[kind] += 1
-                    lines += found
-                lines += _p(here / "measured", task, row, block.seeds, known, stays=kinds == {"measured elsewhere"})
+                    lines += cell_lines
+                lines += _p(here / "measured", task, row, block.seeds, known, keep=kinds == {"measured elsewhere"})
     with publish_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -56,15 +56,15 @@ def collect(here: Path) -> str:
     return ", ".join(f"{number} cells {kind}" for kind, number in counts.items() if number)
 
 
-def _p(measured: Path, task: str, row: str, seeds: list[int], known: Known, *, stays: bool) -> list[Line]:
-    """The line of a row's paired test: anew if its predictions are here, as it was if none of its cells is."""
-    if row == AGAINST:
+def _p(measured: Path, task: str, row: str, seeds: list[int], known: Known, *, keep: bool) -> list[Line]:
+    """The line of a row's paired test, computed if its predictions are here, kept if none of its cells is here."""
+    if row == BASELINE:
         return []
-    sides = [[measured / task / name / str(seed) for seed in seeds] for name in (row, AGAINST)]
+    sides = [[measured / task / name / str(seed) for seed in seeds] for name in (row, BASELINE)]
     both = [pair for pair in zip(*sides, strict=True) if all((folder / "predictions.csv").is_file() for folder in pair)]
     if not both:
-        return known.get((task, row, ""), []) if stays else []
-    return [(task, row, "", "p", round(paired_p([one for one, _ in both], [other for _, other in both]), 4))]
+        return known.get((task, row, ""), []) if keep else []
+    return [(task, row, "", "p", round(paired_p_value([one for one, _ in both], [other for _, other in both]), 4))]
 
 
 def _cell(measured: Path, task: str, row: str, seed: str, known: Known) -> tuple[str, list[Line]]:
@@ -83,52 +83,53 @@ def _cell(measured: Path, task: str, row: str, seed: str, known: Known) -> tuple
 
 
 def _sizes(task: str, seed: str, data: Path) -> Iterator[Line]:
-    given = json.loads(data.read_text(encoding="utf-8"))
+    metrics = json.loads(data.read_text(encoding="utf-8"))
     for split in ("source", "train", "validation", "test"):
-        yield task, "data", seed, split, given["splits"][split]["rows"]
+        yield task, "data", seed, split, metrics["splits"][split]["rows"]
 
 
-def paired_p(folders: list[Path], others: list[Path]) -> float:
-    """How likely so large a difference of the mean metric is if predictions for a text may be swapped: two-sided.
+def paired_p_value(folders: list[Path], others: list[Path]) -> float:
+    """Two-sided p-value of the difference of mean metrics in a permutation test that swaps predictions for a text.
 
     Args:
-        folders, others: of a row and of the one it is held against, for the same seeds and so the same texts.
+        folders: one per seed, of a row.
+        others: of the row to compare with, for the same seeds and so the same texts.
 
-    A correlation knows no scale: numbers are swapped with mean 0 and deviation 1 for each seed.
+    A correlation does not depend on scale: numbers are standardised for each seed before they are swapped.
     """
     tables = [[folder / "predictions.csv" for folder in side] for side in (folders, others)]
     classes = "accuracy" in json.loads((folders[0] / "metrics.json").read_text(encoding="utf-8"))
     kind = str if classes else float
     dtypes = {"actual": kind, "model": kind}
-    ours, theirs = ([pd.read_csv(path, dtype=dtypes, keep_default_na=False) for path in side] for side in tables)
-    names = sorted({name for table in (*ours, *theirs) for name in table["actual"]}) if classes else []
-    places = {name: place for place, name in enumerate(names)}
+    first, second = ([pd.read_csv(path, dtype=dtypes, keep_default_na=False) for path in side] for side in tables)
+    names = sorted({name for table in (*first, *second) for name in table["actual"]}) if classes else []
+    indices = {name: index for index, name in enumerate(names)}
 
     def coded(tables: list[pd.DataFrame], column: str) -> np.ndarray:
         if not classes:
             parts = [table[column].to_numpy() for table in tables]
             return np.concatenate([(part - part.mean()) / (part.std() or 1.0) for part in parts])
-        return np.array([places.get(name, -1) for name in pd.concat(tables)[column]])
+        return np.array([indices.get(name, -1) for name in pd.concat(tables)[column]])
 
-    ends = np.cumsum([len(table) for table in ours])[:-1]
-    wanted = np.split(coded(ours, "actual"), ends)
+    ends = np.cumsum([len(table) for table in first])[:-1]
+    actual = np.split(coded(first, "actual"), ends)
 
     def difference(one: np.ndarray, other: np.ndarray) -> float:
-        """Of the mean over seeds of the metric."""
+        """Difference of the mean over seeds of the metric."""
         sides = [
-            [_metric(labels, predicted, names) for labels, predicted in zip(wanted, np.split(side, ends), strict=True)]
+            [_metric(labels, predicted, names) for labels, predicted in zip(actual, np.split(side, ends), strict=True)]
             for side in (one, other)
         ]
         return float(np.mean(sides[0]) - np.mean(sides[1]))
 
-    tested = permutation_test(
-        (coded(ours, "model"), coded(theirs, "model")),
+    result = permutation_test(
+        (coded(first, "model"), coded(second, "model")),
         difference,
         permutation_type="samples",
         n_resamples=RESAMPLES,
         rng=np.random.default_rng(0),
     )
-    return float(tested.pvalue)
+    return float(result.pvalue)
 
 
 def _metric(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> float:

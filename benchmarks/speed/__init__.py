@@ -1,1 +1,1 @@
-"""How fast the pipeline is: each module measures one thing against its goal, beside its peers, in one run."""
+"""Speed benchmarks: each command measures one part of the pipeline against its goal and beside its peers."""

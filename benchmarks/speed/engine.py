@@ -1,9 +1,9 @@
-"""Drawing neighbours by Ray on two workers of one thread each, beside one such process, and one of two threads.
+"""Sampling neighbours with Ray on two workers of one thread each, beside one process of one thread and of two.
 
     python -m benchmarks.speed.engine
 
-The whole augment stage is timed, start-up of Python and Ray among it, on the neighbours of the default's target, with
-an empty work cache each time.
+The whole augment stage is timed, including the start of Python and Ray, on the neighbours of the default run's target
+texts, with an empty work cache each time.
 """
 
 import os
@@ -14,22 +14,21 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-import yaml
-
-from benchmarks.one_line import one_line
-from benchmarks.speed.made import ROOT, made
+from benchmarks.errors import exit_on_input_error
+from benchmarks.speed.default_run import ROOT, output
 from benchmarks.speed.measure import Figure, publish, ratio, side_by_side, timed
 from benchmarks.speed.processes import run
+from pipeline.params.yaml12 import read_yaml, to_yaml
 
 
 def main() -> None:
     """Measure the augment stage."""
-    made("models/generator")
+    output("models/generator")
     with tempfile.TemporaryDirectory() as scratch:
-        asked = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-        asked["augment"]["samples"]["source"] = 0
+        params = read_yaml(ROOT / "params.yaml")
+        params["augment"]["samples"]["source"] = 0
         for engine in ("local", "ray"):
-            text = yaml.safe_dump(asked | {"engine": engine})
+            text = to_yaml(params | {"engine": engine})
             (Path(scratch) / f"{engine}.yaml").write_text(text, encoding="utf-8")
 
         def stage(engine: str, threads: int) -> None:
@@ -59,12 +58,12 @@ def main() -> None:
             Figure("one process of one thread", statistics.median(seconds["one"]), "s"),
             Figure("one process of two threads", statistics.median(seconds["threads"]), "s"),
             Figure(f"Ray, {os.cpu_count()} workers of one thread", statistics.median(seconds["ray"]), "s"),
-            Figure("faster by two threads", ratio(seconds, "one", "threads"), "times"),
-            Figure("faster by Ray", ratio(seconds, "one", "ray"), "times"),
+            Figure("speed-up by two threads", ratio(seconds, "one", "threads"), "times"),
+            Figure("speed-up by Ray", ratio(seconds, "one", "ray"), "times"),
         ],
     )
 
 
 if __name__ == "__main__":
-    with one_line():
+    with exit_on_input_error():
         main()

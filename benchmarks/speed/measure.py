@@ -1,4 +1,4 @@
-"""Side by side: contestants take turns, round after round, so that a machine that slows down slows all of them."""
+"""Timing of contestants that take turns, so that a slowdown of the machine affects all alike, and the tables."""
 
 import os
 import platform
@@ -10,35 +10,35 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipeline.storage.atomic import write_json
+from pipeline.storage.json_file import write_json
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS = 5
 Seconds = Mapping[str, Sequence[float]]
-"""Of each contestant, what each round took."""
+"""Seconds of each contestant in each round."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured; with a goal, whether it is reached."""
+    """A measured value, possibly with a goal."""
 
     name: str
     value: float
     unit: str
     goal: float | None = None
     at_most: bool = False
-    """Whether the goal is not to be exceeded; else it is to be reached."""
+    """Whether the goal is an upper bound; otherwise it is a lower bound."""
 
     @property
     def reached(self) -> bool:
-        """Whether the goal is met; a figure without one has nothing to meet."""
+        """Whether the goal is reached; True if there is none."""
         if self.goal is None:
             return True
         return self.value <= self.goal if self.at_most else self.value >= self.goal
 
 
 def timed(work: Callable[[], object]) -> Callable[[], float]:
-    """Make of some work a contestant, which says how many seconds it took."""
+    """Turn `work` into a contestant, which returns the seconds that it took."""
 
     def contestant() -> float:
         start = time.perf_counter()
@@ -49,7 +49,7 @@ def timed(work: Callable[[], object]) -> Callable[[], float]:
 
 
 def side_by_side(contestants: Mapping[str, Callable[[], float]], rounds: int = ROUNDS) -> dict[str, list[float]]:
-    """Let contestants take turns after one round that does not count: seconds of each in each round."""
+    """Let contestants take turns, after one round of warm-up; returns the seconds of each in each round."""
     for contestant in contestants.values():
         contestant()
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
@@ -65,7 +65,7 @@ def ratio(seconds: Seconds, slow: str, fast: str) -> float:
 
 
 def rate(seconds: Seconds, name: str, units: float) -> float:
-    """Units a second: the median of the rounds."""
+    """Units per second: the median of the rounds."""
     return units / statistics.median(seconds[name])
 
 
@@ -85,19 +85,19 @@ def table(figures: Sequence[Figure]) -> str:
     for figure in figures:
         goal = ""
         if figure.goal is not None:
-            goal = f"{'at most' if figure.at_most else 'at least'} {written(figure.goal)}"
+            goal = f"{'at most' if figure.at_most else 'at least'} {format_value(figure.goal)}"
         mark = "" if figure.goal is None else "reached" if figure.reached else "**missed**"
-        lines.append(f"| {figure.name} | {written(figure.value)} {figure.unit} | {goal} | {mark} |")
+        lines.append(f"| {figure.name} | {format_value(figure.value)} {figure.unit} | {goal} | {mark} |")
     return "\n".join(lines)
 
 
-def written(value: float) -> str:
-    """Three significant digits, and no fewer than stand before the point."""
+def format_value(value: float) -> str:
+    """Three significant digits, but all digits before the decimal point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def machine() -> dict[str, Any]:
-    """What the figures hang on: processor, cores, threads and libraries."""
+    """What the figures depend on: processor, cores, threads and libraries."""
     import torch
 
     cpu = platform.processor() or platform.machine()

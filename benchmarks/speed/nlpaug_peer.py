@@ -1,4 +1,4 @@
-"""nlpaug in an environment of its own, for it works with transformers before 5 only; it shares torch with ours."""
+"""nlpaug in an environment of its own, because it needs transformers before 5; torch is shared with the project's."""
 
 import json
 import os
@@ -15,35 +15,35 @@ from platformdirs import user_cache_path
 from pipeline.errors import InputError
 
 WORKER = Path(__file__).with_name("nlpaug_worker.py")
-WANTED = ("nlpaug==1.1.11", "transformers>=4.50,<5")
+REQUIREMENTS = ("nlpaug==1.1.11", "transformers>=4.50,<5")
 
 
 def environment() -> Path:
-    """The Python of nlpaug's environment, which is made if it is not there (a minute)."""
+    """The Python of nlpaug's environment, which is created if it does not exist (about a minute)."""
     folder = user_cache_path("l2a-peers") / "nlpaug"
     python = folder / "bin" / "python"
     done = folder / "done"
     if not done.is_file():
         _run(sys.executable, "-m", "venv", "--clear", str(folder))
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        # Behind its own packages stand ours: torch is a gigabyte.
-        behind = folder / "lib" / version / "site-packages" / "behind.pth"
-        behind.write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
-        _run(str(python), "-m", "pip", "install", *WANTED)
+        # The project's packages come after its own on the path, so that torch, a gigabyte, is shared.
+        path_file = folder / "lib" / version / "site-packages" / "project.pth"
+        path_file.write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+        _run(str(python), "-m", "pip", "install", *REQUIREMENTS)
         done.touch()
     return python
 
 
 def _run(*command: str) -> None:
-    """Run a command quietly: pip complains that our packages, which stand behind, want another transformers."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise InputError(f"nlpaug: its environment cannot be made ({' '.join(said)})")
+    """Run a command quietly: pip warns that the project's packages need another version of transformers."""
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode:
+        message = (process.stderr or process.stdout).strip().splitlines()[-1:]
+        raise InputError(f"nlpaug: its environment cannot be created ({' '.join(message)})")
 
 
 class Nlpaug:
-    """A process of nlpaug that replaces words of the same texts again and again when it is told to."""
+    """A process of nlpaug that replaces words of the same texts each time it is asked to."""
 
     def __init__(self, model: Path, texts: Sequence[str], words: int) -> None:
         self.process = subprocess.Popen(
@@ -53,22 +53,22 @@ class Nlpaug:
             text=True,
             env=os.environ | {"TRANSFORMERS_VERBOSITY": "error"},
         )
-        self._ask({"model": str(model), "texts": list(texts), "words": words})
+        self._request({"model": str(model), "texts": list(texts), "words": words})
 
-    def _ask(self, question: object) -> float:
-        asked, said = self.process.stdin, self.process.stdout
-        if asked is not None and said is not None:
+    def _request(self, request: object) -> float:
+        stdin, stdout = self.process.stdin, self.process.stdout
+        if stdin is not None and stdout is not None:
             with suppress(BrokenPipeError):
-                asked.write(json.dumps(question) + "\n")
-                asked.flush()
-            for line in said:
+                stdin.write(json.dumps(request) + "\n")
+                stdin.flush()
+            for line in stdout:
                 if line.startswith("seconds "):
                     return float(line.split()[1])
-        raise InputError("nlpaug: its process ended before it answered; what it said stands above")
+        raise InputError("nlpaug: its process ended before it answered; its output is above")
 
     def seconds(self) -> float:
-        """What it takes nlpaug to go through the texts once."""
-        return self._ask("again")
+        """Seconds that nlpaug takes for one pass over the texts."""
+        return self._request("again")
 
     def __enter__(self) -> "Nlpaug":
         return self

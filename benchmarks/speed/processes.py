@@ -1,4 +1,4 @@
-"""Commands in processes of their own: what they take in time, and in memory at their worst."""
+"""Commands in processes of their own: their time and peak memory."""
 
 import os
 import subprocess
@@ -9,33 +9,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.speed.made import ROOT
+from benchmarks.speed.default_run import ROOT
 from pipeline.errors import InputError
 
-PEAK = Path(__file__).with_name("peak.py")
+PEAK_MEMORY = Path(__file__).with_name("peak_memory.py")
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a process: seconds from start to end, the most bytes it ever held in memory, and its exit code."""
+    """Seconds from start to end, peak memory in bytes, and exit code of a process."""
 
     seconds: float
     peak: int
-    code: int
+    exit_code: int
 
 
 def run(*command: str, environment: Mapping[str, str] | None = None, check: bool = True) -> Cost:
-    """Run a command in the project's folder, quietly. Raises InputError if it fails, unless that is no news."""
+    """Run a command in the project's folder, quietly. Raises InputError if it fails and `check` is set."""
     with tempfile.TemporaryDirectory() as scratch:
         measured = Path(scratch) / "measured"
-        words = [sys.executable, "-I", "-S", str(PEAK), str(measured), *command]
+        arguments = [sys.executable, "-I", "-S", str(PEAK_MEMORY), str(measured), *command]
         start = time.perf_counter()
-        done = subprocess.run(
-            words, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **(environment or {})}, check=False
+        process = subprocess.run(
+            arguments, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **(environment or {})}, check=False
         )
         seconds = time.perf_counter() - start
-        code, kilobytes = map(int, measured.read_text(encoding="ascii").split())
-    if code and check:
-        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise InputError(f"{' '.join(command)}: exit code {code}: {' '.join(last)}")
-    return Cost(seconds, kilobytes * 1024, code)
+        exit_code, kilobytes = map(int, measured.read_text(encoding="ascii").split())
+    if exit_code and check:
+        last = (process.stderr or process.stdout).strip().splitlines()[-1:]
+        raise InputError(f"{' '.join(command)}: exit code {exit_code}: {' '.join(last)}")
+    return Cost(seconds, kilobytes * 1024, exit_code)

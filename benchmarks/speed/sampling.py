@@ -1,9 +1,9 @@
-"""Drawing neighbours, beside nlpaug and transformers' fill-mask pipeline: the same model, texts and number of words.
+"""Sampling neighbours, beside nlpaug and transformers' fill-mask pipeline: the same model, texts and number of words.
 
     python -m benchmarks.speed.sampling
 
-nlpaug goes through the model once for each word it replaces, so its goal is held against as many words as the default
-run replaces on average; the pipeline's against one mask a text, which is what it is made for.
+nlpaug needs a forward pass for each word it replaces, so its goal applies to as many words as the default run replaces
+on average; the goal for the pipeline applies to one mask per text, for which it is made.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from transformers import pipeline as transformers_pipeline
 
-from benchmarks.one_line import one_line
-from benchmarks.speed import operations
-from benchmarks.speed.made import made, params
+from benchmarks.errors import exit_on_input_error
+from benchmarks.speed import flops
+from benchmarks.speed.default_run import default_params, output
 from benchmarks.speed.measure import Figure, publish, rate, ratio, side_by_side, timed
 from benchmarks.speed.nlpaug_peer import Nlpaug
 from pipeline.augment.filler import Filler
-from pipeline.augment.methods.methods import originals_of
-from pipeline.augment.neighbour import draw
+from pipeline.augment.neighbour import draw_positions
+from pipeline.augment.originals import originals_of
 from pipeline.augment.sampler import sample_neighbours
 from pipeline.augment.shards import read_augmented
 from pipeline.data.texts import Texts, read_texts
@@ -32,7 +32,7 @@ TEXTS = 200
 
 
 def exactly(words: int) -> Callable[[int], npt.NDArray[np.float64]]:
-    """In place of Eq. 11: always so many words, or all of a text that has fewer."""
+    """In place of Eq. 11: always `words` words, or all words of a shorter text."""
 
     def log_p(length: int) -> npt.NDArray[np.float64]:
         out = np.full(length + 1, -np.inf)
@@ -42,58 +42,60 @@ def exactly(words: int) -> Callable[[int], npt.NDArray[np.float64]]:
     return log_p
 
 
-def contest(words: int, texts: Texts, rows: list[int], given: Params, folder: Path) -> list[Figure]:
-    """Everybody beside each other, with so many words replaced in each of the texts at `rows`."""
+def compare(words: int, texts: Texts, rows: list[int], params: Params, folder: Path) -> list[Figure]:
+    """Compare all contestants, with `words` words replaced in each of the texts at `rows`."""
     model, _ = load_masked_lm(folder, "generator")
     tokenizer = load_tokenizer(folder, "generator")
-    filler, distances = Filler(model, tokenizer, given), exactly(words)
+    filler, distances = Filler(model, tokenizer, params), exactly(words)
     pipe = transformers_pipeline("fill-mask", model=str(folder), tokenizer=str(folder), device="cpu", top_k=20)
-    originals = originals_of(texts, rows, tokenizer, given)
-    drafts = [draft for one in originals if (draft := draw(one, 1, 0, given.seed, distances)) is not None]
+    originals = originals_of(texts, rows, tokenizer, params)
+    drafts = [draft for one in originals if (draft := draw_positions(one, 1, 0, params.seed, distances)) is not None]
     mask = str(tokenizer.mask_token)
-    masked = [one.original.replaced(one.positions, [mask] * len(one.positions))[0] for one in drafts]
+    masked = [one.original.replace_words(one.positions, [mask] * len(one.positions))[0][0] for one in drafts]
     pieces = [len(one.pieces(0)[0]) for one in drafts]
-    needed = operations.encoder(model.config, pieces) + operations.masked_words(model.config, words * len(drafts))
+    needed = flops.encoder(model.config, pieces) + flops.masked_lm_head(model.config, words * len(drafts))
 
-    def ours() -> None:
-        sample_neighbours(originals_of(texts, rows, tokenizer, given), 1, filler, distances, given.seed)
+    def sample() -> None:
+        sample_neighbours(originals_of(texts, rows, tokenizer, params), 1, filler, distances, params.seed)
 
     with Nlpaug(folder, [texts.texts[row] for row in rows], words) as nlpaug:
         seconds = side_by_side(
             {
-                "l2a": timed(ours),
-                "product": operations.product,
+                "l2a": timed(sample),
+                "product": flops.time_product,
                 "one by one": timed(lambda: pipe(masked)),
                 "batches": timed(lambda: pipe(masked, batch_size=32)),
                 "nlpaug": nlpaug.seconds,
             }
         )
-    what, count = f"{words} word{'s' if words > 1 else ''} a text", len(rows)
+    what, count = f"{words} word{'s' if words > 1 else ''} per text", len(rows)
     goals = {"nlpaug": 15, "one by one": None} if words > 1 else {"nlpaug": None, "one by one": 4}
     return [
-        Figure(f"neighbours, {what}", rate(seconds, "l2a", count), "a second"),
-        Figure(f"nlpaug, {what}", rate(seconds, "nlpaug", count), "a second"),
-        Figure(f"fill-mask pipeline, {what}", rate(seconds, "one by one", count), "a second"),
-        Figure(f"the same in batches of 32, {what}", rate(seconds, "batches", count), "a second"),
+        Figure(f"neighbours, {what}", rate(seconds, "l2a", count), "per second"),
+        Figure(f"nlpaug, {what}", rate(seconds, "nlpaug", count), "per second"),
+        Figure(f"fill-mask pipeline, {what}", rate(seconds, "one by one", count), "per second"),
+        Figure(f"fill-mask pipeline in batches of 32, {what}", rate(seconds, "batches", count), "per second"),
         Figure(f"faster than nlpaug, {what}", ratio(seconds, "nlpaug", "l2a"), "times", goals["nlpaug"]),
         Figure(f"faster than the pipeline, {what}", ratio(seconds, "one by one", "l2a"), "times", goals["one by one"]),
-        Figure(f"operations needed, {what}", needed / 1e9 / count, "GFLOP a neighbour"),
-        Figure(f"machine's matrix rate, {what}", operations.PRODUCT / 1e9 * rate(seconds, "product", 1), "GFLOP/s"),
-        Figure(f"of that reached, {what}", operations.share(seconds, "l2a", needed), "%", 70),
+        Figure(f"operations needed, {what}", needed / 1e9 / count, "GFLOP per neighbour"),
+        Figure(f"machine's matrix rate, {what}", flops.PRODUCT / 1e9 * rate(seconds, "product", 1), "GFLOP/s"),
+        Figure(f"share of the matrix rate, {what}", flops.percent_of_matrix_rate(seconds, "l2a", needed), "%", 70),
     ]
 
 
 def main() -> None:
-    """Measure one neighbour each of 200 texts of the default's target, none so long that it would be cut."""
-    given, folder = params(), made("models/generator")
-    usual = round(mean(read_augmented(made("data/augmented"), ["distance"])["distance"].to_pylist()))
-    texts = read_texts(made("data/prepared") / "test.parquet")
-    whole = originals_of(texts, range(len(texts)), load_tokenizer(folder, "generator"), given)
-    rows = [row for row, one in enumerate(whole) if len(one.words) >= usual and len(one.pieces) < given.max_length]
+    """Measure one neighbour for each of 200 target texts of the default run, none of which is truncated."""
+    params, folder = default_params(), output("models/generator")
+    average = round(mean(read_augmented(output("data/augmented"), ["distance"])["distance"].to_pylist()))
+    texts = read_texts(output("data/prepared") / "test.parquet")
+    originals = originals_of(texts, range(len(texts)), load_tokenizer(folder, "generator"), params)
+    rows = [
+        row for row, one in enumerate(originals) if len(one.words) >= average and len(one.pieces) < params.max_length
+    ]
     rows = rows[:TEXTS]
-    publish("sampling", contest(1, texts, rows, given, folder) + contest(usual, texts, rows, given, folder))
+    publish("sampling", compare(1, texts, rows, params, folder) + compare(average, texts, rows, params, folder))
 
 
 if __name__ == "__main__":
-    with one_line():
+    with exit_on_input_error():
         main()

@@ -1,10 +1,10 @@
-"""A step of distillation from the teacher's cache, beside one with a live teacher and TextBrewer's.
+"""A step of distillation with the teacher's cache, beside one with a live teacher and one of TextBrewer.
 
     python -m benchmarks.speed.step
 
-The same losses (Eqs. 1–3; TextBrewer's are means over a batch's tokens, ours over each text's), students, batches and
-optimizer, and no selector, which TextBrewer has not. Once on the default's models, once with a teacher of BERT-base's
-sizes and the paper's student, both of random weights.
+All use the same losses (Eqs. 1–3; TextBrewer's are means over a batch's tokens, l2a's over each text's), students,
+batches and optimizer, and no selector, which TextBrewer does not have. Measured once on the default run's models, once
+with a teacher of BERT-base's sizes and the paper's student, both with random weights.
 """
 
 import copy
@@ -20,17 +20,17 @@ import numpy.typing as npt
 import torch
 from transformers import AutoModelForSequenceClassification, BertConfig, PreTrainedModel
 
-from benchmarks.one_line import one_line
-from benchmarks.speed.loop import (
+from benchmarks.errors import exit_on_input_error
+from benchmarks.speed.default_run import default_params, output
+from benchmarks.speed.measure import Figure, publish, rate, ratio, side_by_side
+from benchmarks.speed.timed_steps import (
     Stopwatch,
-    default_lessons,
+    default_dataset,
     default_student,
     default_validation,
-    steps,
+    time_steps,
     without_selector,
 )
-from benchmarks.speed.made import made, params
-from benchmarks.speed.measure import Figure, publish, rate, ratio, side_by_side
 from pipeline.augment.shards import read_augmented
 from pipeline.compute.batching import Batch, collate, encode, length_batches
 from pipeline.distill.cache_teacher import Piece, run_teacher
@@ -46,63 +46,63 @@ STEPS = 10
 
 
 class LiveTeacher:
-    """In place of the cache: what is asked of it, the teacher computes, once a batch."""
+    """Takes the place of the cache: the teacher runs once per batch, when its outputs are read."""
 
-    def __init__(self, model: PreTrainedModel, lessons: DistillationDataset) -> None:
-        self.model, self.lessons = model.eval(), lessons
-        self.asked: npt.NDArray[np.int64] | None = None
+    def __init__(self, model: PreTrainedModel, dataset: DistillationDataset) -> None:
+        self.model, self.dataset = model.eval(), dataset
+        self.rows: npt.NDArray[np.int64] | None = None
 
     @torch.inference_mode()
-    def _pass(self, rows: npt.NDArray[np.int64]) -> None:
-        if self.asked is not rows:
-            inputs = collate(self.lessons.encoded, rows)
-            self.states, self.asked = forward(self.model, inputs, hidden=True, attention=True), rows
+    def _forward(self, rows: npt.NDArray[np.int64]) -> None:
+        if self.rows is not rows:
+            inputs = collate(self.dataset.encoded, rows)
+            self.states, self.rows = forward(self.model, inputs, hidden=True, attention=True), rows
 
     @property
     def logits(self) -> "LiveTeacher":
-        """What is asked for with rows in brackets."""
+        """Logits, to be indexed with rows."""
         return self
 
     def __getitem__(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        self._pass(rows)
+        self._forward(rows)
         return self.states.logits.numpy()
 
     def hidden(self, rows: npt.NDArray[np.int64]) -> torch.Tensor:
         """Last hidden states."""
-        self._pass(rows)
+        self._forward(rows)
         return self.states.hidden.clone()
 
     def attention(self, rows: npt.NDArray[np.int64], heads: int) -> torch.Tensor:
         """Last-layer attention probabilities."""
-        self._pass(rows)
+        self._forward(rows)
         return self.states.attention.clone()
 
 
-def alive(teacher: PreTrainedModel, lessons: DistillationDataset) -> DistillationDataset:
-    """The same lessons without a cache: the teacher is asked in every step."""
-    every = np.arange(len(lessons))
-    return replace(lessons, cache=LiveTeacher(teacher, lessons), cached=every)  # type: ignore[arg-type]
+def with_live_teacher(teacher: PreTrainedModel, dataset: DistillationDataset) -> DistillationDataset:
+    """The same dataset without a cache: the teacher runs in every step."""
+    rows = np.arange(len(dataset))
+    return replace(dataset, cache=LiveTeacher(teacher, dataset), cache_rows=rows)  # type: ignore[arg-type]
 
 
 def textbrewer(
-    count: int, student: PreTrainedModel, teacher: PreTrainedModel, batches: list[Batch], given: Params, scratch: str
+    count: int, student: PreTrainedModel, teacher: PreTrainedModel, batches: list[Batch], params: Params, scratch: str
 ) -> float:
-    """Seconds of so many steps of TextBrewer's GeneralDistiller."""
+    """Seconds of `count` steps of TextBrewer's GeneralDistiller."""
     try:
         from textbrewer import DistillationConfig, GeneralDistiller, TrainingConfig
-    except ImportError:
-        raise InputError("textbrewer: not installed; accepted: pip install -e '.[bench]'") from None
+    except ImportError as error:
+        raise InputError("textbrewer: not installed; accepted: pip install -e '.[bench]'") from error
 
     def adaptor(batch: Batch, outputs: Any) -> dict[str, Any]:
         last = {"hidden": outputs.hidden_states[-1:], "attention": outputs.attentions[-1:]}
         return {"logits": [outputs.logits], "inputs_mask": batch["attention_mask"], **last}
 
-    ours, theirs = copy.deepcopy(student).train(), teacher.eval()
-    for model in (ours, theirs):
-        model.set_attn_implementation("eager")  # which gives attention out
+    student, teacher = copy.deepcopy(student).train(), teacher.eval()
+    for model in (student, teacher):
+        model.set_attn_implementation("eager")  # the implementation that returns attention probabilities
         model.config.output_hidden_states = model.config.output_attentions = True
-    sizes = ours.config.hidden_size, theirs.config.hidden_size
-    projection = ["linear", *sizes, {"lr": given.distill.learning_rate}]
+    sizes = student.config.hidden_size, teacher.config.hidden_size
+    projection = ["linear", *sizes, {"lr": params.distill.learning_rate}]
     match = {"layer_T": 0, "layer_S": 0, "weight": 1}
     losses = [
         match | {"feature": "attention", "loss": "attention_mse"},
@@ -111,81 +111,85 @@ def textbrewer(
     distiller = GeneralDistiller(
         TrainingConfig(device="cpu", ckpt_steps=10**9, output_dir=scratch),
         DistillationConfig(temperature=1, kd_loss_type="ce", intermediate_matches=losses),
-        theirs,
-        ours,
+        teacher,
+        student,
         adaptor,
         adaptor,
     )
     watch = Stopwatch(count)
 
-    def served() -> Any:
+    def timed_batches() -> Any:
         for batch in cycle(batches):
             yield batch
-            # Asked for the next one, it has done the last.
+            # When the next batch is requested, the step with this one is done.
             watch.step()
 
     with distiller:
         return watch.seconds(
-            lambda: distiller.train(adamw(ours, given.distill), served(), num_steps=count + 2, max_grad_norm=1.0)
+            lambda: distiller.train(
+                adamw(student, params.distill), timed_batches(), num_steps=count + 2, max_grad_norm=1.0
+            )
         )
 
 
-def contest(
-    what: str,
-    given: Params,
+def compare(
+    models: str,
+    params: Params,
     teacher: PreTrainedModel,
     student: PreTrainedModel,
-    lessons: DistillationDataset,
+    dataset: DistillationDataset,
     goal: float,
 ) -> list[Figure]:
-    """The three beside each other, and TextBrewer with batches padded to the longest text allowed."""
-    live = alive(teacher, lessons)
-    order = np.random.default_rng(given.seed)
-    rows = length_batches(lessons.encoded.lengths, size=given.distill.batch_size, rng=order)[: STEPS + 1]
-    batches = [lessons.inputs(batch) for batch in rows]
+    """Compare the three, and TextBrewer with batches padded to the maximum length."""
+    live = with_live_teacher(teacher, dataset)
+    rng = np.random.default_rng(params.seed)
+    rows = length_batches(dataset.encoded.lengths, size=params.distill.batch_size, rng=rng)[: STEPS + 1]
+    batches = [dataset.inputs(batch) for batch in rows]
     wide = [
-        {name: torch.nn.functional.pad(value, (0, given.max_length - value.shape[1])) for name, value in batch.items()}
+        {name: torch.nn.functional.pad(value, (0, params.max_length - value.shape[1])) for name, value in batch.items()}
         for batch in batches
     ]
-    rivals = copy.deepcopy(teacher)
-    ours = partial(
-        steps, STEPS, student, teacher.config.hidden_size, validation=default_validation(given), params=given
+    textbrewer_teacher = copy.deepcopy(teacher)
+    l2a = partial(
+        time_steps, STEPS, student, teacher.config.hidden_size, validation=default_validation(params), params=params
     )
     with tempfile.TemporaryDirectory() as scratch:
         seconds = side_by_side(
             {
-                "cache": lambda: ours(lessons=lessons),
-                "live": lambda: ours(lessons=live),
-                "textbrewer": lambda: textbrewer(STEPS, student, rivals, batches, given, scratch),
-                "padded": lambda: textbrewer(STEPS, student, rivals, wide, given, scratch),
+                "cache": lambda: l2a(dataset=dataset),
+                "live": lambda: l2a(dataset=live),
+                "textbrewer": lambda: textbrewer(STEPS, student, textbrewer_teacher, batches, params, scratch),
+                "padded": lambda: textbrewer(STEPS, student, textbrewer_teacher, wide, params, scratch),
             }
         )
-    # The cache is made by one pass of the teacher, which a live one takes in every epoch.
-    faster, epochs = ratio(seconds, "live", "cache"), given.distill.epochs
-    whole = epochs * faster / (epochs + faster - 1)
+    # The cache takes one pass of the teacher; a live teacher takes one in every epoch.
+    faster, epochs = ratio(seconds, "live", "cache"), params.distill.epochs
+    overall = epochs * faster / (epochs + faster - 1)
     return [
-        Figure(f"{what}: steps with the cache", rate(seconds, "cache", STEPS), "a second"),
-        Figure(f"{what}: with a live teacher", rate(seconds, "live", STEPS), "a second"),
-        Figure(f"{what}: TextBrewer", rate(seconds, "textbrewer", STEPS), "a second"),
-        Figure(f"{what}: faster than a live teacher", faster, "times", goal),
-        Figure(f"{what}: the same, making the cache for {given.distill.epochs} epochs included", whole, "times"),
-        Figure(f"{what}: faster than TextBrewer", ratio(seconds, "textbrewer", "cache"), "times", goal),
+        Figure(f"{models}: steps with the cache", rate(seconds, "cache", STEPS), "per second"),
+        Figure(f"{models}: steps with a live teacher", rate(seconds, "live", STEPS), "per second"),
+        Figure(f"{models}: steps of TextBrewer", rate(seconds, "textbrewer", STEPS), "per second"),
+        Figure(f"{models}: faster than a live teacher", faster, "times", goal),
         Figure(
-            f"{what}: faster than TextBrewer with texts padded to {given.max_length}",
+            f"{models}: faster than a live teacher, making the cache for {epochs} epochs included", overall, "times"
+        ),
+        Figure(f"{models}: faster than TextBrewer", ratio(seconds, "textbrewer", "cache"), "times", goal),
+        Figure(
+            f"{models}: faster than TextBrewer with texts padded to {params.max_length}",
             ratio(seconds, "padded", "cache"),
             "times",
         ),
     ]
 
 
-def taught(teacher: PreTrainedModel, given: Params, folder: Path, count: int) -> DistillationDataset:
-    """Some of the default's neighbours with what another teacher says of them, whose cache goes into a folder."""
-    tokenizer = load_tokenizer(made("models/teacher"), "teacher")
-    table = read_augmented(made("data/augmented"), ["id", "text"])
+def dataset_with_teacher(teacher: PreTrainedModel, params: Params, folder: Path, count: int) -> DistillationDataset:
+    """`count` neighbours of the default run with another teacher's outputs, whose cache is written into a folder."""
+    tokenizer = load_tokenizer(output("models/teacher"), "teacher")
+    table = read_augmented(output("data/augmented"), ["id", "text"])
     table = table.take(np.linspace(0, len(table) - 1, count).astype(int))
     piece = Piece("some", table["id"].to_pylist(), table["text"].to_pylist(), None)
-    run_teacher(teacher, tokenizer, piece, folder / piece.name, given, "")
-    encoded = encode(tokenizer, piece.texts, None, given.max_length)
+    run_teacher(teacher, tokenizer, piece, folder / piece.name, params, "")
+    encoded = encode(tokenizer, piece.texts, None, params.max_length)
     none = torch.zeros(count)
     every = np.arange(count)
     domains, neighbour = np.full(count, "target"), np.ones(count, dtype=np.bool_)
@@ -195,20 +199,20 @@ def taught(teacher: PreTrainedModel, given: Params, folder: Path, count: int) ->
 
 def main() -> None:
     """Measure both pairs of models."""
-    given = without_selector(params())
-    lessons = default_lessons(given)
-    teacher = AutoModelForSequenceClassification.from_pretrained(made("models/teacher"))
-    figures = contest("default models", given, teacher, default_student(given), lessons, 3)
+    params = without_selector(default_params())
+    dataset = default_dataset(params)
+    teacher = AutoModelForSequenceClassification.from_pretrained(output("models/teacher"))
+    figures = compare("default models", params, teacher, default_student(params), dataset, 3)
 
-    torch.manual_seed(given.seed)
-    base = AutoModelForSequenceClassification.from_config(BertConfig(vocab_size=len(lessons.tokenizer)))
-    paper = given.model_copy(update={"student": given.student.model_copy(update={"init": "fresh", "layers": 4})})
+    torch.manual_seed(params.seed)
+    base = AutoModelForSequenceClassification.from_config(BertConfig(vocab_size=len(dataset.tokenizer)))
+    paper = params.model_copy(update={"student": params.student.model_copy(update={"init": "fresh", "layers": 4})})
     with tempfile.TemporaryDirectory() as scratch:
-        some = taught(base, paper, Path(scratch), (STEPS + 2) * given.distill.batch_size)
-        figures += contest("12/768 to 4/312", paper, base, default_student(paper), some, 8)
+        subset = dataset_with_teacher(base, paper, Path(scratch), (STEPS + 2) * params.distill.batch_size)
+        figures += compare("12/768 to 4/312", paper, base, default_student(paper), subset, 8)
     publish("step", figures)
 
 
 if __name__ == "__main__":
-    with one_line():
+    with exit_on_input_error():
         main()

@@ -1,1 +1,1 @@
-"""What an address in params.yaml names: a file, a folder, a path inside a package, a hub id."""
+"""Addresses in params.yaml: a file, a folder, a glob, a path inside a package, a hub id."""

@@ -1,4 +1,4 @@
-"""Whether the Hugging Face hub answers, asked once: each request that goes unanswered would be tried six times."""
+"""Whether the Hugging Face hub can be reached, asked once a name: the libraries would retry each request six times."""
 
 import logging
 from collections.abc import Iterator
@@ -6,20 +6,20 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Literal
 
-PATIENCE = 10.0
-"""Seconds the hub has to answer."""
+TIMEOUT = 10.0
+"""Seconds to wait for the hub's answer."""
 
 
 @lru_cache
-def silence(kind: Literal["model", "dataset"], name: str) -> str:
-    """Why the hub does not answer a question about `name`; empty if it does, whatever the answer."""
+def connection_error(kind: Literal["model", "dataset"], name: str) -> str:
+    """Why the hub cannot be reached with a request for `name`; empty if it answers, even if it has no such name."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    ask = HfApi().model_info if kind == "model" else HfApi().dataset_info
+    request = HfApi().model_info if kind == "model" else HfApi().dataset_info
     with quiet_hub():
         try:
-            ask(name, timeout=PATIENCE)
+            request(name, timeout=TIMEOUT)
         except HfHubHTTPError:
             return ""
         except Exception as error:
@@ -29,7 +29,7 @@ def silence(kind: Literal["model", "dataset"], name: str) -> str:
 
 @contextmanager
 def quiet_hub() -> Iterator[None]:
-    """Keep the libraries' warnings back: what matters of them comes as an error."""
+    """Silence the warnings of huggingface_hub and datasets; errors still come through."""
     loggers = [logging.getLogger(name) for name in ("huggingface_hub", "datasets")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -42,5 +42,5 @@ def quiet_hub() -> Iterator[None]:
 
 
 def one_line(error: Exception) -> str:
-    """An error's message, at most 160 characters of it."""
+    """The first 160 characters of an error's message, on one line."""
     return " ".join(str(error).split())[:160]

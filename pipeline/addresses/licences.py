@@ -1,4 +1,4 @@
-"""Under which licence a model or table is had, as far as it says so itself here."""
+"""The licence of a model or table, as far as its own files or package metadata name it."""
 
 from importlib.metadata import metadata, packages_distributions
 from pathlib import Path
@@ -11,31 +11,32 @@ from pipeline.errors import InputError
 
 
 def licence_of(address: str) -> str:
-    """What is known here of the licence of a model or table, in a few words.
+    """What is known locally about the licence of a model or table, in a few words.
 
-    A folder's card tells its licence, a package that of its own code: others have written the texts and trained the
-    model that it packs. The hub is not asked, so that the answer is the same with a network and without.
+    A folder's model card names the folder's licence. A package's metadata names that of the package's code only: its
+    texts and models have other authors. The hub is not asked, so that the answer is the same with and without a
+    network.
     """
     if not address.startswith("package:"):
-        return _of_card(Path(address)) or "not known here"
+        return _card_licence(Path(address)) or "not known here"
     try:
-        packed = package_path(address, "")
+        path = package_path(address, "")
     except InputError:
         return "not known here"
-    own = _of_card(packed)
-    if own is not None:
-        return own
-    package = _of_package(address.removeprefix("package:").partition("/")[0])
-    return f"{package}, says the package; the contents' own licence is not known here" if package else "not known here"
+    card_licence = _card_licence(path)
+    if card_licence is not None:
+        return card_licence
+    licence = _package_licence(address.removeprefix("package:").partition("/")[0])
+    return f"{licence}, says the package; the contents' own licence is not known here" if licence else "not known here"
 
 
-def _of_package(module: str) -> str | None:
-    told = [metadata(name).json for name in packages_distributions().get(module, [])]
-    found = [each.get("license_expression") or each.get("license") for each in told]
-    return next((" ".join(str(each).split())[:60] for each in found if each), None)
+def _package_licence(module: str) -> str | None:
+    entries = [metadata(name).json for name in packages_distributions().get(module, [])]
+    licences = [entry.get("license_expression") or entry.get("license") for entry in entries]
+    return next((" ".join(str(licence).split())[:60] for licence in licences if licence), None)
 
 
-def _of_card(folder: Path) -> str | None:
+def _card_licence(folder: Path) -> str | None:
     card = folder / "README.md"
     if not card.is_file():
         return None

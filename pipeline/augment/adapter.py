@@ -16,24 +16,26 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.compute import distributed
 from pipeline.compute.batching import padded
+from pipeline.compute.precision import precision
 from pipeline.compute.progress import track
 from pipeline.errors import InputError
 from pipeline.models.forward_shortcuts import head_only_at
 from pipeline.params.models import Generator
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.optimizer import Training
+from pipeline.training.optimizer import TrainState
+from pipeline.training.steps import remaining_batches
 
 
 def with_adapter(model: PreTrainedModel, rank: int) -> PeftModel:
-    """Freeze a masked language model but for a low-rank addition to its encoder's linear layers, and its head.
+    """Add low-rank weights (LoRA) to the linear layers of a masked language model's encoder and freeze the layers.
 
-    The decoder stays tied to the frozen word embeddings; the head's other weights, and the encoder's biases and
-    norms, are trained whole.
+    The decoder stays tied to the frozen word embeddings; the head's other weights and the encoder's biases and
+    LayerNorms are trained in full.
     """
     linear = [f"{model.base_model_prefix}.{name}" for name, module in model.base_model.named_modules()
               if isinstance(module, torch.nn.Linear)]  # fmt: skip
     with warnings.catch_warnings():
-        # peft 0.21 asks transformers 5.23 by a name that goes away; a user can do nothing about that.
+        # peft 0.21 reads a deprecated attribute of transformers 5.23; a user can do nothing about that.
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
         adapted = get_peft_model(model, LoraConfig(r=rank, lora_alpha=rank, lora_dropout=0.0, target_modules=linear))
     embeddings = model.get_input_embeddings().weight
@@ -45,15 +47,15 @@ def with_adapter(model: PreTrainedModel, rank: int) -> PeftModel:
 
 
 def save_adapter(adapted: PeftModel, path: Path) -> None:
-    """Write the trained weights as float16 safetensors; the metadata tell the model they belong to."""
+    """Write the trained weights as float16 safetensors, with a hash of the model's embeddings as metadata."""
     weights = {name: parameter.detach().half().contiguous() for name, parameter in _trained(adapted)}
     save_file(weights, path, metadata={"embeddings": _embeddings_hash(adapted.base_model.model)})
 
 
 def load_adapter(model: PreTrainedModel, path: Path, key: str) -> PreTrainedModel:
-    """Add a saved adapter to the encoder it was trained on and return one plain masked language model.
+    """Merge a saved adapter into the encoder it was trained on and return a plain masked language model.
 
-    Raises InputError if the file is missing or was made for another model.
+    Raises InputError if the file is missing, damaged or from another model.
     """
     if not path.is_file():
         raise InputError(f"{key}: no such adapter file: {path}")
@@ -62,17 +64,17 @@ def load_adapter(model: PreTrainedModel, path: Path, key: str) -> PreTrainedMode
         with safe_open(path, "pt") as file:
             trained_on = (file.metadata() or {}).get("embeddings")
     except Exception as error:
-        raise InputError(f"{key}: {path} is no safetensors file ({error})") from None
-    first = [weight for name, weight in weights.items() if "lora_A" in name]
-    if not first:
+        raise InputError(f"{key}: {path} is no safetensors file ({error})") from error
+    low_rank = [weight for name, weight in weights.items() if "lora_A" in name]
+    if not low_rank:
         raise InputError(f"{key}: {path} holds no low-rank weights; accepted: a file the generator stage trained")
-    adapted = with_adapter(model, rank=first[0].shape[0])
+    adapted = with_adapter(model, rank=low_rank[0].shape[0])
     expected = {name: parameter.shape for name, parameter in _trained(adapted)}
     if expected != {name: weight.shape for name, weight in weights.items()}:
         raise InputError(f"{key}: {path} was trained on another model: its weights have other names or sizes")
     if trained_on != _embeddings_hash(model):
         raise InputError(
-            f"{key}: {path} was trained on another model of these sizes; accepted: the very model it was trained on"
+            f"{key}: {path} was trained on another model of these sizes; accepted: exactly the model it was trained on"
         )
     with torch.no_grad():
         for name, parameter in _trained(adapted):
@@ -81,7 +83,7 @@ def load_adapter(model: PreTrainedModel, path: Path, key: str) -> PreTrainedMode
 
 
 def _embeddings_hash(model: PreTrainedModel) -> str:
-    """32 hex digits of the word embeddings, which training an adapter leaves and fine-tuning a model does not."""
+    """32 hex digits of the word embeddings, which fine-tuning changes and training an adapter does not."""
     weights = model.get_input_embeddings().weight.detach().float().cpu().numpy()
     return blake2b(weights.tobytes(), digest_size=16).hexdigest()
 
@@ -95,7 +97,7 @@ def _trained(adapted: PeftModel) -> list[tuple[str, torch.nn.Parameter]]:
     return [(name, parameter) for name, parameter in adapted.named_parameters() if parameter.requires_grad]
 
 
-def train(
+def train_adapter(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
     texts: list[str],
@@ -103,74 +105,68 @@ def train(
     seed: int,
     checkpoint: Checkpoint | None = None,
 ) -> PeftModel:
-    """Train head and low-rank weights to guess masked tokens; every masked token becomes the mask, as in sampling.
+    """Train head and low-rank weights to predict masked tokens; all of them become the mask, as in sampling.
 
     Args:
-        texts: unlabelled sentences, a new order each pass through them.
-        checkpoint: where to go on from, and to leave the state now and then.
+        texts: unlabelled sentences, in a new order each pass.
+        checkpoint: resumed from, and written when due.
 
-    Returns the model with its trained addition, not yet merged. Raises InputError if the loss is no longer finite.
+    Returns the model with its adapter, not merged. Raises InputError if the loss is not finite.
     """
     torch.manual_seed(seed)
-    place = distributed.device()
-    # Dropout stays off: each sentence is seen about once, so there is nothing to guard against.
-    adapted = with_adapter(model, params.rank).to(place).eval()
+    # Dropout stays off: each sentence is seen about once, so there is no overfitting to prevent.
+    adapted = with_adapter(model, params.rank).to(distributed.device()).eval()
     trained = [parameter for _, parameter in _trained(adapted)]
     optimizer = torch.optim.AdamW(trained, lr=params.learning_rate, weight_decay=0.0, betas=(0.9, 0.98))
-    rise = max(1, round(params.warmup * params.steps))
+    rising = max(1, round(params.warmup * params.steps))
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / rise, 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / params.steps)))
+        optimizer, lambda step: min((step + 1) / rising, 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / params.steps)))
     )
-    training = Training(adapted, optimizer, schedule)
-    draw = np.random.default_rng(seed)
-    batches = _batches(tokenizer, texts, params, draw)
-    done, last = 0, 0.0
-    if saved := checkpoint.load() if checkpoint else None:
-        training.restore(saved[0])
-        done, last = saved[1]["steps"], saved[1]["loss"]
-    for _ in range(done):
-        # Drawing the batches that went before again costs little, and leaves the random numbers where they were.
-        _masked(next(batches), tokenizer, params, draw)
-    progress = track(range(done, params.steps), "generator", unit="step", done=done)
-    for step in progress:
-        tokens, attention, masked, wanted = _masked(next(batches), tokenizer, params, draw)
-        mine, own = distributed.local_rows(range(len(tokens)))
-        part = distributed.loss_scale(int(masked[mine[:own]].sum()), len(wanted))
-        wanted = wanted[torch.isin(masked.nonzero()[:, 0], torch.from_numpy(mine))].to(place)
-        tokens, attention, masked = (tensor[mine].to(place) for tensor in (tokens, attention, masked))
-        with head_only_at(model, masked):
-            logits = adapted(input_ids=tokens, attention_mask=attention).logits
-        loss = cross_entropy(logits, wanted) * part
-        training.step(loss)
-        last = distributed.all_reduce_sum(loss.item())
-        if step % 20 == 0:
-            progress.set_postfix(loss=f"{last:.3f}")
-        if checkpoint and checkpoint.due:
-            checkpoint.save(training.state(), {"steps": step + 1, "loss": last})
-    if params.steps and not math.isfinite(sum(float(weight.detach().sum()) for weight in trained) + last):
-        rate = f"generator.learning_rate: got {params.learning_rate}"
-        raise InputError(f"{rate}, with which the loss is no longer a number; accepted: a lower one")
+    state = TrainState(adapted, optimizer, schedule, "generator.learning_rate")
+    rng = np.random.default_rng(seed)
+    batches = (_masked(batch, tokenizer, params, rng) for batch in _batches(tokenizer, texts, params, rng))
+    for batch in remaining_batches(state, batches, steps=params.steps, description="generator", checkpoint=checkpoint):
+        state.step(_loss(model, adapted, *batch))
     return adapted
+
+
+def _loss(
+    model: PreTrainedModel,
+    adapted: PeftModel,
+    tokens: torch.Tensor,
+    attention: torch.Tensor,
+    masked: torch.Tensor,
+    labels: torch.Tensor,
+) -> torch.Tensor:
+    """The local part of the mean loss over masked tokens, scaled: its mean over all processes is the batch's loss."""
+    device = distributed.device()
+    local, count = distributed.local_rows(range(len(tokens)))
+    scale = distributed.loss_scale(int(masked[local[:count]].sum()), len(labels))
+    labels = labels[torch.isin(masked.nonzero()[:, 0], torch.from_numpy(local))].to(device)
+    tokens, attention, masked = (tensor[local].to(device) for tensor in (tokens, attention, masked))
+    with precision(device), head_only_at(model, masked):
+        logits = adapted(input_ids=tokens, attention_mask=attention).logits
+    return cross_entropy(logits.float(), labels) * scale
 
 
 @torch.inference_mode()
 def masked_accuracy(
     model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, texts: list[str], params: Generator, seed: int
 ) -> float:
-    """Share of masked tokens the model guesses: `params.mask` of each text's tokens masked at once, one pass."""
-    place = distributed.device()
-    model.to(place)
-    draw = np.random.default_rng(seed)
+    """Fraction of masked tokens that the model predicts: `params.mask` of each text's tokens masked at once."""
+    device = distributed.device()
+    model.to(device)
+    rng = np.random.default_rng(seed)
     encoded = sorted(_encode(tokenizer, texts, params.max_length), key=len)
-    right = total = 0
+    correct = total = 0
     for start in track(range(0, len(encoded), params.batch_size), "measure", unit="batch"):
-        batch = _masked(encoded[start : start + params.batch_size], tokenizer, params, draw)
-        tokens, attention, masked, wanted = (tensor.to(place) for tensor in batch)
+        batch = _masked(encoded[start : start + params.batch_size], tokenizer, params, rng)
+        tokens, attention, masked, labels = (tensor.to(device) for tensor in batch)
         with head_only_at(model, masked):
             logits = model(input_ids=tokens, attention_mask=attention).logits
-        right += int((logits.argmax(-1) == wanted).sum())
-        total += len(wanted)
-    return right / max(1, total)
+        correct += int((logits.argmax(-1) == labels).sum())
+        total += len(labels)
+    return correct / max(1, total)
 
 
 def _encode(tokenizer: PreTrainedTokenizerFast, texts: list[str], max_length: int) -> list[list[int]]:
@@ -179,29 +175,32 @@ def _encode(tokenizer: PreTrainedTokenizerFast, texts: list[str], max_length: in
 
 
 def _batches(
-    tokenizer: PreTrainedTokenizerFast, texts: list[str], params: Generator, draw: np.random.Generator
+    tokenizer: PreTrainedTokenizerFast, texts: list[str], params: Generator, rng: np.random.Generator
 ) -> Iterator[list[list[int]]]:
-    """Endless batches of sentences of like length: sorted within a window of 32 batches, served in random order."""
+    """Endless batches of token ids of like length: sorted within a window of 32 batches, yielded in random order."""
     window = 32 * params.batch_size
     while True:
-        order = draw.permutation(len(texts))
+        order = rng.permutation(len(texts))
         for start in range(0, len(order), window):
             encoded = sorted(
-                _encode(tokenizer, [texts[i] for i in order[start : start + window]], params.max_length), key=len
+                _encode(tokenizer, [texts[row] for row in order[start : start + window]], params.max_length), key=len
             )
             starts = np.arange(0, len(encoded), params.batch_size)
-            for first in draw.permutation(starts):
+            for first in rng.permutation(starts):
                 yield encoded[first : first + params.batch_size]
 
 
 def _masked(
-    encoded: list[list[int]], tokenizer: PreTrainedTokenizerFast, params: Generator, draw: np.random.Generator
+    encoded: list[list[int]], tokenizer: PreTrainedTokenizerFast, params: Generator, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Pad a batch and mask a share of each text's tokens, at least one: tokens, attention, masked, wanted tokens."""
+    """Pad a batch and mask `params.mask` of each text's tokens, at least one.
+
+    Returns tokens, attention mask and which are masked, each (texts, longest), and the masked tokens' ids, (masks,).
+    """
     tokens, attention = padded(encoded, tokenizer.pad_token_id)
     special = torch.isin(tokens, torch.tensor(tokenizer.all_special_ids))
-    scores = torch.from_numpy(draw.random(tokens.shape)).masked_fill(special, 2.0)
-    quota = ((~special).sum(1, keepdim=True) * params.mask).round().clamp(min=1)
-    masked = (scores.argsort(1).argsort(1) < quota) & ~special
-    wanted = tokens[masked]
-    return tokens.masked_fill(masked, tokenizer.mask_token_id), attention, masked, wanted
+    scores = torch.from_numpy(rng.random(tokens.shape)).masked_fill(special, 2.0)
+    count = ((~special).sum(1, keepdim=True) * params.mask).round().clamp(min=1)
+    masked = (scores.argsort(1).argsort(1) < count) & ~special
+    labels = tokens[masked]
+    return tokens.masked_fill(masked, tokenizer.mask_token_id), attention, masked, labels

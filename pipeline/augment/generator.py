@@ -1,10 +1,10 @@
-"""G_θ as the pipeline uses it: any masked language model, or an encoder that is given a head."""
+"""The generator G_θ: a masked language model as it is, or an encoder with an adapter, loaded or trained here."""
 
 from pathlib import Path
 
 import torch
 
-from pipeline.augment.adapter import load_adapter, masked_accuracy, merge, save_adapter, train
+from pipeline.augment.adapter import load_adapter, masked_accuracy, merge, save_adapter, train_adapter
 from pipeline.data.loading import load_table
 from pipeline.data.sentences import sentences
 from pipeline.errors import InputError
@@ -12,68 +12,70 @@ from pipeline.models.compatibility import check_ids, check_length
 from pipeline.models.loading import load_masked_lm, load_tokenizer, parameter_count
 from pipeline.models.saving import save_model
 from pipeline.params.schema import Params
-from pipeline.storage.atomic import publish_file, write_json
+from pipeline.storage.atomic import publish_file
 from pipeline.storage.fingerprint import fingerprint
+from pipeline.storage.json_file import write_json
 from pipeline.training.checkpoint import Checkpoint, model_hash
 
 
-def publish(params: Params, *, out: Path, metrics: Path, adapter: Path | None = None) -> str:
-    """Write the generator as a `save_pretrained` folder and what was measured of it as JSON.
+def prepare_generator(params: Params, *, out: Path, metrics: Path, adapter: Path | None = None) -> str:
+    """Write the generator as a `save_pretrained` folder, and its number of parameters and masked accuracy as JSON.
 
     Args:
-        adapter: where to keep the trained weights alone, if any were trained.
+        adapter: file for the trained weights alone, if any are trained.
 
-    Returns what was made, in a few words. Raises InputError if the model has no head and is given none.
+    Returns a one-line summary. Raises InputError if the model has no masked-LM head and params set neither an adapter
+    nor training steps, or if it does not fit `generator.max_length`.
     """
-    given = params.generator
+    generator = params.generator
     checkpoint: Checkpoint | None = None
     with torch.random.fork_rng():
-        # A model without a head is given one with random weights.
+        # A missing head is initialised at random.
         torch.manual_seed(params.seed)
-        model, has_head = load_masked_lm(given.model, "generator.model")
-    tokenizer = load_tokenizer(given.model, "generator.model")
+        model, has_head = load_masked_lm(generator.model, "generator.model")
+    tokenizer = load_tokenizer(generator.model, "generator.model")
     if tokenizer.mask_token_id is None:
-        raise InputError(f"generator.model: {given.model} has no mask token; accepted: a masked language model")
+        raise InputError(f"generator.model: {generator.model} has no mask token; accepted: a masked language model")
     check_ids(tokenizer, model.config, "generator.model")
-    check_length(given.max_length, tokenizer, model.config, given.model, key="generator.max_length")
-    if not (has_head or given.adapter or given.steps):
+    check_length(generator.max_length, tokenizer, model.config, generator.model, key="generator.max_length")
+    if not (has_head or generator.adapter or generator.steps):
         raise InputError(
-            f"generator.model: {given.model} has no masked-LM head; "
+            f"generator.model: {generator.model} has no masked-LM head; "
             "accepted: a masked language model, or one with generator.adapter or generator.steps above 0"
         )
     heldout: list[str] = []
-    if given.heldout is not None:
-        table = load_table(given.heldout, "generator.heldout", labelled=False)
-        rows = min(given.heldout.rows, len(table))
+    if generator.heldout is not None:
+        table = load_table(generator.heldout, "generator.heldout", labelled=False)
+        rows = min(generator.heldout.rows, len(table))
         heldout = table["text"].sample(rows, random_state=params.seed).tolist()
-    if given.adapter:
-        model = load_adapter(model, Path(given.adapter), "generator.adapter")
-    if given.steps and given.text is not None:
-        texts = load_table(given.text, "generator.text", labelled=False)["text"]
-        pieces = [piece for text in texts for piece in sentences(text)]
-        if not pieces:
-            raise InputError(f"generator.text: {given.text.path} has no sentence of four words or more")
+    if generator.adapter:
+        model = load_adapter(model, Path(generator.adapter), "generator.adapter")
+    if generator.steps and generator.text is not None:
+        texts = load_table(generator.text, "generator.text", labelled=False)["text"]
+        training_sentences = [sentence for text in texts for sentence in sentences(text)]
+        if not training_sentences:
+            raise InputError(f"generator.text: {generator.text.path} has no sentence of four words or more")
         checkpoint = Checkpoint(
             "generator",
             __name__,
             params=params.model_dump(include={"seed", "generator"}),
             start=model_hash(model, tokenizer),
-            texts=fingerprint(pieces=pieces),
+            texts=fingerprint(sentences=training_sentences),
         )
-        trained = train(model, tokenizer, pieces, given, params.seed, checkpoint)
+        adapted = train_adapter(model, tokenizer, training_sentences, generator, params.seed, checkpoint)
         if adapter is not None:
             with publish_file(adapter) as temporary:
-                save_adapter(trained, temporary)
-        model = merge(trained)
+                save_adapter(adapted, temporary)
+        model = merge(adapted)
 
-    measured: dict[str, float | int] = {"parameters": parameter_count(model), "trained_steps": given.steps}
-    said = f"{measured['parameters'] / 1e6:.1f}M parameters, {given.steps} steps"
+    measured: dict[str, float | int] = {"parameters": parameter_count(model), "trained_steps": generator.steps}
+    summary = f"{measured['parameters'] / 1e6:.1f}M parameters, {generator.steps} steps"
     if heldout:
-        accuracy = masked_accuracy(model, tokenizer, heldout, given, params.seed)
+        accuracy = masked_accuracy(model, tokenizer, heldout, generator, params.seed)
         measured |= {"masked_accuracy": round(accuracy, 4), "heldout_texts": len(heldout)}
-        said += f", {accuracy:.3f} of masked tokens guessed"
+        summary += f", {accuracy:.3f} of masked tokens guessed"
     save_model(model, tokenizer, out)
     write_json(metrics, measured)
     if checkpoint:
         checkpoint.finish()
-    return f"{said}, in {out}"
+    return f"{summary}, in {out}"

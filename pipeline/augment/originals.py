@@ -1,14 +1,27 @@
-"""Original texts as the sampler sees them: their words, where each stands, and their pieces."""
+"""Original texts as the sampler sees them: their words, the characters and pieces of each, and how to replace them."""
 
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from transformers import PreTrainedTokenizerFast
 
+from pipeline.data.texts import Texts
+from pipeline.params.schema import Params
+
 IDEOGRAPHS = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH")
 """How Unicode's names of Chinese characters begin, each of which is a word to BERT."""
+SIDES = {"both": (0, 1), "first": (0,), "second": (1,)}
+"""Which texts of a pair `augment.side` lets change."""
+
+
+class Span(NamedTuple):
+    """Characters of a text (side 0) or of the second text of a pair (side 1), `end` not included."""
+
+    side: int
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,31 +46,39 @@ class Original:
     types: list[int]
     words: list[Word]
 
-    def written(self, word: Word) -> str:
-        """The word as it stands in the text."""
+    def word_text(self, word: Word) -> str:
+        """The word as it is written in the text."""
         return self.texts[word.side][word.start : word.end]
 
-    def replaced(self, changed: Sequence[int], new: Sequence[str]) -> tuple[str, ...]:
-        """The texts with the words at positions `changed`, in rising order, written anew; all else to the letter.
+    def replace_words(self, positions: Sequence[int], new_words: Sequence[str]) -> tuple[tuple[str, ...], list[Span]]:
+        """Replace the words at rising positions; every other character stays as it is.
 
-        A new word that would run into its neighbours is set apart: the apostrophe of `it's` may become a word.
+        A blank separates a new word from a neighbour it would run into: the apostrophe of `it's` may become a word.
+
+        Returns the texts, and where in them each new word is.
         """
-        out = []
+        texts: list[str] = []
+        spans: list[Span] = []
         for side, text in enumerate(self.texts):
-            parts, behind = [""], 0
-            for position, written in zip(changed, new, strict=True):
+            parts, length, cursor = [""], 0, 0
+            for position, new_word in zip(positions, new_words, strict=True):
                 word = self.words[position]
-                if word.side == side:
-                    for part in (text[behind : word.start], written):
-                        parts += [_gap(parts[-1], part), part] if part else []
-                    behind = word.end
-            parts += [_gap(parts[-1], text[behind:]), text[behind:]]
-            out.append("".join(parts))
-        return tuple(out)
+                if word.side != side:
+                    continue
+                for part in (text[cursor : word.start], new_word):
+                    if part:
+                        gap = _gap(parts[-1], part)
+                        parts += [gap, part]
+                        length += len(gap) + len(part)
+                spans.append(Span(side, length - len(new_word), length))
+                cursor = word.end
+            parts += [_gap(parts[-1], text[cursor:]), text[cursor:]]
+            texts.append("".join(parts))
+        return tuple(texts), spans
 
     def row(self, sample: int, texts: tuple[str, ...]) -> dict[str, object]:
-        """The row of `augmented` of a sample with these texts, without what is known of how it was drawn."""
-        drawn = ("distance", "log_p_distance", "log_p_positions", "log_p_words", "log_p")
+        """The row of `augmented` for a sample with these texts, without how it was drawn."""
+        unknown = ("distance", "log_p_distance", "log_p_positions", "log_p_words", "log_p")
         return {
             "id": f"{self.id}-{sample:03d}",
             "original_id": self.id,
@@ -70,12 +91,14 @@ class Original:
             "positions": [],
             "old_words": [],
             "new_words": [],
-            **dict.fromkeys(drawn),
+            "old_spans": [],
+            "new_spans": [],
+            **dict.fromkeys(unknown),
         }
 
 
 def _gap(before: str, after: str) -> str:
-    """A space between two parts that would else make one word of two."""
+    """A blank between two parts that would otherwise make one word."""
     return " " if _joins(before[-1:]) and _joins(after[:1]) else ""
 
 
@@ -89,9 +112,9 @@ def _joins(character: str) -> bool:
 
 
 def _trimmed(words: list[Word], texts: Sequence[str]) -> list[Word]:
-    """The words without blanks before them, which some vocabularies count in, with the accents that others leave out.
+    """The words without leading blanks, which some vocabularies include, and with the accents that others leave out.
 
-    What was blank alone is no word.
+    A word of blanks alone is dropped.
     """
     out: list[Word] = []
     for word in reversed(words):
@@ -118,28 +141,28 @@ def read_originals(
 ) -> list[Original]:
     """Encode texts and find their words.
 
-    Positions count over both texts of a pair, the first one's words before the second's. What lies beyond
-    `max_length` pieces does not change; neither does a side that `side` leaves out.
+    Positions count over both texts of a pair, the first one's words before the second's. Words beyond `max_length`
+    pieces do not change; neither does a side that `side` leaves out.
     """
     if not texts:
         return []
-    sides = {"both": (0, 1), "first": (0,), "second": (1,)}[side] if pairs is not None else (0,)
-    given = (list(texts),) if pairs is None else (list(texts), list(pairs))
-    encoded = tokenizer(*given, truncation="longest_first", max_length=max_length)
+    sides = SIDES[side] if pairs is not None else (0,)
+    columns = (list(texts),) if pairs is None else (list(texts), list(pairs))
+    encoded = tokenizer(*columns, truncation="longest_first", max_length=max_length)
     out = []
     for row, encoding in enumerate(encoded.encodings):
         words: list[Word] = []
         previous = None
-        # Each of these lists is built anew whenever it is asked for.
-        places = zip(encoding.sequence_ids, encoding.word_ids, encoding.offsets, strict=True)
-        for piece, (of_side, of_word, (start, end)) in enumerate(places):
-            if of_side not in sides or of_word is None:
+        # The tokenizer builds each of these lists at every access.
+        pieces = zip(encoding.sequence_ids, encoding.word_ids, encoding.offsets, strict=True)
+        for piece, (piece_side, word_id, (start, end)) in enumerate(pieces):
+            if piece_side not in sides or word_id is None:
                 continue
-            if (of_side, of_word) == previous:
-                words[-1] = Word(of_side, words[-1].start, end, words[-1].first, piece)
+            if (piece_side, word_id) == previous:
+                words[-1] = Word(piece_side, words[-1].start, end, words[-1].first, piece)
             else:
-                words.append(Word(of_side, start, end, piece, piece))
-            previous = (of_side, of_word)
+                words.append(Word(piece_side, start, end, piece, piece))
+            previous = (piece_side, word_id)
         pair = () if pairs is None else (pairs[row],)
         words = _trimmed(words, (texts[row], *pair))
         if encoding.overflowing:
@@ -148,3 +171,18 @@ def read_originals(
             words = [word for word in words if word is not last[word.side]]
         out.append(Original(ids[row], (texts[row], *pair), labels[row], encoding.ids, encoding.type_ids, words))
     return out
+
+
+def originals_of(
+    texts: Texts, rows: Sequence[int], tokenizer: PreTrainedTokenizerFast, params: Params
+) -> list[Original]:
+    """The texts at `rows` with the words that `augment.side` and `max_length` let change."""
+    return read_originals(
+        [texts.ids[i] for i in rows],
+        [texts.texts[i] for i in rows],
+        [texts.pairs[i] for i in rows] if texts.pairs is not None else None,
+        [texts.names[texts.labels[i]] if texts.names else float(texts.labels[i]) for i in rows],
+        tokenizer,
+        max_length=params.max_length,
+        side=params.augment.side,
+    )

@@ -1,85 +1,194 @@
-"""Eq. 9: the generator learns from the neighbours it drew, from each as much as that one is worth."""
+"""The generator refined on the neighbours it drew, each weighted by its reward R_φ (Eqs. 5–9, p. 4)."""
 
-import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 
-from pipeline.augment.filler import Filler
+from pipeline.augment.filler import BATCH_TOKENS, Filler, load_generator
 from pipeline.augment.neighbour import Neighbour
+from pipeline.augment.originals import read_originals
+from pipeline.augment.rewards import rewards, weights
+from pipeline.augment.selection import matching_selection
+from pipeline.augment.shards import read_augmented
 from pipeline.compute import distributed
 from pipeline.compute.batching import length_batches
-from pipeline.compute.progress import track
+from pipeline.compute.precision import precision
+from pipeline.data.texts import second_texts
 from pipeline.errors import InputError
+from pipeline.evaluation.scoring import rounded
+from pipeline.models.loading import load_tokenizer
+from pipeline.models.saving import save_model
 from pipeline.params.schema import Params
-from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.optimizer import Training, adamw, warm_up_and_decay
+from pipeline.storage.fingerprint import file_hash, folder_hash
+from pipeline.storage.json_file import write_json
+from pipeline.training.checkpoint import Checkpoint, model_hash
+from pipeline.training.optimizer import TrainState, adamw, check_finite, warm_up_and_decay
+from pipeline.training.steps import remaining_batches
 
+COLUMNS = (
+    "id", "original_id", "original_text", "original_text_pair", "label", "distance", "length", "positions", "new_words",
+    "log_p",
+)  # fmt: skip
+KEY = "refine.learning_rate"
 Words = Sequence[Sequence[int]]
+"""Of each neighbour, the token ids of its changed words."""
 
 
-def log_likelihood(filler: Filler, drafts: Sequence[Neighbour], words: Words) -> torch.Tensor:
-    """log P(w | d, o, x) of the words at each neighbour's masks, all masked at once: (neighbours,)."""
-    log_p = filler.distributions(drafts)
-    drawn = torch.tensor([word for row in words for word in row], device=log_p.device)
-    owner = torch.repeat_interleave(torch.tensor([len(row) for row in words], device=log_p.device))
-    chances = log_p.gather(1, drawn.unsqueeze(1)).squeeze(1)
-    return torch.zeros(len(words), device=log_p.device).index_add(0, owner, chances)
+def refine_generator(
+    params: Params, *, augmented: Path, selection: Path, generator: Path, out: Path, metrics: Path
+) -> str:
+    """Train the generator on the neighbours of the round before; write it, and log P of their words before and after.
+
+    Originals with a single neighbour are left out: its weight is 1 whatever its reward. Returns a one-line summary.
+    Raises InputError if no original has two neighbours, or if the neighbours are not this generator's.
+    """
+    table, pi, original = _read_neighbours(augmented, selection)
+    tokenizer = load_tokenizer(generator, "generator")
+    filler = Filler(load_generator(generator), tokenizer, params)
+    neighbours, words = _with_open_masks(table, original, filler, params, augmented)
+    reward = rewards(table["log_p"].to_numpy(), pi, original, scale=params.refine.scale)
+    # With mean 1, so that the step size does not depend on how many neighbours an original has.
+    weight = weights(reward, original) * np.bincount(original)[original]
+
+    before = log_likelihoods(filler, neighbours, words, BATCH_TOKENS)
+    checkpoint = Checkpoint(
+        "refine",
+        __name__,
+        params=params.model_dump(include={"seed", "temperature", "max_length", "augment", "refine"}),
+        augmented=folder_hash(augmented),
+        selection=file_hash(selection),
+        start=model_hash(filler.model, tokenizer),
+    )
+    fit_generator(filler, neighbours, words, weight, params, checkpoint)
+    after = log_likelihoods(filler, neighbours, words, BATCH_TOKENS)
+    check_finite(float(after.sum()), KEY, params.refine.learning_rate)
+    save_model(filler.model, tokenizer, out)
+    measured: dict[str, Any] = {
+        "neighbours": len(neighbours),
+        "deviation_of_scaled_pi": _deviation_within(params.refine.scale * pi, original),
+    }
+    for name, group in {"worth_more": weight > 1, "worth_less": weight <= 1}.items():
+        if group.any():
+            means = {"log_p_words_before": before[group].mean(), "log_p_words_after": after[group].mean()}
+            measured[name] = {"neighbours": int(group.sum()), **rounded(means)}
+    write_json(metrics, measured)
+    checkpoint.finish()
+    return f"refined on {len(neighbours):,} neighbours of {original.max() + 1:,} texts, in {out}"
 
 
-def refine(
+def fit_generator(
     filler: Filler,
-    drafts: Sequence[Neighbour],
+    neighbours: Sequence[Neighbour],
     words: Words,
-    weights: npt.NDArray[np.float64],
+    weight: npt.NDArray[np.float64],
     params: Params,
     checkpoint: Checkpoint | None = None,
 ) -> None:
-    """Train G_θ in place by weighted maximum likelihood (Eq. 9, p. 4); distance and positions have nothing to learn.
+    """Train G_θ in place by weighted maximum likelihood (Eq. 9, p. 4): −Σ weight · log P(w | d, o, x).
 
-    The word embeddings, to which the decoder is tied, stay as they are, and dropout is off: the neighbours are few.
+    Distance and positions have no trainable parameters. The word embeddings, to which the decoder is tied, stay
+    frozen, and dropout is off: the neighbours are few.
 
     Args:
-        drafts: neighbours with positions and without words.
-        words: the pieces that were drawn for each.
-        weights: of each neighbour, with mean 1.
-        checkpoint: where to go on from, and to leave the state now and then.
+        neighbours: with positions and without words.
+        weight: of each neighbour, with mean 1.
+        checkpoint: resumed from, and written when due.
 
-    Raises InputError if the loss is no longer finite.
+    Raises InputError if the loss is not finite.
     """
     fit = params.refine
     model = filler.model.eval()
     model.get_input_embeddings().weight.requires_grad_(False)
-    lengths = np.array([len(draft.pieces(0)[0]) for draft in drafts])
-    order = np.random.default_rng(params.seed)
-    batches = [rows for _ in range(fit.epochs) for rows in length_batches(lengths, size=fit.batch_size, rng=order)]
+    lengths = np.array([len(neighbour.pieces(0)[0]) for neighbour in neighbours])
+    rng = np.random.default_rng(params.seed)
+    batches = [rows for _ in range(fit.epochs) for rows in length_batches(lengths, size=fit.batch_size, rng=rng)]
     optimizer = adamw(model, fit)
-    training = Training(model, optimizer, warm_up_and_decay(optimizer, len(batches), fit.warmup))
-    done, last = 0, 0.0
-    if saved := checkpoint.load() if checkpoint else None:
-        training.restore(saved[0])
-        done, last = saved[1]["steps"], saved[1]["loss"]
-    for step, rows in enumerate(track(batches[done:], "refine", done=done), start=done + 1):
-        mine, own = distributed.local_rows(rows)
-        part = distributed.loss_scale(own, len(rows))
-        worth = torch.from_numpy(weights[mine]).float().to(filler.place)
-        likelihood = log_likelihood(filler, [drafts[row] for row in mine], [words[row] for row in mine])
-        loss = -(worth * likelihood).mean() * part
-        training.step(loss)
-        last = distributed.all_reduce_sum(loss.item())
-        if checkpoint and checkpoint.due:
-            checkpoint.save(training.state(), {"steps": step, "loss": last})
-    if not math.isfinite(last):
-        rate = f"refine.learning_rate: got {fit.learning_rate}"
-        raise InputError(f"{rate}, with which the loss is no longer a number; accepted: a lower one")
+    state = TrainState(model, optimizer, warm_up_and_decay(optimizer, len(batches), fit.warmup), KEY)
+    for rows in remaining_batches(state, batches, steps=len(batches), description="refine", checkpoint=checkpoint):
+        local, count = distributed.local_rows(rows)
+        scale = distributed.loss_scale(count, len(rows))
+        with precision(filler.device):
+            log_p = log_likelihood(filler, [neighbours[row] for row in local], [words[row] for row in local])
+        state.step(-(torch.from_numpy(weight[local]).float().to(filler.device) * log_p).mean() * scale)
+
+
+def log_likelihood(filler: Filler, neighbours: Sequence[Neighbour], words: Words) -> torch.Tensor:
+    """log P(w | d, o, x) of the words at each neighbour's masks, all masked at once: (neighbours,)."""
+    log_p = filler.distributions(neighbours)
+    token_ids = torch.tensor([token_id for row in words for token_id in row], device=log_p.device)
+    rows = torch.repeat_interleave(torch.tensor([len(row) for row in words], device=log_p.device))
+    log_p_words = log_p.gather(1, token_ids.unsqueeze(1)).squeeze(1)
+    return torch.zeros(len(words), device=log_p.device).index_add(0, rows, log_p_words)
 
 
 @torch.inference_mode()
-def log_likelihoods(filler: Filler, drafts: Sequence[Neighbour], words: Words, tokens: int) -> npt.NDArray[np.float64]:
+def log_likelihoods(
+    filler: Filler, neighbours: Sequence[Neighbour], words: Words, tokens: int
+) -> npt.NDArray[np.float64]:
     """`log_likelihood` of many neighbours, in batches of at most `tokens` pieces: (neighbours,)."""
-    out = np.zeros(len(drafts))
-    for rows in length_batches(np.array([len(draft.pieces(0)[0]) for draft in drafts]), tokens=tokens):
-        out[rows] = log_likelihood(filler, [drafts[row] for row in rows], [words[row] for row in rows]).cpu().numpy()
+    out = np.zeros(len(neighbours))
+    for rows in length_batches(np.array([len(neighbour.pieces(0)[0]) for neighbour in neighbours]), tokens=tokens):
+        log_p = log_likelihood(filler, [neighbours[row] for row in rows], [words[row] for row in rows])
+        out[rows] = log_p.cpu().numpy()
     return out
+
+
+def _deviation_within(numbers: npt.NDArray[np.float64], original: npt.NDArray[np.int64]) -> float:
+    """The standard deviation among neighbours of one original: the root of their mean variance."""
+    mean = np.bincount(original, numbers) / np.bincount(original)
+    return float(np.sqrt(np.mean((numbers - mean[original]) ** 2)))
+
+
+def _read_neighbours(
+    augmented: Path, selection: Path
+) -> tuple[pa.Table, npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Neighbours of originals that have several, π(z) of each, and the index of its original."""
+    table = read_augmented(augmented, COLUMNS)
+    selected = matching_selection(selection, augmented, ["pi"])
+    if selected is None:
+        raise InputError(f"{selection}: not of the neighbours in {augmented}; run the distill stage again")
+    # A copy has no changed words.
+    changed = table["distance"].to_numpy() > 0
+    table, pi = table.filter(changed), selected["pi"].to_numpy()[changed].astype(np.float64)
+    if any(table[name].null_count for name in ("length", "positions", "new_words", "log_p")):
+        raise InputError(f"{augmented}: neighbours without positions of changed words; run the augment stage again")
+    _, original, counts = np.unique(
+        np.asarray(table["original_id"].to_pylist(), dtype=np.str_), return_inverse=True, return_counts=True
+    )
+    several = counts[original] > 1
+    if not several.any():
+        raise InputError(f"{augmented}: no text has two neighbours; accepted: augment.samples of 2 or more of a domain")
+    _, original = np.unique(original[several], return_inverse=True)
+    return table.filter(several), pi[several], original
+
+
+def _with_open_masks(
+    table: pa.Table, original: npt.NDArray[np.int64], filler: Filler, params: Params, augmented: Path
+) -> tuple[list[Neighbour], list[list[int]]]:
+    """Each neighbour with masks instead of its changed words, and the token ids of those words."""
+    _, first = np.unique(original, return_index=True)
+    columns = table.take(first).to_pydict()
+    originals = read_originals(
+        columns["original_id"],
+        columns["original_text"],
+        second_texts(columns["original_text_pair"], augmented),
+        columns["label"],
+        filler.tokenizer,
+        max_length=params.max_length,
+        side=params.augment.side,
+    )
+    neighbours, words = [], []
+    rows = zip(original, *(table[name].to_pylist() for name in ("id", "length", "positions", "new_words")), strict=True)
+    for index, neighbour_id, length, positions, new_words in rows:
+        if length != len(originals[index].words) or not filler.whole_words.keys() >= set(new_words):
+            raise InputError(
+                f"{neighbour_id}: not drawn by this generator with these params; run the augment stage again"
+            )
+        neighbours.append(Neighbour(originals[index], 0, 0, positions, [], 0.0, 0.0))
+        words.append([filler.whole_words[word] for word in new_words])
+    return neighbours, words

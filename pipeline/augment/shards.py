@@ -1,4 +1,4 @@
-"""Neighbours read back: all of a folder, or piece by piece the columns and rows that are asked for."""
+"""Neighbours read back: all of a folder, or only the columns and rows that are needed, in batches."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from pipeline.errors import InputError
 from pipeline.storage.parquet import concatenated, fitted, read_table
 
 ROWS = 4096
-"""At once: what bounds the memory."""
+"""In one batch. They bound the memory."""
 
 
 def shard_name(domain: str, shard: int, shards: int) -> str:
@@ -23,34 +23,34 @@ def shard_name(domain: str, shard: int, shards: int) -> str:
 
 
 def shards(folder: Path) -> list[Path]:
-    """The folder's shards in the order of their names.
+    """The folder's shards, sorted by name.
 
-    Raises InputError if there are none, if one stands under another's name, or if one is missing.
+    Raises InputError if there are none, if one has another's name, or if one is missing.
     """
     if not folder.is_dir():
-        found = "a file; accepted: a folder of shards" if folder.exists() else "no such folder"
-        raise InputError(f"{folder}: {found}; the augment stage makes it")
-    found_shards = sorted(folder.glob("*.parquet"))
-    if not found_shards:
+        problem = "a file; accepted: a folder of shards" if folder.exists() else "no such folder"
+        raise InputError(f"{folder}: {problem}; the augment stage makes it")
+    files = sorted(folder.glob("*.parquet"))
+    if not files:
         raise InputError(f"{folder}: no shards; run the augment stage first")
-    numbers = set()
-    for shard in found_shards:
-        name = _own_name(shard)
+    totals = set()
+    for file in files:
+        name = _recorded_name(file)
         if name is None:
             continue
-        if name != shard.name:
-            raise InputError(f"{shard}: its metadata names {name}; run the augment stage again")
-        numbers |= {int(number) for number in re.findall(r"-of-(\d+)\.parquet$", name)}
-    for number in sorted(numbers):
-        wanted = {folder / shard_name(domain, shard, number) for domain in DOMAINS for shard in range(number)}
-        missing = wanted.difference(found_shards)
+        if name != file.name:
+            raise InputError(f"{file}: its metadata names {name}; run the augment stage again")
+        totals |= {int(total) for total in re.findall(r"-of-(\d+)\.parquet$", name)}
+    for total in sorted(totals):
+        expected = {folder / shard_name(domain, shard, total) for domain in DOMAINS for shard in range(total)}
+        missing = expected.difference(files)
         if missing:
-            raise InputError(f"{min(missing)}: not there; run the augment stage again")
-    return found_shards
+            raise InputError(f"{min(missing)}: missing; run the augment stage again")
+    return files
 
 
-def _own_name(shard: Path) -> str | None:
-    """The name that a shard was written under; None if it does not tell, as one made by hand."""
+def _recorded_name(shard: Path) -> str | None:
+    """The name that a shard was written under; None if its metadata have none, as in a file made by hand."""
     metadata = read_schema(shard, (), "augment").metadata or {}
     try:
         return str(json.loads(metadata[b"l2a"])["shard"])
@@ -60,23 +60,23 @@ def _own_name(shard: Path) -> str | None:
 
 def read_augmented(folder: Path, columns: Sequence[str] = ()) -> pa.Table:
     """All neighbours at once, in the order of the shards' names. Raises InputError as `shards` does."""
-    whole = concatenated({shard: read_table(shard, columns, "augment") for shard in shards(folder)}, "augment")
-    # That of the first shard is not that of all.
-    return whole.replace_schema_metadata()
+    table = concatenated({shard: read_table(shard, columns, "augment") for shard in shards(folder)}, "augment")
+    # The first shard's metadata are not those of all.
+    return table.replace_schema_metadata()
 
 
 def scan(files: Sequence[Path], columns: Sequence[str], stage: str, where: Any = None) -> Iterator[pa.RecordBatch]:
     """Read files that `stage` wrote, one after the other.
 
     Args:
-        columns: those that are read; `where` may ask for no others.
-        where: an expression of pyarrow.dataset that a row has to fulfil.
+        columns: those to read; `where` may use no others.
+        where: a filter on rows, as an expression of pyarrow.dataset.
 
-    Raises InputError naming the file that is damaged or lacks a column, and the column that is not what it should be.
+    Raises InputError naming the file that is damaged or lacks a column, and the column that has other values.
     """
     for file in files:
         try:
-            dataset = _opened(file)
+            dataset = _open(file)
             check_columns(file, dataset.schema, columns, stage)
             scanner = dataset.scanner(
                 columns=list(columns),
@@ -88,15 +88,15 @@ def scan(files: Sequence[Path], columns: Sequence[str], stage: str, where: Any =
             )
             yield from (fitted(batch, file, stage) for batch in scanner.to_batches() if batch.num_rows)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise _damaged(file, stage, error) from None
+            raise _damaged(file, stage, error) from error
 
 
 def read_schema(file: Path, columns: Sequence[str], stage: str) -> pa.Schema:
     """The columns of a file and its metadata. Raises InputError naming the file if it is damaged or lacks a column."""
     try:
-        schema = _opened(file).schema
+        schema = _open(file).schema
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise _damaged(file, stage, error) from None
+        raise _damaged(file, stage, error) from error
     check_columns(file, schema, columns, stage)
     return schema
 
@@ -117,7 +117,7 @@ def check_task(augmented: Path, label: pa.DataType, names: Sequence[str], prepar
         )
 
 
-def _opened(file: Path) -> Any:
+def _open(file: Path) -> Any:
     options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
     return ds.dataset(file, format=ds.ParquetFileFormat(default_fragment_scan_options=options))
 

@@ -51,7 +51,7 @@ def log_p_words(logits: torch.Tensor, *, temperature: float, allowed: torch.Tens
             their tokenizer has pieces.
         temperature: T.
         allowed: boolean, (vocabulary,).
-        old: (masks,) int64, the piece that stood there; −1 where it was no single piece.
+        old: (masks,) int64, the original piece there; −1 where the word had several.
 
     Returns (masks, vocabulary), −inf for what is not allowed.
     """
@@ -80,6 +80,6 @@ def draw_words(log_p: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     cumulative = log_p.exp()
     torch.cumsum(cumulative, dim=-1, out=cumulative)
     whole = cumulative[:, -1:]
-    # In float32 a quantile just below 1 is 1, and behind the sum stand only pieces that may not be drawn.
+    # In float32 a quantile just below 1 is 1, and after the last sum there are only pieces that may not be drawn.
     threshold = (uniform.to(cumulative).unsqueeze(1) * whole).minimum(whole.nextafter(torch.zeros_like(whole)))
     return torch.searchsorted(cumulative, threshold, right=True).squeeze(1)

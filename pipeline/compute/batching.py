@@ -1,4 +1,4 @@
-"""Batches without waste: texts of like length together, padded to the longest of the batch only."""
+"""Batches with little padding: texts of similar length together, padded to the longest of the batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,66 +10,67 @@ from transformers import PreTrainedTokenizerFast
 
 Batch = dict[str, torch.Tensor]
 Rows = npt.NDArray[np.int64]
-AT_ONCE = 4096
-"""Texts that a tokenizer is given: until it is done it holds kilobytes of each, offsets and pieces as written."""
+TEXTS_PER_CALL = 4096
+"""Texts in one call of the tokenizer, which holds kilobytes a text (offsets, pieces) until it returns."""
 
 
 @dataclass(frozen=True)
 class Encoded:
     """Token ids of many texts, without padding."""
 
-    ids: list[npt.NDArray[np.int32]]
-    """Of each text, its tokens."""
-    types: list[npt.NDArray[np.int32]] | None
-    """Of each token, 0 in the first text of a pair and 1 in the second, if the model wants to know."""
-    fill: int
-    """The padding token."""
+    input_ids: list[npt.NDArray[np.int32]]
+    """One array of token ids a text."""
+    token_type_ids: list[npt.NDArray[np.int32]] | None
+    """For each token 0 in the first text of a pair and 1 in the second; None if texts are single or the model has no
+    token types."""
+    pad_token_id: int
 
     def __len__(self) -> int:
         """Count the texts."""
-        return len(self.ids)
+        return len(self.input_ids)
 
     @property
     def lengths(self) -> Rows:
-        """Tokens of each text."""
-        return np.array([len(row) for row in self.ids], dtype=np.int64)
+        """Number of tokens of each text, (texts,)."""
+        return np.array([len(row) for row in self.input_ids], dtype=np.int64)
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, texts: list[str], pairs: list[str] | None, max_length: int) -> Encoded:
-    """Turn texts or pairs into token ids with special tokens; what is longer than `max_length` tokens is cut.
+    """Tokenize texts or pairs with special tokens.
 
-    Of a pair the longer text is cut first.
+    They are truncated to `max_length` tokens, of a pair the longer text first.
     """
-    typed = pairs is not None and "token_type_ids" in tokenizer.model_input_names
+    with_types = pairs is not None and "token_type_ids" in tokenizer.model_input_names
     if not texts:
-        return Encoded([], [] if typed else None, tokenizer.pad_token_id)
-    ids: list[npt.NDArray[np.int32]] = []
-    types: list[npt.NDArray[np.int32]] = []
-    for start in range(0, len(texts), AT_ONCE):
-        given = tokenizer(
-            texts[start : start + AT_ONCE],
-            pairs[start : start + AT_ONCE] if pairs is not None else None,
+        return Encoded([], [] if with_types else None, tokenizer.pad_token_id)
+    input_ids: list[npt.NDArray[np.int32]] = []
+    token_type_ids: list[npt.NDArray[np.int32]] = []
+    for start in range(0, len(texts), TEXTS_PER_CALL):
+        encoding = tokenizer(
+            texts[start : start + TEXTS_PER_CALL],
+            pairs[start : start + TEXTS_PER_CALL] if pairs is not None else None,
             truncation="longest_first",
             max_length=max_length,
             return_attention_mask=False,
-            return_token_type_ids=typed,
+            return_token_type_ids=with_types,
         )
-        ids += [np.array(row, dtype=np.int32) for row in given["input_ids"]]
-        types += [np.array(row, dtype=np.int32) for row in given["token_type_ids"]] if typed else []
-    return Encoded(ids, types if typed else None, tokenizer.pad_token_id)
+        input_ids += [np.array(row, dtype=np.int32) for row in encoding["input_ids"]]
+        if with_types:
+            token_type_ids += [np.array(row, dtype=np.int32) for row in encoding["token_type_ids"]]
+    return Encoded(input_ids, token_type_ids if with_types else None, tokenizer.pad_token_id)
 
 
 def collate(encoded: Encoded, rows: Sequence[int] | Rows) -> Batch:
-    """Pad the texts at `rows` to the longest of them: a model's inputs by name, int64, each (rows, longest)."""
-    tokens, attention = padded([encoded.ids[row] for row in rows], encoded.fill)
+    """Pad the texts of these rows to the longest: a model's inputs by name, int64, each (rows, tokens)."""
+    tokens, attention = padded([encoded.input_ids[row] for row in rows], encoded.pad_token_id)
     batch = {"input_ids": tokens, "attention_mask": attention}
-    if encoded.types is not None:
-        batch["token_type_ids"], _ = padded([encoded.types[row] for row in rows], 0)
+    if encoded.token_type_ids is not None:
+        batch["token_type_ids"], _ = padded([encoded.token_type_ids[row] for row in rows], 0)
     return batch
 
 
 def padded(rows: Sequence[Sequence[int] | npt.NDArray[np.int32]], fill: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pad rows of token ids to the longest: tokens and attention mask, int64, both (rows, longest)."""
+    """Pad rows of token ids to the longest with `fill`: tokens and attention mask, int64, both (rows, tokens)."""
     lengths = np.array([len(row) for row in rows])
     inside = np.arange(lengths.max()) < lengths[:, None]
     tokens = np.full(inside.shape, fill, dtype=np.int64)
@@ -84,12 +85,12 @@ def length_batches(
     size: int | None = None,
     rng: np.random.Generator | None = None,
 ) -> list[Rows]:
-    """Split rows into batches of like length, every row in one of them.
+    """Split rows into batches of similar length; every row is in one batch.
 
     Args:
-        tokens: for inference: batches of at most so many tokens, padding included, the longest first, so that memory
-            that does not suffice shows at once. A text longer than that is a batch of its own.
-        size: for an epoch of training: batches of so many rows, but for one that holds the rest, in random order.
+        tokens: for inference: the most tokens of a batch, padding included. The longest texts come first, so that a
+            lack of memory shows at once. A text longer than `tokens` is a batch of its own.
+        size: for an epoch of training: rows of a batch (one batch may have fewer), the batches in random order.
         rng: with `size`, draws the order.
     """
     lengths = np.asarray(lengths, dtype=np.int64)
@@ -112,9 +113,10 @@ def _within_budget(lengths: Rows, tokens: int) -> list[Rows]:
 
 
 def _shuffled(lengths: Rows, size: int, rng: np.random.Generator) -> list[Rows]:
-    """Shuffle rows, sort them by length within a window, and serve the batches in random order.
+    """Shuffle rows, sort them by length within a window, and return the batches in random order.
 
-    A window is at most 32 batches and a quarter of the rows: few rows would else be in the same batches every epoch.
+    A window is at most 32 batches and a quarter of the rows: otherwise a small dataset would have the same batches in
+    every epoch.
     """
     window = size * min(32, max(1, len(lengths) // (4 * size)))
     shuffled = rng.permutation(len(lengths))

@@ -1,4 +1,4 @@
-"""What decides the last digits of a model's outputs beside code and inputs: the libraries and the kind of device."""
+"""The libraries and the device type, which decide the last digits of a model's outputs beside code and inputs."""
 
 from importlib.metadata import version
 
@@ -8,5 +8,5 @@ LIBRARIES = ("torch", "transformers", "tokenizers")
 
 
 def environment() -> dict[str, str]:
-    """Versions of the libraries that compute outputs, and the device's type: part of every fingerprint of such work."""
+    """Versions of the libraries that compute outputs, and the device type: part of the fingerprint of computed work."""
     return {name: version(name) for name in LIBRARIES} | {"device": distributed.device().type}

@@ -1,9 +1,9 @@
-"""The number format a device computes fast in."""
+"""Automatic mixed precision: bfloat16 on devices that are fast with it."""
 
 import torch
 
 
-def precision(place: torch.device) -> torch.autocast:
-    """Inside, products are computed in bfloat16 where that is fast; a CPU stays in float32."""
-    fast = place.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(place.type, dtype=torch.bfloat16, enabled=fast)
+def precision(device: torch.device) -> torch.autocast:
+    """Autocast to bfloat16 on a GPU that supports it natively; float32 elsewhere."""
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast)

@@ -1,1 +1,1 @@
-"""Texts in: loading, splitting, the leak check."""
+"""The texts of a run: loading, checking for leaks, splitting."""

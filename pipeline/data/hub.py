@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub, or of its cache on this machine if the hub cannot be reached."""
+"""Datasets from the Hugging Face hub, or from its cache on this machine if the hub cannot be reached."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,43 +6,44 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.addresses.hub import one_line, quiet_hub, silence
+from pipeline.addresses.hub import connection_error, one_line, quiet_hub
 from pipeline.errors import InputError
 from pipeline.params.data import Table
 
 
 def read_hub(table: Table, key: str) -> pd.DataFrame:
-    """Load one split of a hub data set.
+    """Load one split of a dataset on the hub.
 
     Args:
         key: the parameter that names it, for errors: `data.source`.
 
-    Raises InputError if there is no such data set, configuration or split, or no way to it.
+    Raises InputError if there is no such dataset, configuration or split, or it cannot be reached.
     """
     import datasets
 
     datasets.disable_progress_bars()
     with quiet_hub():
-        silent = silence("dataset", table.path)
+        unreachable = connection_error("dataset", table.path)
         try:
-            with _cache_only(silent != ""):
+            with _offline(unreachable != ""):
                 frame: pd.DataFrame = datasets.load_dataset(table.path, table.config, split=table.split).to_pandas()
                 return frame
         except Exception as error:
             reason = f"{type(error).__name__}: {one_line(error)}"
-            if silent and isinstance(error, ConnectionError):
-                reason = f"it cannot be reached ({silent}) and its cache here has no such data set"
-    raise InputError(f"{key}.path: {table.path} is no file here, and the hub did not give it: {reason}")
+            if unreachable and isinstance(error, ConnectionError):
+                reason = f"it cannot be reached ({unreachable}) and its cache here has no such dataset"
+            line = f"{key}.path: {table.path} is not a local file, and the hub did not provide it: {reason}"
+            raise InputError(line) from error
 
 
 @contextmanager
-def _cache_only(wanted: bool) -> Iterator[None]:
-    """Inside, if wanted, no request is made: each would be tried six times, half a minute before the cache is asked."""
+def _offline(offline: bool) -> Iterator[None]:
+    """Inside, if `offline`, only the cache is read: each request would be retried six times, for half a minute."""
     import datasets
 
     config: Any = datasets.config
     before = config.HF_HUB_OFFLINE
-    config.HF_HUB_OFFLINE = before or wanted
+    config.HF_HUB_OFFLINE = before or offline
     try:
         yield
     finally:

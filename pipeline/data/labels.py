@@ -1,4 +1,4 @@
-"""What the label column means: classes in their order, or numbers."""
+"""The values of the label column: classes in order, or numbers."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,53 +9,54 @@ from pipeline.data.quoting import listed, shown
 from pipeline.errors import InputError, nearest
 
 LARGEST = float(np.finfo(np.float32).max)
-
+"""The largest label of a regression, which is stored as float32."""
 MARKUP = ("</", "<!")
-"""What ends or hides a script in HTML."""
+"""Characters that end or hide a script in HTML."""
 
 
-def class_names(found: Iterable[str], given: Sequence[str] | None, place: str) -> list[str]:
-    """The classes in order: as `data.labels` gives them, or sorted by name.
+def class_names(labels: Iterable[str], order: Sequence[str] | None, column: str) -> list[str]:
+    """The classes in order: the order of `data.labels`, or sorted by name.
 
     Args:
-        found: the labels of the target's rows.
-        place: the target's file and column, for errors.
+        labels: of the target's rows.
+        order: the classes in `data.labels`, None for the order of their names.
+        column: the target's file and column, for errors.
 
-    Raises InputError if there are fewer than two, if one could end the script of a page it is plotted on, or if
-    `data.labels` repeats one or names one that no row has.
+    Raises InputError if there are fewer than two classes, if a name could end a script in an HTML page, or if
+    `data.labels` has a duplicate or a class that no row has.
     """
-    present = set(found)
+    present = set(labels)
     for name in sorted(present):
-        # DVC writes them into its pages as they are.
+        # DVC writes class names into its HTML plots without escaping them.
         if any(sign in name for sign in MARKUP):
             raise InputError(
-                f"{place}: class {shown(name)}; accepted: names without {' or '.join(MARKUP)} "
-                "(data.target.labels gives it another)"
+                f"{column}: class {shown(name)}; accepted: names without {' or '.join(MARKUP)} "
+                "(rename it with data.target.labels)"
             )
     if len(present) < 2:
-        raise InputError(f"{place}: every row is {listed(present)}; accepted: two classes or more")
-    if given is None:
+        raise InputError(f"{column}: every row is {listed(present)}; accepted: two classes or more")
+    if order is None:
         return sorted(present)
-    for name in given:
-        if given.count(name) > 1:
-            raise InputError(f"data.labels: {shown(name)} stands twice")
+    for name in order:
+        if order.count(name) > 1:
+            raise InputError(f"data.labels: duplicate class {shown(name)}")
         if name not in present:
             raise InputError(
                 f"data.labels: no row of the target has {shown(name)}; found: {listed(sorted(present))}"
-                f"{_near(name, present)}"
+                f"{_nearest(name, present)}"
             )
-    return list(given)
+    return list(order)
 
 
 def class_indices(
-    labels: Sequence[str], rows: Sequence[int], names: Sequence[str], place: str, key: str
+    labels: Sequence[str], rows: Sequence[int], names: Sequence[str], column: str, key: str
 ) -> npt.NDArray[np.int64]:
     """Each label's index in `names`.
 
     Args:
         rows: the number of each label's row, for errors.
-        place: file and column, for errors.
-        key: the parameter that can mend an unknown label, for errors.
+        column: file and column, for errors.
+        key: the parameter that can fix an unknown label, for errors.
 
     Raises InputError naming the first row whose label is not in `names`.
     """
@@ -63,29 +64,29 @@ def class_indices(
     for label, row in zip(labels, rows, strict=True):
         if label not in index:
             raise InputError(
-                f"{place}, row {row}: label {shown(label)} is no class of the target; "
-                f"accepted: {listed(names)}{_near(label, names)} (see {key})"
+                f"{column}, row {row}: label {shown(label)} is not a class of the target; "
+                f"accepted: {listed(names)}{_nearest(label, names)} (see {key})"
             )
     return np.asarray([index[label] for label in labels], dtype=np.int64)
 
 
-def numbers(labels: Sequence[str], rows: Sequence[int], place: str) -> npt.NDArray[np.float32]:
-    """Each label as a number.
+def numbers(labels: Sequence[str], rows: Sequence[int], column: str) -> npt.NDArray[np.float32]:
+    """Each label as a float32.
 
-    Raises InputError naming the first row whose label is no finite number.
+    Raises InputError naming the first row whose label is not a finite number.
     """
-    out = np.zeros(len(labels), dtype=np.float32)
+    values = np.zeros(len(labels), dtype=np.float32)
     for position, (label, row) in enumerate(zip(labels, rows, strict=True)):
         try:
             value = float(label)
         except ValueError:
             value = float("nan")
         if not abs(value) <= LARGEST:
-            raise InputError(f"{place}, row {row}: got {shown(label)}; accepted: a finite number (task: regression)")
-        out[position] = value
-    return out
+            raise InputError(f"{column}, row {row}: got {shown(label)}; accepted: a finite number (task: regression)")
+        values[position] = value
+    return values
 
 
-def _near(name: str, accepted: Iterable[str]) -> str:
-    # Where a text column was taken for the labels, comparing letter by letter would take minutes.
+def _nearest(name: str, accepted: Iterable[str]) -> str:
+    # If the label column holds whole texts, comparing them letter by letter would take minutes.
     return nearest(name, [option for option in accepted if len(option) <= 100]) if len(name) <= 100 else ""

@@ -1,8 +1,7 @@
-"""Tables of texts from hub ids, local files and installed packages, with columns, filters and labels applied."""
+"""Tables of texts from the hub, local files and installed packages, with columns, filters and labels applied."""
 
 import math
 import os
-import re
 from collections.abc import Sequence
 from glob import escape, glob
 from pathlib import Path
@@ -12,75 +11,78 @@ import numpy as np
 import pandas as pd
 
 from pipeline.addresses.packages import package_path
+from pipeline.addresses.resolve import expand_home, kind_of
 from pipeline.data.hub import read_hub
 from pipeline.data.quoting import listed, shown
-from pipeline.data.reading import SUFFIXES, read_file
+from pipeline.data.reading import read_file
 from pipeline.errors import InputError, nearest
 from pipeline.params.data import Table
 
 MISSING = ("nan", "null", "<na>")
-"""How other programs write that there is no value."""
+"""How other programs write a missing value, in lower case."""
 
 
 def load_table(table: Table, key: str, *, labelled: bool) -> pd.DataFrame:
     """Read a table the user named: columns `row`, `text` and, where named, `text_pair`, `label`, `groups`.
 
-    `row` is the row's number as the user counts: 1 is the first row of data, through all files of a glob; blank lines
-    are no rows. Cells are strings, empty where the file has none, `groups` tuples of them; labels are stripped and
-    renamed by `table.labels`; the index counts from 0.
+    `row` is the row number as a user counts: 1 is the first row of data, through all files of a glob; blank lines are
+    not counted. Cells are strings, empty where the file has no value, and `groups` are tuples of them; labels are
+    stripped and renamed by `table.labels`; the index counts from 0.
 
     Args:
         table: the address with its columns, filters and label names.
-        key: where the table stands in params.yaml, for errors: `data.source`.
+        key: the table's key in params.yaml, for errors: `data.source`.
         labelled: whether the label column is read; without it `label` is absent.
 
     Raises InputError naming the file and the row, column or parameter.
     """
-    named = {"text": table.columns.text, "text_pair": table.columns.text_pair}
+    optional = {"text": table.columns.text, "text_pair": table.columns.text_pair}
     if labelled:
         if table.columns.label is None:
             raise InputError(f"{key}.columns.label: got null; accepted: the column that holds the label")
-        named["label"] = table.columns.label
-    wanted = {ours: theirs for ours, theirs in named.items() if theirs is not None}
-    for ours, theirs in wanted.items():
-        first = next(name for name in wanted if wanted[name] == theirs)
-        if ours != first:
+        optional["label"] = table.columns.label
+    columns = {name: column for name, column in optional.items() if column is not None}
+    for name, column in columns.items():
+        first = next(other for other in columns if columns[other] == column)
+        if name != first:
             raise InputError(
-                f"{key}.columns.{ours}: got {shown(theirs)}, which columns.{first} names too; accepted: another column"
+                f"{key}.columns.{name}: got {shown(column)}, which columns.{first} names too; accepted: another column"
             )
 
     group = table.columns.group
     groups = [group] if isinstance(group, str) else group or []
-    asked = [*wanted.items(), *(("group", column) for column in groups)]
-    frame = _read(table, key, [(f"columns.{ours}", theirs) for ours, theirs in asked])
-    frame = _matching(frame, table, key)
+    required = [(f"columns.{name}", column) for name, column in columns.items()]
+    required += [("columns.group", column) for column in groups]
+    frame = _read(table, key, required)
+    frame = _filtered(frame, table, key)
     out = pd.DataFrame({"row": frame.index + 1})
     rows = out["row"].tolist()
-    for ours, theirs in wanted.items():
-        values = _cells(frame[theirs], rows, f"{table.path}, column {theirs!r}")
-        if ours == "label":
-            values = _renamed(values, rows, table, key, f"{table.path}, column {theirs!r}")
-        out[ours] = values
+    for name, column in columns.items():
+        cells = _cells(frame[column], rows, f"{table.path}, column {column!r}")
+        if name == "label":
+            cells = _renamed(cells, rows, table, key, f"{table.path}, column {column!r}")
+        out[name] = cells
     if groups:
-        cells = [_cells(frame[column], rows, f"{table.path}, column {column!r}") for column in groups]
-        out["groups"] = list(zip(*cells, strict=True))
+        values = [_cells(frame[column], rows, f"{table.path}, column {column!r}") for column in groups]
+        out["groups"] = list(zip(*values, strict=True))
     return out
 
 
-def _read(table: Table, key: str, wanted: list[tuple[str, str]]) -> pd.DataFrame:
-    """All files of a table, one below the other, each with the columns wanted of it."""
-    wanted = [*wanted, *(("where", column) for column in table.where)]
+def _read(table: Table, key: str, required: list[tuple[str, str]]) -> pd.DataFrame:
+    """All files of a table, one below the other, with the required columns: pairs of a parameter and its column."""
+    required = [*required, *(("where", column) for column in table.where)]
     frames = []
-    for place, frame in read_frames(table, key):
+    for file, frame in read_frames(table, key):
         if frame.empty:
             continue
-        found = [str(column) for column in frame.columns]
-        for name, column in wanted:
-            if column not in found:
+        header = [str(column) for column in frame.columns]
+        for parameter, column in required:
+            if column not in header:
                 raise InputError(
-                    f"{key}.{name}: {place} has no column {column!r}; accepted: {listed(found)}{nearest(column, found)}"
+                    f"{key}.{parameter}: {file} has no column {column!r}; "
+                    f"accepted: {listed(header)}{nearest(column, header)}"
                 )
-        frames.append(frame[list(dict.fromkeys(column for _, column in wanted))])
+        frames.append(frame[list(dict.fromkeys(column for _, column in required))])
     if not frames:
         raise InputError(f"{key}.path: {table.path} has no rows")
     return pd.concat(frames, ignore_index=True)
@@ -88,108 +90,112 @@ def _read(table: Table, key: str, wanted: list[tuple[str, str]]) -> pd.DataFrame
 
 def read_frames(table: Table, key: str) -> list[tuple[str, pd.DataFrame]]:
     """Read the files of a table as they are, each with its name. Raises InputError if there are none."""
-    # Unlike Path.expanduser it leaves the name of a user who is not there as it is.
-    address = os.path.expanduser(table.path)  # noqa: PTH111
-    if address.startswith("package:"):
-        paths = [package_path(address, f"{key}.path")]
-    elif Path(address).exists() or (Path(address).suffix.lower() in SUFFIXES and not _is_pattern(address)):
-        paths = [Path(address)]
-    elif _is_pattern(address):
-        files = [path for path in map(Path, sorted(set(_matches(address)))) if path.is_file()]
-        # Links may lead to a file twice: it goes by its first name.
-        named: dict[Path, Path] = {}
-        for path in files:
-            named.setdefault(path.resolve(), path)
-        paths = list(named.values())
-        if not paths:
-            raise InputError(f"{key}.path: no file matches {address}")
-    elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", address):
-        return [(address, read_hub(table, key))]
-    else:
-        raise InputError(f"{key}.path: {address} is no file, glob, package: address or hub id")
+    address = expand_home(table.path)
+    match kind_of(address):
+        case "package":
+            paths = [package_path(address, f"{key}.path")]
+        case "local":
+            paths = [Path(address)]
+        case "glob":
+            paths = _files(address)
+            if not paths:
+                raise InputError(f"{key}.path: no file matches {address}")
+        case "hub":
+            return [(address, read_hub(table, key))]
+        case None:
+            raise InputError(
+                f"{key}.path: {address} is not a valid address; accepted: a file, glob, package: address or hub id"
+            )
     return [(str(path), read_file(path, key)) for path in paths]
 
 
+def _files(pattern: str) -> list[Path]:
+    """The files that match, sorted. A file that several links lead to is listed once, by its first name."""
+    files: dict[Path, Path] = {}
+    for path in map(Path, sorted(set(_matches(pattern)))):
+        if path.is_file():
+            files.setdefault(path.resolve(), path)
+    return list(files.values())
+
+
 def _matches(pattern: str) -> list[str]:
-    """The paths that match, where `**` stands for folders at any depth, each once: links may lead in a circle."""
+    """The paths that match; `**` matches folders at any depth, each visited once, as links may form a cycle."""
     parts = Path(pattern).parts
     if "**" not in parts:
-        # Unlike Path.glob it takes absolute patterns and leaves hidden files out.
+        # Unlike Path.glob, glob takes absolute patterns and leaves out hidden files.
         return glob(pattern)  # noqa: PTH207
-    at = parts.index("**")
-    rest = parts[at + 1 :] or ("*",)
-    found = []
-    for place in glob(str(Path(*parts[:at]))):  # noqa: PTH207
+    index = parts.index("**")
+    rest = parts[index + 1 :] or ("*",)
+    matches = []
+    for root in glob(str(Path(*parts[:index]))):  # noqa: PTH207
         seen: set[str] = set()
-        for folder, inner, _ in os.walk(place, followlinks=True):
+        for folder, subfolders, _ in os.walk(root, followlinks=True):
             if os.path.realpath(folder) in seen:
-                inner.clear()
+                subfolders.clear()
                 continue
             seen.add(os.path.realpath(folder))
-            inner[:] = sorted(name for name in inner if not name.startswith("."))
-            found += _matches(str(Path(escape(folder), *rest)))
-    return found
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            matches += _matches(str(Path(escape(folder), *rest)))
+    return matches
 
 
-def _is_pattern(address: str) -> bool:
-    return any(mark in address for mark in "*?[")
-
-
-def _matching(frame: pd.DataFrame, table: Table, key: str) -> pd.DataFrame:
-    """The rows that `where` asks for, under their old index."""
+def _filtered(frame: pd.DataFrame, table: Table, key: str) -> pd.DataFrame:
+    """The rows that match `table.where`, under their old index."""
     keep = np.ones(len(frame), dtype=bool)
     for column, value in table.where.items():
-        accepted = {plain(option) for option in (value if isinstance(value, list) else [value])}
-        found = [plain(cell) for cell in frame[column]]
-        keep &= np.fromiter((cell in accepted for cell in found), dtype=bool, count=len(found))
-        if not accepted & set(found):
+        accepted = {as_text(option) for option in (value if isinstance(value, list) else [value])}
+        cells = [as_text(cell) for cell in frame[column]]
+        keep &= np.fromiter((cell in accepted for cell in cells), dtype=bool, count=len(cells))
+        if not accepted & set(cells):
             raise InputError(
                 f"{key}.where: no row of {table.path} has {listed(sorted(accepted))} in column {column!r}; "
-                f"found: {listed(sorted(set(found)))}"
-                f"{nearest(min(accepted), [name for name in set(found) if len(name) <= 100])}"
+                f"found: {listed(sorted(set(cells)))}"
+                f"{nearest(min(accepted), [cell for cell in set(cells) if len(cell) <= 100])}"
             )
     if not keep.any():
         raise InputError(f"{key}.where: no row of {table.path} matches all of {table.where}")
     return frame[keep]
 
 
-def _cells(values: pd.Series, rows: Sequence[int], place: str) -> list[str]:
-    out = []
+def _cells(values: pd.Series, rows: Sequence[int], column: str) -> list[str]:
+    """The cells of a column as text. Raises InputError, naming the column and row, for one that is not a scalar."""
+    cells = []
     for value, row in zip(values, rows, strict=True):
         if isinstance(value, (list, tuple, dict, set, bytes, np.ndarray)):
-            raise InputError(f"{place}, row {row}: got {type(value).__name__}; accepted: text or a number")
-        text = plain(value)
+            raise InputError(f"{column}, row {row}: got {type(value).__name__}; accepted: text or a number")
+        text = as_text(value)
         try:
             text.encode()
-        except UnicodeEncodeError:
-            # JSON can spell half of a surrogate pair, which no file can hold.
-            raise InputError(f"{place}, row {row}: half a character (a lone surrogate) in the text") from None
-        out.append(text)
-    return out
+        except UnicodeEncodeError as error:
+            # JSON can escape half of a surrogate pair, which UTF-8 cannot hold.
+            raise InputError(f"{column}, row {row}: half a character (a lone surrogate) in the text") from error
+        cells.append(text)
+    return cells
 
 
-def _renamed(values: list[str], rows: Sequence[int], table: Table, key: str, place: str) -> list[str]:
-    labels = [value.strip() for value in values]
+def _renamed(cells: list[str], rows: Sequence[int], table: Table, key: str, column: str) -> list[str]:
+    """The labels, stripped and renamed. Raises InputError for a missing one, or a rename that applies to no row."""
+    labels = [cell.strip() for cell in cells]
     for label, row in zip(labels, rows, strict=True):
         if not label:
-            raise InputError(f"{place}, row {row}: no label; accepted: a value in every row")
+            raise InputError(f"{column}, row {row}: no label; accepted: a value in every row")
         if label.lower() in MISSING and label not in table.labels:
             raise InputError(
-                f"{place}, row {row}: got {label}, which stands for no label; "
+                f"{column}, row {row}: got {label}, which means a missing label; "
                 f"accepted: a value in every row, or {key}.labels with another name for it"
             )
-    found = sorted(set(labels))
-    unknown = sorted(set(table.labels) - set(found))
+    names = sorted(set(labels))
+    unknown = sorted(set(table.labels) - set(names))
     if unknown:
         raise InputError(
-            f"{place}: {key}.labels renames {shown(unknown[0])}, which no row has; found: {listed(found)}"
-            f"{nearest(unknown[0], [name for name in found if len(name) <= 100])}"
+            f"{column}: {key}.labels renames {shown(unknown[0])}, which no row has; found: {listed(names)}"
+            f"{nearest(unknown[0], [name for name in names if len(name) <= 100])}"
         )
     return [table.labels.get(label, label) for label in labels]
 
 
-def plain(value: Any) -> str:
-    """A cell as text: missing is empty, 1.0 is `1`."""
+def as_text(value: Any) -> str:
+    """A cell as text: a missing value is empty, 1.0 is `1`."""
     if isinstance(value, str):
         return value
     if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):

@@ -1,4 +1,4 @@
-"""The stage `prepare`: two tables a user named become the texts of source, train, validation and test."""
+"""The stage `prepare`: from two tables a user named to the texts of source, train, validation and test."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,22 +18,23 @@ from pipeline.errors import InputError
 from pipeline.params.data import Table
 from pipeline.params.schema import Params
 from pipeline.params.types import Domain
-from pipeline.storage.atomic import publish_folder, write_json
+from pipeline.storage.atomic import publish_folder
+from pipeline.storage.json_file import write_json
 
 
 @dataclass(frozen=True)
 class Usable:
-    """The rows of a domain that may be used, and what became of the others.
+    """The rows of a domain that can be used, and counts of the others.
 
     Args:
-        frame: as `load_table` gives it, without the rows dropped.
-        folded: what each row says, normalised.
+        frame: as `load_table` returns it, without the dropped rows.
+        normalised: the normalised texts of each row.
         read: rows of the user's table, after `where`.
         dropped: rows by reason; a row has one reason, the first of empty, leaked, conflicting, duplicate.
     """
 
     frame: pd.DataFrame
-    folded: list[Row]
+    normalised: list[Row]
     read: int
     dropped: dict[str, int]
 
@@ -41,111 +42,111 @@ class Usable:
         """Drop the rows where `mask` is true."""
         return Usable(
             frame=self.frame[~mask],
-            folded=[row for row, drop in zip(self.folded, mask, strict=True) if not drop],
+            normalised=[row for row, drop in zip(self.normalised, mask, strict=True) if not drop],
             read=self.read,
             dropped=self.dropped | {reason: int(mask.sum())},
         )
 
 
 def prepare(params: Params, *, out: Path, metrics: Path) -> str:
-    """Write `source`, `train`, `validation` and `test.parquet` into `out`, and what they hold into `metrics`.
+    """Write `source`, `train`, `validation` and `test.parquet` into `out`, and their sizes and labels into `metrics`.
 
-    Returns what was made, in a few words. Raises InputError, before anything is written, if a table, a label or a
-    size cannot be used.
+    Returns a summary in a few words. Raises InputError, before anything is written, if a table, a label or a size
+    cannot be used.
     """
-    given = params.data
-    if given.source is not None:
-        _check_sides_agree(given.source, given.target)
-    target = read_usable(given.target, "target")
+    data = params.data
+    if data.source is not None:
+        _check_pairs(data.source, data.target)
+    target = read_usable(data.target, "target")
     names, target_labels = labels_of(params, target)
     split = _split(params, target, target_labels, names)
 
-    # Without a source its file is there all the same, with no row in it.
+    # Without a source its file is still written, with no rows.
     source = Usable(target.frame[:0], [], 0, dict.fromkeys(target.dropped, 0))
-    if given.source is not None:
-        held = [target.folded[position] for part in (split.validation, split.test) for position in part]
-        source = read_usable(given.source, "source", held)
+    if data.source is not None:
+        held_out = [target.normalised[position] for part in (split.validation, split.test) for position in part]
+        source = read_usable(data.source, "source", held_out)
     source_names, source_labels = _source_labels(params, source, names)
     drawn = _draw(params, source, source_labels)
 
-    made = {"source": _texts(source, drawn, source_labels, source_names, "source")}
+    splits = {"source": _texts(source, drawn, source_labels, source_names, "source")}
     for name, part in (("train", split.train), ("validation", split.validation), ("test", split.test)):
-        made[name] = _texts(target, part, target_labels, names, "target")
+        splits[name] = _texts(target, part, target_labels, names, "target")
     report = {
         "task": params.task,
         "labels": names,
-        "splits": {name: _summary(texts) for name, texts in made.items()},
+        "splits": {name: _summary(texts) for name, texts in splits.items()},
         "read": {"source": source.read, "target": target.read},
         "dropped": {"source": source.dropped, "target": target.dropped},
         "unused": {
             "source": len(source.frame) - len(drawn),
-            "target": len(target.frame) - sum(len(texts) for name, texts in made.items() if name != "source"),
+            "target": len(target.frame) - sum(len(texts) for name, texts in splits.items() if name != "source"),
         },
     }
     with publish_folder(out) as folder:
-        for name, texts in made.items():
+        for name, texts in splits.items():
             write_texts(folder / f"{name}.parquet", texts, "source" if name == "source" else "target")
     write_json(metrics, report)
 
-    sizes = ", ".join(f"{len(texts):,} {name}" for name, texts in made.items())
+    sizes = ", ".join(f"{len(texts):,} {name}" for name, texts in splits.items())
     reasons = ("leaked", "duplicate", "conflicting", "empty")
-    lost = {reason: source.dropped[reason] + target.dropped[reason] for reason in reasons}
-    return f"{sizes} texts ({_counts(lost)} dropped), in {out}"
+    dropped = {reason: source.dropped[reason] + target.dropped[reason] for reason in reasons}
+    return f"{sizes} texts ({_counts(dropped)} dropped), in {out}"
 
 
-def read_usable(table: Table, domain: Domain, held: Sequence[Row] = ()) -> Usable:
-    """Load a table and drop what is empty, what `held` says too, and what stands twice."""
+def read_usable(table: Table, domain: Domain, held_out: Sequence[Row] = ()) -> Usable:
+    """Load a table and drop rows that are empty, leak a held-out row, or are duplicates, with another label or not."""
     frame = load_table(table, f"data.{domain}", labelled=True)
     sides = [frame[column].tolist() for column in ("text", "text_pair") if column in frame]
     rows: list[Row] = list(zip(*sides, strict=True))
-    folded = [tuple(normalise(side) for side in row) for row in rows]
-    usable = Usable(frame, folded, len(frame), {}).without(empty(rows), "empty")
-    usable = usable.without(leaked(usable.folded, held), "leaked")
-    usable = usable.without(conflicting(usable.folded, usable.frame["label"].tolist()), "conflicting")
-    usable = usable.without(repeated(usable.folded), "duplicate")
+    normalised = [tuple(normalise(side) for side in row) for row in rows]
+    usable = Usable(frame, normalised, len(frame), {}).without(empty(rows), "empty")
+    usable = usable.without(leaked(usable.normalised, held_out), "leaked")
+    usable = usable.without(conflicting(usable.normalised, usable.frame["label"].tolist()), "conflicting")
+    usable = usable.without(repeated(usable.normalised), "duplicate")
     if usable.frame.empty:
         raise InputError(f"data.{domain}.path: no row of {table.path} can be used ({_counts(usable.dropped)})")
     return usable
 
 
 def labels_of(params: Params, target: Usable) -> tuple[list[str], Labels]:
-    """The classes in order and each row's, or no classes and numbers. Raises InputError naming the row."""
-    place, labels, rows = _label_column(params.data.target, target)
+    """The classes in order and each row's class index, or no classes and numbers. Raises InputError naming the row."""
+    column, labels, rows = _label_column(params.data.target, target)
     if params.task == "classification":
-        names = class_names(labels, params.data.labels, place)
-        return names, class_indices(labels, rows, names, place, "data.labels")
+        names = class_names(labels, params.data.labels, column)
+        return names, class_indices(labels, rows, names, column, "data.labels")
     if params.data.labels is not None:
         raise InputError("data.labels: regression has no classes; accepted: null, or task: classification")
-    values = numbers(labels, rows, place)
+    values = numbers(labels, rows, column)
     if (values == values[0]).all():
-        raise InputError(f"{place}: every row has {values[0]}; accepted: numbers that differ")
+        raise InputError(f"{column}: every row has {values[0]}; accepted: numbers that differ")
     return [], values
 
 
 def _source_labels(params: Params, source: Usable, names: list[str]) -> tuple[list[str], Labels]:
-    """The source's classes and labels: the target's classes, or its own if no teacher learns from both."""
+    """The source's classes and labels: the target's classes, or its own if the teacher does not train on the source."""
     if params.data.source is None:
         return names, np.zeros(0, dtype=np.int64 if names else np.float32)
-    place, labels, rows = _label_column(params.data.source, source)
+    column, labels, rows = _label_column(params.data.source, source)
     if not names:
-        return [], numbers(labels, rows, place)
+        return [], numbers(labels, rows, column)
     if "source" not in params.teacher.domains and not set(labels) <= set(names):
         names = sorted(set(labels))
     key = "data.source.labels, or teacher.domains: [target] to leave the source's labels out"
-    return names, class_indices(labels, rows, names, place, key)
+    return names, class_indices(labels, rows, names, column, key)
 
 
 def _label_column(table: Table, usable: Usable) -> tuple[str, Sequence[str], Sequence[int]]:
-    """File and column for errors, the labels, and the number of each one's row."""
-    place = f"{table.path}, column {table.columns.label!r}"
-    return place, usable.frame["label"].tolist(), usable.frame["row"].tolist()
+    """File and column for errors, the labels, and their row numbers."""
+    column = f"{table.path}, column {table.columns.label!r}"
+    return column, usable.frame["label"].tolist(), usable.frame["row"].tolist()
 
 
-def _check_sides_agree(source: Table, target: Table) -> None:
+def _check_pairs(source: Table, target: Table) -> None:
     if (source.columns.text_pair is None) != (target.columns.text_pair is None):
-        found = ["pairs" if table.columns.text_pair else "single texts" for table in (source, target)]
+        kinds = ["pairs" if table.columns.text_pair else "single texts" for table in (source, target)]
         raise InputError(
-            f"data.source.columns.text_pair: the source has {found[0]} and the target {found[1]}; "
+            f"data.source.columns.text_pair: the source has {kinds[0]} and the target {kinds[1]}; "
             "accepted: a second text in both or in neither"
         )
 
@@ -159,26 +160,27 @@ def _split(params: Params, target: Usable, labels: Labels, names: list[str]) -> 
     except InputError as error:
         if not any(target.dropped.values()):
             raise
-        raise InputError(f"{error} ({_counts(target.dropped)} of its {target.read:,} rows were dropped)") from None
+        line = f"{error} ({_counts(target.dropped)} of its {target.read:,} rows were dropped)"
+        raise InputError(line) from error
 
 
 def _draw(params: Params, source: Usable, labels: Labels) -> Indices:
-    wanted = None if params.data.source is None else params.data.source.rows
-    if wanted is not None and wanted > len(labels):
+    count = None if params.data.source is None else params.data.source.rows
+    if count is not None and count > len(labels):
         raise InputError(
-            f"data.source.rows: got {wanted:,}; {len(labels):,} of {source.read:,} rows can be used "
+            f"data.source.rows: got {count:,}; {len(labels):,} of {source.read:,} rows can be used "
             f"({_counts(source.dropped)})"
         )
-    return sample(strata(labels), keys(source), len(labels) if wanted is None else wanted, params.seed)
+    return sample(strata(labels), keys(source), len(labels) if count is None else count, params.seed)
 
 
 def strata(labels: Labels) -> Indices:
-    """What rows are spread by: classes, or tenths of numbers."""
+    """The strata of a draw: classes, or quantile bins of numbers."""
     return labels if labels.dtype == np.int64 else quantile_bins(labels)
 
 
 def keys(usable: Usable) -> list[str]:
-    """A row is known by its number, which neither the rows dropped nor the order of columns changes."""
+    """Each row's key for draws: its number, which depends neither on dropped rows nor on the order of columns."""
     return [str(row) for row in usable.frame["row"]]
 
 
@@ -194,7 +196,7 @@ def _texts(usable: Usable, part: Indices, labels: Labels, names: list[str], doma
 
 
 def _summary(texts: Texts) -> dict[str, Any]:
-    """Rows of a split, and how its labels are spread."""
+    """Rows of a split, and the distribution of its labels."""
     if texts.names:
         counts = np.bincount(texts.labels, minlength=len(texts.names))
         return {"rows": len(texts), "labels": dict(zip(texts.names, counts.tolist(), strict=True))}
@@ -206,5 +208,5 @@ def _summary(texts: Texts) -> dict[str, Any]:
 
 
 def _counts(dropped: dict[str, int]) -> str:
-    """Counts by reason; of the rarest only if there are any."""
+    """Counts by reason; conflicting rows are rare and listed only if there are any."""
     return ", ".join(f"{count:,} {reason}" for reason, count in dropped.items() if count or reason != "conflicting")

@@ -1,4 +1,4 @@
-"""Files a user names, read whole into tables: CSV, TSV, JSONL and Parquet."""
+"""Reading one CSV, TSV, JSONL or Parquet file whole into a table."""
 
 import csv
 import io
@@ -10,14 +10,13 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.addresses.resolve import TABLE_SUFFIXES
 from pipeline.data.quoting import shown
 from pipeline.errors import InputError, nearest
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
-
 
 def read_file(path: Path, key: str) -> pd.DataFrame:
-    """Read one file; cells are as the format has them, rows are counted without blank lines.
+    """Read one file; cells have the types of the format, and blank lines are not rows.
 
     Args:
         key: the parameter that names the file, for errors: `data.source`.
@@ -25,13 +24,13 @@ def read_file(path: Path, key: str) -> pd.DataFrame:
     Raises InputError naming the file and the row, or the parameter if there is no such file.
     """
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise InputError(f"{key}.path: {path} is no file of a known kind; accepted: {', '.join(SUFFIXES)}")
+    if suffix not in TABLE_SUFFIXES:
+        raise InputError(f"{key}.path: {path} is not a table file; accepted: {', '.join(TABLE_SUFFIXES)}")
     if path.is_dir():
         raise InputError(f"{key}.path: {path} is a folder; accepted: a file, or the pattern {path / '*'}{suffix}")
     if not path.is_file():
-        beside = {entry.name for entry in path.parent.glob("*")} if path.parent.is_dir() else set()
-        raise InputError(f"{key}.path: no such file: {path}{nearest(path.name, sorted(beside - {path.name}))}")
+        siblings = {entry.name for entry in path.parent.glob("*")} if path.parent.is_dir() else set()
+        raise InputError(f"{key}.path: no such file: {path}{nearest(path.name, sorted(siblings - {path.name}))}")
     if path.stat().st_size == 0:
         raise InputError(f"{key}.path: {path} is empty")
     if suffix == ".parquet":
@@ -47,12 +46,12 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     try:
-        # Python's own values: whole numbers stay whole beside missing ones, and broken text shows here, not later.
+        # Python values: integers stay integers beside missing values, and invalid UTF-8 raises here, not later.
         table = pq.ParquetFile(path).read()
         columns = [column.to_pylist() for column in table.columns]
         header = [str(name) for name in table.column_names]
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a Parquet file: {' '.join(str(error).split())[:200]}") from None
+        raise InputError(f"{path}: not a Parquet file: {' '.join(str(error).split())[:200]}") from error
     _check_header(path, header)
     return pd.DataFrame(dict(zip(header, columns, strict=True)), columns=header, dtype=object)
 
@@ -65,7 +64,7 @@ def _decode(path: Path) -> str:
         line = raw.count(b"\n", 0, error.start) + 1
         raise InputError(
             f"{path}, line {line}: byte 0x{raw[error.start]:02x} is not UTF-8; accepted: text in UTF-8"
-        ) from None
+        ) from error
 
 
 def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
@@ -74,7 +73,7 @@ def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}, row {number}: not JSON: {error}") from None
+            raise InputError(f"{path}, row {number}: not JSON: {error}") from error
         if isinstance(row, dict) and re.search("[\ud800-\udfff]", "".join(row)):
             raise InputError(f"{path}, row {number}: half a character (a lone surrogate) in a column's name")
         if not isinstance(row, dict):
@@ -83,7 +82,7 @@ def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
 
 
 def _read_separated(path: Path, text: str, suffix: str) -> pd.DataFrame:
-    """Rows of a CSV (quoted fields may hold commas and newlines) or a TSV (a quote is a character of the text)."""
+    """Rows of a CSV (quoted fields may hold commas and newlines) or a TSV (quotes are part of the text)."""
     csv.field_size_limit(2**31 - 1)
     lines: Iterable[list[str]]
     if suffix == ".tsv":
@@ -105,21 +104,23 @@ def _read_separated(path: Path, text: str, suffix: str) -> pd.DataFrame:
             else:
                 rows.append(fields)
     except csv.Error as error:
-        place = f"row {len(rows) + 1}" if header else "header"
-        raise InputError(f"{path}, {place}: broken: {error}") from None
+        position = f"row {len(rows) + 1}" if header else "header"
+        raise InputError(f"{path}, {position}: broken: {error}") from error
     return pd.DataFrame(rows, columns=header or [], dtype=object)
 
 
 def _check_separator(path: Path, header: str, suffix: str) -> None:
-    """Raise InputError for a header without the separator of its kind but with that of another: spreadsheets differ."""
-    wanted = "\t" if suffix == ".tsv" else ","
+    """Raise InputError for a header that has another separator than the suffix says: spreadsheets differ."""
+    separator = "\t" if suffix == ".tsv" else ","
     names = {"\t": "tabs", ",": "commas", ";": "semicolons"}
     other = max(names, key=header.count)
-    if wanted not in header and other in header:
-        raise InputError(f"{path}: the header is separated by {names[other]}; accepted: {names[wanted]} in a {suffix}")
+    if separator not in header and other in header:
+        raise InputError(
+            f"{path}: the header is separated by {names[other]}; accepted: {names[separator]} in a {suffix}"
+        )
 
 
 def _check_header(path: Path, header: list[str]) -> None:
-    repeated = {name for name in header if header.count(name) > 1}
-    if repeated:
-        raise InputError(f"{path}: the header names column {shown(min(repeated))} twice")
+    duplicates = {name for name in header if header.count(name) > 1}
+    if duplicates:
+        raise InputError(f"{path}: duplicate column {shown(min(duplicates))} in the header")

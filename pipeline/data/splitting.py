@@ -1,8 +1,8 @@
-"""Seeded, stratified draws: test, validation and the scarce train part of the target; some rows of the source.
+"""Seeded, stratified draws: test, validation and the scarce train part of the target, and rows of the source.
 
-What is drawn hangs on the seed and on each row's own key, not on the rows around it: the test set is drawn first,
-validation from what is left, and train last, so that neither moves when train grows, and a longer train part holds
-the shorter one.
+The order of rows depends on the seed and on each row's own key, not on the other rows. Test is drawn first, validation
+from the rest, and train last, so that test and validation stay the same when train grows, and a larger train part
+contains the smaller one.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class Split:
 
 
 def quantile_bins(labels: npt.NDArray[np.floating], bins: int = BINS) -> Indices:
-    """Strata of numbers: which of the `bins` quantile ranges each is in. Equal numbers are in the same."""
+    """The quantile range, of `bins`, that each number is in: strata of a regression. Equal numbers are in the same."""
     if not len(labels):
         return np.zeros(0, dtype=np.int64)
     edges = np.unique(np.quantile(labels, np.arange(1, bins) / bins))
@@ -39,11 +39,11 @@ def quantile_bins(labels: npt.NDArray[np.floating], bins: int = BINS) -> Indices
 
 
 def sample(strata: Indices, keys: Sequence[str], count: int, seed: int) -> Indices:
-    """Draw `count` of the rows, ascending, each stratum in its proportion.
+    """Draw `count` of the rows, each stratum in its proportion; returns positions, ascending.
 
     Args:
         strata: (rows,), the class or bin of each row.
-        keys: what tells each row from the others, the same in every run.
+        keys: a unique string for each row, the same in every run.
     """
     return np.sort(_stratified(strata, _shuffled(keys, seed))[:count])
 
@@ -58,26 +58,26 @@ def split_target(
 ) -> Split:
     """Draw the target's three parts.
 
-    With groups, validation and test are made of whole groups, by the first value of each row, and hold no more rows
-    than asked for, as near as groups allow; what shares any value with them is left out; train is drawn row by row from
-    what is left.
+    With groups, validation and test are made of whole groups, by the first value of each row, and hold as many rows as
+    whole groups allow, at most those requested. Rows that share any value with them are left out; train is drawn row by
+    row from the rest.
 
     Args:
         strata: (rows,), class indices in the order of `names`, or bins of a regression's labels.
-        keys: what tells each row from the others, the same in every run.
-        groups: what each row must not share with a row of another part, the same number of values for each; rows
-            whose first value is empty stand alone.
+        keys: a unique string for each row, the same in every run.
+        groups: values that rows of different parts must not share, the same number for each row; a row whose first
+            value is empty is a group of its own.
         names: the classes; empty for regression.
 
-    Raises InputError naming the size that cannot be had.
+    Raises InputError naming the size that is too large.
     """
     order = _shuffled(keys, seed)
     members = None if groups is None else _members(groups, keys, seed)
     free = np.ones(len(strata), dtype=bool)
     parts = {}
-    for name, count, left in (("test", target.test, ""), ("validation", target.validation, " left after test")):
+    for name, count, remaining in (("test", target.test, ""), ("validation", target.validation, " left after test")):
         if count > free.sum():
-            raise InputError(f"data.target.{name}: got {count:,}; the target has {free.sum():,} rows{left}")
+            raise InputError(f"data.target.{name}: got {count:,}; the target has {free.sum():,} rows{remaining}")
         if members is None:
             part = _stratified(strata, order[free[order]])[:count]
         else:
@@ -94,64 +94,64 @@ def split_target(
 
 
 def _train(target: Target, strata: Indices, order: Indices, names: Sequence[str]) -> Indices:
-    """The first rows of the shuffled ones left: so many of each class, or so many in proportion."""
-    left = "rows left after validation and test"
+    """The first rows of `order`: `target.per_class` of each class, or a number of rows in proportion."""
+    remaining = "rows left after validation and test"
     counts = np.bincount(strata[order], minlength=len(names))
     if target.per_class is not None:
         smallest = int(counts.argmin())
         if target.per_class > counts[smallest]:
             raise InputError(
                 f"data.target.per_class: got {target.per_class:,}; "
-                f"the smallest class {shown(names[smallest])} has {counts[smallest]:,} {left}"
+                f"the smallest class {shown(names[smallest])} has {counts[smallest]:,} {remaining}"
             )
-        return np.concatenate([order[strata[order] == each][: target.per_class] for each in range(len(names))])
+        return np.concatenate([order[strata[order] == index][: target.per_class] for index in range(len(names))])
     if target.rows is not None:
-        key, given, count = "rows", f"{target.rows:,}", target.rows
+        key, value, count = "rows", f"{target.rows:,}", target.rows
     else:
-        key, given = "fraction", f"{target.fraction}"
+        key, value = "fraction", f"{target.fraction}"
         count = int((target.fraction or 0) * len(order) + 0.5)
     if count > len(order):
-        raise InputError(f"data.target.{key}: got {given}; the target has {len(order):,} {left}")
+        raise InputError(f"data.target.{key}: got {value}; the target has {len(order):,} {remaining}")
     if names and not counts.all():
-        raise InputError(f"data.target.{key}: class {shown(names[int(counts.argmin())])} has no {left}")
+        raise InputError(f"data.target.{key}: class {shown(names[int(counts.argmin())])} has no {remaining}")
     if count < max(len(names), 1):
-        wanted = "one of each class" if names else "one or more"
+        minimum = "one of each class" if names else "one or more"
         raise InputError(
-            f"data.target.{key}: got {given}, {count:,} of {len(order):,} {left}; "
-            f"accepted: {max(len(names), 1)} rows or more, {wanted}"
+            f"data.target.{key}: got {value}, {count:,} of {len(order):,} {remaining}; "
+            f"accepted: {max(len(names), 1)} rows or more, {minimum}"
         )
-    # Each class has a row before proportions count: nothing is learnt of a class without one.
+    # Each class gets its first row before any gets a second: a class without rows cannot be learned.
     return _stratified(strata, order, first=0.0 if names else 0.5)[:count]
 
 
 def _shuffled(keys: Sequence[str], seed: int) -> Indices:
-    """Positions in an order that the seed and each key decide, on any machine and under any version of numpy."""
-    ranks = [blake2b(f"{seed} {key}".encode(), digest_size=16).digest() for key in keys]
-    return np.asarray(sorted(range(len(ranks)), key=ranks.__getitem__), dtype=np.int64)
+    """Positions ordered by a hash of the seed and each key: the same on any machine and with any version of numpy."""
+    hashes = [blake2b(f"{seed} {key}".encode(), digest_size=16).digest() for key in keys]
+    return np.asarray(sorted(range(len(hashes)), key=hashes.__getitem__), dtype=np.int64)
 
 
 def _stratified(strata: Indices, order: Indices, first: float = 0.5) -> Indices:
-    """Reorder positions so that every beginning holds the strata in proportion.
+    """Reorder positions so that every prefix holds the strata in proportion.
 
-    The members of a stratum are spread evenly: of n, the r-th (from 0) stands at (r + first) / n of the way. That is
-    Webster's apportionment for `first` 0.5, and Adams's, where each stratum has a row before any has two, for 0.
+    The members of a stratum are spread evenly: of n, the r-th (from 0) is at (r + first) / n of the way. That is
+    Webster's apportionment for `first` 0.5, and Adams's, in which each stratum has a row before any has two, for 0.
     """
-    place = np.zeros(len(order))
+    fraction = np.zeros(len(order))
     for stratum in np.unique(strata[order]):
         inside = strata[order] == stratum
         size = inside.sum()
-        place[inside] = (np.arange(size) + first) / size
-    return order[np.argsort(place, kind="stable")]
+        fraction[inside] = (np.arange(size) + first) / size
+    return order[np.argsort(fraction, kind="stable")]
 
 
 def _sharing(groups: Sequence[Sequence[str]], part: Indices) -> npt.NDArray[np.bool_]:
-    """True where any value of a row stands in a row of the part too."""
+    """True where a row shares a value with a row of the part."""
     taken = {value for position in part for value in groups[position] if value}
     return np.fromiter((not taken.isdisjoint(values) for values in groups), dtype=np.bool_, count=len(groups))
 
 
 def _members(groups: Sequence[Sequence[str]], keys: Sequence[str], seed: int) -> list[Indices]:
-    """The positions of the rows with each first value, the groups shuffled."""
+    """The positions of each group's rows, a group being the rows with one first value; the groups are shuffled."""
     rows: dict[str, list[int]] = {}
     for position, ((group, *_), key) in enumerate(zip(groups, keys, strict=True)):
         rows.setdefault(f"group {group}" if group else f"row {key}", []).append(position)
@@ -160,23 +160,23 @@ def _members(groups: Sequence[Sequence[str]], keys: Sequence[str], seed: int) ->
 
 
 def _whole_groups(strata: Indices, groups: list[Indices], count: int) -> Indices:
-    """Take groups that fit until `count` rows are full: first within each stratum's share, then within the whole."""
+    """Take whole groups up to `count` rows: first those that fit in each stratum's quota, then any that fit."""
     if not groups:
         return np.zeros(0, dtype=np.int64)
-    kinds = int(strata.max()) + 1
+    strata_count = int(strata.max()) + 1
     rows = np.concatenate(groups)
-    share = np.bincount(strata[_stratified(strata, rows)[:count]], minlength=kinds)
+    quota = np.bincount(strata[_stratified(strata, rows)[:count]], minlength=strata_count)
     taken: list[Indices] = []
-    passed: list[Indices] = []
+    skipped: list[Indices] = []
     for group in groups:
-        holds = np.bincount(strata[group], minlength=kinds)
-        if (holds <= share).all():
-            share -= holds
+        counts = np.bincount(strata[group], minlength=strata_count)
+        if (counts <= quota).all():
+            quota -= counts
             taken.append(group)
         else:
-            passed.append(group)
-    room = int(share.sum())
-    for group in passed:
+            skipped.append(group)
+    room = int(quota.sum())
+    for group in skipped:
         if len(group) <= room:
             room -= len(group)
             taken.append(group)

@@ -16,7 +16,7 @@ from pipeline.storage.atomic import publish_file
 from pipeline.storage.parquet import read_table, write_table
 
 DOMAINS: dict[Domain, str] = {"source": "source.parquet", "target": "train.parquet"}
-"""Where the prepared texts of each domain stand that are augmented and imitated."""
+"""The prepared file of each domain whose texts are augmented and distilled on."""
 FORMAT = 1
 Labels = npt.NDArray[Any]
 """int64 class indices, or float32 numbers."""
@@ -27,8 +27,8 @@ class Texts:
     """Labelled texts of one domain.
 
     Args:
-        ids: `target-000001`, the row's number in the user's table.
-        pairs: the second text of each pair; None where texts are single (and where there are none at all).
+        ids: such as `target-000001`, with the row number in the user's table.
+        pairs: the second text of each pair; None if texts are single (or there are none).
         labels: (texts,), int64 indices into `names`, or float32 numbers in regression.
         names: the classes in order; empty for regression.
     """
@@ -45,10 +45,10 @@ class Texts:
 
 
 def write_texts(path: Path, texts: Texts, domain: Domain) -> None:
-    """Write one file, all or nothing; the same texts give the same bytes."""
-    # A float32 by its shortest decimals, so that 0.1 is not 0.10000000149 in the file; it reads back the same.
+    """Write one file atomically; the same texts give the same bytes."""
+    # The shortest decimals of a float32, so that 0.1 is not 0.10000000149 in the file; it reads back the same.
     labels = [texts.names[label] if texts.names else float(str(label)) for label in texts.labels]
-    note = {
+    metadata = {
         "task": "classification" if texts.names else "regression",
         "labels": texts.names,
         "domain": domain,
@@ -56,7 +56,7 @@ def write_texts(path: Path, texts: Texts, domain: Domain) -> None:
     }
     columns: list[Any] = [texts.ids, texts.texts, texts.pairs or [None] * len(texts), labels]
     table = pa.table(columns, schema=_schema(regression=not texts.names)).replace_schema_metadata(
-        {"l2a": json.dumps(note, ensure_ascii=False)}
+        {"l2a": json.dumps(metadata, ensure_ascii=False)}
     )
     with publish_file(path) as temporary:
         write_table(table, temporary)
@@ -71,28 +71,28 @@ def read_texts(path: Path) -> Texts:
         raise InputError(f"{path}: no such file; the stage prepare writes it")
     table = read_table(path, (), "prepare")
     try:
-        note = json.loads((table.schema.metadata or {})[b"l2a"])
-        names = [str(name) for name in note["labels"]]
-        if note["format"] != FORMAT:
-            raise ValueError(f"format {note['format']}, accepted: {FORMAT}")
+        metadata = json.loads((table.schema.metadata or {})[b"l2a"])
+        names = [str(name) for name in metadata["labels"]]
+        if metadata["format"] != FORMAT:
+            raise ValueError(f"format {metadata['format']}, accepted: {FORMAT}")
         if not table.schema.equals(_schema(regression=not names)):
-            raise ValueError(f"columns {', '.join(f'{each.name}: {each.type}' for each in table.schema)}")
-        ids, texts, pairs, given = (column.to_pylist() for column in table.columns)
+            raise ValueError(f"columns {', '.join(f'{field.name}: {field.type}' for field in table.schema)}")
+        ids, texts, pairs, values = (column.to_pylist() for column in table.columns)
         index = {name: position for position, name in enumerate(names)}
         labels: Labels = (
-            np.asarray([index[label] for label in given], dtype=np.int64)
+            np.asarray([index[value] for value in values], dtype=np.int64)
             if names
-            else np.asarray(given, dtype=np.float32)
+            else np.asarray(values, dtype=np.float32)
         )
     except (pa.ArrowException, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: not a file of prepared texts, or damaged ({' '.join(str(error).split())[:160]})"
-        ) from None
+        ) from error
     return Texts(ids=ids, texts=texts, pairs=second_texts(pairs, path), labels=labels, names=names)
 
 
 def second_texts(column: Sequence[str | None], path: Path) -> list[str] | None:
-    """The second texts, None where texts are single. Raises InputError naming the file if some rows have one."""
+    """The second texts, or None if no row has one. Raises InputError naming the file if only some rows have one."""
     pairs = [text for text in column if text is not None]
     if len(pairs) not in (0, len(column)):
         raise InputError(f"{path}: {len(pairs):,} of {len(column):,} rows have a second text; accepted: all or none")

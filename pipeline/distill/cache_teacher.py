@@ -1,5 +1,6 @@
-"""The teacher's pass over every text, kept: logits in Parquet, states unpadded in float16 arrays."""
+"""The cache_teacher stage: the teacher runs once over every text, and its outputs are stored without padding."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,13 +31,14 @@ from pipeline.storage.fingerprint import code_hash, file_hash, fingerprint, fold
 from pipeline.storage.parquet import read_table, write_table
 from pipeline.storage.workcache import is_finished, link_or_copy, work_folder, write_piece
 
+logger = logging.getLogger(__name__)
 BATCH_TOKENS = 2048
-"""Pieces in one pass: what bounds the memory."""
+"""Tokens in one forward pass, padding included: this bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Texts cached together: one shard of neighbours, or of a domain's originals."""
+    """Texts cached together: one shard of neighbours, or a share of a domain's originals."""
 
     name: str
     ids: list[str]
@@ -45,35 +47,36 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
-    """A unit of work: where a piece's texts stand, and what is made of them."""
+class Job:
+    """A unit of work: where a piece's texts are, and what the teacher's outputs are written to."""
 
     name: str
     file: Path
-    rows: tuple[int, int] | None
-    """Of originals: the first of the piece's texts, and from one to the next."""
+    rows: slice | None
+    """Rows of a file of originals; None for a shard of neighbours, which is read whole."""
     params: str
     """JSON."""
     teacher: Path
     teacher_hash: str
     stem: Path = Path()
+    """Path of the piece's files without their suffixes."""
 
     def read(self) -> Piece:
-        """The texts."""
+        """Read the texts."""
         if self.rows is None:
             table = read_table(self.file, ["id", "text", "text_pair"], "augment")
             ids, texts = table["id"].to_pylist(), table["text"].to_pylist()
             return Piece(self.name, ids, texts, second_texts(table["text_pair"].to_pylist(), self.file))
-        originals, (first, step) = read_texts(self.file), self.rows
-        pairs_ = None if originals.pairs is None else originals.pairs[first::step]
-        return Piece(self.name, originals.ids[first::step], originals.texts[first::step], pairs_)
+        originals = read_texts(self.file)
+        pairs = None if originals.pairs is None else originals.pairs[self.rows]
+        return Piece(self.name, originals.ids[self.rows], originals.texts[self.rows], pairs)
 
 
 def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: Path, out: Path) -> str:
-    """Run the teacher once over all neighbours, and over the originals that are imitated too.
+    """Run the teacher once over all neighbours, and over the originals of `distill.originals`.
 
-    Pieces already cached for the same teacher and texts are taken from the work cache. Returns what was made, in a
-    few words.
+    Pieces already cached for the same teacher and texts are taken from the work cache. Returns a sentence with the
+    result. Raises InputError if there is no text to cache.
     """
     tokenizer = load_tokenizer(teacher, "teacher")
     check_length(params.max_length, tokenizer, load_config(teacher, "teacher"), "the teacher")
@@ -88,32 +91,35 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
             logits=params.cache.logits,
         ),
     )
-    texts = 0
-    made: list[tuple[Path, str]] = []
-    wanted: list[Shard] = []
-    for shard in _shards(params, prepared, augmented, teacher, teacher_hash):
-        piece = shard.read()
+    texts = pieces = 0
+    files: list[tuple[Path, str]] = []
+    unfinished: list[Job] = []
+    for job in _jobs(params, prepared, augmented, teacher, teacher_hash):
+        piece = job.read()
         if not piece.ids:
             continue
         stem = folder / fingerprint(name=piece.name, ids=piece.ids, texts=piece.texts, pairs=piece.pairs)
-        if not _is_made(stem, params):
-            wanted.append(replace(shard, stem=stem))
-        made += [(file, f"{shard.name}{file.name.removeprefix(stem.name)}") for file in _files(stem, params)]
+        if not _is_finished(stem, params):
+            unfinished.append(replace(job, stem=stem))
+        files += [(file, f"{job.name}{file.name.removeprefix(stem.name)}") for file in _files(stem, params)]
         texts += len(piece.ids)
-    if not made:
+        pieces += 1
+    if not files:
         raise InputError(
             "augment.samples: 0 for each domain that has texts, and distill.originals is empty; "
-            "accepted: a text to imitate"
+            "accepted: at least one text to distil on"
         )
+    logger.info("%d of %d pieces from the work cache", pieces - len(unfinished), pieces)
     try:
-        for_each(cache_shard, wanted, params.engine, "cache")
+        for_each(cache_shard, unfinished, params.engine, "cache")
     finally:
-        _teacher.cache_clear()
+        _load_teacher.cache_clear()
     with publish_folder(out) as published:
-        for file, name in made:
+        for file, name in files:
             link_or_copy(file, published / name)
         size = sum(file.stat().st_size for file in published.iterdir())
-    return f"{texts:,} texts with {', '.join(_kept(params))}, {size / 1e6:,.0f} MB, in {out}"
+    kinds = [kind for kind in ("logits", *ARRAYS) if getattr(params.cache, kind)]
+    return f"{texts:,} texts with {', '.join(kinds)}, {size / 1e6:,.0f} MB, in {out}"
 
 
 def _files(stem: Path, params: Params) -> list[Path]:
@@ -121,38 +127,34 @@ def _files(stem: Path, params: Params) -> list[Path]:
     return [index, *(array_file(index, kind) for kind in ARRAYS if getattr(params.cache, kind))]
 
 
-def _is_made(stem: Path, params: Params) -> bool:
+def _is_finished(stem: Path, params: Params) -> bool:
     return all(is_finished(file) for file in _files(stem, params))
 
 
-def _kept(params: Params) -> list[str]:
-    return [kind for kind in ("logits", "hidden", "attention") if getattr(params.cache, kind)]
-
-
-def _shards(params: Params, prepared: Path, augmented: Path, teacher: Path, teacher_hash: str) -> Iterator[Shard]:
-    given = (params.model_dump_json(), teacher, teacher_hash)
+def _jobs(params: Params, prepared: Path, augmented: Path, teacher: Path, teacher_hash: str) -> Iterator[Job]:
+    common = (params.model_dump_json(), teacher, teacher_hash)
     for shard in shards(augmented):
-        yield Shard(shard.stem, shard, None, *given)
+        yield Job(shard.stem, shard, None, *common)
     for domain in params.distill.originals:
-        number = params.augment.shards if domain == "source" else 1
-        for first in range(number):
-            name = f"{domain}-originals-{first:05d}-of-{number:05d}"
-            yield Shard(name, prepared / DOMAINS[domain], (first, number), *given)
+        pieces = params.augment.shards if domain == "source" else 1
+        for first in range(pieces):
+            name = f"{domain}-originals-{first:05d}-of-{pieces:05d}"
+            yield Job(name, prepared / DOMAINS[domain], slice(first, None, pieces), *common)
 
 
-def cache_shard(shard: Shard) -> None:
-    """Run the teacher over a shard's texts and leave what it says and thinks in the work cache."""
-    params = Params.model_validate_json(shard.params)
-    if _is_made(shard.stem, params):
-        # By another experiment, in the meantime.
+def cache_shard(job: Job) -> None:
+    """Run the teacher over the texts of a job and write its outputs into the work cache."""
+    params = Params.model_validate_json(job.params)
+    if _is_finished(job.stem, params):
+        # Another experiment has written it in the meantime.
         return
-    model, tokenizer = _teacher(shard.teacher, shard.teacher_hash)
-    run_teacher(model, tokenizer, shard.read(), shard.stem, params, shard.teacher_hash)
+    model, tokenizer = _load_teacher(job.teacher, job.teacher_hash)
+    run_teacher(model, tokenizer, job.read(), job.stem, params, job.teacher_hash)
 
 
 @lru_cache(maxsize=1)
-def _teacher(folder: Path, _: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """Loaded once for all shards of a process."""
+def _load_teacher(folder: Path, _: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """Loaded once for all jobs of a process."""
     model = load_classifier(folder, "teacher").to(distributed.device())
     return model, load_tokenizer(folder, "teacher")
 
@@ -163,9 +165,9 @@ def run_teacher(
 ) -> None:
     """Run the teacher over a piece and write `stem`.parquet, `stem`.hidden.npy and `stem`.attention.npy.
 
-    The index holds, for each id, a hash of its text, its logits, its number of pieces n, and where its n rows of hidden
-    states (n, width) and its attention (heads, n, n) begin in the arrays. Its metadata tells `teacher`, that one's
-    hash, `piece`, the piece's name, and each array's hash.
+    The index has, for each id, a hash of its text, its logits, its number of tokens n, and where its n rows of hidden
+    states (n, width) and its attention (heads, n, n) begin in the arrays. Its metadata hold the teacher's hash
+    (`teacher`), the name of the piece (`piece`) and the hash of each array.
     """
     index = stem.with_name(f"{stem.name}.parquet")
     config = model.config
@@ -174,7 +176,7 @@ def run_teacher(
     hidden_start = np.concatenate([[0], lengths.cumsum()])
     attention_start = np.concatenate([[0], (config.num_attention_heads * lengths**2).cumsum()])
     logits = np.zeros((len(lengths), config.num_labels), dtype=np.float32)
-    place = distributed.device()
+    device = distributed.device()
     model.eval()
     with ExitStack() as arrays:
         hidden = attention = None
@@ -185,22 +187,21 @@ def run_teacher(
             file = array_file(index, "attention")
             attention = arrays.enter_context(_new_array(file, int(attention_start[-1])))
         for rows in length_batches(lengths, tokens=BATCH_TOKENS):
-            inputs = {name: tensor.to(place) for name, tensor in collate(encoded, rows).items()}
+            inputs = {name: tensor.to(device) for name, tensor in collate(encoded, rows).items()}
             states = forward(model, inputs, hidden=params.cache.hidden, attention=params.cache.attention)
             logits[rows] = states.logits.float().cpu().numpy()
-            for array, start, given in (
+            for array, start, values in (
                 (hidden, hidden_start, states.hidden),
                 (attention, attention_start, states.attention),
             ):
-                if array is None or given is None:
+                if array is None:
                     continue
-                half = given.half().cpu().numpy()
-                for order, row in enumerate(rows):
+                half = values.half().cpu().numpy()
+                for i, row in enumerate(rows):
                     n = lengths[row]
                     # Hidden states are (tokens, width), attention is (heads, tokens, tokens).
-                    own = half[order, :n] if half.ndim == 3 else half[order, :, :n, :n].ravel()
-                    array[start[row] : start[row + 1]] = own
-        # Arrays made anew may differ in a last digit: if this is killed now, no older index stands beside them.
+                    array[start[row] : start[row + 1]] = half[i, :n] if half.ndim == 3 else half[i, :, :n, :n].ravel()
+        # Recomputed arrays may differ in a last digit: after a kill no older index must be beside them.
         index.unlink(missing_ok=True)
     columns = {
         "id": pa.array(piece.ids, pa.string()),
@@ -211,16 +212,16 @@ def run_teacher(
     }
     if params.cache.logits:
         columns["logits"] = pa.array(list(logits), pa.list_(pa.float32()))
-    # One that an earlier run left may be published beside this index, too.
-    there = {kind: array_file(index, kind) for kind in ARRAYS if array_file(index, kind).is_file()}
-    vouched = {kind: file_hash(file) for kind, file in there.items()}
+    # An array that an earlier run wrote may be published beside this index, too.
+    existing = {kind: array_file(index, kind) for kind in ARRAYS if array_file(index, kind).is_file()}
+    hashes = {kind: file_hash(file) for kind, file in existing.items()}
     with write_piece(index) as temporary:
-        write_table(pa.table(columns, metadata={"teacher": teacher, "piece": piece.name} | vouched), temporary)
+        write_table(pa.table(columns, metadata={"teacher": teacher, "piece": piece.name} | hashes), temporary)
 
 
 @contextmanager
 def _new_array(path: Path, *shape: int) -> Iterator[Any]:
-    """A float16 array that lies in a file from the start; where the system can, its room is taken beforehand."""
+    """Yield a float16 array that is mapped to a file; its disk space is allocated first, where the system can."""
     with write_piece(path) as temporary:
         array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
         if hasattr(os, "posix_fallocate"):

@@ -1,4 +1,4 @@
-"""The curves of a distillation: dvclive's files, and TensorBoard's while it runs for whoever asks for them."""
+"""The curves of a distillation: dvclive's files at its end and, if asked for, TensorBoard's while it runs."""
 
 import importlib.util
 import logging
@@ -10,35 +10,35 @@ from pathlib import Path
 
 from dvclive import Live
 
-from pipeline.distill.loop import Log
+from pipeline.distill.state import Log
 from pipeline.errors import InputError
 from pipeline.storage.atomic import is_main_process, publish_folder
 
 logger = logging.getLogger(__name__)
 TENSORBOARD = "L2A_TENSORBOARD"
-"""The variable of the environment that names a folder for TensorBoard: it changes no result, so it is no parameter."""
+"""Environment variable that names a folder for TensorBoard; no parameter, because it changes no result."""
 PLOTTED = {"loss/attention", "loss/hidden", "loss/dark", "validation/metric", "reward", "kept/source", "kept/target"}
 """The curves that dvc.yaml plots."""
 
 
 @contextmanager
 def publish_curves(folder: Path) -> Iterator[Log]:
-    """Give what takes a step's number and its figures by name; at the end the curves appear in `folder`.
+    """Yield a function that logs a step's figures by name; at the end the curves are published in `folder`.
 
-    A run that fails leaves the curves of the one before as they are; TensorBoard has those of its own up to there.
+    If the run fails, the earlier curves stay in `folder`, and TensorBoard keeps the new ones up to the failure.
     Raises InputError if TensorBoard is asked for and not installed.
     """
-    watched = _watched()
+    tensorboard_folder = _tensorboard_folder()
     logged: list[tuple[int, dict[str, float]]] = []
-    with _tensorboard(watched) if watched else nullcontext() as watch:
+    with _tensorboard(tensorboard_folder) if tensorboard_folder else nullcontext() as write:
 
         def log(step: int, figures: dict[str, float]) -> None:
             logged.append((step, figures))
-            if watch:
-                watch(step, figures)
+            if write:
+                write(step, figures)
 
         yield log
-    seen = {name for _, figures in logged for name in figures}
+    names = {name for _, figures in logged for name in figures}
     with (
         publish_folder(folder) as temporary,
         Live(str(temporary), resume=False, report=None, save_dvc_exp=False, dvcyaml=None) as live,
@@ -47,45 +47,47 @@ def publish_curves(folder: Path) -> Iterator[Log]:
             live.step = step
             for name, value in figures.items():
                 live.log_metric(name, value)
-        # DVC cannot plot the others without the curves of what is switched off: each is one point, at 0.
-        for name in sorted(PLOTTED - seen):
+        # dvc plots fails if one of its curves is missing: those of objectives that are off are one point, at 0.
+        for name in sorted(PLOTTED - names):
             live.log_metric(name, 0.0)
 
 
-def _watched() -> Path | None:
-    """A new folder's path for TensorBoard; None if nobody asks for it."""
-    asked = os.environ.get(TENSORBOARD)
-    if not asked or not is_main_process():
+def _tensorboard_folder() -> Path | None:
+    """Path of a new folder for TensorBoard; None if it is not asked for."""
+    parent = os.environ.get(TENSORBOARD)
+    if not parent or not is_main_process():
         return None
     if importlib.util.find_spec("tensorboard") is None:
         raise InputError(f"{TENSORBOARD}: TensorBoard is not installed; accepted: pip install -e '.[tensorboard]'")
-    root = Path(asked)
+    root = Path(parent)
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{TENSORBOARD}: {root} cannot be written: {error.strerror}") from None
-    # One a process: what a killed run had logged is logged once more by the one that goes on.
+        raise InputError(f"{TENSORBOARD}: {root} cannot be written: {error.strerror}") from error
+    # One folder a process: a run that continues after a kill logs again what the killed one had logged.
     return root / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{os.getpid()}"
 
 
 @contextmanager
 def _tensorboard(folder: Path) -> Iterator[Log]:
-    """Write for TensorBoard as long as that works: nobody's run ends because nobody can watch it."""
+    """Write for TensorBoard as long as that works; a full disk there must not end the run."""
     from torch.utils.tensorboard import SummaryWriter
 
     writers: list[SummaryWriter] = []
-    works = True
+    writable = True
 
     def write(step: int, figures: dict[str, float]) -> None:
-        nonlocal works
+        nonlocal writable
         try:
-            if works and not writers:
+            if writable and not writers:
                 writers.append(SummaryWriter(str(folder), flush_secs=10))
-            for name, value in figures.items() if works else ():
+            for name, value in figures.items() if writable else ():
                 writers[0].add_scalar(name, value, step)
         except OSError as error:
-            logger.warning("%s: cannot be written (%s); going on without", folder, error.strerror or error)
-            works = False
+            logger.warning(
+                "%s: cannot be written (%s); continuing without TensorBoard", folder, error.strerror or error
+            )
+            writable = False
 
     yield write
     for writer in writers:

@@ -1,4 +1,4 @@
-"""What the student learns from: originals and neighbours, encoded once, with what the teacher said of each."""
+"""What the student is trained on: neighbours and originals, tokenized once, each with the teacher's cached outputs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,23 +13,27 @@ from pipeline.compute.batching import Encoded, collate, encode
 from pipeline.data.texts import DOMAINS, read_texts, second_texts
 from pipeline.distill.teacher_cache import TeacherCache
 from pipeline.errors import InputError
-from pipeline.params.objectives import BY_TOKEN
 from pipeline.params.schema import Params
 
 
 @dataclass(frozen=True)
 class DistillationDataset:
-    """All texts of the loop, one row each; `neighbour` tells those the selector may drop."""
+    """All texts of the loop, one row each: first the neighbours, then the originals."""
 
     ids: list[str]
     domains: npt.NDArray[np.str_]
-    neighbour: npt.NDArray[np.bool_]
+    """`source` or `target`, (rows,)."""
+    is_neighbour: npt.NDArray[np.bool_]
+    """Whether the selector may drop the row, (rows,)."""
     labels: torch.Tensor
+    """Class indices or numbers, (rows,); a neighbour has the label of its original."""
     log_p: torch.Tensor
+    """log P_s(z|x), standardised over all neighbours; 0 for originals, (rows,)."""
     tokenizer: PreTrainedTokenizerFast
     encoded: Encoded
     cache: TeacherCache
-    cached: npt.NDArray[np.int64]
+    cache_rows: npt.NDArray[np.int64]
+    """Each row's row in the teacher's cache, (rows,)."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -40,19 +44,19 @@ class DistillationDataset:
 
     def teacher_logits(self, rows: npt.NDArray[np.int64]) -> torch.Tensor:
         """(rows, labels)."""
-        return torch.from_numpy(self.cache.logits[self.cached[rows]])
+        return torch.from_numpy(self.cache.logits[self.cache_rows[rows]])
 
 
 def read_dataset(
     params: Params, *, prepared: Path, augmented: Path, cache: Path, tokenizer: PreTrainedTokenizerFast
 ) -> DistillationDataset:
-    """Read neighbours of both domains and the originals of `distill.originals`, and find each in the cache.
+    """Read the neighbours of both domains and the originals of `distill.originals`, and find each in the cache.
 
-    Raises InputError if the cache lacks what the objectives need, before anything is trained.
+    Raises InputError if the cache lacks what the losses or the selector read, or belongs to other texts.
     """
-    teacher = TeacherCache(cache)
-    for kind, (key, off) in params.needs().items():
-        if kind not in teacher.kinds:
+    teacher_cache = TeacherCache(cache)
+    for kind, (key, off) in params.cache_needs().items():
+        if kind not in teacher_cache.kinds:
             raise InputError(
                 f"{key}: it needs the teacher's {kind}, but {cache} was made without; "
                 f"accepted: {key}: {off}, or cache.{kind}: true and the cache_teacher stage again"
@@ -82,39 +86,50 @@ def read_dataset(
             f"{augmented}: no neighbours, and distill.originals is {params.distill.originals}; "
             "accepted: neighbours, or originals of at least one domain"
         )
-    standard = np.zeros(len(ids), dtype=np.float32)
-    if neighbours:
-        log_p = np.asarray(table["log_p"].to_numpy(), dtype=np.float64)
-        # Rules have no P_s: nothing is known of how likely their samples are.
-        if np.isfinite(log_p).all():
-            standard[:neighbours] = (log_p - log_p.mean()) / (log_p.std() or 1.0)
     encoded = encode(tokenizer, texts, second_texts(pairs, augmented), params.max_length)
-    cached = teacher.rows(ids)
-    teacher.check_texts(cached, ids, texts, pairs)
-    if params.objectives.on(BY_TOKEN):
-        unlike = (teacher.tokens[cached] != encoded.lengths).nonzero()[0]
-        if len(unlike):
-            raise InputError(
-                f"{ids[unlike[0]]}: the student reads {encoded.lengths[unlike[0]]} pieces where the teacher read "
-                f"{teacher.tokens[cached][unlike[0]]}; accepted: one tokenizer and one max_length for both"
-            )
+    cache_rows = teacher_cache.rows(ids)
+    teacher_cache.check_texts(cache_rows, ids, texts, pairs)
+    if params.objectives.active(lambda objective: objective.token_by_token):
+        _check_lengths(ids, encoded.lengths, teacher_cache.tokens[cache_rows])
+    log_p = np.zeros(len(ids), dtype=np.float32)
+    if neighbours:
+        log_p[:neighbours] = _standardised(np.asarray(table["log_p"].to_numpy(), dtype=np.float64))
     return DistillationDataset(
         ids=ids,
         domains=np.array(domains),
-        neighbour=np.arange(len(ids)) < neighbours,
-        labels=_labels(labels, names, teacher.logits[cached]),
-        log_p=torch.from_numpy(standard),
+        is_neighbour=np.arange(len(ids)) < neighbours,
+        labels=_label_tensor(labels, names, teacher_cache.logits[cache_rows]),
+        log_p=torch.from_numpy(log_p),
         tokenizer=tokenizer,
         encoded=encoded,
-        cache=teacher,
-        cached=cached,
+        cache=teacher_cache,
+        cache_rows=cache_rows,
     )
 
 
-def _labels(given: list[str] | list[float], names: list[str], logits: npt.NDArray[np.float32]) -> torch.Tensor:
-    """Labels for the state and `hard`; where the target lacks a source class, what the teacher takes the text for."""
+def _check_lengths(ids: list[str], student: npt.NDArray[np.int64], teacher: npt.NDArray[np.int64]) -> None:
+    """Raise InputError naming the first text that student and teacher cut into different numbers of tokens."""
+    different = (teacher != student).nonzero()[0]
+    if len(different):
+        row = different[0]
+        raise InputError(
+            f"{ids[row]}: the student reads {student[row]} tokens where the teacher read {teacher[row]}; "
+            "accepted: one tokenizer and one max_length for both"
+        )
+
+
+def _standardised(log_p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Mean 0, standard deviation 1; zeros for rule-based augmentations, which have no P_s."""
+    if not np.isfinite(log_p).all():
+        return np.zeros(len(log_p))
+    standardised: npt.NDArray[np.float64] = (log_p - log_p.mean()) / (log_p.std() or 1.0)
+    return standardised
+
+
+def _label_tensor(labels: list[str] | list[float], names: list[str], logits: npt.NDArray[np.float32]) -> torch.Tensor:
+    """Class indices, or numbers; a source class that the target lacks is replaced by the teacher's prediction."""
     if not names:
-        return torch.tensor(given, dtype=torch.float32)
+        return torch.tensor(labels, dtype=torch.float32)
     index = {name: i for i, name in enumerate(names)}
-    guesses = logits.argmax(1).tolist() if logits.shape[1] else [0] * len(given)
-    return torch.tensor([index.get(str(label), guess) for label, guess in zip(given, guesses, strict=True)])
+    predicted = logits.argmax(1).tolist() if logits.shape[1] else [0] * len(labels)
+    return torch.tensor([index.get(str(label), guess) for label, guess in zip(labels, predicted, strict=True)])

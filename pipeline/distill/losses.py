@@ -1,4 +1,4 @@
-"""What the student is held against: each objective that is on, text by text, and what is trained along with it."""
+"""The losses of a batch (Eqs. 1–3, and those of rivals), text by text, and the weights that train with the student."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,105 +8,107 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedModel
 
+from pipeline.compute import distributed
 from pipeline.distill.dataset import DistillationDataset
-from pipeline.distill.objectives.bilstm_soft import logits_loss
-from pipeline.distill.objectives.distilbert import MaskedLM, cosine_loss
-from pipeline.distill.objectives.l2a import attention_loss, dark_loss, hidden_loss
-from pipeline.distill.objectives.minilm import relations_loss
-from pipeline.distill.objectives.pkd import hard_loss, patience_loss
-from pipeline.distill.objectives.tinybert import layers_loss, scores_loss
+from pipeline.distill.objectives import bilstm_soft, distilbert, l2a, minilm, pkd, tinybert
 from pipeline.models.forward import States, forward
 from pipeline.params.schema import Params
 from pipeline.training.checkpoint import Tensors
 
 
 class DistillationLosses(torch.nn.Module):
-    """The objectives of `params`, and the weights that learn with the student: W, and a masked-LM head if one is on."""
+    """The losses with a weight above 0, and the weights that train with the student: W, and a masked-LM head."""
 
     def __init__(
-        self, student: PreTrainedModel, teacher_width: int, lessons: DistillationDataset, params: Params
+        self, student: PreTrainedModel, teacher_width: int, dataset: DistillationDataset, params: Params
     ) -> None:
-        """Start with W as the identity.
+        """Initialise W as the identity.
 
         Args:
-            teacher_width: of the teacher's hidden states, the output size of W.
+            teacher_width: width of the teacher's hidden states, the output size of W.
         """
         super().__init__()
         self.projection = torch.nn.Linear(student.config.hidden_size, teacher_width, bias=False)
         torch.nn.init.eye_(self.projection.weight)
-        on = params.objectives
-        self.masked_lm = MaskedLM(student, lessons.tokenizer, params.seed) if on.masked_lm else None
-        self.lessons, self.params = lessons, params
+        self.masked_lm = None
+        if params.objectives.masked_lm:
+            self.masked_lm = distilbert.MaskedLM(student, dataset.tokenizer, params.seed)
+        self.dataset, self.params = dataset, params
+        self.student_reads = params.objectives.reads() - {"logits"}
+        if params.selector.representations:
+            self.student_reads.add("hidden")
+        self.teacher_reads = params.objectives.reads(live=True) - {"logits"}
+        self.cache_reads = params.objectives.reads(live=False)
 
     def losses(
         self,
-        student: PreTrainedModel,
-        teacher: PreTrainedModel | None,
+        student_model: PreTrainedModel,
+        teacher_model: PreTrainedModel | None,
         rows: npt.NDArray[np.int64],
         inputs: Tensors,
     ) -> tuple[States, Tensors]:
-        """What the student makes of a batch of lessons, and the losses that are on, by name.
+        """Run the student on rows of the dataset and compare it with the teacher.
 
         Args:
-            teacher: itself, in evaluation mode, if an objective wants more of it than its cache has.
+            teacher_model: in evaluation mode; needed if a loss reads more of it than its cache holds.
             inputs: the rows' padded tokens.
 
-        Returns the student's states and the losses, each (texts,), not weighted.
+        Returns the student's states and each active loss by name, (texts,), without its weight.
         """
-        on, regression = self.params.objectives, self.params.task == "regression"
+        objectives, regression = self.params.objectives, self.params.task == "regression"
         mask = inputs["attention_mask"]
-        ours = forward(
-            student,
-            inputs,
-            hidden=bool(on.hidden or on.cosine or self.params.selector.representations),
-            attention=bool(on.attention or on.relations),
-            values=bool(on.relations),
-            layers=bool(on.layers or on.patience),
-            scores=bool(on.scores),
-        )
-        theirs = self._taught(student, teacher, rows, inputs)
-        ways: dict[str, Callable[[], torch.Tensor]] = {
-            "attention": lambda: attention_loss(ours.attention, theirs.attention, mask),
-            "hidden": lambda: hidden_loss(self.projection(ours.hidden), theirs.hidden, mask),
-            "dark": lambda: dark_loss(ours.logits, theirs.logits, temperature=on.temperature, regression=regression),
-            "hard": lambda: hard_loss(ours.logits, self.lessons.labels[rows].to(mask.device), regression=regression),
-            "logits": lambda: logits_loss(ours.logits, theirs.logits),
-            "cosine": lambda: cosine_loss(ours.hidden, theirs.hidden, mask),
-            "masked_lm": lambda: self.masked_lm.loss(student, inputs),  # type: ignore[union-attr]
-            "patience": lambda: patience_loss(ours.layers, theirs.layers),
-            "relations": lambda: relations_loss(ours, theirs, mask),
-            "scores": lambda: scores_loss(ours.scores, theirs.scores, mask),
-            "layers": lambda: layers_loss(ours.layers, theirs.layers, mask, self.projection),
+        labels = self.dataset.labels[rows].to(mask.device)
+        student = forward(student_model, inputs, **dict.fromkeys(self.student_reads, True))
+        teacher = self._teacher_states(student_model, teacher_model, rows, inputs)
+        losses: dict[str, Callable[[], torch.Tensor]] = {
+            "attention": lambda: l2a.attention_loss(student.attention, teacher.attention, mask),
+            "hidden": lambda: l2a.hidden_loss(self.projection(student.hidden), teacher.hidden, mask),
+            "dark": lambda: l2a.dark_loss(
+                student.logits, teacher.logits, temperature=objectives.temperature, regression=regression
+            ),
+            "hard": lambda: pkd.hard_loss(student.logits, labels, regression=regression),
+            "logits": lambda: bilstm_soft.logits_loss(student.logits, teacher.logits),
+            "cosine": lambda: distilbert.cosine_loss(student.hidden, teacher.hidden, mask),
+            "masked_lm": lambda: self.masked_lm.loss(student_model, inputs),  # type: ignore[union-attr]
+            "patience": lambda: pkd.patience_loss(student.layers, teacher.layers),
+            "relations": lambda: minilm.relations_loss(student, teacher, mask),
+            "scores": lambda: tinybert.scores_loss(student.scores, teacher.scores, mask),
+            "layers": lambda: tinybert.layers_loss(student.layers, teacher.layers, mask, self.projection),
         }
-        return ours, {name: way() for name, way in ways.items() if getattr(on, name)}
+        return student, {name: losses[name]() for name in objectives.active()}
 
     @torch.no_grad()
-    def _taught(
+    def _teacher_states(
         self,
-        student: PreTrainedModel,
-        teacher: PreTrainedModel | None,
+        student_model: PreTrainedModel,
+        teacher_model: PreTrainedModel | None,
         rows: npt.NDArray[np.int64],
         inputs: Tensors,
     ) -> States:
-        """What the teacher says and thinks: from its cache, and what the cache lacks from itself."""
-        on, cache, cached = self.params.objectives, self.lessons.cache, self.lessons.cached[rows]
-        place = inputs["input_ids"].device
+        """The teacher's states from its cache, and what the cache does not hold from the teacher itself."""
+        cache, cache_rows = self.dataset.cache, self.dataset.cache_rows[rows]
+        device = inputs["input_ids"].device
         states = States()
-        if teacher is not None:
-            states = forward(
-                teacher,
-                inputs,
-                attention=bool(on.relations),
-                values=bool(on.relations),
-                layers=bool(on.layers or on.patience),
-                scores=bool(on.scores),
-            )
-        states = replace(states, logits=torch.from_numpy(cache.logits[cached]).to(place))
-        if on.hidden or on.cosine:
-            states = replace(states, hidden=cache.hidden(cached).to(place))
-        if on.attention:
-            # As many heads as the student has: that was checked.
-            states = replace(
-                states, attention=cache.attention(cached, heads=student.config.num_attention_heads).to(place)
-            )
+        if teacher_model is not None:
+            states = forward(teacher_model, inputs, **dict.fromkeys(self.teacher_reads, True))
+        states = replace(states, logits=torch.from_numpy(cache.logits[cache_rows]).to(device))
+        if "hidden" in self.cache_reads:
+            states = replace(states, hidden=cache.hidden(cache_rows).to(device))
+        if "attention" in self.cache_reads:
+            # The student has as many heads as the teacher: that was checked.
+            heads = student_model.config.num_attention_heads
+            states = replace(states, attention=cache.attention(cache_rows, heads=heads).to(device))
         return states
+
+
+def mean_of_kept(losses: torch.Tensor, keep: torch.Tensor, kept: int) -> torch.Tensor:
+    """Mean loss of the texts kept, as far as this process computes it: the processes' mean is that of the batch.
+
+    Args:
+        losses: of the local rows, (local,).
+        keep: which of the local rows that count are kept.
+        kept: number of rows kept in the whole batch.
+    """
+    if not keep.any():
+        return losses.sum() * 0.0
+    return losses[keep].mean() * distributed.loss_scale(int(keep.sum()), kept)

@@ -1,12 +1,14 @@
-"""The selector: a policy π_φ that keeps or drops neighbours, paid by the student's progress (Eqs. 13–15), or chance."""
+"""The selector: a policy π_φ that keeps or drops neighbours, rewarded by the student's progress (Eqs. 13–15)."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, log_softmax
 
+from pipeline.evaluation.validation import Score
 from pipeline.params.schema import Selector
 from pipeline.training.checkpoint import Tensors, strip_prefix, with_prefix
 from pipeline.training.optimizer import load_optimizer_state, optimizer_state
@@ -14,24 +16,37 @@ from pipeline.training.optimizer import load_optimizer_state, optimizer_state
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of an episode: the state of each neighbour in the batch, what was done with it, and the reward."""
+    """One step of an episode: the state of each neighbour in the batch, the action taken, and the reward."""
 
     state: torch.Tensor
+    """(neighbours, features)."""
     keep: torch.Tensor
+    """Whether each was kept, (neighbours,)."""
     reward: float
 
 
+def reward(before: Score, after: Score, kind: Literal["metric", "loss"]) -> float:
+    """r_t: the change of the student's score on D^v by one training step (Eq. 13, p. 5).
+
+    Args:
+        kind: `metric` for accuracy or Pearson's r (the paper), `loss` for the validation loss, negated.
+    """
+    if kind == "loss":
+        return after.minus_loss - before.minus_loss
+    return after.metric - before.metric
+
+
 def returns(rewards: Sequence[float], discount: float) -> list[float]:
-    """r(τ) of each step: its reward and all that follow, each step further off worth γ times less (Eq. 14, p. 5)."""
+    """r(τ) of each step: its reward plus all later ones, discounted by γ a step (Eq. 14, p. 5)."""
     out: list[float] = []
-    ahead = 0.0
-    for reward in reversed(rewards):
-        ahead = reward + discount * ahead
-        out.append(ahead)
+    following = 0.0
+    for step_reward in reversed(rewards):
+        following = step_reward + discount * following
+        out.append(following)
     return out[::-1]
 
 
-def state_of(
+def policy_state(
     student: torch.Tensor,
     teacher: torch.Tensor,
     labels: torch.Tensor,
@@ -41,7 +56,7 @@ def state_of(
     regression: bool,
     representations: Sequence[torch.Tensor] = (),
 ) -> torch.Tensor:
-    """What the policy sees of each neighbour: (texts, features), without gradient.
+    """The policy's input for each neighbour: (texts, `state_size`), without gradient.
 
     Probabilities (regression: outputs) of teacher and student, the loss of each against the original's label, the
     distillation losses, log P_s(z|x) standardised over all neighbours, and representations if given.
@@ -64,28 +79,62 @@ def state_of(
     return torch.cat([part.detach().float() for part in parts], dim=1)
 
 
-class RandomSelector:
-    """Keeps each neighbour with the same chance: what a policy that learns has to beat at its own rate."""
+def state_size(outputs: int, losses: int, representations: int = 0) -> int:
+    """Number of features that `policy_state` gives.
+
+    Args:
+        outputs: logits of a model.
+        losses: number of distillation losses.
+        representations: their widths, summed.
+    """
+    return 2 * (outputs + 1) + losses + 1 + representations
+
+
+class KeepAll:
+    """Keeps every neighbour: distillation without a selector."""
+
+    def probabilities(self, state: torch.Tensor) -> torch.Tensor:
+        """π(z), the probability of being kept: (texts,)."""
+        return torch.ones(len(state))
+
+    def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """Whether to keep each neighbour: (texts,) boolean."""
+        return torch.ones_like(probabilities, dtype=torch.bool)
+
+    def learn(self, episode: Sequence[Step]) -> float | None:
+        """Learn from an episode; returns its mean return, None where nothing learns."""
+        return None
+
+    def state_dict(self) -> Tensors:
+        """All that changes, as tensors."""
+        return {}
+
+    def load_state_dict(self, tensors: Tensors) -> None:
+        """Restore it."""
+
+
+class RandomSelector(KeepAll):
+    """Keeps each neighbour with one fixed probability: the baseline for a policy that keeps as many."""
 
     def __init__(self, params: Selector, seed: int) -> None:
         self.params = params
-        self.chance = torch.Generator().manual_seed(seed)
+        self.rng = torch.Generator().manual_seed(seed)
 
     def probabilities(self, state: torch.Tensor) -> torch.Tensor:
-        """π(z), the chance of being kept: (texts,)."""
+        """π(z), the probability of being kept: (texts,)."""
         return torch.full((len(state),), self.params.initial_keep)
 
     def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
         """Draw keep (True) or drop for each neighbour: (texts,) boolean."""
-        return torch.rand(probabilities.shape, generator=self.chance) < probabilities
+        return torch.rand(probabilities.shape, generator=self.rng) < probabilities
 
-    def state(self) -> Tensors:
+    def state_dict(self) -> Tensors:
         """All that changes, as tensors."""
-        return {"chance": self.chance.get_state()}
+        return {"rng": self.rng.get_state()}
 
-    def restore(self, tensors: Tensors) -> None:
-        """Go back to a state."""
-        self.chance.set_state(tensors["chance"])
+    def load_state_dict(self, tensors: Tensors) -> None:
+        """Restore it."""
+        self.rng.set_state(tensors["rng"])
 
 
 class ReinforcedSelector(RandomSelector):
@@ -103,39 +152,53 @@ class ReinforcedSelector(RandomSelector):
 
     @torch.no_grad()
     def probabilities(self, state: torch.Tensor) -> torch.Tensor:
-        """π(z), the chance of being kept: (texts,)."""
+        """π(z), the probability of being kept: (texts,)."""
         return self.policy(state).squeeze(1).sigmoid()
 
     def learn(self, episode: Sequence[Step]) -> float:
-        """One step of gradient ascent on Σ_t r(τ_t) Σ_z log π(a_z|s_z) (Eq. 15, p. 5); gives the mean return.
+        """One step of gradient ascent on Σ_t r(τ_t) Σ_z log π(a_z|s_z) (Eq. 15, p. 5); returns the mean return.
 
         Both sums are means, so that the step does not grow with the batch or the episode.
         """
-        value = torch.tensor(returns([step.reward for step in episode], self.params.discount))
-        mean = float(value.mean()) if episode else 0.0
+        values = torch.tensor(returns([step.reward for step in episode], self.params.discount))
+        mean = float(values.mean()) if episode else 0.0
         if self.params.normalise_returns and len(episode) > 1:
-            value = (value - value.mean()) / (value.std() + 1e-8)
+            values = (values - values.mean()) / (values.std() + 1e-8)
         loss = torch.zeros((), requires_grad=True)
-        for step, worth in zip(episode, value, strict=True):
+        for step, value in zip(episode, values, strict=True):
             if not len(step.state):
                 continue
+            # −log π(a|s), the mean over the step's neighbours.
             surprise = binary_cross_entropy_with_logits(self.policy(step.state).squeeze(1), step.keep.float())
-            loss = loss + worth * surprise
+            loss = loss + value * surprise
         self.optimizer.zero_grad()
         (loss / max(1, len(episode))).backward()
         self.optimizer.step()
         return mean
 
-    def state(self) -> Tensors:
+    def state_dict(self) -> Tensors:
         """All that changes, as tensors."""
-        return (
-            super().state()
-            | with_prefix("policy", self.policy.state_dict())
-            | with_prefix("adam", optimizer_state(self.optimizer))
-        )
+        adam = with_prefix("adam", optimizer_state(self.optimizer))
+        return super().state_dict() | with_prefix("policy", self.policy.state_dict()) | adam
 
-    def restore(self, tensors: Tensors) -> None:
-        """Go back to a state."""
-        super().restore(tensors)
+    def load_state_dict(self, tensors: Tensors) -> None:
+        """Restore it."""
+        super().load_state_dict(tensors)
         self.policy.load_state_dict(strip_prefix("policy", tensors))
         load_optimizer_state(self.optimizer, strip_prefix("adam", tensors))
+
+
+def build_selector(features: int, params: Selector, seed: int) -> KeepAll:
+    """The selector of `selector.kind`.
+
+    Args:
+        features: `state_size` of what the policy is shown.
+    """
+    match params.kind:
+        case "none":
+            return KeepAll()
+        case "random":
+            # Not the policy's seed: with its draws it would keep the very neighbours an untrained policy keeps.
+            return RandomSelector(params, seed + 1)
+        case "reinforced":
+            return ReinforcedSelector(features, params, seed)

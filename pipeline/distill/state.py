@@ -1,7 +1,7 @@
-"""Where Algorithm 1 stands: all that a killed run needs to go on as if nothing had happened."""
+"""What Algorithm 1 passes on: a batch after the forward pass, the state between two steps, the outcome."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,67 +9,104 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pipeline.compute.batching import Rows
 from pipeline.distill.selector import Step
 from pipeline.evaluation.validation import Score
+from pipeline.models.forward import States
 from pipeline.training.checkpoint import Tensors, strip_prefix, with_prefix
 
-NEVER = Score(-math.inf, -math.inf)
+WORST = Score(-math.inf, -math.inf)
+Log = Callable[[int, dict[str, float]], None]
+"""Takes a step's number and its figures by name."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch after the forward pass. With several processes each computes some of its rows."""
+
+    rows: Rows
+    """Rows of the dataset, (rows,)."""
+    local: Rows
+    """Positions in `rows` of those that this process computes, (local,)."""
+    counted: int
+    """How many of the local rows count; 0 if this process only takes part so that all make the same steps."""
+    states: States
+    """The student's outputs and states of the local rows."""
+    losses: Tensors
+    """Each active loss of the local rows, (local,), without its weight."""
 
 
 @dataclass
 class LoopState:
-    """The next batch, the episode so far, the best student, and what was logged on the way."""
+    """The state between two steps: what a killed run needs to continue as if it had not been killed."""
 
-    order: Mapping[str, Any]
-    """The random numbers that the epoch began with."""
+    rng_state: Mapping[str, Any]
+    """State of the batch order's random generator at the beginning of the epoch."""
     pi: npt.NDArray[np.float32]
-    """Of each row, π(z) when it was last seen."""
+    """π(z) of each row when it was last used, (rows,)."""
     kept: npt.NDArray[np.bool_]
-    """Of each row, whether it was then kept."""
+    """Whether each row was kept when it was last used, (rows,)."""
     epoch: int = 1
     batch: int = 0
     steps: int = 0
-    before: Score = NEVER
-    """The student's score before the next step."""
-    best: Score = NEVER
+    score: Score = WORST
+    """The student's score on D^v after the last step."""
+    best_score: Score = WORST
     best_epoch: int = 0
     best_student: Tensors = field(default_factory=dict)
     best_projection: Tensors = field(default_factory=dict)
     episode: list[Step] = field(default_factory=list)
     logged: list[tuple[int, dict[str, float]]] = field(default_factory=list)
 
-    def packed(self) -> tuple[Tensors, dict[str, Any]]:
-        """All of it as tensors and JSON-like facts."""
+    def to_tensors(self) -> tuple[Tensors, dict[str, Any]]:
+        """All of it as tensors and JSON-like values."""
         tensors = {"pi": torch.from_numpy(self.pi), "kept": torch.from_numpy(self.kept)}
         if self.episode:
             tensors["state"] = torch.cat([step.state for step in self.episode])
             tensors["keep"] = torch.cat([step.keep for step in self.episode])
-        tensors |= with_prefix("best_student", self.best_student) | with_prefix("best_projection", self.best_projection)
-        facts = {
-            **{name: getattr(self, name) for name in ("order", "epoch", "batch", "steps", "best_epoch", "logged")},
-            **{
-                name: [score.metric, score.minus_loss] for name, score in (("before", self.before), ("best", self.best))
-            },
-            "episode": [(len(step.keep), step.reward) for step in self.episode],
-        }
-        return tensors, facts
+        tensors |= with_prefix("best_student", self.best_student)
+        tensors |= with_prefix("best_projection", self.best_projection)
+        plain = ("rng_state", "epoch", "batch", "steps", "best_epoch", "logged")
+        values = {name: getattr(self, name) for name in plain}
+        values |= {name: [score.metric, score.minus_loss] for name, score in self._scores().items()}
+        return tensors, values | {"episode": [(len(step.keep), step.reward) for step in self.episode]}
 
     @classmethod
-    def unpacked(cls, tensors: Tensors, facts: dict[str, Any]) -> "LoopState":
-        """What `packed` gave, put together again."""
-        sizes = [size for size, _ in facts["episode"]]
+    def from_tensors(cls, tensors: Tensors, values: dict[str, Any]) -> "LoopState":
+        """Rebuild it from what `to_tensors` returned."""
+        sizes = [size for size, _ in values["episode"]]
         states = tensors["state"].split(sizes) if sizes else ()
         keeps = tensors["keep"].split(sizes) if sizes else ()
-        rewards = [reward for _, reward in facts["episode"]]
+        rewards = [reward for _, reward in values["episode"]]
         return cls(
-            facts["order"],
+            values["rng_state"],
             tensors["pi"].numpy(),
             tensors["kept"].numpy(),
-            **{name: facts[name] for name in ("epoch", "batch", "steps", "best_epoch")},
-            before=Score(*facts["before"]),
-            best=Score(*facts["best"]),
+            **{name: values[name] for name in ("epoch", "batch", "steps", "best_epoch")},
+            score=Score(*values["score"]),
+            best_score=Score(*values["best_score"]),
             best_student=strip_prefix("best_student", tensors),
             best_projection=strip_prefix("best_projection", tensors),
             episode=[Step(*step) for step in zip(states, keeps, rewards, strict=True)],
-            logged=[(step, figures) for step, figures in facts["logged"]],
+            logged=[(step, figures) for step, figures in values["logged"]],
         )
+
+    def _scores(self) -> dict[str, Score]:
+        return {"score": self.score, "best_score": self.best_score}
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """The outcome of the loop. The student itself holds the best epoch's weights."""
+
+    best: Score
+    epoch: int
+    """The best epoch."""
+    epochs: int
+    steps: int
+    pi: npt.NDArray[np.float32]
+    """The last π(z) of each row, (rows,)."""
+    kept: npt.NDArray[np.bool_]
+    """The last decision for each row, (rows,)."""
+    projection_and_policy: Tensors
+    """What a later round continues from: the best epoch's `projection.*` and the last `policy.*`, if there is one."""

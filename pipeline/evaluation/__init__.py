@@ -1,1 +1,1 @@
-"""Predictions and how good they are."""
+"""Predictions and their metrics."""

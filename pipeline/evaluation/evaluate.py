@@ -1,4 +1,4 @@
-"""The measurement on the test set: how good each model is, how sure that is, how large and how fast it is."""
+"""Evaluation on the test set: each model's metrics with confidence intervals, its size and its speed."""
 
 import time
 from collections.abc import Mapping
@@ -15,19 +15,20 @@ from pipeline.evaluation.scoring import decide, headline, intervals, rounded, sc
 from pipeline.models.compatibility import check_labels, check_length
 from pipeline.models.loading import load_classifier, load_tokenizer, parameter_count, weight_bytes
 from pipeline.params.schema import Params
-from pipeline.storage.atomic import publish_file, write_json
+from pipeline.storage.atomic import publish_file
+from pipeline.storage.json_file import write_json
 
 
 def evaluate(params: Params, *, prepared: Path, folders: Mapping[str, Path], metrics: Path, plots: Path) -> str:
     """Measure models on the target's test set.
 
     Args:
-        folders: each model's folder under the name it is to have.
-        metrics: JSON, for each model its metrics with `_low` and `_high` of their 95 % intervals, `parameters`,
+        folders: each model's folder by name.
+        metrics: JSON file: for each model its metrics with `_low` and `_high` of their 95 % intervals, `parameters`,
             `bytes` of weights on disk and `sentences_per_second` from text to output.
-        plots: CSV with a row for each test text: id, actual, and what each model predicted under its name.
+        plots: CSV file with a row for each test text: id, actual, and each model's prediction under its name.
 
-    Returns what was measured, in a few words. Raises InputError if a model is missing or has other classes.
+    Returns a one-line summary. Raises InputError if a model is missing or has other classes.
     """
     test = read_texts(prepared / "test.parquet")
     for name, folder in folders.items():
@@ -36,43 +37,43 @@ def evaluate(params: Params, *, prepared: Path, folders: Mapping[str, Path], met
     measured: dict[str, dict[str, float | None]] = {}
     predictions: dict[str, Any] = {"id": test.ids, "actual": _readable(test.labels, test.names)}
     for name, folder in folders.items():
-        given, numbers = _run(name, folder, test, params.max_length)
-        predicted = decide(given, test.names)
-        found = scores(test.labels, predicted, test.names)
+        logits, size_and_speed = _run(name, folder, test, params.max_length)
+        predicted = decide(logits, test.names)
+        values = scores(test.labels, predicted, test.names)
         bounds = intervals(test.labels, predicted, test.names, params.evaluate.resamples, params.seed)
-        measured[name] = rounded({**_interleaved(found, bounds), **numbers})
+        measured[name] = rounded({**_interleaved(values, bounds), **size_and_speed})
         predictions[name] = _readable(predicted, test.names)
     write_json(metrics, measured)
     with publish_file(plots) as file:
         pd.DataFrame(predictions).to_csv(file, index=False, lineterminator="\n")
     metric = headline(test.names)
-    said = ", ".join(f"{name} {numbers[metric]}" for name, numbers in measured.items())
-    return f"{metric} on {len(test)} test texts: {said}, in {metrics}"
+    summary = ", ".join(f"{name} {numbers[metric]}" for name, numbers in measured.items())
+    return f"{metric} on {len(test)} test texts: {summary}, in {metrics}"
 
 
 def _run(name: str, folder: Path, test: Texts, max_length: int) -> tuple[np.ndarray, dict[str, float]]:
-    """Open a model and run it over the test texts: its outputs, and its size and speed."""
+    """Load a model and run it over the test texts: its outputs (texts, outputs), and its size and speed."""
     model = load_classifier(folder, name)
     check_labels(model.config, test.names, name)
     tokenizer = load_tokenizer(folder, name)
     check_length(max_length, tokenizer, model.config, name)
-    # The first batch pays for what is set up once; it is not timed.
-    ready = prepare(tokenizer, test, max_length)
-    outputs(model, Prepared(ready.rows[:1], ready.batches[:1]))
+    # One-time set-up happens in the first batch, which is not timed.
+    warmup = prepare(tokenizer, test, max_length)
+    outputs(model, Prepared(warmup.rows[:1], warmup.batches[:1]))
     start = time.perf_counter()
-    given = predict(model, tokenizer, test, max_length, what=name)
+    logits = predict(model, tokenizer, test, max_length, description=name)
     seconds = time.perf_counter() - start
-    return given, {
+    return logits, {
         "parameters": parameter_count(model),
         "bytes": weight_bytes(folder),
         "sentences_per_second": round(len(test) / seconds, 1),
     }
 
 
-def _interleaved(found: Mapping[str, float], bounds: Mapping[str, float]) -> dict[str, float]:
+def _interleaved(values: Mapping[str, float], bounds: Mapping[str, float]) -> dict[str, float]:
     """Each metric followed by its bounds."""
     numbers: dict[str, float] = {}
-    for metric, value in found.items():
+    for metric, value in values.items():
         numbers |= {metric: value, **{name: bounds[name] for name in (f"{metric}_low", f"{metric}_high")}}
     return numbers
 

@@ -1,4 +1,4 @@
-"""How good predictions are: metrics, loss, and bootstrap intervals around the metrics."""
+"""Metrics of predictions, their bootstrap confidence intervals, and the loss."""
 
 import math
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ Numbers = dict[str, float]
 
 
 def headline(names: list[str]) -> str:
-    """The metric that picks the best model: of classes accuracy, of a number Pearson's correlation."""
+    """The metric that selects the best model: accuracy for classes, Pearson's correlation for numbers."""
     return "accuracy" if names else "pearson"
 
 
 def decide(outputs: np.ndarray, names: list[str]) -> np.ndarray:
-    """Turn outputs (texts, outputs) into what is predicted: class indices, or numbers if there are no names."""
+    """Turn outputs (texts, outputs) into predictions (texts,): class indices, or numbers if there are no names."""
     return outputs.argmax(1) if names else outputs[:, 0]
 
 
@@ -30,10 +30,10 @@ def loss(labels: np.ndarray, outputs: np.ndarray, names: list[str]) -> float:
 
 
 def scores(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> Numbers:
-    """Measure predictions (texts,): accuracy and F1 of classes, Pearson's and Spearman's correlation of numbers.
+    """Metrics of predictions (texts,): accuracy and F1 of classes, Pearson's and Spearman's correlation of numbers.
 
-    F1 of two classes is of the last one; of more it is the mean over the classes that occur. A correlation with
-    something constant is undefined: nan.
+    F1 of two classes is that of the last one; of more, the mean over the classes that occur. A correlation with a
+    constant is undefined: NaN.
     """
     if names:
         average = "binary" if len(names) == 2 else "macro"
@@ -48,78 +48,79 @@ def scores(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> Numbe
 
 
 def rounded(numbers: Mapping[str, float]) -> dict[str, float | None]:
-    """Round to 4 decimals for a JSON file, which has no word for nan but null."""
+    """Round to 4 decimals for a JSON file; NaN, which JSON does not have, becomes None."""
     return {name: round(value, 4) if math.isfinite(value) else None for name, value in numbers.items()}
 
 
 def intervals(labels: np.ndarray, predicted: np.ndarray, names: list[str], resamples: int, seed: int) -> Numbers:
-    """Bound each metric of `scores` by its 95 % percentile bootstrap interval: `accuracy_low`, `accuracy_high`, ...
+    """The 95 % percentile bootstrap interval of each metric of `scores`: `accuracy_low`, `accuracy_high`, ...
 
     Rows are drawn with replacement. One seed draws the same rows for every model, so that models can be compared.
-    Resamples in which a metric is undefined are left out; if all are, its bounds are nan.
+    Resamples in which a metric is undefined are left out; if all are, its bounds are NaN.
     """
-    measure = _class_metrics if names else _number_metrics
-    draw = np.random.default_rng(seed)
-    # A block's table of weights stays within some tens of megabytes.
+    resampled_metrics = _class_metrics if names else _number_metrics
+    rng = np.random.default_rng(seed)
+    # Resamples at a time: their table of weights takes a few tens of megabytes.
     block = max(1, 2**22 // len(labels))
-    parts = []
+    blocks = []
     for start in range(0, resamples, block):
-        weights = _resample_weights(len(labels), min(block, resamples - start), draw)
-        parts.append(measure(labels, predicted, len(names), weights))
+        weights = _resample_weights(len(labels), min(block, resamples - start), rng)
+        blocks.append(resampled_metrics(labels, predicted, len(names), weights))
     bounds: Numbers = {}
-    for metric in parts[0]:
-        values = np.concatenate([part[metric] for part in parts])
+    for metric in blocks[0]:
+        values = np.concatenate([values[metric] for values in blocks])
         values = values[np.isfinite(values)]
         low, high = np.percentile(values, [2.5, 97.5]) if len(values) else (np.nan, np.nan)
         bounds |= {f"{metric}_low": float(low), f"{metric}_high": float(high)}
     return bounds
 
 
-def _resample_weights(rows: int, resamples: int, draw: np.random.Generator) -> np.ndarray:
-    """How often each resample draws each row: (resamples, rows), every line sums to `rows`."""
-    drawn = draw.integers(rows, size=(resamples, rows)) + rows * np.arange(resamples)[:, None]
+def _resample_weights(rows: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each resample draws each row: (resamples, rows); each resample's counts sum to `rows`."""
+    drawn = rng.integers(rows, size=(resamples, rows)) + rows * np.arange(resamples)[:, None]
     return np.bincount(drawn.ravel(), minlength=resamples * rows).reshape(resamples, rows).astype(np.float64)
 
 
 def _class_metrics(
     labels: np.ndarray, predicted: np.ndarray, classes: int, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """`scores` of classes for each line of weights: (resamples,)."""
-    each = np.eye(classes)
-    # Of each class, what is right and what is labelled or predicted so: all that accuracy and F1 ask of a confusion.
-    right = weights @ (each[labels] * (labels == predicted)[:, None])
-    occurring = weights @ (each[labels] + each[predicted])
-    f1 = 2 * right / np.maximum(occurring, 1)
-    mean = f1[:, -1] if classes == 2 else f1.sum(1) / (occurring > 0).sum(1)
-    return {"accuracy": right.sum(1) / weights.sum(1), "f1": mean}
+    """`scores` of classes for each row of weights (resamples, rows): (resamples,)."""
+    one_hot = np.eye(classes)
+    # Of each class, its true positives and its labels plus predictions: accuracy and F1 need no more of the confusion
+    # matrix.
+    correct = weights @ (one_hot[labels] * (labels == predicted)[:, None])
+    occurring = weights @ (one_hot[labels] + one_hot[predicted])
+    f1 = 2 * correct / np.maximum(occurring, 1)
+    mean_f1 = f1[:, -1] if classes == 2 else f1.sum(1) / (occurring > 0).sum(1)
+    return {"accuracy": correct.sum(1) / weights.sum(1), "f1": mean_f1}
 
 
 def _number_metrics(labels: np.ndarray, predicted: np.ndarray, _: int, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """`scores` of numbers for each line of weights: (resamples,)."""
+    """`scores` of numbers for each row of weights (resamples, rows): (resamples,)."""
     labels, predicted = labels.astype(np.float64), predicted.astype(np.float64)
-    lines = (len(weights), len(labels))
+    shape = (len(weights), len(labels))
     return {
-        "pearson": _correlation(np.broadcast_to(labels, lines), np.broadcast_to(predicted, lines), weights),
+        "pearson": _correlation(np.broadcast_to(labels, shape), np.broadcast_to(predicted, shape), weights),
         "spearman": _correlation(_ranks(labels, weights), _ranks(predicted, weights), weights),
     }
 
 
 def _ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Each value's mean rank within each resample, equal values sharing theirs: (resamples, rows)."""
-    distinct, place = np.unique(values, return_inverse=True)
-    order = np.argsort(place, kind="stable")
-    starts = np.searchsorted(place[order], np.arange(len(distinct)))
+    """Each value's rank within each resample, equal values having their mean rank: (resamples, rows)."""
+    distinct, inverse = np.unique(values, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    starts = np.searchsorted(inverse[order], np.arange(len(distinct)))
     count = np.add.reduceat(weights[:, order], starts, axis=1)
-    return (np.cumsum(count, axis=1) - count / 2)[:, place]
+    return (np.cumsum(count, axis=1) - count / 2)[:, inverse]
 
 
 def _correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Pearson's correlation of the weighted rows of each line, nan where one side is constant: (resamples,)."""
+    """Pearson's correlation of the weighted rows of each resample, NaN if one side is constant: (resamples,)."""
     total = weights.sum(1, keepdims=True)
     x = x - (weights * x).sum(1, keepdims=True) / total
     y = y - (weights * y).sum(1, keepdims=True) / total
     spread = np.sqrt((weights * x * x).sum(1) * (weights * y * y).sum(1))
-    together = (weights * x * y).sum(1)
+    covariance = (weights * x * y).sum(1)
     defined = np.where(spread > 1e-12, spread, np.nan)
-    correlation: np.ndarray = together / defined
+    correlation: np.ndarray = covariance / defined
     return correlation

@@ -1,4 +1,4 @@
-"""A model's score on D^v, cheap enough to ask after every step (Eq. 13)."""
+"""A model's score on the validation set D^v, cheap enough to compute after every step (Eq. 13)."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pipeline.evaluation.scoring import decide, headline, loss, scores
 
 @dataclass(frozen=True, order=True, slots=True)
 class Score:
-    """How good a model is, the better the greater: accuracy or Pearson's r (undefined: −1), then minus the loss."""
+    """A model's score, greater is better: accuracy or Pearson's r (undefined: −1), then minus the loss."""
 
     metric: float
     minus_loss: float
@@ -27,10 +27,10 @@ class Validation:
         self.prepared = prepare(tokenizer, texts, max_length)
 
     def score(self, model: PreTrainedModel) -> Score:
-        """Score a model, which stays in the mode it was in; several processes take the first one's score."""
-        given = outputs(model, self.prepared)
+        """Score a model, which stays in its mode; with several processes all return the first one's score."""
+        logits = outputs(model, self.prepared)
         labels, names = self.texts.labels, self.texts.names
-        metric = scores(labels, decide(given, names), names)[headline(names)]
+        metric = scores(labels, decide(logits, names), names)[headline(names)]
         return Score(
-            *distributed.broadcast_floats([-1.0 if math.isnan(metric) else metric, -loss(labels, given, names)])
+            *distributed.broadcast_floats([-1.0 if math.isnan(metric) else metric, -loss(labels, logits, names)])
         )

@@ -1,1 +1,1 @@
-"""Neighbours looked at: found, joined with what selector, teacher and student say, printed."""
+"""The inspect command: neighbours filtered, joined with π and predictions, and printed."""

@@ -1,4 +1,4 @@
-"""What was drawn, in numbers: distances beside Eq. 11, replacements, distinct texts, the teacher's changes of mind."""
+"""Neighbours in numbers: distances beside Eq. 11, replacements, distinct texts, changes of the teacher's prediction."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,66 +12,67 @@ from pipeline.augment.distance import log_p_distance
 from pipeline.augment.shards import scan
 from pipeline.errors import InputError
 from pipeline.inspect.predictions import cached_predictions
-from pipeline.inspect.query import ArtifactPaths, Filter, choose
+from pipeline.inspect.query import ArtifactPaths, Filter, find_matches
 
 COLUMNS = (
     "id", "original_id", "domain", "text", "text_pair", "original_text", "original_text_pair", "distance", "length",
     "old_words", "new_words",
 )  # fmt: skip
-COMMONEST = 15
-"""Replacements that are told."""
+MOST_FREQUENT = 15
+"""Replacements that are listed."""
 Summary = dict[str, Any]
 Hashes = npt.NDArray[np.int64]
 
 
-def summarise(places: ArtifactPaths, wanted: Filter) -> Summary:
-    """Count over all neighbours that are wanted.
+def summarise(paths: ArtifactPaths, filter_: Filter) -> Summary:
+    """Count over all neighbours that match.
 
-    `neighbours` are per domain; `distinct` is the share of texts that are unlike all others; `distances` has for each
-    distance how many were `drawn` and, in a neighbourhood of Eq. 11, how many are `expected` for originals of these
-    lengths, else None; `replacements` are the commonest, each with the old word, the new one and how often;
-    `teacher` tells of how many neighbours (those that it was asked about, and about their originals too) and either for
-    what share of them its class is another than the original's, or how far its number moved on average. None where
-    nothing is known.
+    `neighbours` are per domain; `distinct` is the number of distinct texts divided by the number of neighbours;
+    `distances` has for each distance how many were `drawn` and, for neighbours of Eq. 11, how many are `expected` for
+    originals of these lengths, else None; `replacements` are the most frequent, each with the old word, the new one
+    and a count; `teacher` has the number of neighbours that are in its cache together with their originals, and either
+    the share of them whose predicted class is not the original's, or by how much the predicted number differs on
+    average. None where nothing is known.
 
-    What grows with the neighbours is 16 bytes each and the words that took one another's place.
-    Raises InputError if there are none.
+    The memory that grows with the neighbours is 16 bytes each and the distinct replacements.
+    Raises InputError if no neighbour matches.
     """
     from pipeline.distill.teacher_cache import text_hashes
 
-    chosen = choose(wanted, places)
+    matches = find_matches(filter_, paths)
     domains: Counter[str] = Counter()
     lengths: Counter[int] = Counter()
     distances: Counter[int] = Counter()
-    replaced: list[pa.Table] = []
-    own: list[Hashes] = []
-    originals: list[Hashes] = []
-    for batch in scan(list(chosen.ids), COLUMNS, "augment", chosen.where):
+    replacements: list[pa.Table] = []
+    neighbour_hashes: list[Hashes] = []
+    original_hashes: list[Hashes] = []
+    for batch in scan(list(matches.ids), COLUMNS, "augment", matches.where):
         columns = {name: batch[name].to_pylist() for name in COLUMNS[2:9]}
         domains.update(columns["domain"])
-        far = [(m, d) for m, d in zip(columns["length"], columns["distance"], strict=True) if d is not None]
-        lengths.update(m for m, _ in far)
-        distances.update(d for _, d in far)
-        replaced.append(_replacements(batch))
-        # Seldom enough to cost little, often enough for what waits to stay as small as what is counted.
-        if sum(len(part) for part in replaced[1:]) > len(replaced[0]):
-            replaced = [_counted(replaced)]
-        own.append(np.array(text_hashes(columns["text"], columns["text_pair"])))
-        originals.append(np.array(text_hashes(columns["original_text"], columns["original_text_pair"])))
-    drawn, of = np.concatenate(own), np.concatenate(originals)
-    expected = None if wanted.distance is not None else _expected(places, lengths)
+        pairs = [(m, d) for m, d in zip(columns["length"], columns["distance"], strict=True) if d is not None]
+        lengths.update(m for m, _ in pairs)
+        distances.update(d for _, d in pairs)
+        replacements.append(_replacements(batch))
+        # Seldom enough to cost little, often enough that what is not yet counted stays as small as what is.
+        if sum(len(part) for part in replacements[1:]) > len(replacements[0]):
+            replacements = [_counted(replacements)]
+        neighbour_hashes.append(np.array(text_hashes(columns["text"], columns["text_pair"])))
+        original_hashes.append(np.array(text_hashes(columns["original_text"], columns["original_text_pair"])))
+    neighbours, originals = np.concatenate(neighbour_hashes), np.concatenate(original_hashes)
+    expected = None if filter_.distance is not None else _expected(paths, lengths)
+    teacher = None if paths.cache is None else _changed_predictions(paths.cache, paths.names(), neighbours, originals)
     return {
         "neighbours": dict(sorted(domains.items())),
-        "originals": len(np.unique(of)),
-        "distinct": round(len(np.unique(drawn)) / len(drawn), 4),
-        "distances": _beside(distances, expected),
-        "replacements": _commonest(_counted(replaced)),
-        "teacher": None if places.cache is None else _changed_mind(places.cache, places.names(), drawn, of),
+        "originals": len(np.unique(originals)),
+        "distinct": round(len(np.unique(neighbours)) / len(neighbours), 4),
+        "distances": _distances(distances, expected),
+        "replacements": _most_frequent(_counted(replacements)),
+        "teacher": teacher,
     }
 
 
 def _replacements(batch: pa.RecordBatch) -> pa.Table:
-    """Old word, new word, once: all of a batch. As Python's strings so many would take ten times the memory."""
+    """Old word, new word, once: all of a batch. As Python strings they would take ten times the memory."""
     old, new = batch["old_words"].flatten(), batch["new_words"].flatten()
     return pa.table({"old": old, "new": new, "times": pa.array(np.ones(len(old), dtype=np.int64))})
 
@@ -81,21 +82,21 @@ def _counted(parts: list[pa.Table]) -> pa.Table:
     return counted.rename_columns({"times_sum": "times"}).select(["old", "new", "times"])
 
 
-def _commonest(counted: pa.Table) -> list[list[Any]]:
+def _most_frequent(counted: pa.Table) -> list[list[Any]]:
     order = [("times", "descending"), ("old", "ascending"), ("new", "ascending")]
-    return [list(row.values()) for row in counted.sort_by(order).slice(0, COMMONEST).to_pylist()]
+    return [list(row.values()) for row in counted.sort_by(order).slice(0, MOST_FREQUENT).to_pylist()]
 
 
-def _expected(places: ArtifactPaths, lengths: Counter[int]) -> npt.NDArray[np.float64] | None:
-    """How many neighbours of each distance Eq. 11 expects: (longest + 1,); None if it did not draw them."""
-    params = places.drawn_with()
+def _expected(paths: ArtifactPaths, lengths: Counter[int]) -> npt.NDArray[np.float64] | None:
+    """How many neighbours of each distance Eq. 11 expects: (longest + 1,); None if they were not drawn by Eq. 11."""
+    params = paths.sampling_params()
     settings = params["augment"]
     if not lengths or settings.get("method", "neighbours") != "neighbours":
         return None
     if settings["count"] == "vocabulary_free":
         vocabulary = 2
-    elif places.generator is not None:
-        vocabulary = _vocabulary(places.generator)
+    elif paths.generator is not None:
+        vocabulary = _vocabulary(paths.generator)
     else:
         return None
     expected = np.zeros(max(lengths) + 1)
@@ -112,7 +113,7 @@ def _expected(places: ArtifactPaths, lengths: Counter[int]) -> npt.NDArray[np.fl
 
 
 def _vocabulary(generator: Path) -> int:
-    """The pieces that the generator's tokenizer has. Raises InputError if it has no tokenizer.json."""
+    """The size of the generator's vocabulary. Raises InputError if it has no tokenizer.json."""
     # Opened without transformers, which takes seconds to import.
     from tokenizers import Tokenizer
 
@@ -120,11 +121,11 @@ def _vocabulary(generator: Path) -> int:
     try:
         return int(Tokenizer.from_file(str(file)).get_vocab_size())
     except Exception as error:
-        raise InputError(f"{file}: no tokenizer ({error}); run the generator stage first") from None
+        raise InputError(f"{file}: no tokenizer ({error}); run the generator stage first") from error
 
 
-def _beside(drawn: Counter[int], expected: npt.NDArray[np.float64] | None) -> list[dict[str, Any]]:
-    """Each distance that was drawn, or that is to be expected once at least."""
+def _distances(drawn: Counter[int], expected: npt.NDArray[np.float64] | None) -> list[dict[str, Any]]:
+    """Each distance that was drawn, or that is expected at least once."""
     likely = [] if expected is None else [d for d, times in enumerate(expected) if times >= 1]
     return [
         {"distance": d, "drawn": drawn[d], "expected": None if expected is None else round(float(expected[d]), 1)}
@@ -132,14 +133,14 @@ def _beside(drawn: Counter[int], expected: npt.NDArray[np.float64] | None) -> li
     ]
 
 
-def _changed_mind(cache: Path, names: list[str], drawn: Hashes, of: Hashes) -> dict[str, Any] | None:
-    """How often the teacher's class is another on the neighbour, or by how much its number moves."""
-    known = cached_predictions(cache, names)
-    rows = np.stack([known.find(hashes) for hashes in (of, drawn)])
-    before, after = known.answers[rows[:, (rows >= 0).all(0)]]
+def _changed_predictions(cache: Path, names: list[str], neighbours: Hashes, originals: Hashes) -> dict[str, Any] | None:
+    """How often the teacher predicts another class for the neighbour, or by how much its number changes."""
+    teacher = cached_predictions(cache, names)
+    rows = np.stack([teacher.rows(hashes) for hashes in (originals, neighbours)])
+    before, after = teacher.values[rows[:, (rows >= 0).all(0)]]
     if not len(before):
         return None
-    found: dict[str, Any] = {"neighbours": len(before)}
+    counts: dict[str, Any] = {"neighbours": len(before)}
     if names:
-        return found | {"another_class": round(float(np.mean(before != after)), 4)}
-    return found | {"moved_by": round(float(np.mean(np.abs(before - after))), 4)}
+        return counts | {"another_class": round(float(np.mean(before != after)), 4)}
+    return counts | {"moved_by": round(float(np.mean(np.abs(before - after))), 4)}

@@ -1,4 +1,4 @@
-"""Neighbours and what was counted of them, for a person at a terminal or, as JSON, for another program."""
+"""Neighbours and their summary printed: for people at a terminal or, as JSON, for other programs."""
 
 import io
 import json
@@ -12,37 +12,39 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.inspect.changed_words import changed_spans
+from pipeline.augment.changes import changes
 
 OLD, NEW, ODD = "red", "bold green", "yellow"
 TAIL = 80
-"""Characters shown of what follows the last change, which is the same in both texts."""
+"""Characters shown after the last change; from there on both texts are the same."""
 BAR = 40
 DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-"""Characters that turn the direction of all that follows."""
+"""Bidirectional classes of the characters that change the direction of the text after them."""
 
 
 def terminal() -> Console:
-    """Where to print: with colours only if somebody watches, and whatever the terminal can write."""
+    """The console: colours only on a terminal; characters that it cannot write are escaped."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
 def harmless(text: str) -> str:
-    r"""The text with what a terminal would obey, and what begins a line, written as \x1b."""
+    r"""The text with control characters, line breaks and direction marks escaped, such as \x1b."""
     return "".join(
-        character.encode("unicode_escape").decode() if _obeyed(character) else character for character in text
+        character.encode("unicode_escape").decode() if _is_control(character) else character for character in text
     )
 
 
-def _obeyed(character: str) -> bool:
-    kind = unicodedata.category(character)
-    return kind in ("Cc", "Cs", "Zl", "Zp") or (kind == "Cf" and unicodedata.bidirectional(character) in DIRECTIONS)
+def _is_control(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category in ("Cc", "Cs", "Zl", "Zp") or (
+        category == "Cf" and unicodedata.bidirectional(character) in DIRECTIONS
+    )
 
 
 def print_json(row: dict[str, Any]) -> None:
-    """Print one line of JSON, without the characters that a terminal would obey and without NaN."""
+    """Print one line of JSON: ASCII, with null for NaN and infinity."""
     sys.stdout.write(json.dumps(_finite(row), allow_nan=False) + "\n")
 
 
@@ -55,8 +57,8 @@ def _finite(value: Any) -> Any:
 
 
 def print_neighbour(console: Console, row: dict[str, Any]) -> None:
-    """Print a neighbour beside its original, with the words that changed in colour, and what is known of it."""
-    head = [Text(harmless(row["id"]), "bold"), Text(row["domain"]), Text(_said(row["label"]))]
+    """Print a neighbour below its original, with the changed words in colour, π and the predictions."""
+    head = [Text(harmless(row["id"]), "bold"), Text(row["domain"]), Text(_value(row["label"]))]
     if row["distance"] is not None:
         head.append(Text(f"distance {row['distance']} of {row['length']}"))
     if row["log_p"] is not None:
@@ -70,42 +72,44 @@ def print_neighbour(console: Console, row: dict[str, Any]) -> None:
     _field(console, "original", original)
     _field(console, "neighbour", neighbour)
     words = zip(row["old_words"] or [], row["new_words"] or [], strict=False)
-    changes = [Text.assemble((harmless(old), OLD), " → ", (harmless(new), NEW)) for old, new in words]
-    if changes:
-        _field(console, "changed", [Text("  ").join(changes)])
-    teacher, before, student = row["teacher"], row["teacher_on_original"], row["student"]
+    replacements = [Text.assemble((harmless(old), OLD), " → ", (harmless(new), NEW)) for old, new in words]
+    if replacements:
+        _field(console, "changed", [Text("  ").join(replacements)])
+    teacher, on_original, student = row["teacher"], row["teacher_on_original"], row["student"]
     if teacher is not None:
-        of_original = "" if before is None else f" (original: {_said(before)})"
-        _field(
-            console, "teacher", [Text.assemble((_said(teacher), ODD if _other(teacher, before) else ""), of_original)]
-        )
+        style = ODD if _differ(teacher, on_original) else ""
+        suffix = "" if on_original is None else f" (original: {_value(on_original)})"
+        _field(console, "teacher", [Text.assemble((_value(teacher), style), suffix)])
     if student is not None:
-        _field(console, "student", [Text(_said(student), ODD if _other(student, teacher) else "")])
+        _field(console, "student", [Text(_value(student), ODD if _differ(student, teacher) else "")])
     console.print()
 
 
 def _texts(row: dict[str, Any]) -> tuple[list[Text], list[Text]]:
-    """Original and neighbour: a line for the text, and one for the second of a pair."""
-    sides = []
-    for name in ("original_text", "text"):
-        pair = row["original_text_pair" if name == "original_text" else "text_pair"]
-        # No text has a newline any more, so that this one parts the two.
-        sides.append("\n".join(harmless(text) for text in (row[name], pair) if text is not None))
-    words = [[harmless(word) for word in row[name] or []] for name in ("old_words", "new_words")]
-    out = []
-    for side, spans, style in zip(sides, changed_spans(*sides, *words), (OLD, NEW), strict=True):
-        text = Text(side)
-        for start, end in spans:
-            text.stylize(style, start, end)
-        out.append([_shortened(line) for line in text.split("\n", allow_blank=True)])
-    return out[0], out[1]
+    """Original and neighbour, each as one line or, of a pair, two."""
+    originals = (row["original_text"], row["original_text_pair"])
+    neighbours = (row["text"], row["text_pair"])
+    by_side = changes(row)
+    return (
+        [_coloured(text, [each[:2] for each in side], OLD) for text, side in zip(originals, by_side, strict=False)],
+        [_coloured(text, [each[2:] for each in side], NEW) for text, side in zip(neighbours, by_side, strict=False)],
+    )
+
+
+def _coloured(text: str, spans: list[tuple[int, ...]], style: str) -> Text:
+    """The text with these stretches in colour, and without most of what follows the last of them."""
+    line, cursor = Text(), 0
+    for start, end in spans:
+        line.append(harmless(text[cursor:start])).append(harmless(text[start:end]), style)
+        cursor = end
+    return _shortened(line.append(harmless(text[cursor:])))
 
 
 def _shortened(line: Text) -> Text:
     """The line without most of what follows the last change."""
     end = max((span.end for span in line.spans), default=0) + TAIL
-    left = len(line) - end
-    return line if left <= TAIL // 2 else line[:end].append(f"… and {left:,} characters more", "dim")
+    rest = len(line) - end
+    return line if rest <= TAIL // 2 else line[:end].append(f"… and {rest:,} characters more", "dim")
 
 
 def _field(console: Console, name: str, lines: list[Text]) -> None:
@@ -121,18 +125,19 @@ def _field(console: Console, name: str, lines: list[Text]) -> None:
         name = ""
 
 
-def _said(opinion: Any) -> str:
-    if isinstance(opinion, dict):
-        return f"{harmless(opinion['class'])} {opinion['probability']:.2f}"
-    return f"{opinion:.3g}" if isinstance(opinion, float) else harmless(str(opinion))
+def _value(value: Any) -> str:
+    """A prediction or a label."""
+    if isinstance(value, dict):
+        return f"{harmless(value['class'])} {value['probability']:.2f}"
+    return f"{value:.3g}" if isinstance(value, float) else harmless(str(value))
 
 
-def _other(one: Any, two: Any) -> bool:
+def _differ(one: Any, two: Any) -> bool:
     return isinstance(one, dict) and isinstance(two, dict) and bool(one["class"] != two["class"])
 
 
 def print_summary(console: Console, summary: dict[str, Any]) -> None:
-    """Print what `sampled.summarise` counted."""
+    """Print what `summary.summarise` returns."""
     per_domain = ", ".join(f"{times:,} {domain}" for domain, times in summary["neighbours"].items())
     console.print(
         f"neighbours  {per_domain}, of {summary['originals']:,} texts; {summary['distinct']:.1%} distinct", markup=False
@@ -155,11 +160,11 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
 
 
 def _print_distances(console: Console, distances: list[dict[str, Any]]) -> None:
-    """Print a histogram of the distances, beside it what Eq. 11 expects."""
+    """Print a histogram of the distances, with what Eq. 11 expects beside it."""
     total = sum(row["drawn"] for row in distances)
     mean = sum(row["distance"] * row["drawn"] for row in distances) / total
-    law = "Eq. 11" if distances[0]["expected"] is not None else ""
-    console.print(f"\n  distance      drawn {law:>10}   (drawn: {mean:.2f} on average)", markup=False)
+    header = "Eq. 11" if distances[0]["expected"] is not None else ""
+    console.print(f"\n  distance      drawn {header:>10}   (drawn: {mean:.2f} on average)", markup=False)
     most = max(row["drawn"] for row in distances)
     for row in distances:
         expected = "" if row["expected"] is None else f"{row['expected']:,.1f}"

@@ -1,1 +1,1 @@
-"""Encoders: loaded, saved, cut to a student, run forward, checked against one another."""
+"""Encoders: loading, saving, making a student, forward passes, compatibility checks."""

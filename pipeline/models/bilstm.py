@@ -1,7 +1,7 @@
 """The student of BiLSTM_SOFT (Tang et al. 2019): one bidirectional LSTM layer over word embeddings.
 
-It is a model of transformers: after `import pipeline.models.bilstm`, `AutoModelForSequenceClassification` opens its
-folders.
+It is registered with transformers: after `import pipeline.models.bilstm`, `AutoModelForSequenceClassification` opens
+its folders.
 """
 
 from typing import Any
@@ -11,13 +11,13 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-NAME = "l2a_bilstm"
+MODEL_TYPE = "l2a_bilstm"
 
 
 class BiLSTMConfig(PreTrainedConfig):  # type: ignore[misc]
-    """Sizes of a BiLSTM student: those of the paper's baseline."""
+    """The config of a BiLSTM student; the defaults are the sizes of the paper's baseline."""
 
-    model_type = NAME
+    model_type = MODEL_TYPE
 
     def __init__(
         self,
@@ -31,13 +31,13 @@ class BiLSTMConfig(PreTrainedConfig):  # type: ignore[misc]
         sep_token_id: int = 102,
         **options: Any,
     ) -> None:
-        """Describe a model.
+        """Set the sizes.
 
         Args:
             lstm_size: units of each direction.
             hidden_size: of the layer between the LSTM and the outputs.
-            pairs: whether it reads two texts.
-            sep_token_id: the token at the end of the first of two texts.
+            pairs: whether the model reads two texts.
+            sep_token_id: the token that ends the first of two texts.
         """
         super().__init__(pad_token_id=pad_token_id, sep_token_id=sep_token_id, **options)
         self.vocab_size = vocab_size
@@ -49,13 +49,13 @@ class BiLSTMConfig(PreTrainedConfig):  # type: ignore[misc]
 
 
 class BiLSTMForSequenceClassification(PreTrainedModel):  # type: ignore[misc]
-    """Last states of both directions, h; of two texts [h1; h2; |h1−h2|; h1·h2]; a hidden layer; the outputs."""
+    """The final LSTM states of both directions, h, or [h1; h2; |h1−h2|; h1·h2] for a pair; a hidden layer; logits."""
 
     config_class = BiLSTMConfig
     base_model_prefix = "bilstm"
 
     def __init__(self, config: BiLSTMConfig) -> None:
-        """Make a model with random weights."""
+        """Build a model with random weights."""
         super().__init__(config)
         self.embeddings = torch.nn.Embedding(config.vocab_size, config.embedding_size, padding_idx=config.pad_token_id)
         self.lstm = torch.nn.LSTM(config.embedding_size, config.lstm_size, batch_first=True, bidirectional=True)
@@ -71,33 +71,34 @@ class BiLSTMForSequenceClassification(PreTrainedModel):  # type: ignore[misc]
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **_: torch.Tensor
     ) -> SequenceClassifierOutput:
-        """Run padded texts or pairs, (texts, tokens), with their mask; gives logits, (texts, labels)."""
+        """Logits, (texts, labels), of padded texts or pairs, (texts, tokens), and their mask of the same shape."""
         lengths = attention_mask.sum(1)
         if self.config.pairs:
-            # The first separator ends the first text, also of tokenizers that do not number the two. What stands before
-            # the texts, and a separator that some put before the second, is left out: equal texts are read alike.
+            # The first separator ends the first text: some tokenizers have no token types. The token before the first
+            # text, and a second separator before the second text, are left out, so that equal texts give equal states.
             end = (input_ids == self.config.sep_token_id).int().argmax(1)
-            doubled = _from(input_ids, end + 1)[:, 0] == self.config.sep_token_id
+            doubled = _shifted(input_ids, end + 1)[:, 0] == self.config.sep_token_id
             begin = end + 1 + (doubled & (lengths > end + 2))
-            one, two = self._read(input_ids[:, 1:], end), self._read(_from(input_ids, begin), lengths - begin)
-            read = torch.cat([one, two, (one - two).abs(), one * two], dim=1)
+            first = self._final_states(input_ids[:, 1:], end)
+            second = self._final_states(_shifted(input_ids, begin), lengths - begin)
+            features = torch.cat([first, second, (first - second).abs(), first * second], dim=1)
         else:
-            read = self._read(input_ids, lengths)
-        return SequenceClassifierOutput(logits=self.classifier(self.dropout(self.dense(read).relu())))
+            features = self._final_states(input_ids, lengths)
+        return SequenceClassifierOutput(logits=self.classifier(self.dropout(self.dense(features).relu())))
 
-    def _read(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """The last state of each direction: (texts, 2 × units)."""
+    def _final_states(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """The final state of each direction: (texts, 2 × units)."""
         embedded = self.dropout(self.embeddings(tokens))
         if torch.onnx.is_in_onnx_export():
-            return self._read_by_onnx(embedded, lengths)
+            return self._final_states_onnx(embedded, lengths)
         packed = pack_padded_sequence(embedded, lengths.clamp_min(1).cpu(), batch_first=True, enforce_sorted=False)
         _, (last, _) = self.lstm(packed)
         return torch.cat([last[0], last[1]], dim=1)
 
-    def _read_by_onnx(self, embedded: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """The same by ONNX's own LSTM, which knows lengths; packed texts cannot be exported."""
+    def _final_states_onnx(self, embedded: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """The same with ONNX's LSTM operator, which takes lengths: packed sequences cannot be exported."""
         weights, hidden, *biases = (
-            torch.stack([_gates(getattr(self.lstm, f"{name}_l0{end}")) for end in ("", "_reverse")])
+            torch.stack([_onnx_gates(getattr(self.lstm, f"{name}_l0{suffix}")) for suffix in ("", "_reverse")])
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         texts, units = embedded.shape[0], self.config.lstm_size
@@ -111,29 +112,29 @@ class BiLSTMForSequenceClassification(PreTrainedModel):  # type: ignore[misc]
         return torch.cat([last[0], last[1]], dim=1)
 
 
-def _gates(weights: torch.Tensor) -> torch.Tensor:
+def _onnx_gates(weights: torch.Tensor) -> torch.Tensor:
     """The gates in ONNX's order: input, output, forget, cell."""
-    enter, forget, cell, leave = weights.chunk(4)
-    return torch.cat([enter, leave, forget, cell])
+    input_gate, forget_gate, cell_gate, output_gate = weights.chunk(4)
+    return torch.cat([input_gate, output_gate, forget_gate, cell_gate])
 
 
-def _from(tokens: torch.Tensor, begin: torch.Tensor) -> torch.Tensor:
-    """The tokens of each row from a place of its own on; behind the last the last again."""
-    places = torch.arange(tokens.shape[1], device=tokens.device) + begin[:, None]
-    return tokens.gather(1, places.clamp_max(tokens.shape[1] - 1))
+def _shifted(tokens: torch.Tensor, begin: torch.Tensor) -> torch.Tensor:
+    """The tokens of each row from position `begin[row]` on, filled up with the row's last token."""
+    positions = torch.arange(tokens.shape[1], device=tokens.device) + begin[:, None]
+    return tokens.gather(1, positions.clamp_max(tokens.shape[1] - 1))
 
 
 def principal_components(embeddings: torch.Tensor, size: int) -> torch.Tensor:
-    """Word embeddings of another model in fewer dimensions: (words, width) to (words, size), centred.
+    """Project word embeddings on their first principal components: (words, width) to (words, size), centred.
 
-    Dimensions beyond the width are 0.
+    Dimensions after the width are 0.
     """
     centred = embeddings - embeddings.mean(0)
-    # The eigenvectors of a matrix as wide as the embeddings are cheap; a decomposition of all words is not.
+    # Eigenvectors of the (width, width) matrix are cheaper than a singular value decomposition of all words.
     _, vectors = torch.linalg.eigh(centred.T @ centred)
-    kept = centred @ vectors.flip(1)[:, :size]
-    return torch.nn.functional.pad(kept, (0, size - kept.shape[1]))
+    projected = centred @ vectors.flip(1)[:, :size]
+    return torch.nn.functional.pad(projected, (0, size - projected.shape[1]))
 
 
-AutoConfig.register(NAME, BiLSTMConfig)
+AutoConfig.register(MODEL_TYPE, BiLSTMConfig)
 AutoModelForSequenceClassification.register(BiLSTMConfig, BiLSTMForSequenceClassification)

@@ -1,4 +1,4 @@
-"""A forward pass that also gives what a student may imitate inside: hidden states, attention, values."""
+"""A forward pass that also returns hidden states, attention probabilities and scores, and value vectors."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
@@ -19,20 +19,21 @@ from transformers.masking_utils import sdpa_mask
 from pipeline.errors import InputError
 
 ATTENTION = "sdpa_but_some_layers"
-NOTHING = torch.empty(0)
+"""Name of the attention implementation that records attention, in transformers' registry."""
+EMPTY = torch.empty(0)
 
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """What a pass gave; what was not asked for is empty."""
+    """The outputs of a forward pass; those not requested are empty."""
 
-    logits: torch.Tensor = NOTHING
+    logits: torch.Tensor = EMPTY
     """(texts, labels)."""
-    hidden: torch.Tensor = NOTHING
+    hidden: torch.Tensor = EMPTY
     """The last layer's states: (texts, tokens, width)."""
-    attention: torch.Tensor = NOTHING
-    """The last layer's attention probabilities: (texts, heads, tokens, tokens)."""
-    values: torch.Tensor = NOTHING
+    attention: torch.Tensor = EMPTY
+    """The last layer's attention probabilities, before dropout: (texts, heads, tokens, tokens)."""
+    values: torch.Tensor = EMPTY
     """The last layer's value vectors: (texts, heads, tokens, width of a head)."""
     layers: tuple[torch.Tensor, ...] = ()
     """The embeddings' output and each layer's: (texts, tokens, width)."""
@@ -41,12 +42,15 @@ class States:
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
-    """What one attention module computed, padding not yet left out of the scores."""
+class AttentionRecord:
+    """What the attention module of one layer computed."""
 
     scores: torch.Tensor
-    probabilities: torch.Tensor
+    """Before the softmax and before masking: (texts, heads, tokens, tokens)."""
+    probs: torch.Tensor
+    """After the softmax, before dropout: (texts, heads, tokens, tokens)."""
     values: torch.Tensor
+    """(texts, heads, tokens, width of a head)."""
 
 
 def _attend(
@@ -59,21 +63,21 @@ def _attend(
     scaling: float | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """The fused kernel, except in modules whose attention someone wants: there it is computed by hand."""
-    keep: Callable[[_Looked], None] | None = getattr(module, "keep_attention", None)
-    if keep is None:
+    """The fused kernel, except in modules that record attention: there softmax(QKᵀ) is computed explicitly."""
+    record: Callable[[AttentionRecord], None] | None = getattr(module, "record_attention", None)
+    if record is None:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
         )
     scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    real = scores
+    masked = scores
     if attention_mask is not None:
         allowed = attention_mask if attention_mask.dtype == torch.bool else attention_mask >= 0
-        real = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
-    probabilities = real.softmax(-1)
-    keep(_Looked(scores, probabilities, value))
-    mixed = torch.nn.functional.dropout(probabilities, dropout, module.training) @ value
-    return mixed.transpose(1, 2).contiguous(), probabilities
+        masked = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
+    probs = masked.softmax(-1)
+    record(AttentionRecord(scores, probs, value))
+    context = torch.nn.functional.dropout(probs, dropout, module.training) @ value
+    return context.transpose(1, 2).contiguous(), probs
 
 
 AttentionInterface.register(ATTENTION, _attend)
@@ -81,11 +85,11 @@ AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 
 def attention_modules(model: PreTrainedModel) -> list[torch.nn.Module]:
-    """The self-attention of each layer. Raises InputError if transformers builds this family differently."""
-    found = [module for module in model.modules() if type(module).__name__.endswith("SelfAttention")]
-    if not found:
+    """The self-attention module of each layer. Raises InputError if transformers builds this family differently."""
+    modules = [module for module in model.modules() if type(module).__name__.endswith("SelfAttention")]
+    if not modules:
         raise _no_attention(model)
-    return found
+    return modules
 
 
 def _no_attention(model: PreTrainedModel) -> InputError:
@@ -96,9 +100,9 @@ def _no_attention(model: PreTrainedModel) -> InputError:
 
 
 def check_attention(config: Any, key: str) -> None:
-    """Raise InputError, naming the key, if `forward` cannot take attention from models of such a config.
+    """Raise InputError, naming the key, if `forward` cannot return attention for models with this config.
 
-    A model of one layer with random weights is asked, so that no weights are read.
+    A model of one layer with random weights is tried, so that no weights are read.
     """
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         try:
@@ -109,30 +113,30 @@ def check_attention(config: Any, key: str) -> None:
             model = AutoModelForSequenceClassification.from_config(small).eval()
             forward(model, {"input_ids": torch.ones(1, 2, dtype=torch.int64)}, attention=True)
         except InputError as error:
-            raise InputError(f"{key}: {error}") from None
+            raise InputError(f"{key}: {error}") from error
         except Exception as error:
-            # Families whose other settings hang on the number of layers are of no use here either.
+            # Families with other settings for each layer, whose config cannot be cut to one layer, are not supported.
             raise InputError(
                 f"{key}: no attention can be taken from a {config.model_type} ({type(error).__name__}); "
                 "accepted: objectives.attention: 0 with cache.attention: false"
-            ) from None
+            ) from error
 
 
 @contextmanager
-def _looking(model: PreTrainedModel, *, every: bool) -> Iterator[list[_Looked]]:
-    """Inside, passes leave here what the last layer's attention computed, or every layer's."""
+def recording_attention(model: PreTrainedModel, *, all_layers: bool) -> Iterator[list[AttentionRecord]]:
+    """Inside, forward passes append the last layer's attention to the list, or that of all layers in order."""
     if model.config._attn_implementation != ATTENTION:
         model.set_attn_implementation(ATTENTION)
     modules = attention_modules(model)
-    modules = modules if every else modules[-1:]
-    looked: list[_Looked] = []
+    modules = modules if all_layers else modules[-1:]
+    records: list[AttentionRecord] = []
     for module in modules:
-        module.keep_attention = looked.append  # type: ignore[assignment]
+        module.record_attention = records.append  # type: ignore[assignment]
     try:
-        yield looked
+        yield records
     finally:
         for module in modules:
-            del module.keep_attention
+            del module.record_attention
 
 
 def forward(
@@ -145,10 +149,16 @@ def forward(
     layers: bool = False,
     scores: bool = False,
 ) -> States:
-    """Run a classifier on padded inputs, and keep those of its states that are asked for.
+    """Run a classifier on padded inputs and return its logits and the states requested.
 
-    Attention (before dropout) is computed by hand only in layers that are asked for; rows and columns of padding mean
-    nothing. Raises InputError if the model's family computes it where it cannot be taken from.
+    Attention is computed without the fused kernel only in the layers requested: all for `scores`, else the last. The
+    rows and columns of padding tokens are undefined.
+
+    Args:
+        inputs: by name, each (texts, tokens).
+        hidden, attention, values, layers, scores: whether to return the field of `States`.
+
+    Raises InputError if the model's family computes attention in a way that cannot be recorded.
     """
     last: list[torch.Tensor] = []
     with ExitStack() as stack:
@@ -157,17 +167,17 @@ def forward(
                 lambda _module, _inputs, output: last.append(output.last_hidden_state)
             )
             stack.callback(hook.remove)
-        looked: list[_Looked] = []
+        records: list[AttentionRecord] = []
         if attention or values or scores:
-            looked = stack.enter_context(_looking(model, every=scores))
-        given = model(**inputs, output_hidden_states=True) if layers else model(**inputs)
-    if (attention or values or scores) and not looked:
+            records = stack.enter_context(recording_attention(model, all_layers=scores))
+        outputs = model(**inputs, output_hidden_states=True) if layers else model(**inputs)
+    if (attention or values or scores) and not records:
         raise _no_attention(model)
     return States(
-        logits=given.logits,
-        hidden=last[-1] if hidden else NOTHING,
-        attention=looked[-1].probabilities if attention else NOTHING,
-        values=looked[-1].values if values else NOTHING,
-        layers=tuple(given.hidden_states) if layers else (),
-        scores=tuple(one.scores for one in looked) if scores else (),
+        logits=outputs.logits,
+        hidden=last[-1] if hidden else EMPTY,
+        attention=records[-1].probs if attention else EMPTY,
+        values=records[-1].values if values else EMPTY,
+        layers=tuple(outputs.hidden_states) if layers else (),
+        scores=tuple(record.scores for record in records) if scores else (),
     )

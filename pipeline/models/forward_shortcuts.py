@@ -1,4 +1,4 @@
-"""Forward passes that leave out what nobody reads of them."""
+"""Forward passes that skip outputs nobody reads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,16 +7,15 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-FIRST_TOKEN = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
-"""Families built alike whose classifiers read of the last layer its first token alone."""
+FIRST_TOKEN_FAMILIES = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
+"""Families of one architecture whose classifiers read only the first token of the last layer."""
 
 
 @contextmanager
 def head_only_at(model: PreTrainedModel, positions: torch.Tensor) -> Iterator[None]:
-    """Inside, the model's head sees the encoder's states at `positions` only: logits are (positions, vocabulary).
+    """Apply a masked language model's head at `positions` only: logits are (positions, vocabulary).
 
-    A masked language model spends as much on its vocabulary as on several layers; the rows that are not masked are
-    never looked at.
+    The vocabulary's logits cost as much as several layers, and those of tokens that are not masked are never used.
 
     Args:
         positions: boolean, (batch, tokens).
@@ -34,17 +33,17 @@ def head_only_at(model: PreTrainedModel, positions: torch.Tensor) -> Iterator[No
 
 
 @contextmanager
-def last_layer_at_first(model: PreTrainedModel) -> Iterator[None]:
-    """Inside, a classifier's last layer goes on with its first token only, once that has attended to all others.
+def last_layer_first_token_only(model: PreTrainedModel) -> Iterator[None]:
+    """In a classifier's last layer, compute everything after the attention for the first token only.
 
-    The logits are the same, up to rounding; of the layer's products three in four fall away. Families that are not
-    known to read the first token alone compute all of them.
+    The logits are the same, up to rounding, for a quarter of that layer's products. Families not in
+    `FIRST_TOKEN_FAMILIES` compute all tokens.
     """
-    if model.config.model_type not in FIRST_TOKEN:
+    if model.config.model_type not in FIRST_TOKEN_FAMILIES:
         yield
         return
     after_attention = model.base_model.encoder.layer[-1].attention.output
-    hook = after_attention.register_forward_pre_hook(lambda _module, inputs: tuple(each[:, :1] for each in inputs))
+    hook = after_attention.register_forward_pre_hook(lambda _module, inputs: tuple(states[:, :1] for states in inputs))
     try:
         yield
     finally:

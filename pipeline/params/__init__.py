@@ -1,1 +1,1 @@
-"""The parameters: the schema of params.yaml, read and checked whole before any work."""
+"""The parameters: the schema of params.yaml, which is read and checked as a whole before any work."""

@@ -1,10 +1,10 @@
-"""The schema of tables: where texts come from, which columns hold what, how many are drawn."""
+"""The schema of tables: where texts come from, which columns hold what, how many rows are used."""
 
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.params.types import Name, Names, Probability, Rows, Section
+from pipeline.params.types import Filters, Name, Names, Probability, Rows, Section
 
 
 class Columns(Section):
@@ -18,7 +18,7 @@ class Columns(Section):
     """The class or, in regression, the number to predict."""
     group: Name | Annotated[list[Name], Field(min_length=1)] | None = None
     """Rows that share this value stay in one split (the author of a review). With several columns no value of any of
-    them stands in two splits (`[question1, question2]`: no question is both trained and tested on)."""
+    them is in two splits (`[question1, question2]`: no question is both trained and tested on)."""
 
 
 class Table(Section):
@@ -32,8 +32,8 @@ class Table(Section):
     """The hub data set's split."""
     columns: Columns = Columns()
     labels: Names = {}
-    """A new name for a label: `{0: negative}`. Labels not named here keep theirs."""
-    where: dict[str, str | int | float | bool | Annotated[list[str | int | float | bool], Field(min_length=1)]] = {}
+    """A new name for a label: `{0: negative}`. Labels not named here keep their name."""
+    where: Filters = {}
     """Keep the rows whose column has this value, or one of these values."""
 
 
@@ -41,36 +41,36 @@ class Source(Table):
     """The rich neighbouring domain."""
 
     rows: Rows | None = None
-    """Draw this many rows, stratified by label; all of them if not given."""
+    """Use this many rows, drawn at random, stratified by label; all of them if null."""
 
 
 class Target(Table):
-    """The scarce domain: a few labelled rows to learn from, one set to validate on, one to test on."""
+    """The scarce domain: a few labelled rows to train on, a validation set and a test set."""
 
     per_class: Rows | None = None
     """Training rows of each class (the paper: 40)."""
     fraction: Probability | None = None
-    """Training rows as a share of what validation and test leave (the paper: 0.01)."""
+    """Training rows as a share of the rows that are not in validation or test (the paper: 0.01)."""
     rows: Rows | None = None
     """Training rows, stratified by label."""
     validation: Rows = 200
     """Rows of D^v, which picks the best model and rewards the selector (Eq. 13)."""
     test: Rows = 2000
-    """Rows that no stage after `prepare` reads but `evaluate`."""
+    """Rows of the test set, which only `evaluate` and the stages after it read."""
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:
-        given = [name for name in ("per_class", "fraction", "rows") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"got {' and '.join(given) or 'no size'}; accepted: one of per_class, fraction, rows")
+        sizes = [name for name in ("per_class", "fraction", "rows") if getattr(self, name) is not None]
+        if len(sizes) != 1:
+            raise ValueError(f"got {' and '.join(sizes) or 'no size'}; accepted: one of per_class, fraction, rows")
         return self
 
 
 class Heldout(Table):
-    """Texts to measure the masked language model on."""
+    """Texts on which the masked language model is measured."""
 
     rows: Rows = 500
-    """Draw this many."""
+    """Number of texts, drawn at random."""
 
 
 class Data(Section):

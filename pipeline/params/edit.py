@@ -1,12 +1,14 @@
-"""A params file's text with other values in it: its order, its spacing and the comments on all else stay."""
+"""Editing a params file's text: other values and comments for some keys; order, spacing and all else stay."""
 
-import json
 from dataclasses import dataclass
+from textwrap import dedent
 from typing import Any
 
-import yaml
+from ruamel.yaml.nodes import CollectionNode, MappingNode
 
 from pipeline.errors import InputError
+from pipeline.params.overlay import is_merged, merge
+from pipeline.params.yaml12 import compose, inline, parse
 
 COLUMN = 28
 """Where a new comment begins."""
@@ -14,23 +16,15 @@ COLUMN = 28
 
 @dataclass(frozen=True)
 class Value:
-    """What a key is to have.
+    """The new value of a key.
 
     Args:
         yaml: its text; lines below the key begin with a newline and are indented.
-        comment: what is said behind it; None keeps what is there.
+        comment: the comment after it; None keeps the comment that is there.
     """
 
     yaml: str
     comment: str | None = None
-
-
-def inline(value: Any) -> str:
-    """A value as YAML on one line."""
-    options: dict[str, Any] = {"default_flow_style": True, "allow_unicode": True, "sort_keys": False}
-    line = yaml.safe_dump(value, width=float("inf"), **options).removesuffix("...\n").strip()
-    # JSON is YAML too, and writes a line's end as two signs.
-    return json.dumps(value, ensure_ascii=False) if "\n" in line else line
 
 
 def replaced(text: str, values: dict[str, Value], place: str) -> str:
@@ -38,45 +32,100 @@ def replaced(text: str, values: dict[str, Value], place: str) -> str:
 
     Args:
         text: YAML, whole and valid.
-        values: by the key as it would be written: `teacher.model`.
+        values: by the key with its sections: `teacher.model`.
         place: the name of what `text` was read from, for errors.
 
     Raises InputError if the text lacks one of the keys.
     """
-    whole = yaml.compose(text)
-    spans = {key: _span(whole, key, text, place) for key in values}
-    # From the last to the first, so that the places of those to come stay as they are.
+    root = compose(text)
+    spans = {key: _span(root, key, text, place) for key in values}
+    # From the last to the first, so that the positions of the others stay valid.
     for key in sorted(spans, key=spans.__getitem__, reverse=True):
         start, end = spans[key]
-        behind = text[end:].partition("\n")[0]
-        text = text[:start] + _line(text[:start], values[key], text[start:end], behind) + text[end + len(behind) :]
+        rest = text[end:].partition("\n")[0]
+        text = text[:start] + _line(text[:start], values[key], text[start:end], rest) + text[end + len(rest) :]
     return text
 
 
-def _line(before: str, value: Value, old: str, behind: str) -> str:
-    """What stands behind a key's colon to the line's end; a comment stays in its column if the value leaves it."""
-    said = behind.partition("#")[2].strip() if value.comment is None else value.comment
-    if value.yaml.startswith("\n") or not said:
-        return value.yaml if value.yaml.startswith("\n") else f" {value.yaml}"
-    column = len(old) + len(behind.partition("#")[0])
-    if "#" not in behind:
-        column = COLUMN - len(before.rpartition("\n")[2])
-    return f" {value.yaml} ".ljust(column) + f"# {said}"
+def overlaid(text: str, preset: str, place: str) -> str:
+    """Lay a preset over a whole params file as `overlay.merge` does.
+
+    The preset's comments replace those of its keys; a section that it replaces is taken over with its comments.
+
+    Args:
+        text: the whole params file.
+        preset: the preset's text.
+        place: the name of what `text` was read from, for errors.
+
+    Raises InputError if `text` lacks a section of the preset.
+    """
+    root = compose(preset)
+    values = {}
+    for key, (value, indent) in _changes(parse(text), parse(preset), compose(text), root).items():
+        start, end = _span(root, key, preset, place)
+        block, rest = preset[start:end], preset[end:].partition("\n")[0]
+        if indent is not None and "\n" in block:
+            lines = dedent(block[block.index("\n") + 1 :]).splitlines()
+            values[key] = Value("".join(f"\n{' ' * indent}{line}" if line else "\n" for line in lines))
+        else:
+            values[key] = Value(inline(value), rest.partition("#")[2].strip() or None)
+    return replaced(text, values, place)
 
 
-def _span(whole: Any, key: str, text: str, place: str) -> tuple[int, int]:
-    """Where what belongs to a key begins, behind its colon, and ends."""
-    node = whole
+def _changes(
+    base: dict[str, Any], overlay: dict[str, Any], below: Any, above: Any, prefix: str = ""
+) -> dict[str, tuple[Any, int | None]]:
+    """The new values by key, each with the indentation of its lines if the preset's text can be taken over.
+
+    Sections are merged key by key if both texts have a line for each key; else the merged section is one value.
+    """
+    labels = {label.value: label for label, _ in below.value}
+    below, above = ({label.value: node for label, node in root.value} for root in (below, above))
+    changes = {}
+    for name, value in overlay.items():
+        key = f"{prefix}{name}"
+        old: Any = base.get(name)
+        if not is_merged(str(name), old, value):
+            label = labels.get(str(name))
+            changes[key] = value, label and label.start_mark.column + 2
+        elif all(_is_block(nodes[str(name)]) for nodes in (below, above)) and value.keys() <= old.keys():
+            changes |= _changes(old, value, below[str(name)], above[str(name)], f"{key}.")
+        else:
+            changes[key] = merge(old, value), None
+    return changes
+
+
+def _is_block(node: Any) -> bool:
+    return isinstance(node, MappingNode) and not node.flow_style
+
+
+def _line(before: str, value: Value, old: str, rest: str) -> str:
+    """The text from a key's colon to the end of the line; a comment is in its column if the value leaves room."""
+    if value.yaml.startswith("\n"):
+        return value.yaml
+    code, mark, comment = rest.partition("#")
+    if value.comment is None and not mark:
+        return f" {value.yaml}"
+    if value.comment is None:
+        column, comment = len(old) + len(code), comment.strip()
+    else:
+        column, comment = COLUMN - len(before.rpartition("\n")[2]), value.comment
+    return f" {value.yaml} ".ljust(column) + f"# {comment}"
+
+
+def _span(root: Any, key: str, text: str, place: str) -> tuple[int, int]:
+    """The positions in the text where the value of a key begins, after its colon, and ends."""
+    node = root
     start, end = 0, len(text)
     for name in key.split("."):
-        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        pairs = node.value if isinstance(node, MappingNode) else []
         found = [(label, value) for label, value in pairs if label.value == name]
         if not found:
-            raise InputError(f"{place}: no {key}; accepted: a file with every key, as those in presets have")
+            raise InputError(f"{place}: no {key}; accepted: a file with every key, as the project's params.yaml has")
         label, node = found[0]
         start, end = label.end_mark.index + 1, node.end_mark.index
-        if isinstance(node, yaml.CollectionNode) and not node.flow_style:
-            # The parser counts blank lines and comments before the next key as this one's.
+        if isinstance(node, CollectionNode) and not node.flow_style:
+            # The parser counts blank lines and comments before the next key as part of this one.
             lines = text[start:end].splitlines(keepends=True)
             while lines and (not lines[-1].strip() or lines[-1].startswith("#")):
                 end -= len(lines.pop())
@@ -85,7 +134,7 @@ def _span(whole: Any, key: str, text: str, place: str) -> tuple[int, int]:
 
 
 def headed(text: str, header: str) -> str:
-    """Put other comment lines in place of those that a text begins with."""
+    """Replace the comment lines at the beginning of a text."""
     lines = text.splitlines(keepends=True)
     while lines and lines[0].startswith("#"):
         lines.pop(0)

@@ -1,4 +1,4 @@
-"""The schema of the models: how each comes about and how it is fine-tuned."""
+"""The schema of the models: where each comes from and how it is fine-tuned."""
 
 from typing import Annotated, Literal, Self
 
@@ -28,9 +28,9 @@ class Fit(Section):
     learning_rate: Rate = 5e-5
     """The highest, at the end of the warm-up."""
     warmup: Share = 0.1
-    """Share of the steps over which the learning rate rises."""
+    """Share of the steps in which the learning rate rises."""
     weight_decay: Weight = 0.01
-    """On matrices; biases and norms have none."""
+    """Of matrices; biases and norms have none."""
 
 
 class PerDomain(Section):
@@ -50,32 +50,32 @@ class Teacher(Fit):
     domains: Annotated[Domains, Field(min_length=1)] = ["source", "target"]
     """Fine-tune on these, one after the other. The paper's Teacher-FT sees [target]."""
     epochs: PerDomain = PerDomain(source=1, target=5)
-    """Passes through each domain; with 0 for all the model stays as it is."""
+    """Epochs on each domain; with 0 for all of them the model is not fine-tuned."""
 
 
 class Generator(Section):
-    """The masked language model G_θ that fills the words."""
+    """The masked language model G_θ that fills in the masked words."""
 
     model: Name = "bert-base-uncased"
     """A hub id, a folder or `package:module/folder`; without a masked-LM head it needs an adapter or steps."""
     adapter: Name | None = None
-    """A file that this stage trained before: low-rank weights and head, added to the model."""
+    """A file written by this stage with low-rank weights and a masked-LM head, which are added to the model."""
     steps: Count = 0
-    """Training steps of head and low-rank weights; 0 publishes the model as it is."""
+    """Training steps of the low-rank weights and the head; 0 uses the model as it is."""
     text: Table | None = None
-    """Unlabelled text to train on. Not the target's table: its test rows are in it."""
+    """Unlabelled text to train on. Not the target's table, because it contains the test rows."""
     heldout: Heldout | None = None
-    """Unlabelled text on which masked-token accuracy is measured; nothing is decided by it."""
+    """Unlabelled text on which masked-token accuracy is measured; no stage uses the result."""
     rank: Few = 32
-    """Rank of the weights added to each linear layer of the encoder."""
+    """Rank of the low-rank weights added to each linear layer of the encoder."""
     mask: Probability = 0.2
-    """Share of tokens masked, in training and in measuring."""
+    """Share of tokens that are masked in training and in measuring."""
     batch_size: Positive = 64
     """Sentences a step."""
     learning_rate: Rate = 1e-3
-    """The highest, at the end of the warm-up; it falls along a cosine."""
+    """The highest, at the end of the warm-up; it then falls along a cosine."""
     warmup: Share = 0.05
-    """Share of the steps over which the learning rate rises."""
+    """Share of the steps in which the learning rate rises."""
     max_length: Annotated[int, Field(ge=8, le=1_000_000)] = 64
     """Tokens of a sentence; what is longer is cut."""
 
@@ -92,14 +92,14 @@ class Student(Section):
     """The small model f^s before distillation."""
 
     init: Literal["teacher", "encoder", "pretrained", "fresh", "bilstm"] = "teacher"
-    """Layers of the fine-tuned teacher, of the encoder it came from, a named model, random weights, or no transformer
-    but a BiLSTM over the teacher's word embeddings."""
+    """The initial weights: layers of the fine-tuned teacher, layers of its pretrained encoder, a named model, random
+    weights, or a BiLSTM over the teacher's word embeddings in place of a transformer."""
     model: Name | None = None
     """The named model, if init is pretrained."""
     layers: Few = 3
-    """Layers taken (teacher, encoder) or made (fresh)."""
+    """Number of layers: taken from the teacher or encoder, or of a fresh student."""
     pick: Literal["first", "spaced"] = "first"
-    """Which layers are taken: the first ones, or evenly spaced ones with the last among them."""
+    """Which layers are taken: the first ones, or evenly spaced ones including the last."""
     hidden: Few = 312
     """Width of a fresh student."""
     intermediate: Few = 1200
@@ -118,7 +118,7 @@ class Student(Section):
 
 
 class StudentFT(Fit):
-    """The comparison: the same student fine-tuned on the scarce labels alone."""
+    """The baseline: the same student fine-tuned on the scarce labels alone."""
 
     epochs: Positive = 20
-    """Passes through the scarce labels."""
+    """Epochs on the scarce labels."""

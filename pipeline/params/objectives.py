@@ -1,63 +1,94 @@
-"""The losses a student may be held to: their weights, and what each of them wants of the teacher."""
+"""The losses a student can be trained with: the weight of each, and what it compares and reads of the teacher."""
 
-from collections.abc import Iterable
-from typing import Self
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
 
 from pydantic import model_validator
 
 from pipeline.params.types import Section, Temperature, Weight
 
-PREDICTIONS = ("dark", "hard", "logits")
-"""The losses of what the student predicts."""
-STATES = ("attention", "hidden", "cosine", "masked_lm", "patience", "relations", "scores", "layers")
-"""The losses of what goes on inside it."""
-LOSSES = (*PREDICTIONS, *STATES)
-BY_TOKEN = ("attention", "hidden", "cosine", "patience", "relations", "scores", "layers")
-"""Those that compare student and teacher token by token, or show the teacher the student's tokens."""
-BY_HEAD = ("attention", "relations", "scores")
-"""Those that compare them head by head."""
-BY_WIDTH = ("cosine", "patience")
-"""Those that compare states of one width."""
-BY_LAYER = ("patience", "scores", "layers")
-"""Those that compare layer by layer."""
-LIVE = ("patience", "relations", "scores", "layers")
-"""Those that want more of the teacher than its cache has."""
+State = Literal["logits", "hidden", "attention", "values", "layers", "scores"]
+"""What a forward pass can give: the fields of `pipeline.models.forward.States`."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What one loss compares and reads: the forward passes, the checks and the needs of the cache follow from it."""
+
+    kind: Literal["prediction", "state"]
+    """Whether it is about what the student predicts or about what happens inside it."""
+    reads: tuple[State, ...] = ()
+    """What it reads of a forward pass of student and teacher."""
+    token_by_token: bool = False
+    """Whether it needs the same tokens in student and teacher."""
+    equal: tuple[Literal["heads", "width"], ...] = ()
+    """What must be equal in student and teacher."""
+    maps_layers: bool = False
+    """Whether each student layer is compared with a teacher layer of its own (`pipeline.models.layer_map`)."""
+    live: bool = False
+    """Whether the teacher must run beside the student, because its cache does not hold what the loss reads."""
 
 
 class Objectives(Section):
     """Weights of the losses (Eqs. 1–3, and those of rivals); 0 switches one off."""
 
-    attention: Weight = 1.0
+    attention: Annotated[Weight, Objective("state", ("attention",), token_by_token=True, equal=("heads",))] = 1.0
     """L_att, Eq. 2."""
-    hidden: Weight = 1.0
+    hidden: Annotated[Weight, Objective("state", ("hidden",), token_by_token=True)] = 1.0
     """L_hidden, Eq. 2."""
-    dark: Weight = 1.0
+    dark: Annotated[Weight, Objective("prediction", ("logits",))] = 1.0
     """L_dark, Eq. 3."""
     temperature: Temperature = 1.0
     """T_KD of Eq. 3."""
-    hard: Weight = 0.0
+    # The teacher's logits label a source text whose class the target does not have.
+    hard: Annotated[Weight, Objective("prediction", ("logits",))] = 0.0
     """Cross-entropy with the label of the text or, for a neighbour, of its original (PKD)."""
-    logits: Weight = 0.0
+    logits: Annotated[Weight, Objective("prediction", ("logits",))] = 0.0
     """Squared difference of the logits (BiLSTM_SOFT)."""
-    cosine: Weight = 0.0
+    cosine: Annotated[Weight, Objective("state", ("hidden",), token_by_token=True, equal=("width",))] = 0.0
     """One minus the cosine of the last hidden states (DistilBERT)."""
-    masked_lm: Weight = 0.0
-    """Guessing hidden words, in a pass of its own (DistilBERT)."""
-    patience: Weight = 0.0
+    masked_lm: Annotated[Weight, Objective("state")] = 0.0
+    """Masked-language-model loss of the student, in a forward pass of its own (DistilBERT)."""
+    patience: Annotated[
+        Weight, Objective("state", ("layers",), token_by_token=True, equal=("width",), maps_layers=True, live=True)
+    ] = 0.0
     """Distance of the normalised [CLS] states of mapped layers (PKD)."""
-    relations: Weight = 0.0
-    """KL divergence of the last attention, and of the relations of its values (MiniLM)."""
-    scores: Weight = 0.0
+    relations: Annotated[
+        Weight, Objective("state", ("attention", "values"), token_by_token=True, equal=("heads",), live=True)
+    ] = 0.0
+    """KL divergence of the last layer's attention and of its value relations (MiniLM)."""
+    scores: Annotated[
+        Weight, Objective("state", ("scores",), token_by_token=True, equal=("heads",), maps_layers=True, live=True)
+    ] = 0.0
     """Squared difference of the attention scores of mapped layers (TinyBERT)."""
-    layers: Weight = 0.0
+    layers: Annotated[Weight, Objective("state", ("layers",), token_by_token=True, maps_layers=True, live=True)] = 0.0
     """Squared difference of embeddings and mapped hidden states after W (TinyBERT)."""
 
-    def on(self, names: Iterable[str] = LOSSES) -> list[str]:
-        """Those of the losses whose weight is not 0."""
-        return [name for name in names if getattr(self, name)]
+    def active(self, condition: Callable[[Objective], bool] = lambda _: True) -> list[str]:
+        """Names of the losses with a weight above 0 whose `Objective` meets a condition, in the order above."""
+        return [name for name, objective in OBJECTIVES.items() if getattr(self, name) and condition(objective)]
+
+    def reads(self, *, live: bool | None = None) -> set[State]:
+        """What the active losses read of a forward pass.
+
+        Args:
+            live: only the losses for which the teacher must run, or only those which its cache is enough for.
+        """
+        names = self.active(lambda objective: live is None or objective.live == live)
+        return {state for name in names for state in OBJECTIVES[name].reads}
 
     @model_validator(mode="after")
-    def _one_is_on(self) -> Self:
-        if not self.on():
+    def _any_active(self) -> Self:
+        if not self.active():
             raise ValueError("all weights are 0; accepted: at least one above 0")
         return self
+
+
+OBJECTIVES: dict[str, Objective] = {
+    name: annotation
+    for name, field in Objectives.model_fields.items()
+    for annotation in field.metadata
+    if isinstance(annotation, Objective)
+}
+"""Each loss's description, by the name of its weight."""

@@ -1,4 +1,4 @@
-"""The kinds of values that params.yaml holds, and what is wrong with any other."""
+"""The types of values in params.yaml, with their bounds."""
 
 from typing import Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ def _no_boolean(value: Any) -> Any:
     return value
 
 
-# Without an upper bound a slip of the finger would fill the memory, or go on for ever, and not say why.
+# Without an upper bound a mistyped number would fill the memory or run for ever without an error.
 Count = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 FewOrNone = Annotated[int, Field(ge=0, le=10_000, strict=True)]
@@ -27,24 +27,51 @@ Weight = Annotated[Number, Field(ge=0, le=1e6)]
 Name = Annotated[str, Field(min_length=1)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Probability = Annotated[Number, Field(gt=0, lt=1)]
-Domains = Annotated[list[Domain], AfterValidator(lambda given: _once(given))]
-Names = Annotated[dict[str, str], BeforeValidator(lambda given: _as_text(given))]
+Domains = Annotated[list[Domain], AfterValidator(lambda domains: _unique(domains))]
+Names = Annotated[dict[str, str], BeforeValidator(lambda names: _as_text(names))]
+Cell = str | int | float | bool
+Filters = Annotated[
+    dict[str, Cell | Annotated[list[Cell], Field(min_length=1)]], BeforeValidator(lambda filters: _as_written(filters))
+]
 
 
-def _as_text(given: Any) -> Any:
-    """YAML reads `{0: negative}` with an integer key; a label is its text."""
-    if not isinstance(given, dict):
-        return given
-    for key, value in given.items():
-        if value is None or isinstance(value, bool):
-            raise ValueError(f"got {key}: {'null' if value is None else value}; accepted: a name, in quotes if need be")
-    return {str(key): str(value) for key, value in given.items()}
+def _as_text(names: Any) -> Any:
+    """Labels are texts: a number, as in `{0: negative}`, is the text it is written as."""
+    if not isinstance(names, dict):
+        return names
+    for key, value in names.items():
+        for name in (key, value):
+            if name is None or isinstance(name, bool):
+                text = ": ".join("null" if name is None else str(name) for name in (key, value))
+                raise ValueError(f"got {text}; accepted: a name, in quotes if need be")
+    return {_text(key): _text(value) for key, value in names.items()}
 
 
-def _once(given: list[Domain]) -> list[Domain]:
-    if len(set(given)) < len(given):
-        raise ValueError(f"got {given}; accepted: each domain once")
-    return given
+def _as_written(filters: Any) -> Any:
+    """A number is accepted as its value and as it is written: `1.0` is `1.0` in a CSV file and 1 in a Parquet file."""
+    if not isinstance(filters, dict):
+        return filters
+    return {column: _with_texts(accepted) for column, accepted in filters.items()}
+
+
+def _with_texts(accepted: Any) -> Any:
+    options = accepted if isinstance(accepted, list) else [accepted]
+    numbers = [option for option in options if hasattr(option, "text")]
+    # A cell 1.5 is compared as `1.5`, but a cell 1.0 as `1`.
+    texts = [number.text for number in numbers if number.text != str(number) or number % 1 == 0]
+    others = [text for text in dict.fromkeys(texts) if text not in options]
+    return [*options, *others] if others else accepted
+
+
+def _text(value: Any) -> str:
+    """The text that a number has in the file, if the reader kept it."""
+    return getattr(value, "text", str(value))
+
+
+def _unique(domains: list[Domain]) -> list[Domain]:
+    if len(set(domains)) < len(domains):
+        raise ValueError(f"got {domains}; accepted: each domain once")
+    return domains
 
 
 class Section(BaseModel):

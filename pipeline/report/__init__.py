@@ -1,1 +1,1 @@
-"""The page that tells what a run came to: what is read for it, what follows from that, and how it is drawn."""
+"""The report page on a finished run: reading the inputs, computing what is shown, and drawing it."""

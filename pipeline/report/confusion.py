@@ -1,4 +1,4 @@
-"""Where the models' answers go: confusions, and the test texts on which student and teacher differ."""
+"""Predictions against labels: confusion matrices, scatter plots, and texts on which student and teacher disagree."""
 
 import math
 from collections import Counter
@@ -13,18 +13,24 @@ from pipeline.report import charts
 from pipeline.report.inputs import MODELS
 from pipeline.report.markup import clipped
 
-CASES = 12
-CLASSES = 12
-"""Of more classes no whole matrix is shown, but the commonest mistakes."""
-DOTS = 1500
-CHARACTERS = 400
+MAX_CASES = 12
+MAX_CLASSES = 12
+"""With more classes the most frequent mistakes are shown in place of the matrix."""
+MAX_DOTS = 1500
+MAX_CHARACTERS = 400
 SHADES = 5
 Predictions = dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """A model's answers: counts by label and answer with a shade from 0 to SHADES - 1, or its commonest mistakes."""
+    """A model's confusion matrix, or its most frequent mistakes if there are many classes.
+
+    Args:
+        matrix: for each label the count and shade, 0 to SHADES - 1, of each predicted class.
+        mistakes: label, prediction and count.
+        wrong: number of wrong predictions.
+    """
 
     model: str
     matrix: list[tuple[str, list[tuple[int, int]]]]
@@ -34,104 +40,104 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Case:
-    """A test text with what each model makes of it, by the model's name: the answer, and whether that is right."""
+    """A test text with each model's name, prediction, and whether that is right (None in regression)."""
 
     id: str
     texts: list[str]
     label: str
-    answers: list[tuple[str, str, bool | None]]
+    predictions: list[tuple[str, str, bool | None]]
 
 
 @dataclass(frozen=True)
-class Differing:
-    """In how many test texts one of the two is better, and the most telling of them."""
+class Disagreement:
+    """Number of test texts on which one of two models is better, and the most informative of them."""
 
     count: int
     cases: list[Case]
 
 
-def confusions(test: Texts, answers: Predictions) -> list[Confusion]:
-    """Of each model; classes only."""
-    labels = labels_of(test)
+def confusions(test: Texts, predictions: Predictions) -> list[Confusion]:
+    """The confusions of each model; classification only."""
+    labels = label_values(test)
     out = []
-    for name, said in MODELS.items():
-        counts = Counter(zip(labels, answers[name], strict=True))
-        rows = Counter(labels)
+    for name, model in MODELS.items():
+        counts = Counter(zip(labels, predictions[name], strict=True))
+        totals = Counter(labels)
         matrix = []
-        if len(test.names) <= CLASSES:
+        if len(test.names) <= MAX_CLASSES:
             matrix = [
-                (label, [(counts[label, answer], _shade(counts[label, answer], rows[label])) for answer in test.names])
+                (label, [(counts[label, other], _shade(counts[label, other], totals[label])) for other in test.names])
                 for label in test.names
             ]
-        wrong = sorted(((-n, *pair) for pair, n in counts.items() if pair[0] != pair[1]))
-        mistakes = [(label, answer, -n) for n, label, answer in wrong[:CASES]]
-        out.append(Confusion(said, matrix, [] if matrix else mistakes, -sum(n for n, *_ in wrong)))
+        wrong = sorted(((-count, *pair) for pair, count in counts.items() if pair[0] != pair[1]))
+        mistakes = [(label, predicted, -count) for count, label, predicted in wrong[:MAX_CASES]]
+        out.append(Confusion(model, matrix, [] if matrix else mistakes, -sum(count for count, *_ in wrong)))
     return out
 
 
-def _shade(count: int, row: int) -> int:
-    return min(SHADES - 1, math.ceil(SHADES * count / row) - 1) if count else 0
+def _shade(count: int, total: int) -> int:
+    return min(SHADES - 1, math.ceil(SHADES * count / total) - 1) if count else 0
 
 
-def scatters(test: Texts, answers: Predictions) -> list[Markup]:
-    """Predicted against actual of each model; numbers only."""
-    labels = labels_of(test)
-    step = max(1, math.ceil(len(labels) / DOTS))
+def scatters(test: Texts, predictions: Predictions) -> list[Markup]:
+    """A scatter plot of predicted against actual numbers for each model; regression only."""
+    labels = label_values(test)
+    step = max(1, math.ceil(len(labels) / MAX_DOTS))
     note = f"One in {step} texts is drawn." if step > 1 else ""
     drawn = []
-    for name, said in MODELS.items():
-        both = zip(labels[::step], answers[name][::step], strict=True)
-        points = [pair for pair in both if all(math.isfinite(number) for number in pair)]
+    for name, model in MODELS.items():
+        pairs = zip(labels[::step], predictions[name][::step], strict=True)
+        points = [pair for pair in pairs if all(math.isfinite(number) for number in pair)]
         if points:
             drawn.append(
-                charts.scatter(points, title=f"{said}: predicted and actual", note=note, x="label", y="predicted")
+                charts.scatter(points, title=f"{model}: predicted and actual", note=note, x="label", y="predicted")
             )
     return drawn
 
 
-def differing(test: Texts, answers: Predictions) -> tuple[Differing, Differing]:
-    """Texts on which the student is wrong and the teacher right, and the reverse; of numbers, which is further off.
+def disagreements(test: Texts, predictions: Predictions) -> tuple[Disagreement, Disagreement]:
+    """Texts on which the student is wrong and the teacher right, and the reverse; in regression, which error is larger.
 
-    The most telling first. Of classes: those where Student-FT is on the side that is right (the student was taught the
-    mistake) or, in the reverse, wrong (only distilling gave the answer), the short before the long. Of numbers: those
-    where one model's error exceeds the other's by most.
+    The most informative come first. In classification: those on which Student-FT is right (distilling taught the
+    student the mistake) or, in the reverse, wrong (only distilling gave the right class); shorter texts before longer
+    ones. In regression: those where one model's error exceeds the other's by most.
     """
-    labels = labels_of(test)
-    off = {name: _errors(labels, answers[name]) for name in MODELS}
-    worse = [ours - theirs for ours, theirs in zip(off["student"], off["teacher"], strict=True)]
+    labels = label_values(test)
+    errors = {name: _errors(labels, predictions[name]) for name in MODELS}
+    excess = [student - teacher for student, teacher in zip(errors["student"], errors["teacher"], strict=True)]
 
-    def size(row: int) -> int:
+    def length(row: int) -> int:
         return len(test.texts[row]) + (len(test.pairs[row]) if test.pairs else 0)
 
-    def telling(sign: int) -> Callable[[int], Any]:
+    def sort_key(sign: int) -> Callable[[int], Any]:
         if not test.names:
-            return lambda row: (-abs(worse[row]), row)
-        return lambda row: (sign * off["student_ft"][row], size(row), row)
+            return lambda row: (-abs(excess[row]), row)
+        return lambda row: (sign * errors["student_ft"][row], length(row), row)
 
     out = []
     for sign in (1, -1):
-        rows = sorted((row for row, by in enumerate(worse) if by * sign > 0), key=telling(sign))
-        out.append(Differing(len(rows), [_case(test, labels, answers, row) for row in rows[:CASES]]))
+        rows = sorted((row for row, value in enumerate(excess) if value * sign > 0), key=sort_key(sign))
+        out.append(Disagreement(len(rows), [_case(test, labels, predictions, row) for row in rows[:MAX_CASES]]))
     return out[0], out[1]
 
 
-def _errors(labels: Sequence[Any], answers: Sequence[Any]) -> list[float]:
-    pairs = zip(labels, answers, strict=True)
+def _errors(labels: Sequence[Any], predicted: Sequence[Any]) -> list[float]:
+    pairs = zip(labels, predicted, strict=True)
     return [float(a != b) if isinstance(a, str) else abs(a - b) for a, b in pairs]
 
 
-def labels_of(test: Texts) -> list[Any]:
-    """The test texts' class names, or numbers."""
+def label_values(test: Texts) -> list[Any]:
+    """The test texts' class names, or numbers in regression."""
     return [test.names[label] for label in test.labels] if test.names else test.labels.astype(float).tolist()
 
 
-def _case(test: Texts, labels: Sequence[Any], answers: Predictions, row: int) -> Case:
-    def said(answer: Any) -> str:
-        return str(answer) if test.names else f"{answer:.3f}"
+def _case(test: Texts, labels: Sequence[Any], predictions: Predictions, row: int) -> Case:
+    def written(value: Any) -> str:
+        return str(value) if test.names else f"{value:.3f}"
 
     texts = [test.texts[row], *([test.pairs[row]] if test.pairs else [])]
-    told = [
-        (name, said(answers[model][row]), answers[model][row] == labels[row] if test.names else None)
-        for model, name in MODELS.items()
+    by_model = [
+        (model, written(predictions[name][row]), predictions[name][row] == labels[row] if test.names else None)
+        for name, model in MODELS.items()
     ]
-    return Case(test.ids[row], [clipped(text, CHARACTERS) for text in texts], said(labels[row]), told)
+    return Case(test.ids[row], [clipped(text, MAX_CHARACTERS) for text in texts], written(labels[row]), by_model)

@@ -1,4 +1,4 @@
-"""What the report reads of other stages: whole and as they wrote it, or one line that names the stage to run."""
+"""Metrics and predictions of other stages, read and checked; if one is damaged, the error names the stage to run."""
 
 import csv
 from collections.abc import Sequence
@@ -11,20 +11,21 @@ from pipeline.data.texts import Texts
 from pipeline.errors import InputError
 
 MODELS = {"teacher": "teacher", "student": "student", "student_ft": "Student-FT"}
-"""What evaluate measures, and what the page calls it."""
-SERVED = {"teacher": "teacher", "student": "student", "onnx": "ONNX", "int8": "ONNX in 8 bits"}
-Measured = dict[str, dict[str, float | None]]
+"""The models that evaluate measures, with their names on the page."""
+SERVED_MODELS = {"teacher": "teacher", "student": "student", "onnx": "ONNX", "int8": "ONNX, int8"}
+"""The models that export measures, with their names on the page."""
+EvaluationMetrics = dict[str, dict[str, float | None]]
 Kind = TypeVar("Kind")
 
 
 class Split(BaseModel):
-    """Rows of a split and how its labels are spread: counts by class, or mean, sd, min and max."""
+    """Number of rows of a split and the distribution of its labels: counts by class, or mean, sd, min and max."""
 
     rows: int
     labels: dict[str, int | float] = {}
 
 
-class Prepared(BaseModel):
+class DataMetrics(BaseModel):
     """metrics/data.json."""
 
     splits: dict[str, Split]
@@ -33,24 +34,24 @@ class Prepared(BaseModel):
     unused: dict[str, int]
 
     def label_names(self) -> list[str]:
-        """Classes, or what is told of numbers, in order; a source may have classes of its own."""
+        """Classes, or names of the statistics, in order; a source may have classes of its own."""
         return list(dict.fromkeys(name for split in self.splits.values() for name in split.labels))
 
     def reasons(self) -> list[str]:
-        """Why rows were dropped."""
+        """Reasons for which rows were dropped."""
         return list(dict.fromkeys(reason for dropped in self.dropped.values() for reason in dropped))
 
 
 class Latency(BaseModel):
-    """Milliseconds for one text alone, and texts a second in batches."""
+    """Milliseconds for one text alone, and texts per second in batches."""
 
     median_ms: float
     p95_ms: float
     texts_per_second: float
 
 
-class Model(BaseModel):
-    """A model of metrics/serving.json."""
+class ModelMetrics(BaseModel):
+    """One model of metrics/serving.json."""
 
     bytes: int
     accuracy: float | None = None
@@ -62,22 +63,22 @@ class Model(BaseModel):
     tokens_128: Latency | None = None
 
     def latencies(self) -> dict[int, Latency]:
-        """What was timed, by the number of tokens."""
-        timed = {16: self.tokens_16, 64: self.tokens_64, 128: self.tokens_128}
-        return {tokens: found for tokens, found in timed.items() if found}
+        """The measured latencies by number of tokens."""
+        latencies = {16: self.tokens_16, 64: self.tokens_64, 128: self.tokens_128}
+        return {tokens: latency for tokens, latency in latencies.items() if latency}
 
 
-class Serving(BaseModel):
+class ServingMetrics(BaseModel):
     """metrics/serving.json."""
 
-    teacher: Model | None = None
-    student: Model | None = None
-    onnx: Model | None = None
-    int8: Model | None = None
+    teacher: ModelMetrics | None = None
+    student: ModelMetrics | None = None
+    onnx: ModelMetrics | None = None
+    int8: ModelMetrics | None = None
 
-    def models(self) -> dict[str, Model]:
-        """Those that are there."""
-        return {name: found for name in SERVED if (found := getattr(self, name))}
+    def models(self) -> dict[str, ModelMetrics]:
+        """The models that the file has, by name, in the order of SERVED_MODELS."""
+        return {name: model for name in SERVED_MODELS if (model := getattr(self, name))}
 
     def lengths(self) -> list[int]:
         """Numbers of tokens at which any model was timed."""
@@ -85,58 +86,58 @@ class Serving(BaseModel):
 
 
 def read_json(path: Path, kind: type[Kind], stage: str) -> Kind:
-    """Read what `stage` wrote. Raises InputError naming the file if it is missing, damaged or lacks something."""
+    """Read a JSON file of `stage`. Raises InputError naming the file if it is missing, damaged or incomplete."""
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run the {stage} stage first") from None
-    except ValidationError as errors:
-        first = errors.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise _damaged(path, f"{place}: {first['msg']}" if place else first["msg"], stage) from None
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; run the {stage} stage first") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise _damaged(path, f"{key}: {first['msg']}" if key else first["msg"], stage) from error
 
 
-def read_scores(path: Path, metrics: Sequence[str]) -> Measured:
-    """metrics/evaluation.json, for each of MODELS with `metrics`, their bounds, `parameters`, `bytes` and speed."""
-    found: Measured = read_json(path, Measured, "evaluate")
-    keys = [f"{metric}{end}" for metric in metrics for end in ("", "_low", "_high")]
+def read_scores(path: Path, metrics: Sequence[str]) -> EvaluationMetrics:
+    """Read metrics/evaluation.json: for each of MODELS `metrics`, their bounds, `parameters`, `bytes` and speed."""
+    measured: EvaluationMetrics = read_json(path, EvaluationMetrics, "evaluate")
+    keys = [f"{metric}{suffix}" for metric in metrics for suffix in ("", "_low", "_high")]
     for name in MODELS:
         for key in (*keys, "parameters", "bytes", "sentences_per_second"):
-            if key not in found.get(name, {}):
+            if key not in measured.get(name, {}):
                 raise _damaged(path, f"no {name}.{key}", "evaluate")
-    return found
+    return measured
 
 
 def read_predictions(path: Path, test: Texts) -> dict[str, list[Any]]:
-    """plots/predictions.csv: for each of MODELS, in the order of the test texts, class names or numbers."""
+    """Read plots/predictions.csv: for each of MODELS class names or numbers, in the order of the test texts."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run the evaluate stage first") from None
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; run the evaluate stage first") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise _damaged(path, str(error), "evaluate") from None
+        raise _damaged(path, str(error), "evaluate") from error
     try:
         if [row["id"] for row in rows] != test.ids:
-            raise ValueError("other texts than the test set has")
-        if test.names and (strange := {row[name] for row in rows for name in MODELS} - set(test.names)):
-            raise ValueError(f"an answer that is no class: {min(strange, key=str)!r}")
+            raise ValueError("its texts are not those of the test set")
+        if test.names and (unknown := {row[name] for row in rows for name in MODELS} - set(test.names)):
+            raise ValueError(f"a prediction is not a class: {min(unknown, key=str)!r}")
         return {name: [row[name] if test.names else float(row[name]) for row in rows] for name in MODELS}
     except KeyError as error:
-        raise _damaged(path, f"no column {error}", "evaluate") from None
+        raise _damaged(path, f"no column {error}", "evaluate") from error
     except (TypeError, ValueError) as error:
-        raise _damaged(path, str(error), "evaluate") from None
+        raise _damaged(path, str(error), "evaluate") from error
 
 
 def read_curve(path: Path) -> list[tuple[float, float]]:
-    """Step and value of each line of a curve that dvclive wrote."""
+    """Read a curve that dvclive wrote: the step and value of each line."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()[1:]
         return [(float(step), float(value)) for step, value in (line.split("\t")[-2:] for line in lines)]
     except (UnicodeDecodeError, ValueError) as error:
-        raise _damaged(path, str(error), "distill") from None
+        raise _damaged(path, str(error), "distill") from error
 
 
 def _damaged(path: Path, reason: str, stage: str) -> InputError:
-    said = " ".join(reason.split())[:160]
-    return InputError(f"{path}: damaged, or of another run ({said}); run the {stage} stage again")
+    shortened = " ".join(reason.split())[:160]
+    return InputError(f"{path}: damaged, or of another run ({shortened}); run the {stage} stage again")

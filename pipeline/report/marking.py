@@ -1,76 +1,54 @@
-"""A neighbour beside its original: what was taken out and what was put in."""
+"""A neighbour's text with its changes marked: what the original had, and what replaced it."""
 
-import re
 from collections.abc import Sequence
-from itertools import groupby
 
 from markupsafe import Markup
 
-from pipeline.inspect.changed_words import Span, changed_spans
+from pipeline.augment.changes import Change
 from pipeline.report.markup import clipped, element, joined
 
-AROUND = 6
-"""Words shown on each side of a change; what is further off is left out."""
+CONTEXT = 6
+"""Words shown on each side of a change; those further away are left out."""
 LONGEST = 400
 """Characters of one stretch of a text."""
 
 
-def marked(old: str, new: str, old_words: Sequence[str] = (), new_words: Sequence[str] = ()) -> Markup:
-    """The new text, with what it had in place of it as `<del>` and what it has now as `<ins>`; equal runs shortened.
-
-    Args:
-        old_words: those that were replaced, in order, if that is known.
-    """
-    before, after = changed_spans(old, new, old_words, new_words)
-    gone = {place: _stretch(old, spans) for place, spans in _by_place(old, before)}
-    come = dict(_by_place(new, after))
+def marked(old: str, new: str, changes: Sequence[Change]) -> Markup:
+    """The new text with `<del>` around what was removed and `<ins>` around what was added; the rest is shortened."""
+    merged = _merged(old, new, changes)
     parts: list[Markup] = []
-    read = count = 0
-    places = sorted(gone.keys() | come.keys())
-    for place in places:
-        spans = come.get(place)
-        end = spans[0][0] if spans else _behind(new, read, place - count)
-        parts.append(_same(new[read:end], first=place == places[0], last=False))
-        read, count = end, place
-        if place in gone:
-            parts.append(element("del", clipped(gone[place], LONGEST)))
-        if spans:
-            parts.append(element("ins", clipped(_stretch(new, spans), LONGEST)))
-            read = spans[-1][1]
-    parts.append(_same(new[read:], first=not places, last=True))
+    cursor = 0
+    for order, change in enumerate(merged):
+        parts.append(_unchanged(new[cursor : change.new_start], first=order == 0, last=False))
+        for tag, text in (
+            ("del", old[change.old_start : change.old_end]),
+            ("ins", new[change.new_start : change.new_end]),
+        ):
+            if text:
+                parts.append(element(tag, clipped(text, LONGEST)))
+        cursor = change.new_end
+    parts.append(_unchanged(new[cursor:], first=not merged, last=True))
     return Markup(" ").join(part for part in parts if part)
 
 
-def _by_place(text: str, spans: Sequence[Span]) -> list[tuple[int, list[Span]]]:
-    """Spans by how many characters, but for blanks, stand before them outside of any: the same in both texts."""
-    placed, behind, count = [], 0, 0
-    for span in spans:
-        count += _solid(text[behind : span[0]])
-        placed.append((count, span))
-        behind = span[1]
-    return [(place, [span for _, span in group]) for place, group in groupby(placed, key=lambda each: each[0])]
+def _merged(old: str, new: str, changes: Sequence[Change]) -> list[Change]:
+    """The changes, as one where only blanks are between them."""
+    merged: list[Change] = []
+    for change in changes:
+        last = merged[-1] if merged else None
+        if last and not old[last.old_end : change.old_start].strip() + new[last.new_end : change.new_start].strip():
+            merged[-1] = Change(last.old_start, change.old_end, last.new_start, change.new_end)
+        else:
+            merged.append(change)
+    return merged
 
 
-def _solid(text: str) -> int:
-    return len("".join(text.split()))
-
-
-def _behind(text: str, start: int, count: int) -> int:
-    """Where so many characters, but for blanks, have been read."""
-    solid = (found.end() for found in re.finditer(r"\S", text[start:]))
-    return start + next((end for order, end in enumerate(solid, start=1) if order == count), 0)
-
-
-def _stretch(text: str, spans: Sequence[Span]) -> str:
-    return text[spans[0][0] : spans[-1][1]]
-
-
-def _same(text: str, *, first: bool, last: bool) -> Markup:
-    """Equal words: those beside a change, and an ellipsis for the others."""
+def _unchanged(text: str, *, first: bool, last: bool) -> Markup:
+    """The words next to a change, and an ellipsis for the others."""
     words = text.split()
-    before, after = (0 if first else AROUND), (0 if last else AROUND)
+    before, after = (0 if first else CONTEXT), (0 if last else CONTEXT)
     if first and last:
-        before = 10 * AROUND
+        before = 10 * CONTEXT
     if len(words) > before + after + 2:
         words = [*words[:before], "…", *words[len(words) - after :]]
     return joined(clipped(" ".join(words), LONGEST))

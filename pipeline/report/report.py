@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs nothing else, of what a run of the pipeline came to."""
+"""The report on a run of the pipeline: one self-contained HTML file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +10,25 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pipeline.data.texts import read_texts
 from pipeline.params.schema import Params
 from pipeline.report import scores
-from pipeline.report.confusion import confusions, differing, labels_of, scatters
+from pipeline.report.confusion import confusions, disagreements, label_values, scatters
 from pipeline.report.curves import curves
-from pipeline.report.inputs import MODELS, SERVED, Prepared, Serving, read_json, read_predictions, read_scores
-from pipeline.report.markup import shown
+from pipeline.report.inputs import (
+    MODELS,
+    SERVED_MODELS,
+    DataMetrics,
+    ServingMetrics,
+    read_json,
+    read_predictions,
+    read_scores,
+)
+from pipeline.report.markup import finalize
 from pipeline.report.selection import read_selection
 from pipeline.storage.atomic import check_output, publish_file
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Files and folders of other stages; of `serving` and `selection` the page does without."""
+    """Files and folders that other stages wrote; `serving` and `selection` may be missing."""
 
     prepared: Path
     data: Path
@@ -36,60 +44,63 @@ def report(params: Params, inputs: Inputs, out: Path, plots: Path) -> str:
     """Write the page; the same inputs give the same bytes.
 
     Args:
-        plots: CSV for DVC to plot, by edit distance: neighbours `drawn` and the `share_kept` of them.
+        plots: CSV for DVC to plot, by edit distance: the number of neighbours `drawn` and the `share_kept`.
 
-    Returns what was made, in a few words. Raises InputError naming the first input that is missing, damaged or of
-    another run, and the stage to run; or `out` if no page can be written there.
+    Returns a one-line summary. Raises InputError that names the first input that is missing, damaged or of another run,
+    and the stage to run; or `out` if no page can be written there.
     """
     check_output(out, "--out", folder=False)
-    prepared = read_json(inputs.data, Prepared, "prepare")
+    prepared = read_json(inputs.data, DataMetrics, "prepare")
     test = read_texts(inputs.prepared / "test.parquet")
-    metrics = scores.metrics_of(test.names)
+    metrics = scores.metric_names(test.names)
     measured = read_scores(inputs.evaluation, metrics)
-    answers = read_predictions(inputs.predictions, test)
-    serving = read_json(inputs.serving, Serving, "export") if inputs.serving.exists() else None
+    predictions = read_predictions(inputs.predictions, test)
+    serving = read_json(inputs.serving, ServingMetrics, "export") if inputs.serving.exists() else None
     selection = read_selection(inputs.selection, inputs.augmented) if inputs.selection.exists() else None
-    worse, better = differing(test, answers)
+    worse, better = disagreements(test, predictions)
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
-        finalize=shown,
+        finalize=finalize,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = scores.number
+    environment.filters["number"] = scores.format_number
     page = environment.get_template("page.html").render(
         params=params,
         inputs=inputs,
         models=MODELS,
-        served=SERVED,
+        served=SERVED_MODELS,
         metric=metrics[0],
         metrics={metric: scores.METRICS[metric] for metric in metrics},
         test=test,
-        right={name: sum(a == b for a, b in zip(answers[name], labels_of(test), strict=True)) for name in MODELS},
-        commonest=scores.commonest(prepared.splits["test"].labels, len(test)) if test.names else None,
+        correct={
+            name: sum(a == b for a, b in zip(predictions[name], label_values(test), strict=True)) for name in MODELS
+        },
+        majority=scores.majority_class(prepared.splits["test"].labels, len(test)) if test.names else None,
         prepared=prepared,
         measured=measured,
         cards=scores.cards(measured, serving, metrics[0]),
-        score_chart=scores.chart(measured, metrics[0]),
+        score_chart=scores.score_chart(measured, metrics[0]),
         serving=serving,
         lengths=serving.lengths() if serving else [],
         latency_chart=scores.latency_chart(serving) if serving else None,
-        losses=[f"{name} × {getattr(params.objectives, name):g}" for name in params.objectives.on()],
+        losses=[f"{name} × {getattr(params.objectives, name):g}" for name in params.objectives.active()],
         curves=curves(inputs.curves, scores.METRICS[metrics[0]]),
         selection=selection,
-        confusions=confusions(test, answers) if test.names else [],
-        scatters=[] if test.names else scatters(test, answers),
+        confusions=confusions(test, predictions) if test.names else [],
+        scatters=[] if test.names else scatters(test, predictions),
         worse=worse,
         better=better,
         all_params=yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
     )
-    rows = [[share.of, share.neighbours, round(share.share, 4)] for share in (selection.distances if selection else [])]
+    groups = selection.distances if selection else []
+    rows = [[group.name, group.neighbours, round(group.share, 4)] for group in groups]
     table = pd.DataFrame(rows, columns=["distance", "drawn", "share_kept"])
     with publish_file(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
-        with publish_file(plots) as beside:
-            table.to_csv(beside, index=False, lineterminator="\n")
+        with publish_file(plots) as temporary_plots:
+            table.to_csv(temporary_plots, index=False, lineterminator="\n")
     return f"{len(page.encode()) / 1e3:,.0f} kB, in {out}"

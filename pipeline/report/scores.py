@@ -1,4 +1,4 @@
-"""The scores, and how large and how fast the models are: tables, a chart, and the few numbers that come first."""
+"""Scores, sizes and speeds of the models: a table, charts, and the summary cards at the top of the page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,93 +6,92 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from pipeline.report import charts
-from pipeline.report.inputs import MODELS, SERVED, Measured, Serving
+from pipeline.report.inputs import MODELS, SERVED_MODELS, EvaluationMetrics, ServingMetrics
 
 METRICS = {"accuracy": "accuracy", "f1": "F1", "pearson": "Pearson's r", "spearman": "Spearman's ρ"}
 
 
 @dataclass(frozen=True)
 class Card:
-    """A number with what it is."""
+    """A number with its label and a line of detail."""
 
     value: str
-    of: str
-    more: str
+    label: str
+    detail: str
 
 
-def number(value: float | None, decimals: int = 3, *, sign: bool = False) -> str:
-    """A number with so many decimals, or that it is undefined."""
+def format_number(value: float | None, decimals: int = 3, *, sign: bool = False) -> str:
+    """A number with a fixed number of decimals, or "undefined"."""
     if value is None:
         return "undefined"
-    # Not −0.000.
+    # Adding 0.0 turns −0.0 into 0.0.
     value = round(value, decimals) + 0.0
     return f"{value:{'+' if sign else ''},.{decimals}f}".replace("-", charts.MINUS)
 
 
-def chart(measured: Measured, metric: str) -> Markup | None:
+def score_chart(measured: EvaluationMetrics, metric: str) -> Markup | None:
     """The models' scores with their intervals; None if they are undefined."""
     rows = []
-    for name, said in MODELS.items():
+    for name, model in MODELS.items():
         bounds = [measured[name][key] for key in (metric, f"{metric}_low", f"{metric}_high")]
-        found = [bound for bound in bounds if bound is not None]
-        if len(found) == 3:
-            rows.append((said, found[0], found[1], found[2]))
+        defined = [bound for bound in bounds if bound is not None]
+        if len(defined) == 3:
+            rows.append((model, defined[0], defined[1], defined[2]))
     if not rows:
         return None
     title = f"{METRICS[metric].capitalize() if metric == 'accuracy' else METRICS[metric]} on the test set"
-    return charts.ranges(rows, title=title, note="The lines are 95 % intervals.", x=METRICS[metric])
+    return charts.intervals(rows, title=title, note="The lines are 95 % intervals.", x=METRICS[metric])
 
 
-def cards(measured: Measured, serving: Serving | None, metric: str) -> list[Card]:
-    """What a reader in a hurry is told."""
+def cards(measured: EvaluationMetrics, serving: ServingMetrics | None, metric: str) -> list[Card]:
+    """The summary: the student's score, its differences to the other models, its size and speed."""
     scores = {name: measured[name][metric] for name in MODELS}
-    ours, theirs, plain = scores["student"], scores["teacher"], scores["student_ft"]
-    low, high = (number(measured["student"][f"{metric}_{end}"]) for end in ("low", "high"))
-    found = [Card(number(ours), f"{METRICS[metric]} of the student", f"95 % interval {low} to {high}")]
-    for other, said in ((theirs, "against the teacher"), (plain, "against Student-FT")):
-        if ours is not None and other is not None:
-            found.append(
-                Card(
-                    number(round(ours - other, 4), sign=True), said, f"{said.split(maxsplit=1)[1]} has {number(other)}"
-                )
-            )
-    return [*found, *(_as_served(serving) if serving else _as_measured(measured))]
+    student = scores["student"]
+    low, high = (format_number(measured["student"][f"{metric}_{bound}"]) for bound in ("low", "high"))
+    summary = [Card(format_number(student), f"{METRICS[metric]} of the student", f"95 % interval {low} to {high}")]
+    for name, other in (("the teacher", scores["teacher"]), ("Student-FT", scores["student_ft"])):
+        if student is not None and other is not None:
+            difference = format_number(round(student - other, 4), sign=True)
+            summary.append(Card(difference, f"compared with {name}", f"{name} has {format_number(other)}"))
+    return [*summary, *(_serving_cards(serving) if serving else _evaluation_cards(measured))]
 
 
-def _as_measured(measured: Measured) -> list[Card]:
-    (size, large), (speed, slow) = (
+def _evaluation_cards(measured: EvaluationMetrics) -> list[Card]:
+    (small, large), (fast, slow) = (
         [measured[name][key] or 0.0 for name in ("student", "teacher")] for key in ("bytes", "sentences_per_second")
     )
-    out = [Card(_times(size, large), "the teacher's size", f"{size / 1e6:,.1f} MB, not {large / 1e6:,.1f}")]
-    return [*out, Card(_times(speed, slow), "the teacher's speed", f"{speed:,.0f} texts a second, not {slow:,.0f}")]
+    return [
+        Card(_ratio(small, large), "the teacher's size", f"{small / 1e6:,.1f} MB instead of {large / 1e6:,.1f}"),
+        Card(_ratio(fast, slow), "the teacher's speed", f"{fast:,.0f} texts per second instead of {slow:,.0f}"),
+    ]
 
 
-def _as_served(serving: Serving) -> list[Card]:
-    """Of the last of SERVED that is there, which is what one would serve."""
+def _serving_cards(serving: ServingMetrics) -> list[Card]:
+    """Size and speed of the last of SERVED_MODELS that was measured, which is the one to serve."""
     models = serving.models()
     name = list(models)[-1] if models else "teacher"
     if name == "teacher" or "teacher" not in models:
         return []
-    ours, theirs = models[name], models["teacher"]
-    small, large = ours.bytes / 1e6, theirs.bytes / 1e6
-    which = f" as {SERVED[name]}" if name != "student" else ""
-    out = [Card(_times(small, large), "the teacher's size", f"{small:,.1f} MB{which}, not {large:,.1f}")]
-    both = sorted(ours.latencies().keys() & theirs.latencies().keys(), key=lambda tokens: (tokens != 64, tokens))
+    student, teacher = models[name], models["teacher"]
+    small, large = student.bytes / 1e6, teacher.bytes / 1e6
+    kind = f" as {SERVED_MODELS[name]}" if name != "student" else ""
+    summary = [Card(_ratio(small, large), "the teacher's size", f"{small:,.1f} MB{kind} instead of {large:,.1f}")]
+    both = sorted(student.latencies().keys() & teacher.latencies().keys(), key=lambda tokens: (tokens != 64, tokens))
     if both:
-        fast, slow = (model.latencies()[both[0]].median_ms for model in (ours, theirs))
-        more = f"{fast:,.1f} ms{which} for a text of {both[0]} tokens, not {slow:,.1f}"
-        out.append(Card(_times(slow, fast), "the teacher's speed", more))
-    return out
+        fast, slow = (model.latencies()[both[0]].median_ms for model in (student, teacher))
+        detail = f"{fast:,.1f} ms{kind} for a text of {both[0]} tokens instead of {slow:,.1f}"
+        summary.append(Card(_ratio(slow, fast), "the teacher's speed", detail))
+    return summary
 
 
-def _times(one: float, other: float) -> str:
-    return f"{one / other:.2f}×" if other else "undefined"
+def _ratio(numerator: float, denominator: float) -> str:
+    return f"{numerator / denominator:.2f}×" if denominator else "undefined"
 
 
-def latency_chart(serving: Serving) -> Markup | None:
-    """Milliseconds for one text, by its tokens; None if no model was timed at two lengths."""
+def latency_chart(serving: ServingMetrics) -> Markup | None:
+    """Milliseconds for one text by its number of tokens; None if no model was timed at two lengths."""
     series = {
-        SERVED[name]: [(float(tokens), found.median_ms) for tokens, found in model.latencies().items()]
+        SERVED_MODELS[name]: [(float(tokens), latency.median_ms) for tokens, latency in model.latencies().items()]
         for name, model in serving.models().items()
     }
     series = {name: points for name, points in series.items() if len(points) > 1}
@@ -101,14 +100,14 @@ def latency_chart(serving: Serving) -> Markup | None:
     return charts.lines(series, title="Time for one text", note="Medians.", x="tokens", y="milliseconds")
 
 
-def commonest(counts: dict[str, float], rows: int) -> tuple[str, float] | None:
-    """The class that most rows have, with its share: what always answering it would be right in."""
+def majority_class(counts: dict[str, float], rows: int) -> tuple[str, float] | None:
+    """The most frequent class and its share, which is the accuracy of always predicting it."""
     if not counts or not rows:
         return None
     name = max(counts, key=lambda label: counts[label])
     return name, counts[name] / rows
 
 
-def metrics_of(names: Sequence[str]) -> tuple[str, str]:
-    """The metrics of classes, or of numbers, the one that counts first."""
+def metric_names(names: Sequence[str]) -> tuple[str, str]:
+    """The metrics of classification, or of regression if there are no class names; the main one first."""
     return ("accuracy", "f1") if names else ("pearson", "spearman")

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from markupsafe import Markup
 
+from pipeline.augment.changes import changes
+from pipeline.augment.selection import matching_selection
 from pipeline.augment.shards import read_augmented
 from pipeline.errors import InputError
 from pipeline.report import charts
@@ -19,13 +22,16 @@ from pipeline.storage.parquet import read_table
 
 EXAMPLES = 6
 BINS = 24
+TEXTS = (
+    "id", "label", "text", "text_pair", "original_text", "original_text_pair", "old_spans", "new_spans",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Share:
-    """Of so many neighbours of a kind, how many the last epoch kept, and π of them."""
+class Group:
+    """The neighbours of a domain or an edit distance: how many the last epoch kept, and their π."""
 
-    of: str
+    name: str
     neighbours: int
     kept: int
     lowest: float
@@ -51,60 +57,58 @@ class Example:
 
 @dataclass(frozen=True)
 class Selection:
-    """What the page tells of the selector, examples of what it kept and dropped among it; a list may be empty."""
+    """The page's section on the selector; each list may be empty."""
 
-    domains: list[Share]
-    distances: list[Share]
+    domains: list[Group]
+    distances: list[Group]
     charts: list[Markup]
     kept: list[Example]
     dropped: list[Example]
 
     @property
     def spread(self) -> float:
-        """How far apart the highest and the lowest π are."""
-        return max(share.highest for share in self.domains) - min(share.lowest for share in self.domains)
+        """The difference between the highest and the lowest π."""
+        return max(group.highest for group in self.domains) - min(group.lowest for group in self.domains)
 
 
 def read_selection(selection: Path, augmented: Path) -> Selection | None:
-    """Gather it from π of every neighbour and the neighbours themselves; None if there are none.
+    """Summarise π and kept of all neighbours; None if there are no neighbours.
 
-    Raises InputError if the two are not of one run.
+    Raises InputError if the selection is of other neighbours.
     """
-    chosen = read_table(selection, ("id", "domain", "pi", "kept"), "distill")
-    drawn = read_augmented(augmented, ("id", "distance"))
-    if not len(chosen):
+    table = matching_selection(selection, augmented, ("domain", "pi", "kept"))
+    if table is None:
+        raise InputError(f"{selection}: not of the neighbours in {augmented}; run the distill stage again")
+    if not len(table):
         return None
-    distance = dict(zip(*(drawn[name].to_pylist() for name in ("id", "distance")), strict=True))
-    ids: list[str] = chosen["id"].to_pylist()
-    if strange := next((id_ for id_ in ids if id_ not in distance), None):
-        raise InputError(f"{selection}: neighbour {strange!r} is not in {augmented}; run the distill stage again")
-    pi, kept = chosen["pi"].to_numpy().astype(np.float64), chosen["kept"].to_numpy()
-    far = np.array([-1 if distance[id_] is None else distance[id_] for id_ in ids])
-    domains = np.array(chosen["domain"].to_pylist(), dtype=object)
-    by_domain = [_share(f"{name} texts", domains == name, pi, kept) for name in sorted(set(domains))]
-    by_distance = [_share(str(d), far == d, pi, kept) for d in sorted(set(far[far >= 0].tolist()))]
-    drawings = []
-    if by_distance:
-        drawings.append(_kept_by_distance(by_distance))
+    pi, kept = table["pi"].to_numpy().astype(np.float64), table["kept"].to_numpy()
+    drawn = read_augmented(augmented, ("distance",))
+    distance = np.array([-1 if d is None else d for d in drawn["distance"].to_pylist()])
+    domain = np.array(table["domain"].to_pylist(), dtype=object)
+    domains = [_group(f"{name} texts", domain == name, pi, kept) for name in sorted(set(domain))]
+    distances = [_group(str(d), distance == d, pi, kept) for d in sorted(set(distance[distance >= 0].tolist()))]
+    figures = []
+    if distances:
+        figures.append(_kept_by_distance(distances))
     if pi.max() > pi.min():
-        drawings.append(_histogram(pi))
-    # What is kept is drawn by π: where π hardly differs, neighbours at either end of it may all be kept. So the most
-    # telling are of the kept those with the highest π and of the dropped those with the lowest; of equals the first id.
-    names = np.array(ids)
-    best, worst = np.lexsort((names, -pi)), np.lexsort((names, pi))
-    examples = [_examples(chosen, rows[:EXAMPLES], augmented) for rows in (best[kept[best]], worst[~kept[worst]])]
-    return Selection(by_domain, by_distance, drawings, *examples)
+        figures.append(_histogram(pi))
+    # kept is sampled with probability π: where π hardly differs, neighbours at either end of it may all be kept. So the
+    # clearest examples are, of those kept, the highest π and, of those dropped, the lowest; of equals the first id.
+    ids = np.array(table["id"].to_pylist())
+    best, worst = np.lexsort((ids, -pi)), np.lexsort((ids, pi))
+    examples = [_examples(table, rows[:EXAMPLES], augmented) for rows in (best[kept[best]], worst[~kept[worst]])]
+    return Selection(domains, distances, figures, *examples)
 
 
-def _share(of: str, rows: Any, pi: Any, kept: Any) -> Share:
-    own = pi[rows]
-    return Share(of, len(own), int(kept[rows].sum()), float(own.min()), float(own.mean()), float(own.max()))
+def _group(name: str, rows: npt.NDArray[np.bool_], pi: npt.NDArray[np.float64], kept: npt.NDArray[np.bool_]) -> Group:
+    pi = pi[rows]
+    return Group(name, len(pi), int(kept[rows].sum()), float(pi.min()), float(pi.mean()), float(pi.max()))
 
 
-def _kept_by_distance(shares: Sequence[Share]) -> Markup:
-    spans = [(float(share.of) - 0.5, float(share.of) + 0.5, share.share) for share in shares]
+def _kept_by_distance(groups: Sequence[Group]) -> Markup:
+    bars = [(float(group.name) - 0.5, float(group.name) + 0.5, group.share) for group in groups]
     return charts.bars(
-        spans,
+        bars,
         title="Share kept, by edit distance",
         note="The counts are in the table.",
         x="words changed",
@@ -112,34 +116,35 @@ def _kept_by_distance(shares: Sequence[Share]) -> Markup:
     )
 
 
-def _histogram(pi: Any) -> Markup:
+def _histogram(pi: npt.NDArray[np.float64]) -> Markup:
     counts, edges = np.histogram(pi, bins=BINS)
-    spans = [
-        (float(left), float(right), float(n)) for left, right, n in zip(edges[:-1], edges[1:], counts, strict=True)
-    ]
+    bars = [(float(left), float(right), float(n)) for left, right, n in zip(edges[:-1], edges[1:], counts, strict=True)]
     return charts.bars(
-        spans, title="How π is spread", note="The axis spans what occurs.", x="π: chance to be kept", y="neighbours"
+        bars,
+        title="Distribution of π",
+        note="The axis covers the values that occur.",
+        x="π: probability of being kept",
+        y="neighbours",
     )
 
 
-def _examples(chosen: pa.Table, rows: Any, augmented: Path) -> list[Example]:
+def _examples(table: pa.Table, rows: npt.NDArray[np.int64], augmented: Path) -> list[Example]:
     """Neighbours in the order of `rows`, with their texts."""
-    wanted = chosen.take(pa.array(rows)).to_pylist()
-    ids = pa.array([row["id"] for row in wanted], pa.string())
-    columns = ("id", "label", "text", "text_pair", "original_text", "original_text_pair", "old_words", "new_words")
-    texts: dict[str, dict[str, Any]] = {}
-    for shard in sorted(augmented.glob("*.parquet")):
-        table = read_table(shard, columns, "augment")
-        texts |= {row["id"]: row for row in table.filter(pc.is_in(table["id"], ids)).to_pylist()}
+    chosen = table.take(pa.array(rows)).to_pylist()
+    ids = pa.array([row["id"] for row in chosen], pa.string())
+    neighbours: dict[str, dict[str, Any]] = {}
+    for file in sorted(augmented.glob("*.parquet")):
+        shard = read_table(file, TEXTS, "augment")
+        neighbours |= {row["id"]: row for row in shard.filter(pc.is_in(shard["id"], ids)).to_pylist()}
     return [
         Example(
             row["id"],
             row["domain"],
-            _label(texts[row["id"]]["label"]),
+            _label(neighbours[row["id"]]["label"]),
             row["pi"],
-            _changes(texts[row["id"]]),
+            _changes(neighbours[row["id"]]),
         )
-        for row in wanted
+        for row in chosen
     ]
 
 
@@ -149,8 +154,6 @@ def _label(label: str | float) -> str:
 
 def _changes(row: dict[str, Any]) -> Markup:
     """A paragraph for each text of a neighbour."""
-    if row["text_pair"] is None:
-        # Of a pair it is not known which words are of which text.
-        return element("p", marked(row["original_text"], row["text"], row["old_words"], row["new_words"]), dir="auto")
-    sides = [(row["original_text"], row["text"]), (row["original_text_pair"], row["text_pair"])]
-    return joined(*(element("p", marked(old, new), dir="auto") for old, new in sides))
+    texts = ((row["original_text"], row["text"]), (row["original_text_pair"], row["text_pair"]))
+    paragraphs = [marked(old, new, side) for (old, new), side in zip(texts, changes(row), strict=False)]
+    return joined(*(element("p", paragraph, dir="auto") for paragraph in paragraphs))

@@ -1,1 +1,1 @@
-"""The student put to work: as ONNX, smaller, timed, and asked about texts that come in."""
+"""Serving the student: export to ONNX, quantisation, timing, and prediction of streams of texts."""

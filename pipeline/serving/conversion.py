@@ -1,4 +1,4 @@
-"""A classifier as an ONNX file, in float32 and with weights of 8 bits."""
+"""Conversion of a classifier to ONNX, in float32 and with int8 weights."""
 
 import errno
 import inspect
@@ -16,56 +16,58 @@ import torch
 from transformers import PreTrainedModel
 
 from pipeline.compute.batching import Batch
-from pipeline.models.forward_shortcuts import last_layer_at_first
+from pipeline.models.forward_shortcuts import last_layer_first_token_only
 
 OPSET = 20
-"""Of ONNX, what onnxruntime has known since 1.17 (2024)."""
+"""ONNX operator set, supported by onnxruntime since 1.17 (2024)."""
 
 
 def to_onnx(model: PreTrainedModel, example: Batch, file: Path) -> None:
-    """Write a classifier in float32: the inputs of `example` by name, any number of texts and tokens; out: logits.
+    """Write a classifier in float32, with the inputs of `example` by name and the output `logits`.
 
-    The same weights give the same bytes. `example` has two texts or more, padded; what the model does not read of it
-    is no input.
+    The number of texts and tokens is dynamic. The same weights give the same bytes.
+
+    Args:
+        example: a padded batch of at least two texts; inputs that the model does not read are left out.
     """
-    read = inspect.signature(model.forward).parameters
-    example = {name: values for name, values in example.items() if name in read}
-    sizes = dict.fromkeys(range(2), torch.export.Dim.DYNAMIC)
-    with _quiet(), torch.inference_mode(), last_layer_at_first(model):
-        made = torch.onnx.export(
+    accepted = inspect.signature(model.forward).parameters
+    example = {name: values for name, values in example.items() if name in accepted}
+    dynamic = dict.fromkeys(range(2), torch.export.Dim.DYNAMIC)
+    with _quiet(), torch.inference_mode(), last_layer_first_token_only(model):
+        program = torch.onnx.export(
             model.cpu().eval(),
             kwargs={name: values.cpu() for name, values in example.items()},
             input_names=list(example),
             output_names=["logits"],
-            dynamic_shapes=dict.fromkeys(example, sizes),
+            dynamic_shapes=dict.fromkeys(example, dynamic),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
         )
-    if made is None:
-        raise RuntimeError("torch.onnx.export made nothing")
-    _save(made.model_proto, file)
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned no program")
+    _save(program.model_proto, file)
 
 
 def to_int8(source: Path, file: Path) -> None:
-    """Write a float32 file with weights of 8 bits, a scale for each row, activations quantised as they come.
+    """Quantise a float32 ONNX file dynamically: int8 weights with one scale per row, activations at run time.
 
-    Of the 8 bits 7 are used: on processors without VNNI the sums of 8-bit products would overflow their 16 bits.
-    Raises OSError if there may be no room for what is written on the way.
+    Weights use 7 of the 8 bits: on processors without VNNI the 16-bit sums of 8-bit products would overflow.
+    Raises OSError if the disk may be too full for the temporary files.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    # onnx does not notice that its model did not get whole onto the disk, and goes on with what it reads there.
+    # onnx does not notice that its model was written incompletely, and continues with the part it reads back.
     if shutil.disk_usage(file.parent).free < 3 * source.stat().st_size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file.parent))
     with _quiet(), TemporaryDirectory(dir=file.parent) as scratch:
-        made = Path(scratch) / "int8.onnx"
-        quantize_dynamic(source, made, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
-        _save(onnx.load(made), file)
+        quantised = Path(scratch) / "int8.onnx"
+        quantize_dynamic(source, quantised, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
+        _save(onnx.load(quantised), file)
 
 
 def _save(proto: onnx.ModelProto, file: Path) -> None:
-    """Save without the notes on where in whose code each node was made."""
+    """Save without metadata on the source code that each node came from."""
     graph = proto.graph
     for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
@@ -74,7 +76,7 @@ def _save(proto: onnx.ModelProto, file: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep in what the converters say of themselves."""
+    """Silence logging and warnings of the converters."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

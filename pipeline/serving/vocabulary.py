@@ -1,4 +1,4 @@
-"""A vocabulary cut down to what was seen: embeddings are most of a small student."""
+"""A vocabulary cut down to the pieces seen in training: embeddings are most of a small student's weights."""
 
 import json
 from collections.abc import Iterable
@@ -16,50 +16,50 @@ CHUNK = 4096
 SPECIAL = ("bos", "cls", "eos", "mask", "pad", "sep", "unk")
 
 
-def pieces_of(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> set[int]:
-    """The ids of all pieces that texts are split into, of which a few thousand are in memory at once."""
+def used_pieces(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> set[int]:
+    """Ids of all pieces that the texts are split into; reads CHUNK texts at a time."""
     texts = iter(texts)
     pieces: set[int] = set()
-    while some := list(islice(texts, CHUNK)):
-        pieces.update(*tokenizer(some, add_special_tokens=False, verbose=False)["input_ids"])
+    while chunk := list(islice(texts, CHUNK)):
+        pieces.update(*tokenizer(chunk, add_special_tokens=False, verbose=False)["input_ids"])
     return pieces
 
 
-def check_cut(tokenizer: PreTrainedTokenizerFast) -> None:
-    """Raise InputError if a tokenizer's words would not fall apart: all but WordPiece's would want other rules."""
+def check_wordpiece(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Raise InputError if the tokenizer is not WordPiece; others would need other rules to split words."""
     kind = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["type"]
     if kind != "WordPiece":
-        raise InputError(f"{KEY}: got seen, but the student's tokenizer is of {kind}; accepted: full")
+        raise InputError(f"{KEY}: got seen, but the student's tokenizer is {kind}; accepted: full")
 
 
-def cut(
+def cut_vocabulary(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, seen: set[int]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """Keep of model and tokenizer the pieces that were seen, special tokens and single characters.
+    """Reduce model and tokenizer to the pieces that were seen, special tokens and single characters.
 
-    What was split into kept pieces before is split alike and has the same logits. A word with a piece that is gone
-    falls into shorter pieces, down to letters; nothing becomes unknown that was known. The model is changed in place.
+    A text whose pieces are all kept is split the same way and has the same logits. A word with a removed piece is split
+    into shorter pieces, down to letters; no known word becomes unknown. The model is changed in place.
 
-    Raises InputError as `check_cut` does.
+    Raises InputError if the tokenizer is not WordPiece.
     """
-    check_cut(tokenizer)
+    check_wordpiece(tokenizer)
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     prefix = state["model"]["continuing_subword_prefix"]
     special = {each["id"] for each in state["added_tokens"]} | set(tokenizer.all_special_ids)
-    # Some models number positions from the padding token on: it keeps its place.
+    # Some models number positions from the padding token's id: it keeps its id.
     special |= set(range(tokenizer.pad_token_id + 1))
     vocabulary: dict[str, int] = state["model"]["vocab"]
-    letters = {place for piece, place in vocabulary.items() if len(piece.removeprefix(prefix)) == 1}
+    letters = {token_id for piece, token_id in vocabulary.items() if len(piece.removeprefix(prefix)) == 1}
     kept = sorted(seen | special | letters)
-    place_of = {old: new for new, old in enumerate(kept)}
-    state["model"]["vocab"] = {piece: place_of[old] for piece, old in vocabulary.items() if old in place_of}
-    state["added_tokens"] = [each | {"id": place_of[each["id"]]} for each in state["added_tokens"]]
-    state["post_processor"] = _renumbered(state["post_processor"], place_of)
+    new_id = {old: new for new, old in enumerate(kept)}
+    state["model"]["vocab"] = {piece: new_id[old] for piece, old in vocabulary.items() if old in new_id}
+    state["added_tokens"] = [each | {"id": new_id[each["id"]]} for each in state["added_tokens"]]
+    state["post_processor"] = _renumbered(state["post_processor"], new_id)
     _keep_rows(model, kept)
     for name in SPECIAL:
         old = getattr(model.config, f"{name}_token_id", None)
         if old is not None:
-            setattr(model.config, f"{name}_token_id", place_of[old])
+            setattr(model.config, f"{name}_token_id", new_id[old])
     return model, PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(json.dumps(state)),
         model_max_length=tokenizer.model_max_length,
@@ -74,15 +74,15 @@ def _keep_rows(model: PreTrainedModel, kept: list[int]) -> None:
     embeddings.num_embeddings = model.config.vocab_size = len(kept)
 
 
-def _renumbered(processor: Any, place_of: dict[int, int]) -> Any:
-    """The tokens that a template puts around texts, by their new ids."""
+def _renumbered(processor: Any, new_id: dict[int, int]) -> Any:
+    """The post-processor, which adds special tokens around texts, with their new ids."""
     if processor is None:
         return None
     if processor["type"] == "TemplateProcessing":
         tokens = {
-            name: each | {"ids": [place_of[old] for old in each["ids"]]}
+            name: each | {"ids": [new_id[old] for old in each["ids"]]}
             for name, each in processor["special_tokens"].items()
         }
         return processor | {"special_tokens": tokens}
-    ends = {end: [processor[end][0], place_of[processor[end][1]]] for end in ("sep", "cls") if end in processor}
-    return processor | ends
+    special = {name: [processor[name][0], new_id[processor[name][1]]] for name in ("sep", "cls") if name in processor}
+    return processor | special

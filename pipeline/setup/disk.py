@@ -1,4 +1,4 @@
-"""The room on the disk that a run takes, told from the params and the texts before anything is made."""
+"""The disk space that a run takes, estimated from params and texts before the run."""
 
 import copy
 from typing import Any
@@ -18,47 +18,47 @@ from pipeline.params.types import Domain
 MEASURED = 1000
 """Texts of a domain whose tokens are counted."""
 ROW = 60
-"""Bytes of a neighbour's row beside its texts: what was changed, where, how likely it was."""
-PACKED = 0.5
-"""A prepared file in the size of its texts, compressed."""
-KEPT = 4
-"""A checkpoint in the size of its model's weights: those, the best ones, and two numbers of Adam's for each."""
+"""Bytes of a neighbour's row besides its texts: changed words, positions, log-probabilities."""
+COMPRESSED = 0.5
+"""Size of a prepared file relative to its texts."""
+CHECKPOINT = 4
+"""Size of a checkpoint relative to the model's weights: these, the best ones, and two numbers of Adam for each."""
 
 
 def estimate(params: Params, texts: dict[Domain, Texts]) -> dict[str, int]:
-    """Bytes of what a run leaves, by the name of the artifact, and under `work cache` what stands there beside it.
+    """Bytes of a run's artifacts by name, and of the `work cache`.
 
-    Neighbours: texts × samples × (bytes of the text + `ROW`), for the text and its original, compressed, take about the
-    room of one. Prepared texts: `PACKED` of theirs, with those of validation and test as long as the target's others.
-    Teacher's cache: (neighbours + originals imitated) × (2 bytes × tokens × width for hidden states + 2 bytes × heads ×
-    tokens² for attention), both of them means over a sample of the texts, cut at max_length, and neighbours are as long
-    as their originals. Models: 4 bytes a weight, in int8 one; what `export.vocabulary: seen` saves is not known before
-    there are neighbours. Served and shared are the last round's. The work cache holds neighbours and teacher's cache
-    once more, and a checkpoint of each model that is trained. Later rounds add what they make.
+    Neighbours: texts × samples × (bytes of the text + `ROW`); a text and its original, compressed, take about the space
+    of one. Prepared texts: `COMPRESSED` × their bytes; validation and test texts are as long as the target's training
+    texts. Teacher's cache: (neighbours + originals distilled on) × (2 bytes × tokens × width for hidden states +
+    2 bytes × heads × tokens² for attention), with means over a sample of the texts, cut at max_length; neighbours are
+    as long as their originals. Models: 4 bytes a weight, 1 in int8; what `export.vocabulary: seen` saves is unknown
+    before there are neighbours. Only the last round's student and neighbours are exported and shared. The work cache
+    holds neighbours and teacher's cache again, and a checkpoint of each trained model. Each round adds its artifacts.
 
     Args:
-        texts: the training texts of each domain, as `prepare` gives them.
+        texts: the training texts of each domain, as `prepare` writes them.
 
-    Raises InputError if a model cannot be had.
+    Raises InputError if a model cannot be loaded.
     """
     address = params.teacher.model
     config = load_encoder_config(address, "teacher.model")
     tokenizer = load_tokenizer(address, "teacher.model")
     augmented = cache = 0
     prepared = 0.0
-    held = params.data.target.validation + params.data.target.test
-    for domain, given in texts.items():
-        tokens, squares, size = _means(given, tokenizer, params.max_length)
-        neighbours = len(given) * getattr(params.augment.samples, domain)
-        cached = neighbours + (len(given) if domain in params.distill.originals else 0)
-        prepared += PACKED * size * (len(given) + (held if domain == "target" else 0))
+    evaluated = params.data.target.validation + params.data.target.test
+    for domain, originals in texts.items():
+        tokens, squares, size = _means(originals, tokenizer, params.max_length)
+        neighbours = len(originals) * getattr(params.augment.samples, domain)
+        cached = neighbours + (len(originals) if domain in params.distill.originals else 0)
+        prepared += COMPRESSED * size * (len(originals) + (evaluated if domain == "target" else 0))
         augmented += int(neighbours * (size + ROW))
         hidden = 2 * tokens * config.hidden_size * params.cache.hidden
         attention = 2 * squares * config.num_attention_heads * params.cache.attention
         cache += int(cached * (hidden + attention))
-    teacher = _weights(AutoModelForSequenceClassification, config)
-    student = _weights(AutoModelForSequenceClassification, _student_config(params, config, tokenizer))
-    generator = _weights(AutoModelForMaskedLM, load_config(params.generator.model, "generator.model"))
+    teacher = _weight_bytes(AutoModelForSequenceClassification, config)
+    student = _weight_bytes(AutoModelForSequenceClassification, _student_config(params, config, tokenizer))
+    generator = _weight_bytes(AutoModelForMaskedLM, load_config(params.generator.model, "generator.model"))
     rounds = params.rounds
     return {
         "data/prepared": int(prepared),
@@ -72,14 +72,14 @@ def estimate(params: Params, texts: dict[Domain, Texts]) -> dict[str, int]:
         "models/int8": student // 4,
         "share/student": student,
         "share/augmented": augmented,
-        "work cache": (augmented + cache) * rounds + KEPT * (teacher + 2 * student),
+        "work cache": (augmented + cache) * rounds + CHECKPOINT * (teacher + 2 * student),
     }
 
 
 def _means(texts: Texts, tokenizer: PreTrainedTokenizerFast, max_length: int) -> tuple[float, float, float]:
-    """Mean number of tokens of a text, of their square, and of bytes; over every so many-th text."""
-    every = slice(None, None, max(1, len(texts) // MEASURED))
-    firsts, seconds = texts.texts[every], None if texts.pairs is None else texts.pairs[every]
+    """Means over a sample of texts: number of tokens, its square, and bytes."""
+    sample = slice(None, None, max(1, len(texts) // MEASURED))
+    firsts, seconds = texts.texts[sample], None if texts.pairs is None else texts.pairs[sample]
     if not firsts:
         return 0.0, 0.0, 0.0
     lengths = encode(tokenizer, firsts, seconds, max_length).lengths.astype(np.float64)
@@ -88,21 +88,21 @@ def _means(texts: Texts, tokenizer: PreTrainedTokenizerFast, max_length: int) ->
 
 
 def _student_config(params: Params, teacher: Any, tokenizer: PreTrainedTokenizerFast) -> Any:
-    given = params.student
-    if given.init == "fresh":
+    student = params.student
+    if student.init == "fresh":
         return fresh_config(params, tokenizer, [])
-    if given.init == "bilstm":
+    if student.init == "bilstm":
         return BiLSTMConfig(vocab_size=teacher.vocab_size)
-    if given.model is not None:
-        return load_encoder_config(given.model, "student.model")
+    if student.model is not None:
+        return load_encoder_config(student.model, "student.model")
     config = copy.deepcopy(teacher)
-    config.num_hidden_layers = given.layers
+    config.num_hidden_layers = student.layers
     if getattr(config, "layer_types", None):
-        config.layer_types = config.layer_types[: given.layers]
+        config.layer_types = config.layer_types[: student.layers]
     return config
 
 
-def _weights(kind: Any, config: Any) -> int:
-    """Bytes of a model's weights, which are not made for that."""
+def _weight_bytes(kind: Any, config: Any) -> int:
+    """Bytes of a model's weights, without creating them."""
     with torch.device("meta"), quiet():
         return 4 * parameter_count(kind.from_config(config))

@@ -1,4 +1,4 @@
-"""What a run of a params file needs and whether it is there: tables, models, the hub, memory, room."""
+"""Checks of what a run of a params file needs: environment, hub, models, tables, memory and disk space."""
 
 import shutil
 from collections.abc import Iterator
@@ -9,65 +9,66 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 
 from pipeline.errors import InputError
+from pipeline.params.methods import METHODS
 from pipeline.params.schema import Params
 from pipeline.setup import environment
-from pipeline.setup.environment import Finding, free_memory, shown_bytes, standing
+from pipeline.setup.environment import Finding, format_bytes, free_memory, nearest_existing
 from pipeline.storage import workcache
 
 PATIENCE = 4.0
-"""Seconds that the hub has to answer."""
+"""Timeout of the hub, in seconds."""
 TRAINED = 4
-"""A model in training in the size of its weights: those, their gradients and two numbers of Adam's for each."""
+"""Memory of a model in training relative to its weights: these, their gradients and two numbers of Adam for each."""
 ACTIVATIONS = 20
-"""Numbers of a token's width that each layer keeps for the way back."""
+"""Activations of a token's width that each layer keeps for the backward pass."""
 LIBRARIES = 1e9
-"""Bytes that Python and the libraries take themselves."""
+"""Bytes that Python and the libraries take."""
 
 
 def examine(path: Path) -> Iterator[Finding]:
-    """Look at all that a run of the params file needs, cheap things first."""
+    """Check everything that a run of the params file needs, quick checks first."""
     packages = environment.packages()
     yield packages
     yield environment.git()
     yield environment.dvc()
     yield environment.work_cache()
     if packages.mark == "wrong":
-        yield Finding("look", "the rest", "not looked at, for it takes those packages")
+        yield Finding("look", "the rest", "not checked, because it needs those packages")
         return
     yield environment.device()
     yield environment.threads()
-    silent = _silence()
+    unreachable = _connection_error()
     params, finding = _params(path)
     yield finding
     if params is None:
-        yield Finding("look", "the rest", "not looked at, for it hangs on the params")
+        yield Finding("look", "the rest", "not checked, because it depends on the params")
         return
-    yield _hub(params, silent)
-    with _offline(silent != ""):
+    yield _hub(params, unreachable)
+    with _offline(unreachable != ""):
         yield _extras(params)
         models = _models(params)
         yield models
-        yield from _tables_and_room(params, models_are_there=models.mark == "ok")
+        yield from _tables_and_room(params, has_models=models.mark == "ok")
 
 
-def _silence() -> str:
+def _connection_error() -> str:
     """Why the hub does not answer; empty if it does."""
-    from pipeline.addresses.hub import silence
+    from pipeline.addresses.hub import connection_error
 
-    said = [f"no answer in {PATIENCE:.0f} s"]
-    asking = Thread(target=lambda: said.append(silence("model", "bert-base-uncased")), daemon=True)
-    asking.start()
-    asking.join(PATIENCE)
-    return said[-1]
+    reasons = [f"no answer in {PATIENCE:.0f} s"]
+    thread = Thread(target=lambda: reasons.append(connection_error("model", "bert-base-uncased")), daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    return reasons[-1]
 
 
 @contextmanager
-def _offline(wanted: bool) -> Iterator[None]:
-    """Inside, if wanted, the hub is not asked again: what its cache here has is all there is."""
+def _offline(offline: bool) -> Iterator[None]:
+    """Within this context, if `offline`, the hub is not asked again and only its local cache is used."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or wanted
+    constants.HF_HUB_OFFLINE = before or offline
     try:
         yield
     finally:
@@ -80,33 +81,30 @@ def _params(path: Path) -> tuple[Params | None, Finding]:
     try:
         return load(path), Finding("ok", "params", f"{path}")
     except InputError as error:
-        return None, Finding("wrong", "params", str(error), "mend it, or l2a init TABLE")
+        return None, Finding("wrong", "params", str(error), "fix it, or l2a init TABLE")
 
 
-def _hub(params: Params, silent: str) -> Finding:
-    """Models and tables that would be asked for, and whether the hub answers."""
+def _hub(params: Params, unreachable: str) -> Finding:
+    """The models and tables on the hub that params name, and whether the hub answers."""
+    from pipeline.addresses.resolve import kind_of
+
     student = [params.student.model] if params.student.model else []
     tables = [table.path for table in (params.data.target, params.data.source, params.generator.text) if table]
     addresses = dict.fromkeys([params.teacher.model, params.generator.model, *student, *tables])
-    named = [address for address in addresses if _is_hub_id(address)]
-    if not silent:
-        return Finding("ok", "hub", f"answers; params name {', '.join(named) or 'nothing of it'}")
+    named = [address for address in addresses if kind_of(address) == "hub"]
+    if not unreachable:
+        return Finding("ok", "hub", f"answers; params name {', '.join(named) or 'nothing on it'}")
     if named:
-        advice = "without it they have to be in its cache here, or name folders or package: addresses"
-        return Finding("look", "hub", f"out of reach ({silent}); params name {', '.join(named)}", advice)
-    return Finding("ok", "hub", f"out of reach ({silent}); params name nothing of it")
-
-
-def _is_hub_id(address: str) -> bool:
-    local = address.startswith(("package:", ".", "/", "~")) or Path(address).exists() or address.count("/") > 1
-    return not local and not any(mark in address for mark in "*?[") and not Path(address).suffix
+        advice = "they must be in its local cache; or name folders or package: addresses"
+        return Finding("look", "hub", f"unreachable ({unreachable}); params name {', '.join(named)}", advice)
+    return Finding("ok", "hub", f"unreachable ({unreachable}); params name nothing on it")
 
 
 def _extras(params: Params) -> Finding:
-    """Packages and files that only some params ask for."""
+    """Packages and files that only some params need."""
     if params.engine == "ray" and find_spec("ray") is None:
         return Finding("wrong", "extras", "engine: ray is not installed", "pip install -e '.[ray]', or engine: local")
-    if params.augment.method in ("eda", "rules"):
+    if METHODS[params.augment.method].needs_wordnet:
         from pipeline.augment.methods.wordnet import load_wordnet
 
         try:
@@ -115,14 +113,12 @@ def _extras(params: Params) -> Finding:
             return Finding("wrong", "extras", str(error))
     adapter = params.generator.adapter
     if adapter and not Path(adapter).is_file():
-        return Finding(
-            "wrong", "extras", f"generator.adapter: no such file: {adapter}", "null, or a file that is there"
-        )
-    return Finding("ok", "extras", "all that params ask for")
+        return Finding("wrong", "extras", f"generator.adapter: no such file: {adapter}", "null, or a file that exists")
+    return Finding("ok", "extras", "everything that params need")
 
 
 def _models(params: Params) -> Finding:
-    """Whether the models can be had and fit each other; weights are not read."""
+    """Whether the models can be loaded and fit each other; weights are not read."""
     from pipeline.models.compatibility import check_length
     from pipeline.models.loading import load_config, load_encoder_config, load_tokenizer
     from pipeline.models.student import check_student
@@ -134,26 +130,26 @@ def _models(params: Params) -> Finding:
         load_config(params.generator.model, "generator.model")
     except InputError as error:
         return Finding("wrong", "models", str(error), "see teacher, generator and student in the params file")
-    said = f"teacher {params.teacher.model}, generator {params.generator.model}, student {params.student.init}"
-    return Finding("ok", "models", said)
+    found = f"teacher {params.teacher.model}, generator {params.generator.model}, student {params.student.init}"
+    return Finding("ok", "models", found)
 
 
-def _tables_and_room(params: Params, *, models_are_there: bool) -> Iterator[Finding]:
-    """What `prepare` gives, tried in a folder that is gone; memory and disk that it and what follows take."""
+def _tables_and_room(params: Params, *, has_models: bool) -> Iterator[Finding]:
+    """The tables, tried by running `prepare` in a temporary folder; the memory and disk space of a run."""
     from pipeline.data.prepare import prepare
     from pipeline.data.texts import read_texts
 
-    free = f"{shown_bytes(shutil.disk_usage(Path.cwd()).free)} free; how much is needed cannot be told without"
+    free = f"{format_bytes(shutil.disk_usage(Path.cwd()).free)} free; how much is needed is unknown without"
     with TemporaryDirectory() as name:
         folder = Path(name) / "prepared"
         try:
-            made = prepare(params, out=folder, metrics=Path(name) / "data.json")
+            prepared = prepare(params, out=folder, metrics=Path(name) / "data.json")
         except InputError as error:
             yield Finding("wrong", "tables", str(error), "see data in the params file")
             yield Finding("look", "disk", f"{free} the tables")
             return
-        yield Finding("ok", "tables", made.removesuffix(f", in {folder}"))
-        if not models_are_there:
+        yield Finding("ok", "tables", prepared.removesuffix(f", in {folder}"))
+        if not has_models:
             yield Finding("look", "disk", f"{free} the models")
             return
         from pipeline.setup.disk import estimate
@@ -165,36 +161,38 @@ def _tables_and_room(params: Params, *, models_are_there: bool) -> Iterator[Find
 
 
 def _memory(params: Params, weights: int) -> Finding:
-    """Whether the teacher can be trained, which takes most; activations as a layer of BERT keeps them."""
+    """Whether memory suffices to train the teacher, which takes most; activations as in a layer of BERT."""
     from pipeline.models.loading import load_encoder_config
 
     config = load_encoder_config(params.teacher.model, "teacher.model")
     numbers = ACTIVATIONS * config.hidden_size + 2 * config.num_attention_heads * params.max_length
     tokens = params.teacher.batch_size * params.max_length
-    wanted = LIBRARIES + TRAINED * weights + 4 * tokens * config.num_hidden_layers * numbers
+    needed = LIBRARIES + TRAINED * weights + 4 * tokens * config.num_hidden_layers * numbers
     free, limit = free_memory()
-    said = f"{shown_bytes(free)} free{limit and f' ({limit})'}; training the teacher takes about {shown_bytes(wanted)}"
-    if wanted > free:
-        return Finding("look", "memory", said, "a smaller teacher.batch_size, max_length or teacher.model")
-    return Finding("ok", "memory", said)
+    found = (
+        f"{format_bytes(free)} free{limit and f' ({limit})'}; training the teacher takes about {format_bytes(needed)}"
+    )
+    if needed > free:
+        return Finding("look", "memory", found, "a smaller teacher.batch_size, max_length or teacher.model")
+    return Finding("ok", "memory", found)
 
 
 def room(needed: dict[str, int]) -> Iterator[Finding]:
-    """Free disk space against `disk.estimate`, once for each disk that holds the project or the work cache."""
-    places = {"disk of the project": (Path.cwd(), sum(size for name, size in needed.items() if name != "work cache"))}
-    cache = standing(workcache.root())
+    """Free disk space compared with `disk.estimate`, for each disk that holds the project or the work cache."""
+    disks = {"disk of the project": (Path.cwd(), sum(size for name, size in needed.items() if name != "work cache"))}
+    cache = nearest_existing(workcache.root())
     if cache.stat().st_dev == Path.cwd().stat().st_dev:
-        places = {"disk": (Path.cwd(), sum(needed.values()))}
+        disks = {"disk": (Path.cwd(), sum(needed.values()))}
     else:
-        places["disk of the work cache"] = (cache, needed["work cache"])
+        disks["disk of the work cache"] = (cache, needed["work cache"])
     largest = ", ".join(
-        f"{name} {shown_bytes(size)}" for name, size in sorted(needed.items(), key=lambda each: -each[1])[:3]
+        f"{name} {format_bytes(size)}" for name, size in sorted(needed.items(), key=lambda item: -item[1])[:3]
     )
-    for what, (place, size) in places.items():
-        free = shutil.disk_usage(place).free
-        said = f"{shown_bytes(free)} free; a run from the start takes about {shown_bytes(size)} ({largest})"
-        advice = "make room, or cache.attention: false with objectives.attention: 0, fewer augment.samples"
+    for what, (folder, size) in disks.items():
+        free = shutil.disk_usage(folder).free
+        found = f"{format_bytes(free)} free; a run from the start takes about {format_bytes(size)} ({largest})"
+        advice = "free disk space, or cache.attention: false with objectives.attention: 0, or fewer augment.samples"
         if size > free:
-            yield Finding("wrong", what, said, advice)
+            yield Finding("wrong", what, found, advice)
         else:
-            yield Finding("look" if 2 * size > free else "ok", what, said, advice if 2 * size > free else "")
+            yield Finding("look" if 2 * size > free else "ok", what, found, advice if 2 * size > free else "")

@@ -1,1 +1,1 @@
-"""Student and neighbours as folders for the hub, with cards."""
+"""Student and neighbours as folders for the Hugging Face hub, with model and dataset cards."""

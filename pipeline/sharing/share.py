@@ -1,4 +1,4 @@
-"""What can be given away: the student and the neighbours as folders that the hub takes, each with its card."""
+"""The student and the neighbours as folders that the Hugging Face hub accepts, each with its card."""
 
 import json
 import shutil
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from pipeline.addresses.hub import one_line
 from pipeline.augment.shards import shards
 from pipeline.data.texts import DOMAINS
 from pipeline.errors import InputError
@@ -15,23 +16,23 @@ from pipeline.sharing.cards import neighbours_card, student_card
 from pipeline.storage.atomic import publish_folder
 
 UNNAMED = {"0": "LABEL_0", "1": "LABEL_1"}
-"""Classes that transformers does not write down."""
+"""Default classes, which transformers leaves out of config.json."""
 
 
 def share(params: Params, *, student: Path, augmented: Path, evaluation: Path, model_out: Path, data_out: Path) -> str:
-    """Publish copies of both with cards: beside the originals they would change an out that others learn from.
+    """Publish copies of both with cards; a card in the original folder would change an output of another stage.
 
     Args:
-        evaluation: what `evaluate` measured.
+        evaluation: metrics/evaluation.json.
 
-    Returns what was made, in a few words. Raises InputError if something is missing.
+    Returns a one-line summary. Raises InputError if something is missing.
     """
     labels = _classes(student / "config.json")
     files = shards(augmented)
     counts = Counter[str](dict.fromkeys(DOMAINS, 0))
     for file in files:
         counts[file.name.split("-")[0]] += pq.read_metadata(file).num_rows
-    card = student_card(params, labels=labels, figures=_figures(evaluation, labels))
+    card = student_card(params, labels=labels, scores=_scores(evaluation, labels))
     with publish_folder(model_out) as model:
         for file in sorted(student.iterdir()):
             shutil.copyfile(file, model / file.name)
@@ -44,29 +45,31 @@ def share(params: Params, *, student: Path, augmented: Path, evaluation: Path, m
 
 
 def _classes(config: Path) -> list[str]:
-    """The classes that a model folder's config names, in order; none if it predicts a number.
+    """The classes that a model's config names, in order; empty for regression.
 
     Read without transformers, which takes seconds to import. Raises InputError naming the file if it names none.
     """
     try:
         names = json.loads(config.read_text(encoding="utf-8")).get("id2label", UNNAMED)
         labels = [names[str(index)] for index in range(len(names))]
-    except FileNotFoundError:
-        raise InputError(f"{config}: no such file; run the distill stage first") from None
+    except FileNotFoundError as error:
+        raise InputError(f"{config}: no such file; run the distill stage first") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        said = " ".join(str(error).split())[:160]
-        raise InputError(f"{config}: damaged, or no classifier's ({said}); run the distill stage again") from None
+        raise InputError(
+            f"{config}: damaged, or not of a classifier ({one_line(error)}); run the distill stage again"
+        ) from error
     return labels if len(labels) > 1 else []
 
 
-def _figures(evaluation: Path, labels: list[str]) -> dict[str, float | None]:
+def _scores(evaluation: Path, labels: list[str]) -> dict[str, float | None]:
     """The student's metrics. Raises InputError naming the file if they are not in it."""
     metrics = ("accuracy", "f1") if labels else ("pearson", "spearman")
     try:
         measured = json.loads(evaluation.read_text(encoding="utf-8"))["student"]
         return {name: measured[name] for name in metrics}
-    except FileNotFoundError:
-        raise InputError(f"{evaluation}: no such file; run the evaluate stage first") from None
+    except FileNotFoundError as error:
+        raise InputError(f"{evaluation}: no such file; run the evaluate stage first") from error
     except (ValueError, KeyError, TypeError) as error:
-        said = " ".join(str(error).split())[:160]
-        raise InputError(f"{evaluation}: damaged, or of another task ({said}); run the evaluate stage again") from None
+        raise InputError(
+            f"{evaluation}: damaged, or of another task ({one_line(error)}); run the evaluate stage again"
+        ) from error

@@ -1,12 +1,10 @@
-"""All or nothing: a file or folder appears under its name only when it is whole.
+"""Atomic writes: a file or folder appears under its name only when it is complete.
 
-What a process that was killed has left is removed when the same is made anew.
-
-Of several processes that do the same work, as torchrun starts them, the first publishes.
+Temporary files that a killed process left are removed when the same output is written again. Of several processes that
+do the same work, as torchrun starts them, only the first publishes.
 """
 
 import errno
-import json
 import os
 import re
 import shutil
@@ -17,19 +15,19 @@ from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from platform import node
-from typing import Any
 
 from pipeline.errors import InputError
-from pipeline.storage.checksums import LIST
+from pipeline.storage.checksums import SUMS
 
-MADE = {".csv", ".html", ".json", ".npy", ".parquet", ".safetensors", ".tsv"}
-"""What the files that stages write end in."""
+SUFFIXES = {".csv", ".html", ".json", ".npy", ".parquet", ".safetensors", ".tsv"}
+"""Of the files that stages write."""
 DAY = 24 * 60 * 60
+"""Seconds."""
 
 
 def is_main_process() -> bool:
     """Whether this process is the one that publishes."""
-    # Not asked of accelerate: importing that takes seconds.
+    # Read from the environment, because importing accelerate takes seconds.
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -40,116 +38,113 @@ def check_writable(path: Path, key: str, *, folder: bool) -> None:
         raise InputError(f"{key}: {path} is {found}; accepted: {accepted}")
     if folder and path.resolve().is_mount():
         raise InputError(f"{key}: {path} is where a disk is mounted; accepted: a folder inside it")
-    # A link to a folder stays, and the folder it leads to is replaced.
-    place = (path.resolve() if folder and path.is_symlink() else path.absolute()).parent
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir():
-        raise InputError(f"{key}: {path} cannot be written: {place} is a file")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise InputError(f"{key}: {path} cannot be written: no leave to write in {place}")
+    # A link to a folder stays; the folder it points to is replaced.
+    parent = (path.resolve() if folder and path.is_symlink() else path.absolute()).parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir():
+        raise InputError(f"{key}: {path} cannot be written: {parent} is a file")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f"{key}: {path} cannot be written: permission denied in {parent}")
 
 
 def check_output(path: Path, key: str, *, folder: bool) -> None:
     """Raise InputError, naming `key`, if `path` cannot be written, or holds files of a kind that no stage writes.
 
-    A file or folder that is there is replaced whole, and what somebody else has put there would be lost.
+    An existing file or folder is replaced as a whole, so other people's files in it would be lost.
     """
     check_writable(path, key, folder=folder)
-    if path.is_file() and path.suffix not in MADE:
+    if path.is_file() and path.suffix not in SUFFIXES:
         raise InputError(f"{key}: {path} would be replaced, but no stage has written it; accepted: a new file")
     if path.is_dir():
         if Path.cwd().is_relative_to(path.resolve()):
             raise InputError(f"{key}: {path} would be replaced whole; accepted: a folder inside it")
-        # Of a stage's folders only the curves have one inside; what a tokenizer writes has names of many kinds.
-        made = (
-            MADE - {".csv", ".html"}
-            if not (path / "config.json").is_file()
-            else {file.suffix for file in path.iterdir()}
-        )
-        strange = [
+        # Of the stages' folders only the curves have subfolders; tokenizers write files with many suffixes.
+        is_model = (path / "config.json").is_file()
+        expected = {file.suffix for file in path.iterdir()} if is_model else SUFFIXES - {".csv", ".html"}
+        foreign = [
             file
             for file in path.rglob("[!.]*")
             if file.relative_to(path).parts[0] != "plots"
-            and (file.is_dir() or file.suffix not in made)
-            # The card of shards, and what a model's folder without its config is known by.
+            and (file.is_dir() or file.suffix not in expected)
+            # The card of shards, and the list of checksums of a model folder without its config.
             and not (file.name == "README.md" and any(path.glob("*.parquet")))
-            and file.name != LIST
+            and file.name != SUMS
         ]
-        if strange:
+        if foreign:
             raise InputError(
-                f"{key}: {path} would be replaced whole, but holds {min(strange).relative_to(path)}, which no stage "
+                f"{key}: {path} would be replaced whole, but holds {min(foreign).relative_to(path)}, which no stage "
                 "has written; accepted: a new or empty folder, or one that a stage has written"
             )
 
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Make what a disk refuses an OSError that names `path`, instead of a temporary file or of nothing."""
+    """Make errors of the disk an OSError that names `path`, instead of a temporary file or no file."""
     try:
         yield
     except InputError:
         raise
     except OSError as error:
-        named = [str(name) for name in (error.filename, error.filename2) if name is not None]
-        if named and not any(_temporary(path) in name for name in named):
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        if names and not any(_temporary_prefix(path) in name for name in names):
             raise
-        said = os.strerror(error.errno) if error.errno else str(error)
-        raise OSError(error.errno or errno.EIO, said, str(path)) from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(error.errno or errno.EIO, reason, str(path)) from error
     except Exception as error:
-        # Neither safetensors nor tokenizers makes an OSError of a full disk.
-        failed = re.search(r"\(os error (\d+)\)", str(error))
-        if failed is None:
+        # On a full disk, safetensors and tokenizers raise no OSError, but name its number.
+        match = re.search(r"\(os error (\d+)\)", str(error))
+        if match is None:
             raise
-        raise OSError(int(failed[1]), os.strerror(int(failed[1])), str(path)) from error
+        raise OSError(int(match[1]), os.strerror(int(match[1])), str(path)) from error
 
 
-def _temporary(path: Path) -> str:
-    """What the paths begin with under which `path` is made."""
+def _temporary_prefix(path: Path) -> str:
+    """The start of the temporary paths of `path`, whichever process writes it."""
     return str(path.with_name(f".{path.name}."))
 
 
 def _host() -> str:
-    """8 hex digits of where a process number means something: a machine since its start, and on Linux the container."""
-    told = [node()]
+    """8 hex digits of the scope of process numbers: this machine since it was started and, on Linux, the container."""
+    parts = [node()]
     with suppress(OSError):
-        # Machines and containers may go by the same name.
-        told.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
-        told.append(os.readlink("/proc/self/ns/pid"))  # noqa: PTH115
-    return blake2b(" ".join(told).encode(), digest_size=4).hexdigest()
+        # Machines and containers may have the same name.
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        parts.append(os.readlink("/proc/self/ns/pid"))  # noqa: PTH115
+    return blake2b(" ".join(parts).encode(), digest_size=4).hexdigest()
 
 
-def _own(path: Path) -> str:
-    """What the paths begin with under which this process makes `path`."""
-    return f"{_temporary(path)}{os.getpid()}@{_host()}."
+def _own_prefix(path: Path) -> str:
+    """The start of the temporary paths of `path` in this process."""
+    return f"{_temporary_prefix(path)}{os.getpid()}@{_host()}."
 
 
 def _clear(path: Path) -> None:
-    """Remove what processes that were killed while they made `path` have left beside it."""
-    # Removed: what a process of this host had begun that is gone, and what one of another host, whose processes cannot
-    # be seen, has not touched for a day. Not removed: what a process of this host that lives may still write, names
-    # that are not ours, and the folder that was there before, if the kill came before another had its name.
+    """Remove temporary files of `path` that killed processes left beside it."""
+    # Removed: files of a process of this host that no longer runs, and files of another host, whose processes cannot be
+    # seen, that have not changed for a day. Kept: files of a running process, names of another pattern, and the old
+    # folder if the kill came before the new one took its name.
     pattern = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})@([0-9a-f]{{8}})\.(\w+\.)?(part|old)")
     with suppress(OSError):
-        for left in list(path.parent.iterdir()):
-            found = pattern.fullmatch(left.name)
-            if found is None or (found[4] == "old" and not path.exists()):
+        for file in list(path.parent.iterdir()):
+            match = pattern.fullmatch(file.name)
+            if match is None or (match[4] == "old" and not path.exists()):
                 continue
-            gone = not _lives(int(found[1])) if found[2] == _host() else _age(left) > DAY
-            if gone and left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            elif gone:
-                left.unlink(missing_ok=True)
+            abandoned = not _is_running(int(match[1])) if match[2] == _host() else _age(file) > DAY
+            if abandoned and file.is_dir():
+                shutil.rmtree(file, ignore_errors=True)
+            elif abandoned:
+                file.unlink(missing_ok=True)
 
 
-def _lives(process: int) -> bool:
-    """Whether a process of this host is there."""
+def _is_running(process: int) -> bool:
+    """Whether a process of this host runs."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except OSError:
-        # Somebody else's.
+        # It belongs to another user.
         return True
     return True
 
@@ -160,15 +155,15 @@ def _age(path: Path) -> float:
 
 
 def _flush(file: Path) -> None:
-    """Wait until the disk has a file: some find only now that there is no room."""
+    """Wait until a file is on the disk: some disks report only now that they are full."""
     with file.open("rb") as opened:
         os.fsync(opened.fileno())
 
 
 @contextmanager
 def publish_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it is flushed and takes the name, else it is removed."""
-    temporary = Path(f"{_own(path)}part")
+    """Yield a temporary path beside `path`; on success the file is flushed and renamed, else it is removed."""
+    temporary = Path(f"{_own_prefix(path)}part")
     try:
         with _naming(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -178,22 +173,22 @@ def publish_file(path: Path) -> Iterator[Path]:
                 _flush(temporary)
                 temporary.replace(path)
     finally:
-        # On a disk that has become read-only even what is not there cannot be removed.
+        # On a disk that has become read-only, even removing a missing file fails.
         with suppress(OSError):
             temporary.unlink()
 
 
 @contextmanager
 def publish_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder beside `path`; on success it is flushed and takes the place of `path`, else it is removed.
+    """Yield an empty folder beside `path`; on success it is flushed and replaces `path`, else it is removed.
 
-    If `path` is a link to a folder, the folder it leads to is replaced.
+    If `path` is a link to a folder, the folder it points to is replaced.
     """
     path = path.resolve() if path.is_symlink() else path
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _clear(path)
-        temporary = Path(tempfile.mkdtemp(prefix=Path(_own(path)).name, suffix=".part", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=Path(_own_prefix(path)).name, suffix=".part", dir=path.parent))
     try:
         with _naming(path):
             temporary.chmod(0o755)
@@ -208,7 +203,7 @@ def publish_folder(path: Path) -> Iterator[Path]:
 
 
 def _replace(path: Path, new: Path) -> None:
-    """Put a folder in the place of another, which stays if that fails."""
+    """Replace a folder by another; if that fails, the old one stays."""
     if not path.exists():
         new.rename(path)
         return
@@ -220,9 +215,3 @@ def _replace(path: Path, new: Path) -> None:
         old.rename(path)
         raise
     shutil.rmtree(old)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file, readable and with a stable order of keys, all or nothing."""
-    with publish_file(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

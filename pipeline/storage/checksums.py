@@ -1,4 +1,4 @@
-"""What files and tensors were when they were written: found before they are used, if they have changed since."""
+"""Checksums of files and tensors: changes since they were written are found before they are used."""
 
 import hashlib
 import re
@@ -11,44 +11,45 @@ from pipeline.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-LIST = "SHA256SUMS"
-"""In a model folder: what `sha256sum --check` reads as well."""
+SUMS = "SHA256SUMS"
+"""The list of checksums in a model folder, which `sha256sum --check` can read."""
 WEIGHTS = (".safetensors", ".onnx")
+"""Suffixes of files with weights."""
 
 
 def write_sums(folder: Path) -> None:
-    """Write the list of the folder's files beside them."""
-    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name != LIST]
-    (folder / LIST).write_text("".join(f"{_sha256(file)}  {file.name}\n" for file in files), encoding="utf-8")
+    """Write the list of checksums of a folder's files into it."""
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name != SUMS]
+    (folder / SUMS).write_text("".join(f"{_sha256(file)}  {file.name}\n" for file in files), encoding="utf-8")
 
 
 def check_sums(folder: Path, key: str, *, weights: bool) -> None:
-    """Raise InputError, naming `key` and the file, if one is missing or is not what was written.
+    """Raise InputError, naming `key` and the file, if a listed file is missing or has changed since it was written.
 
-    A folder without a list, as other programs write them, is taken as it is. Of what is not listed, weights and JSON
-    files are refused; all else, such as a card, does not count.
+    Unlisted weights and JSON files are refused; other unlisted files, such as a card, are allowed. A folder without a
+    list, as other programs write it, is not checked.
 
     Args:
-        weights: whether what the weights hold is looked at, too, which takes a while for large ones.
+        weights: whether the files with weights are hashed, too, which takes a while for large ones.
     """
-    listed = folder / LIST
-    if not listed.is_file():
+    sums = folder / SUMS
+    if not sums.is_file():
         return
-    mend = f"make or fetch the folder again, or remove {listed} to take it as it is"
+    fix = f"make or fetch the folder again, or remove {sums} to take it as it is"
     names = set()
-    for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
-        found = re.fullmatch(r"([0-9a-f]{64}) [ *](?:\./)?(.+)", line)
-        if found is None or PurePosixPath(found[2]).is_absolute() or ".." in PurePosixPath(found[2]).parts:
-            raise InputError(f"{key}: {listed} is damaged; {mend}")
-        file = folder / found[2]
-        names.add(found[2])
+    for line in sums.read_text(encoding="utf-8", errors="replace").splitlines():
+        match = re.fullmatch(r"([0-9a-f]{64}) [ *](?:\./)?(.+)", line)
+        if match is None or PurePosixPath(match[2]).is_absolute() or ".." in PurePosixPath(match[2]).parts:
+            raise InputError(f"{key}: {sums} is damaged; {fix}")
+        file = folder / match[2]
+        names.add(match[2])
         if not file.is_file():
-            raise InputError(f"{key}: {file} is missing; {mend}")
-        if (weights or file.suffix not in WEIGHTS) and _sha256(file) != found[1]:
-            raise InputError(f"{key}: {file} is not what was written; {mend}")
+            raise InputError(f"{key}: {file} is missing; {fix}")
+        if (weights or file.suffix not in WEIGHTS) and _sha256(file) != match[1]:
+            raise InputError(f"{key}: {file} is not what was written; {fix}")
     for file in sorted(folder.iterdir()):
         if file.suffix in (*WEIGHTS, ".json") and file.name not in names:
-            raise InputError(f"{key}: {listed} does not name {file.name}; {mend}")
+            raise InputError(f"{key}: {sums} does not name {file.name}; {fix}")
 
 
 def _sha256(file: Path) -> str:
@@ -57,7 +58,7 @@ def _sha256(file: Path) -> str:
 
 
 def checksum(tensors: "Mapping[str, torch.Tensor]") -> str:
-    """32 hex digits of tensors' names and bytes."""
+    """32 hex digits that identify tensors by their names and bytes."""
     import torch
 
     digest = hashlib.blake2b(digest_size=16)

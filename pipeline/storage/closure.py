@@ -1,62 +1,84 @@
-"""Which modules of this project a module's results depend on: its imports, their imports, and so on."""
+"""The import closure of a module: the modules of this project that decide what it computes."""
 
 import ast
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+CHECKED = "checks values; the values are among a stage's params, and hashed"
+NAMES = "decides the name of a piece of work, which an out has in its metadata at most"
 INERT = {
+    "stages": "what a signal does while modules are imported",
+    "stages.command": "how a stage starts, reports and stops",
     "pipeline.errors": "the wording of errors",
-    "pipeline.params.data": "a stage names its parameters, and their values are hashed",
-    "pipeline.params.file": "likewise",
-    "pipeline.params.models": "likewise",
-    "pipeline.params.objectives": "likewise",
-    "pipeline.params.schema": "likewise",
-    "pipeline.params.types": "likewise",
-    "pipeline.compute.progress": "progress bars",
-    "pipeline.compute.engine": "where a shard is computed, not what is in it",
-    "pipeline.models.compatibility": "checks that pass or stop the stage",
+    "pipeline.params.data": CHECKED,
+    "pipeline.params.file": CHECKED,
+    "pipeline.params.models": CHECKED,
+    "pipeline.params.schema": CHECKED,
+    "pipeline.params.types": CHECKED,
     "pipeline.storage.atomic": "how a file gets its name, not what is in it",
-    "pipeline.storage.closure": "what is hashed",
-    "pipeline.storage.fingerprint": "what is hashed",
-    "pipeline.storage.workcache": "where finished pieces lie",
-    "pipeline.addresses.hub": "whether the hub answers",
-    "pipeline.addresses.packages": "where a file lies; its content is hashed",
-    "pipeline.addresses.resolve": "likewise",
-    "stages.command": "how a stage is started and how it reports",
+    "pipeline.storage.workcache": "where finished pieces are kept, not what is in them",
+    "pipeline.storage.closure": NAMES,
+    "pipeline.compute.environment": NAMES,
+    "pipeline.compute.engine": "where a shard is computed; it is the same everywhere",
+    "pipeline.compute.progress": "progress bars",
+    "pipeline.models.compatibility": "checks that pass or stop the stage",
+    "pipeline.addresses.hub": "whether the hub answers, and the wording of its errors",
 }
-"""Modules whose change leaves every result as it is, each with the reason; what they import does not count either."""
+"""Modules whose change leaves every result as it is, each with the reason; their own imports are not followed."""
+
+REACHED = {"pipeline.distill.losses": ["pipeline.params.objectives"]}
+"""Modules whose code is called through values, without an import: params decide which losses are computed."""
 
 
-@lru_cache
 def closure(module: str) -> tuple[str, ...]:
     """Names of the modules that decide what `module`, such as `stages.augment`, computes: itself first, then sorted.
 
-    Imports inside functions count. Modules in `INERT` are left out.
+    Imports inside functions count. A package counts if its `__init__.py` holds code. Modules in `INERT` are left out.
     """
-    found: set[str] = set()
+    names: set[str] = set()
     pending = [module]
     while pending:
         name = pending.pop()
-        if name not in found:
-            found.add(name)
+        if name not in names:
+            names.add(name)
             pending += imports(name) - INERT.keys()
-    return module, *sorted(found - {module})
+    return module, *sorted(names - {module})
 
 
 def imports(module: str) -> set[str]:
-    """Names of this project's modules that a module imports."""
-    found = set()
-    for node in ast.walk(ast.parse(source(module).read_text(encoding="utf-8"))):
-        names: list[str] = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        found |= {name for name in names if name.startswith(("pipeline.", "stages.")) and source(name).is_file()}
-    return found
+    """Names of this project's modules that a module imports or reaches, without what those import.
+
+    Importing `a.b.c` also runs `a/__init__.py` and `a/b/__init__.py`.
+    """
+    names = {*_imported_names(source(module)), *REACHED.get(module, [])}
+    packages = {".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 1)}
+    return {name for name in names | packages if name != module and source(name).is_file() and has_code(name)}
+
+
+def has_code(module: str) -> bool:
+    """Whether a module, or a package's `__init__.py`, holds more than a docstring."""
+    return _has_code(source(module))
 
 
 def source(module: str) -> Path:
-    """The file of a module; packages, whose `__init__.py` hold no code, have none."""
-    return ROOT.joinpath(*module.split(".")).with_suffix(".py")
+    """The file of a module; of a package, its `__init__.py`."""
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@cache
+def _imported_names(path: Path) -> frozenset[str]:
+    """Names of this project's modules, and of what is in them, that a file's import statements hold."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return frozenset(name for name in names if name.split(".")[0] in ("pipeline", "stages"))
+
+
+@cache
+def _has_code(path: Path) -> bool:
+    return any(not isinstance(node, ast.Expr) for node in ast.parse(path.read_text(encoding="utf-8")).body)

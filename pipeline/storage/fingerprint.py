@@ -1,4 +1,4 @@
-"""Names for work: the same inputs and params give the same fingerprint, anything else another one."""
+"""Fingerprints: the same inputs, params and code give the same name, anything else another one."""
 
 import json
 from hashlib import blake2b

@@ -1,7 +1,7 @@
-"""The work cache: finished pieces of a stage, kept outside its outs, so that a killed stage goes on where it was.
+"""The work cache: finished pieces of a stage, kept outside its outs, from which a killed stage resumes.
 
-DVC deletes a stage's outs before it runs. What a stage has finished therefore stands under the user's cache folder,
-named by the fingerprint of all it depends on, and is linked into the outs when everything is there.
+DVC deletes a stage's outs before it runs. Finished pieces are therefore kept in the user's cache folder, under the
+fingerprint of all they depend on, and are linked into the outs when all of them are finished.
 """
 
 import errno
@@ -22,12 +22,12 @@ logger = logging.getLogger(__name__)
 
 
 def root() -> Path:
-    """Where it stands; `XDG_CACHE_HOME` decides."""
+    """The folder of the work cache; `XDG_CACHE_HOME` moves it."""
     return user_cache_path("l2a")
 
 
 def sizes() -> dict[str, tuple[int, int]]:
-    """Of each stage, how many runs or inputs it keeps something of, and the bytes; what an out links to counts too."""
+    """By stage, the number of folders (one for each fingerprint) and the bytes, those that outs link to included."""
     found = {}
     for stage in sorted(root().iterdir()) if root().is_dir() else ():
         files = [path for path in stage.rglob("*") if path.is_file()]
@@ -36,72 +36,73 @@ def sizes() -> dict[str, tuple[int, int]]:
 
 
 def work_folder(stage: str, name: str) -> Path:
-    """The folder for a stage's pieces under a fingerprint; made if it is not there.
+    """The folder for a stage's pieces under a fingerprint, created if needed.
 
-    Raises InputError if nothing can be written there: better before the work than after its first piece.
+    Raises InputError if it cannot be written: before the work, not after its first piece.
     """
     folder = root() / stage / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, "no leave to write")
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise InputError(
             f"{folder}: the work cache cannot be written ({error.strerror}); "
-            "accepted: XDG_CACHE_HOME set to a folder where one may write"
-        ) from None
+            "accepted: XDG_CACHE_HOME set to a writable folder"
+        ) from error
+    logger.info("%s: finished work is kept in %s", stage, folder)
     return folder
 
 
-def _checksum(path: Path) -> Path:
+def _checksum_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.blake2b")
 
 
-def _vouched(path: Path, content: Path) -> str:
-    """What a checksum says: the hash of the content, and whose it is, so that it is of no use to another piece."""
+def _checksum_line(path: Path, content: Path) -> str:
+    """The content's hash and the piece's name, so that the checksum does not fit another piece."""
     return f"{file_hash(content)}  {path.parent.name}/{path.name}\n"
 
 
 def is_finished(path: Path) -> bool:
-    """Whether a piece is there and its content is the one that was written under its name."""
+    """Whether a piece exists with the content that was written under its name."""
     try:
-        wanted, found = _checksum(path).read_bytes(), _vouched(path, path).encode()
+        expected, actual = _checksum_file(path).read_bytes(), _checksum_line(path, path).encode()
     except OSError:
         return False
-    if wanted != found:
-        logger.warning("%s: damaged; made anew", path)
-    return wanted == found
+    if expected != actual:
+        logger.warning("%s: damaged; computed again", path)
+    return expected == actual
 
 
 @contextmanager
 def write_piece(path: Path) -> Iterator[Path]:
-    """Give a temporary path for a piece; on success it takes its name and a checksum is left beside it.
+    """Yield a temporary path for a piece; on success it is renamed and its checksum is written beside it.
 
-    Raises InputError if the work cache is removed meanwhile.
+    Raises InputError if the work cache is removed in the meantime.
     """
     try:
         with publish_file(path) as temporary:
             yield temporary
-            checksum = _vouched(path, temporary)
-        with publish_file(_checksum(path)) as temporary:
+            checksum = _checksum_line(path, temporary)
+        with publish_file(_checksum_file(path)) as temporary:
             temporary.write_text(checksum, encoding="utf-8")
     except FileNotFoundError as error:
-        if error.filename not in (str(path), str(_checksum(path))):
+        if error.filename not in (str(path), str(_checksum_file(path))):
             raise
-        raise _removed(path) from None
+        raise _removed(path) from error
 
 
 def link_or_copy(piece: Path, out: Path) -> None:
-    """Put a finished piece into an out: a hard link where the file system can, else a copy."""
+    """Put a finished piece into an out: as a hard link if the file system allows it, else as a copy."""
     try:
         os.link(piece, out)
     except OSError:
         try:
             shutil.copyfile(piece, out)
-        except FileNotFoundError:
-            raise _removed(piece) from None
+        except FileNotFoundError as error:
+            raise _removed(piece) from error
         except OSError as error:
-            # It names the piece, which can be read.
+            # The error names the piece, which can be read, not the out.
             raise OSError(error.errno, error.strerror, str(out)) from error
 
 

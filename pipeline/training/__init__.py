@@ -1,1 +1,1 @@
-"""Fine-tuning: optimizer, checkpoints, the teacher, the comparison Student-FT."""
+"""Training loops: optimizer, checkpoints, fine-tuning of the teacher and of the baseline Student-FT."""

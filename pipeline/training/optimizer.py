@@ -1,67 +1,89 @@
-"""What moves while a model learns: its weights, what the optimizer remembers of them, the learning rate."""
+"""What a training run changes: weights, optimizer state, learning rate; and the step that all training loops take."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 
 from pipeline.compute import distributed
+from pipeline.errors import InputError
 from pipeline.params.models import Fit
 from pipeline.training.checkpoint import Tensors, strip_prefix, with_prefix
 
 
-@dataclass(frozen=True)
-class Training:
-    """What moves in a training run: weights, what the optimizer remembers of them, the learning rate."""
+@dataclass
+class TrainState:
+    """A model in training, with its optimizer and learning rate schedule."""
 
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LambdaLR
+    key: str
+    """The parameter that sets the learning rate, as errors name it: `teacher.learning_rate`."""
+    loss: float = 0.0
+    """Mean loss of the last step's batch."""
 
-    def step(self, loss: torch.Tensor | None) -> None:
-        """One step down a loss, its gradient at most 1 long; None moves nothing but the learning rate.
+    def step(self, loss: torch.Tensor | None) -> float:
+        """Take one step down a loss, the gradient clipped to norm 1; with None only the learning rate moves on.
 
-        Where there are several processes, each gives its own loss, and all take the same step down the mean.
+        With several processes each gives its own loss, and all take the same step down the mean. Returns that mean.
+        Raises InputError if it is not finite.
         """
         self.optimizer.zero_grad()
         if loss is not None:
             torch.autograd.backward(loss)
             distributed.average_gradients(self.model.parameters())
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        # Without gradients it moves nothing.
+        # Without gradients it changes nothing.
         self.optimizer.step()
         self.schedule.step()
+        if loss is not None:
+            self.loss = distributed.all_reduce_sum(loss.item()) / distributed.world_size()
+            self.check_finite(self.loss)
+        return self.loss
 
-    def state(self) -> Tensors:
-        """All of it as tensors; what modules give as their extra state, such as random numbers, belongs to it."""
-        learns = {name for name, weight in self.model.named_parameters() if weight.requires_grad}
+    def check_finite(self, value: float) -> None:
+        """Raise InputError if a loss, or a sum of what was trained, is NaN or infinite."""
+        check_finite(value, self.key, float(self.schedule.base_lrs[0]))
+
+    def state_dict(self) -> Tensors:
+        """Trained weights, extra state of modules (such as random number generators), optimizer state and steps."""
+        trained = {name for name, weight in self.model.named_parameters() if weight.requires_grad}
         whole = self.model.state_dict()
-        weights = {name: whole[name] for name in whole if name in learns or name.endswith("_extra_state")}
-        done = {"steps": torch.tensor(self.schedule.last_epoch)}
-        return with_prefix("weights", weights) | with_prefix("optimizer", optimizer_state(self.optimizer)) | done
+        weights = {name: whole[name] for name in whole if name in trained or name.endswith("_extra_state")}
+        steps = {"steps": torch.tensor(self.schedule.last_epoch)}
+        return with_prefix("weights", weights) | with_prefix("optimizer", optimizer_state(self.optimizer)) | steps
 
-    def restore(self, tensors: Tensors) -> None:
-        """Go back to a state."""
+    def load_state_dict(self, tensors: Tensors) -> None:
+        """Go back to what `state_dict` returned."""
         self.model.load_state_dict(strip_prefix("weights", tensors), strict=False)
         load_optimizer_state(self.optimizer, strip_prefix("optimizer", tensors))
         schedule = self.schedule
         schedule.last_epoch = int(tensors["steps"])
-        for group, share, rate in zip(self.optimizer.param_groups, schedule.lr_lambdas, schedule.base_lrs, strict=True):
-            group["lr"] = rate * share(schedule.last_epoch)
+        groups = zip(self.optimizer.param_groups, schedule.lr_lambdas, schedule.base_lrs, strict=True)
+        for group, factor, learning_rate in groups:
+            group["lr"] = learning_rate * factor(schedule.last_epoch)
+
+
+def check_finite(value: float, key: str, learning_rate: float) -> None:
+    """Raise InputError, which names the learning rate, if a loss is NaN or infinite."""
+    if not math.isfinite(value):
+        raise InputError(f"{key}: got {learning_rate}, with which the loss is NaN; accepted: a lower one")
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> Tensors:
-    """What an optimizer remembers of each parameter, by the parameter's number: `3/exp_avg`."""
-    kept = optimizer.state_dict()["state"]
-    return {f"{number}/{name}": tensor for number, state in kept.items() for name, tensor in state.items()}
+    """An optimizer's state of each parameter, by the parameter's index: `3/exp_avg`."""
+    states = optimizer.state_dict()["state"]
+    return {f"{index}/{name}": tensor for index, state in states.items() for name, tensor in state.items()}
 
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
-    """Give an optimizer its state back."""
-    kept: dict[int, Tensors] = {}
+    """Give an optimizer what `optimizer_state` returned."""
+    states: dict[int, Tensors] = {}
     for name, tensor in tensors.items():
-        number, key = name.split("/")
-        kept.setdefault(int(number), {})[key] = tensor
-    optimizer.load_state_dict({"state": kept, "param_groups": optimizer.state_dict()["param_groups"]})
+        index, key = name.split("/")
+        states.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def adamw(model: torch.nn.Module, fit: Fit) -> torch.optim.AdamW:
@@ -75,10 +97,10 @@ def adamw(model: torch.nn.Module, fit: Fit) -> torch.optim.AdamW:
 
 
 def warm_up_and_decay(optimizer: torch.optim.Optimizer, steps: int, warmup: float) -> torch.optim.lr_scheduler.LambdaLR:
-    """Let the learning rate rise linearly over a share of the steps, then fall linearly towards 0."""
-    rise = min(round(warmup * steps), steps - 1)
+    """Let the learning rate rise linearly over `warmup` (a fraction) of the steps, then fall linearly towards 0."""
+    rising = min(round(warmup * steps), steps - 1)
 
-    def share(step: int) -> float:
-        return (step + 1) / (rise + 1) if step < rise else max(0.0, (steps - step) / (steps - rise))
+    def factor(step: int) -> float:
+        return (step + 1) / (rising + 1) if step < rising else max(0.0, (steps - step) / (steps - rising))
 
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

@@ -1,4 +1,4 @@
-"""Student-FT, what distillation has to beat: the student's architecture with the scarce labels and nothing else."""
+"""Student-FT, the baseline of distillation: the student's architecture fine-tuned on the scarce labels alone."""
 
 from pathlib import Path
 
@@ -16,12 +16,12 @@ from pipeline.training.finetune import fine_tune
 def train_student_ft(params: Params, *, prepared: Path, out: Path) -> str:
     """Fine-tune the student's architecture on the scarce target labels alone and write it.
 
-    It starts from first layers of the encoder, where the student takes those of the fine-tuned teacher: those have
-    seen labels that this comparison must do without.
+    Where the student starts from layers of the fine-tuned teacher, this one starts from those of the encoder before
+    fine-tuning: the teacher has seen labels that the baseline must not use.
 
-    Returns what was made, in a few words.
+    Returns a one-line summary.
     """
-    given = params.evaluate.student_ft
+    fit = params.evaluate.student_ft
     target = read_texts(prepared / "train.parquet")
     validation = read_texts(prepared / "validation.parquet")
     model = build_student(params, teacher=None, labels=target.names, pairs=target.pairs is not None)
@@ -30,23 +30,23 @@ def train_student_ft(params: Params, *, prepared: Path, out: Path) -> str:
         "student_ft",
         __name__,
         params=params.model_dump(include={"task", "seed", "max_length", "student"}),
-        fit=given.model_dump(),
+        fit=fit.model_dump(),
         start=model_hash(model, tokenizer),
         texts=[file_hash(prepared / f"{name}.parquet") for name in ("train", "validation")],
     )
-    phases = [(target, given.epochs)]
-    learnt = fine_tune(
+    phases = [(target, fit.epochs)]
+    result = fine_tune(
         model,
         tokenizer,
         phases,
         validation,
-        given,
+        fit,
         max_length=params.max_length,
         seed=params.seed,
-        what="evaluate.student_ft",
+        section="evaluate.student_ft",
         checkpoint=checkpoint,
     )
     save_model(model, tokenizer, out)
     checkpoint.finish()
     metric = headline(target.names)
-    return f"{parameter_count(model) / 1e6:.1f}M parameters, validation {metric} {learnt[metric]:.3f}, in {out}"
+    return f"{parameter_count(model) / 1e6:.1f}M parameters, validation {metric} {result[metric]:.3f}, in {out}"

@@ -1,4 +1,4 @@
-"""A head and low-rank weights for an encoder that has none: what is trained, what stays, what is kept of it."""
+"""A head and low-rank weights for an encoder without a head: which weights are trained, which stay, which are saved."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertModel
 
-from pipeline.augment.adapter import load_adapter, masked_accuracy, merge, save_adapter, train, with_adapter
+from pipeline.augment.adapter import load_adapter, masked_accuracy, merge, save_adapter, train_adapter, with_adapter
 from pipeline.errors import InputError
 from pipeline.models.loading import load_masked_lm
 from pipeline.params.models import Generator
@@ -33,8 +33,8 @@ def heldout(reviews):
 
 @pytest.fixture(scope="module")
 def trained(tiny_encoder, tokenizer, corpus):
-    given = settings(steps=120, text={"path": "t.csv"})
-    return train(load(tiny_encoder), tokenizer, corpus, given, seed=1)
+    params = settings(steps=120, text={"path": "t.csv"})
+    return train_adapter(load(tiny_encoder), tokenizer, corpus, params, seed=1)
 
 
 @pytest.fixture
@@ -82,14 +82,14 @@ def test_biases_and_norms_are_trained_whole(tiny_encoder):
 
 
 def test_the_merged_model_gives_the_same_logits(tiny_encoder, tokenizer, corpus, inputs):
-    adapted = train(load(tiny_encoder), tokenizer, corpus, settings(steps=10, text={"path": "t.csv"}), seed=2)
+    adapted = train_adapter(load(tiny_encoder), tokenizer, corpus, settings(steps=10, text={"path": "t.csv"}), seed=2)
     with torch.no_grad():
-        wanted = adapted(**inputs).logits
+        expected = adapted(**inputs).logits
         merged = merge(adapted)
-        torch.testing.assert_close(merged(**inputs).logits, wanted, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(merged(**inputs).logits, expected, rtol=1e-4, atol=1e-4)
         plain = load(tiny_encoder)(**inputs).logits
     assert not any("lora" in name for name, _ in merged.named_parameters())
-    assert (wanted - plain).abs().max() > 0.1
+    assert (expected - plain).abs().max() > 0.1
 
 
 def test_a_saved_adapter_gives_the_same_model(trained, tiny_encoder, inputs, tmp_path):
@@ -97,15 +97,17 @@ def test_a_saved_adapter_gives_the_same_model(trained, tiny_encoder, inputs, tmp
     assert {weight.dtype for weight in load_file(tmp_path / "a.safetensors").values()} == {torch.float16}
     with torch.no_grad():
         loaded = load_adapter(load(tiny_encoder), tmp_path / "a.safetensors", "generator.adapter")
-        found, wanted = loaded(**inputs).logits, trained(**inputs).logits
-    torch.testing.assert_close(found, wanted, rtol=0, atol=0.02 * wanted.abs().max().item())
-    assert torch.equal(found.argmax(-1), wanted.argmax(-1))
+        logits, expected = loaded(**inputs).logits, trained(**inputs).logits
+    torch.testing.assert_close(logits, expected, rtol=0, atol=0.02 * expected.abs().max().item())
+    assert torch.equal(logits.argmax(-1), expected.argmax(-1))
 
 
 def test_the_same_seed_trains_the_same_weights(tiny_encoder, tokenizer, corpus, tmp_path):
     files = []
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
-        adapted = train(load(tiny_encoder), tokenizer, corpus, settings(steps=3, text={"path": "t.csv"}), seed=seed)
+        adapted = train_adapter(
+            load(tiny_encoder), tokenizer, corpus, settings(steps=3, text={"path": "t.csv"}), seed=seed
+        )
         save_adapter(adapted, tmp_path / name)
         files.append((tmp_path / name).read_bytes())
     assert files[0] == files[1] != files[2]
@@ -128,16 +130,16 @@ def test_an_adapter_of_the_same_model_fine_tuned(trained, tiny_encoder, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [(None, "no such adapter file"), (b"nonsense", "is no safetensors file"), ({}, "holds no low-rank weights")],
 )
-def test_files_that_are_no_adapter(tiny_encoder, tmp_path, content, said):
+def test_files_that_are_no_adapter(tiny_encoder, tmp_path, content, message):
     path = tmp_path / "a.safetensors"
     if isinstance(content, dict):
         save_file({"weight": torch.zeros(2)}, path)
     elif content:
         path.write_bytes(content)
-    with pytest.raises(InputError, match=rf"^generator\.adapter: .*{said}") as error:
+    with pytest.raises(InputError, match=rf"^generator\.adapter: .*{message}") as error:
         load_adapter(load(tiny_encoder), path, "generator.adapter")
     assert str(path) in str(error.value)
 

@@ -1,4 +1,4 @@
-"""The shards of neighbours: their rows and metadata, and that a run which stopped goes on where it was."""
+"""The shards of neighbours: their rows and metadata, and that a run which stopped resumes."""
 
 import json
 
@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.augment import augment as augmented_module
+from pipeline.augment import augment as augment_module
 from pipeline.augment.augment import augment
-from pipeline.augment.methods import methods
+from pipeline.augment.methods import neighbours
 from pipeline.augment.shards import read_augmented
 from pipeline.data.texts import Texts, read_texts, write_texts
 from pipeline.errors import InputError
@@ -19,13 +19,15 @@ SHARDS = 3
 
 
 @pytest.fixture
-def run(make_params, uneven, tiny_masked_lm, tmp_path):
+def run(make_params, uneven, tiny_masked_lm, tmp_path, work_cache):
+    """Run the stage, with an empty work cache at first."""
+
     def run(name="out", *, prepared=uneven, samples=(1, 2), task="classification", shards=SHARDS, **settings):
         sizes = {"source": samples[0], "target": samples[1]}
         section = {"samples": sizes, "shards": shards, **settings.pop("augment", {})}
         params = make_params(task=task, augment=section, **settings)
-        said = augment(params, prepared=prepared, generator=tiny_masked_lm, out=tmp_path / name)
-        return tmp_path / name, said
+        summary = augment(params, prepared=prepared, generator=tiny_masked_lm, out=tmp_path / name)
+        return tmp_path / name, summary
 
     return run
 
@@ -34,16 +36,16 @@ def run(make_params, uneven, tiny_masked_lm, tmp_path):
 def drawn(monkeypatch):
     """The number of originals in each call of the sampler; with `stop_at`, the call that is killed."""
     calls = []
-    real = methods.sample_neighbours
+    real = neighbours.sample_neighbours
 
-    def count(originals, *rest, **named):
+    def count(originals, *args, **kwargs):
         if len(calls) == count.stop_at:
             raise KeyboardInterrupt
         calls.append(len(originals))
-        return real(originals, *rest, **named)
+        return real(originals, *args, **kwargs)
 
     count.stop_at, count.calls = None, calls
-    monkeypatch.setattr(methods, "sample_neighbours", count)
+    monkeypatch.setattr(neighbours, "sample_neighbours", count)
     return count
 
 
@@ -52,19 +54,20 @@ def contents(folder):
 
 
 def test_shards_of_both_domains(run):
-    out, said = run()
+    out, summary = run()
     assert list(contents(out)) == [
         f"{domain}-0000{shard}-of-00003.parquet" for domain in ("source", "target") for shard in range(3)
     ]
-    assert said == f"80 neighbours of 64 texts in 6 shards (0 not distinct, 0 texts too short), in {out}"
+    assert summary == f"80 neighbours of 64 texts in 6 shards (0 not distinct, 0 texts too short), in {out}"
 
 
-def test_a_row_says_all_of_a_neighbour(run, uneven):
+def test_a_row_has_all_columns(run, uneven):
     out, _ = run()
     table = read_augmented(out)
     assert table.schema.names == [
         "id", "original_id", "domain", "text", "text_pair", "original_text", "original_text_pair", "label", "distance",
-        "length", "positions", "old_words", "new_words", "log_p_distance", "log_p_positions", "log_p_words", "log_p",
+        "length", "positions", "old_words", "new_words", "old_spans", "new_spans", "log_p_distance", "log_p_positions",
+        "log_p_words", "log_p",
     ]  # fmt: skip
     rows = table.to_pylist()
     assert len({row["id"] for row in rows}) == len(rows) == 80
@@ -81,10 +84,12 @@ def test_a_row_says_all_of_a_neighbour(run, uneven):
             assert row["label"] == labels[row["original_id"]]
             assert row["text_pair"] is row["original_text_pair"] is None
             assert row["distance"] == len(row["positions"]) == len(row["old_words"]) == len(row["new_words"])
+            for spans, words, text in (("old_spans", "old_words", "original_text"), ("new_spans", "new_words", "text")):
+                assert [row[text][span["start"] : span["end"]] for span in row[spans]] == row[words]
             assert row["log_p"] == pytest.approx(row["log_p_distance"] + row["log_p_positions"] + row["log_p_words"])
 
 
-def test_a_text_stands_in_the_shard_of_its_row(run, uneven):
+def test_a_text_is_in_the_shard_of_its_row(run, uneven):
     out, _ = run()
     ids = read_texts(uneven / "train.parquet").ids
     for shard in range(3):
@@ -92,7 +97,7 @@ def test_a_text_stands_in_the_shard_of_its_row(run, uneven):
         assert list(dict.fromkeys(table["original_id"].to_pylist())) == ids[shard::3]
 
 
-def test_the_metadata_says_how_it_was_made(run):
+def test_the_metadata_has_the_params(run):
     out, _ = run(alpha=0.7, seed=5)
     found = json.loads(pq.read_schema(out / "target-00001-of-00003.parquet").metadata[b"l2a"])
     assert found["params"]["alpha"] == 0.7
@@ -115,10 +120,10 @@ def test_the_same_seed_gives_the_same_bytes(run, tmp_path, monkeypatch):
 def test_what_was_drawn_is_not_drawn_again(run, drawn):
     one, _ = run("one")
     assert drawn.calls == [16, 16, 16, 6, 5, 5]
-    again, said = run("again")
+    again, summary = run("again")
     assert len(drawn.calls) == 6
     assert contents(one) == contents(again)
-    assert said.startswith("80 neighbours of 64 texts")
+    assert summary.startswith("80 neighbours of 64 texts")
 
 
 def test_more_of_one_domain_leaves_the_other(run, drawn):
@@ -157,12 +162,12 @@ def test_other_texts_give_other_shards(run, drawn, uneven, reviews, tmp_path):
 
 def test_other_libraries_give_other_shards(run, drawn, monkeypatch):
     run("one")
-    monkeypatch.setattr(augmented_module, "environment", lambda: {"torch": "0.0"})
+    monkeypatch.setattr(augment_module, "environment", lambda: {"torch": "0.0"})
     run("other")
     assert drawn.calls[6:] == [16, 16, 16, 6, 5, 5]
 
 
-def test_a_killed_run_goes_on_where_it_was(run, drawn, tmp_path, monkeypatch):
+def test_a_killed_run_resumes(run, drawn, tmp_path, monkeypatch):
     drawn.stop_at = 4
     with pytest.raises(KeyboardInterrupt):
         run("killed")
@@ -200,18 +205,18 @@ def test_the_out_is_replaced_whole(run, tmp_path):
 
 @pytest.mark.parametrize(("samples", "originals", "calls"), [((0, 2), 16, [6, 5, 5]), ((1, 0), 48, [16, 16, 16])])
 def test_a_domain_without_samples(run, drawn, samples, originals, calls):
-    out, said = run(samples=samples)
+    out, summary = run(samples=samples)
     assert drawn.calls == calls
-    assert said.startswith(f"{originals * max(samples)} neighbours of {originals} texts in 6 shards")
+    assert summary.startswith(f"{originals * max(samples)} neighbours of {originals} texts in 6 shards")
     rows = [pq.read_metadata(path).num_rows for path in sorted(out.iterdir())]
     assert [bool(sum(rows[:3])), bool(sum(rows[3:]))] == [samples > 0 for samples in samples]
 
 
 def test_no_samples_at_all(run, drawn):
     """Plain distillation: shards without rows, for which no model is loaded."""
-    out, said = run(samples=(0, 0))
+    out, summary = run(samples=(0, 0))
     assert drawn.calls == []
-    assert said == f"0 neighbours of 0 texts in 6 shards (0 not distinct, 0 texts too short), in {out}"
+    assert summary == f"0 neighbours of 0 texts in 6 shards (0 not distinct, 0 texts too short), in {out}"
     assert len(contents(out)) == 6
     whole, _ = run("whole")
     assert read_augmented(out).num_rows == 0
@@ -235,15 +240,15 @@ def other_prepared(tmp_path):
 
 
 def test_no_source_and_fewer_texts_than_shards(run, other_prepared):
-    out, said = run(prepared=other_prepared(["a good film", "a bad joke"]), shards=4)
-    assert said.startswith("4 neighbours of 2 texts in 8 shards")
+    out, summary = run(prepared=other_prepared(["a good film", "a bad joke"]), shards=4)
+    assert summary.startswith("4 neighbours of 2 texts in 8 shards")
     assert [pq.read_metadata(path).num_rows for path in sorted(out.iterdir())] == [0, 0, 0, 0, 2, 2, 0, 0]
     assert read_augmented(out).num_rows == 4
 
 
 def test_texts_that_cannot_change_are_counted(run, other_prepared):
-    _, said = run(prepared=other_prepared(["film", "a very good film"]), augment={"min_distance": 2}, shards=1)
-    assert said.startswith("2 neighbours of 2 texts in 2 shards (0 not distinct, 1 texts too short)")
+    _, summary = run(prepared=other_prepared(["film", "a very good film"]), augment={"min_distance": 2}, shards=1)
+    assert summary.startswith("2 neighbours of 2 texts in 2 shards (0 not distinct, 1 texts too short)")
 
 
 def test_pairs(run, other_prepared):
@@ -274,18 +279,18 @@ def test_reading_what_is_not_there(tmp_path):
 
 def test_how_many_are_drawn_at_once_changes_nothing(run, drawn, monkeypatch, tmp_path):
     whole, _ = run("whole")
-    monkeypatch.setattr(augmented_module, "AT_ONCE", 5)
-    monkeypatch.setattr(augmented_module, "work_folder", lambda stage, _: tmp_path / stage / "again")
+    monkeypatch.setattr(augment_module, "AT_ONCE", 5)
+    monkeypatch.setattr(augment_module, "work_folder", lambda stage, _: tmp_path / stage / "again")
     (tmp_path / "augment" / "again").mkdir(parents=True)
     drawn.calls.clear()
-    parts, said = run("parts")
+    parts, summary = run("parts")
     assert max(drawn.calls) == 5
     assert sum(drawn.calls) == 64
-    assert said.startswith("80 neighbours of 64 texts in 6 shards (0 not distinct")
+    assert summary.startswith("80 neighbours of 64 texts in 6 shards (0 not distinct")
     one, other = read_augmented(whole).to_pandas(), read_augmented(parts).to_pandas()
-    chances = ["log_p_words", "log_p"]
-    pd.testing.assert_frame_equal(one.drop(columns=chances), other.drop(columns=chances))
-    np.testing.assert_allclose(one[chances], other[chances], atol=1e-4)
+    log_probs = ["log_p_words", "log_p"]
+    pd.testing.assert_frame_equal(one.drop(columns=log_probs), other.drop(columns=log_probs))
+    np.testing.assert_allclose(one[log_probs], other[log_probs], atol=1e-4)
     assert [metadata(each) for each in whole.iterdir()] == [metadata(parts / each.name) for each in whole.iterdir()]
 
 
@@ -294,7 +299,7 @@ def test_a_missing_shard(run, gone):
     out, _ = run()
     for name in gone:
         (out / f"{name}-of-00003.parquet").unlink()
-    refused(out, f"{out}/{gone[0]}-of-00003.parquet: not there")
+    refused(out, f"{out}/{gone[0]}-of-00003.parquet: missing")
 
 
 @pytest.mark.parametrize("name", ["all", "target-00003-of-00004", "zzz"])
@@ -313,7 +318,7 @@ def test_swapped_shards(run):
     refused(out, f"{one}: its metadata names {other.name}")
 
 
-def test_shards_made_by_hand_tell_no_name(run, tmp_path):
+def test_shards_made_by_hand_have_no_name(run, tmp_path):
     out, _ = run()
     (tmp_path / "hand").mkdir()
     whole = read_augmented(out)
@@ -321,10 +326,10 @@ def test_shards_made_by_hand_tell_no_name(run, tmp_path):
     assert read_augmented(tmp_path / "hand").equals(whole)
 
 
-def refused(folder, said):
+def refused(folder, message):
     with pytest.raises(InputError) as error:
         read_augmented(folder, ["id"])
-    assert str(error.value) == f"{said}; run the augment stage again"
+    assert str(error.value) == f"{message}; run the augment stage again"
 
 
 def metadata(shard):

@@ -1,4 +1,4 @@
-"""The generator's folder: a masked language model as it is, or an encoder that was given a head."""
+"""The generator's folder: a masked language model as it is, or an encoder with a trained head."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer, BertForMaskedLM
 
-from pipeline.augment.generator import publish
+from pipeline.augment.generator import prepare_generator
 from pipeline.errors import InputError
 
 
@@ -23,11 +23,11 @@ def text(reviews, tmp_path_factory):
 
 @pytest.fixture
 def generate(make_params, tmp_path):
-    def run(name="generator", keep=None, **generator):
+    def run(name="generator", save_adapter_to=None, **generator):
         params = make_params(generator={"rank": 4, "learning_rate": 0.01, "batch_size": 16, **generator})
         out, metrics = tmp_path / name, tmp_path / f"{name}.json"
-        said = publish(params, out=out, metrics=metrics, adapter=keep)
-        return said, out, json.loads(metrics.read_text())
+        summary = prepare_generator(params, out=out, metrics=metrics, adapter=save_adapter_to)
+        return summary, out, json.loads(metrics.read_text())
 
     return run
 
@@ -39,26 +39,26 @@ def logits(folder):
 
 
 def test_a_model_with_a_head_is_published_as_it_is(generate, tiny_masked_lm, text):
-    said, out, measured = generate(model=str(tiny_masked_lm), heldout={**text, "rows": 20})
+    summary, out, measured = generate(model=str(tiny_masked_lm), heldout={**text, "rows": 20})
     torch.testing.assert_close(logits(out), logits(tiny_masked_lm), rtol=0, atol=0)
     assert measured["trained_steps"] == 0
     assert measured["heldout_texts"] == 20
     assert 0 <= measured["masked_accuracy"] < 0.2
-    assert said.endswith(f"in {out}")
+    assert summary.endswith(f"in {out}")
 
 
 def test_an_encoder_is_given_a_head(generate, tiny_encoder, text, tmp_path):
-    """Trained once and kept, the adapter alone makes the same generator again."""
-    kept = tmp_path / "kept" / "adapter.safetensors"
+    """Trained once and saved, the adapter alone makes the same generator again."""
+    adapter = tmp_path / "kept" / "adapter.safetensors"
     heldout = {**text, "rows": 30}
-    _, trained, measured = generate("trained", kept, model=str(tiny_encoder), steps=60, text=text, heldout=heldout)
+    _, trained, measured = generate("trained", adapter, model=str(tiny_encoder), steps=60, text=text, heldout=heldout)
     assert measured["trained_steps"] == 60
     assert measured["masked_accuracy"] > 0.2
-    _, loaded, again = generate("loaded", model=str(tiny_encoder), adapter=str(kept), heldout=heldout)
+    _, loaded, again = generate("loaded", model=str(tiny_encoder), adapter=str(adapter), heldout=heldout)
     assert again["masked_accuracy"] == pytest.approx(measured["masked_accuracy"], abs=0.02)
     assert again["trained_steps"] == 0
     assert torch.equal(logits(loaded).argmax(-1), logits(trained).argmax(-1))
-    assert [path.name for path in kept.parent.iterdir()] == ["adapter.safetensors"]
+    assert [path.name for path in adapter.parent.iterdir()] == ["adapter.safetensors"]
 
 
 def test_the_same_seed_gives_the_same_bytes(generate, tiny_encoder, text):
@@ -68,7 +68,7 @@ def test_the_same_seed_gives_the_same_bytes(generate, tiny_encoder, text):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         (
             {},
@@ -79,9 +79,9 @@ def test_the_same_seed_gives_the_same_bytes(generate, tiny_encoder, text):
         ({"max_length": 65}, r"^generator\.max_length: got 65, but .* takes 64 tokens; accepted: 8 to 64$"),
     ],
 )
-def test_errors_name_the_parameter_and_leave_nothing(generate, tiny_encoder, tiny_masked_lm, tmp_path, changes, said):
+def test_errors_name_the_parameter(generate, tiny_encoder, tiny_masked_lm, tmp_path, changes, message):
     model = tiny_masked_lm if "max_length" in changes else tiny_encoder
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         generate(**{"model": str(model), **changes})
     assert not list(tmp_path.iterdir())
 

@@ -1,4 +1,4 @@
-"""Where the words of a text stand, and what a text becomes when some of them are written anew."""
+"""Where the words of a text are, and what a text becomes when some of them are replaced."""
 
 import re
 import unicodedata
@@ -18,7 +18,7 @@ def read(tokenizer, text, pair=None, *, max_length=64, side="both"):
 
 
 def words(original):
-    return [original.written(word) for word in original.words]
+    return [original.word_text(word) for word in original.words]
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,9 @@ def test_a_word_knows_its_pieces(tokenizer):
 )
 def test_words_of_a_pair(tokenizer, side, wanted):
     original = read(tokenizer, "a film", "the joke!", side=side)
-    assert [(word.side, original.written(word)) for word in original.words] == wanted
+    assert [(word.side, original.word_text(word)) for word in original.words] == wanted
     assert original.types == tokenizer("a film", "the joke!")["token_type_ids"]
-    texts = original.replaced([len(wanted) - 1], ["story"])
+    texts, _ = original.replace_words([len(wanted) - 1], ["story"])
     assert texts == (("a story", "the joke!") if side == "first" else ("a film", "the joke story"))
 
 
@@ -74,8 +74,8 @@ def test_the_side_of_a_single_text_is_the_text(tokenizer):
     st.booleans(),
 )
 def test_a_text_that_is_cut_has_no_half_words(tokenizer, first, second, max_length, paired):
-    given = (" ".join(first), " ".join(second) if paired else None)
-    cut, whole = read(tokenizer, *given, max_length=max_length), read(tokenizer, *given, max_length=1000)
+    texts = (" ".join(first), " ".join(second) if paired else None)
+    cut, whole = read(tokenizer, *texts, max_length=max_length), read(tokenizer, *texts, max_length=1000)
     assert len(cut.pieces) == min(max_length, len(whole.pieces))
     spans = [(word.side, word.start, word.end) for word in whole.words]
     assert all((word.side, word.start, word.end) in spans for word in cut.words)
@@ -88,7 +88,7 @@ def test_ten_thousand_words(tokenizer):
     assert len(original.words) == 10_000
     assert original.words[-1].last == 10_000
     changed = list(range(1, 10_000, 4))
-    assert original.replaced(changed, ["bad"] * 2500) == ("a bad film , " * 2500,)
+    assert original.replace_words(changed, ["bad"] * 2500)[0] == ("a bad film , " * 2500,)
     assert len(read(tokenizer, "a good film , " * 2500).words) == 61
 
 
@@ -119,7 +119,9 @@ def test_words_of_a_byte_level_vocabulary(byte_level):
     ],
 )
 def test_replaced_by_hand(tokenizer, text, changed, new, wanted):
-    assert read(tokenizer, text).replaced(changed, new) == (wanted,)
+    (written,), spans = read(tokenizer, text).replace_words(changed, new)
+    assert written == wanted
+    assert [written[span.start : span.end] for span in spans] == new
 
 
 # Letters, marks, numbers, punctuation and symbols of all scripts, and blanks. BERT deletes what is none of these.
@@ -144,9 +146,9 @@ def test_replaced_changes_these_words_and_nothing_else(tokenizer, text, data):
     new = data.draw(
         st.lists(st.sampled_from(["film", "q", "!", "°", "é", "7", "好"]), min_size=len(changed), max_size=len(changed))
     )
-    (written,) = original.replaced(changed, new)
+    (written,), spans = original.replace_words(changed, new)
 
-    # To the letter: what lies between the changed words is there as it was, and at most one blank beside each of them.
+    # The text between the changed words is unchanged, except for at most one blank on each side of them.
     ends = [0, *(original.words[position].end for position in changed)]
     starts = [*(original.words[position].start for position in changed), len(text)]
     between = [re.escape(text[end:start]) for end, start in zip(ends, starts, strict=True)]
@@ -155,6 +157,7 @@ def test_replaced_changes_these_words_and_nothing_else(tokenizer, text, data):
     )
     match = re.fullmatch(pattern, written, re.DOTALL)
     assert match, (written, pattern)
+    assert [(span.side, written[span.start : span.end]) for span in spans] == [(0, word) for word in new]
 
     # As BERT splits it, the changed words are the new ones and no others are touched.
     wanted = split(tokenizer, text)
@@ -173,7 +176,7 @@ def test_no_blank_that_is_not_needed(tokenizer, text, data):
     word = original.words[position]
     new = data.draw(st.sampled_from(["film", "!", "°"]))
     before, after = text[: word.start], text[word.end :]
-    (written,) = original.replaced([position], [new])
+    (written,), _ = original.replace_words([position], [new])
     for gap in re.fullmatch(f"{re.escape(before)}( ?){new}( ?){re.escape(after)}", written, re.DOTALL).regs[1:]:
         if gap[0] < gap[1]:
             without = written[: gap[0]] + written[gap[1] :]

@@ -1,6 +1,7 @@
-"""Neighbours: what changes and where, that the recorded chances are the model's, and that a row stands on its own."""
+"""Neighbours: what changes and where, that log_p is the model's, and that a row does not depend on others."""
 
 import math
+import re
 from dataclasses import replace
 from functools import partial
 
@@ -13,7 +14,7 @@ from transformers import BertForMaskedLM, RobertaConfig, RobertaForMaskedLM
 from pipeline.augment import filler as filler_module
 from pipeline.augment.distance import log_p_distance
 from pipeline.augment.filler import Filler
-from pipeline.augment.neighbour import draw
+from pipeline.augment.neighbour import draw_positions
 from pipeline.augment.originals import read_originals
 from pipeline.augment.sampler import sample_neighbours
 from pipeline.augment.words import piece_text, whole_words
@@ -25,7 +26,7 @@ TEXTS = [
     "this was not a very funny cast , but the story is warm .",
     "Bad... so bad",
 ]
-CHANCES = {"log_p_words", "log_p"}
+LOG_PROBS = {"log_p_words", "log_p"}
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,28 @@ def words_of(tokenizer, row, kind):
     return split(tokenizer, row[kind]) + (split(tokenizer, pair) if pair is not None else [])
 
 
+def assert_spans_lead_from_original_to_neighbour(row):
+    """Each span is its word, and outside of them both texts are equal but for a blank beside a new word."""
+    texts = {0: ("original_text", "text"), 1: ("original_text_pair", "text_pair")}
+    assert len(row["old_spans"]) == len(row["new_spans"]) == row["distance"]
+    for old_word, new_word, old, new in zip(
+        row["old_words"], row["new_words"], row["old_spans"], row["new_spans"], strict=True
+    ):
+        original, neighbour = (row[name] for name in texts[old["side"]])
+        assert old["side"] == new["side"]
+        assert original[old["start"] : old["end"]] == old_word
+        assert neighbour[new["start"] : new["end"]] == new_word
+    for side, (original, neighbour) in texts.items():
+        if row[original] is None:
+            continue
+        pattern, cursor = "", 0
+        for word, span in zip(row["new_words"], row["old_spans"], strict=True):
+            if span["side"] == side:
+                pattern += f"{re.escape(row[original][cursor : span['start']])} ?{re.escape(word)} ?"
+                cursor = span["end"]
+        assert re.fullmatch(pattern + re.escape(row[original][cursor:]), row[neighbour])
+
+
 @pytest.mark.parametrize("fill", ["parallel", "sequential"])
 def test_exactly_the_recorded_words_change(sample, tokenizer, fill):
     rows, counts = sample(TEXTS, samples=20, fill=fill)
@@ -91,6 +114,7 @@ def test_exactly_the_recorded_words_change(sample, tokenizer, fill):
         assert len(row["positions"]) == row["distance"] >= 1
         assert [before[i] for i in row["positions"]] == [word.lower() for word in row["old_words"]]
         assert [after[i] for i in row["positions"]] == row["new_words"]
+        assert_spans_lead_from_original_to_neighbour(row)
         assert (row["label"], row["text_pair"], row["original_text_pair"]) == ("good", None, None)
     assert [row["id"] for row in rows[:3]] == ["o0-001", "o0-002", "o0-003"]
     assert [row["original_id"] for row in rows[::20]] == ["o0", "o1", "o2", "o3"]
@@ -100,9 +124,9 @@ def test_the_new_words_are_the_drawn_pieces(sample, tokenizer):
     for row in sample(TEXTS, samples=10)[0]:
         encoding = tokenizer(row["text"]).encodings[0]
         for position, word in zip(row["positions"], row["new_words"], strict=True):
-            assert [token for token, at in zip(encoding.tokens, encoding.word_ids, strict=True) if at == position] == [
-                word
-            ]
+            assert [
+                token for token, word_id in zip(encoding.tokens, encoding.word_ids, strict=True) if word_id == position
+            ] == [word]
 
 
 @pytest.mark.parametrize(("side", "positions"), [("both", range(7)), ("first", range(3)), ("second", range(4))])
@@ -116,10 +140,11 @@ def test_a_pair_changes_where_it_may(sample, tokenizer, side, positions):
         changed = [i for i in range(7) if before[i] != after[i]]
         assert changed == [position + shift for position in row["positions"]]
         assert [before[i] for i in changed] == row["old_words"]
+        assert_spans_lead_from_original_to_neighbour(row)
 
 
 @pytest.mark.parametrize("least", [0, 1, 3])
-def test_the_parts_of_the_chance(sample, least):
+def test_the_parts_of_log_p(sample, least):
     rows, _ = sample(TEXTS, samples=10, alpha=0.8, min_distance=least)
     for row in rows:
         d, m = row["distance"], row["length"]
@@ -131,7 +156,7 @@ def test_the_parts_of_the_chance(sample, least):
     assert min(row["distance"] for row in rows) >= least
 
 
-def chance_of_words(model, tokenizer, row, temperature, *, sequential):
+def log_p_of_words(model, tokenizer, row, temperature, *, sequential):
     """Eq. 12 by hand: a full forward pass over the text with masks, a softmax over whole words but the old one."""
     texts = [row["original_text"], *([row["original_text_pair"]] if row["original_text_pair"] is not None else [])]
     encoding = tokenizer(*texts).encodings[0]
@@ -176,11 +201,11 @@ def chance_of_words(model, tokenizer, row, temperature, *, sequential):
 
 @pytest.mark.parametrize("fill", ["parallel", "sequential"])
 @pytest.mark.parametrize("paired", [False, True])
-def test_the_chance_of_the_words_is_the_models(sample, model, tokenizer, fill, paired):
+def test_log_p_words_is_the_models(sample, model, tokenizer, fill, paired):
     pairs = [TEXTS[1], TEXTS[0], "!", "it was so unlovely"] if paired else None
     rows, _ = sample(TEXTS, samples=4, pairs=pairs, fill=fill, temperature=0.7)
     for row in rows:
-        wanted = chance_of_words(model, tokenizer, row, 0.7, sequential=fill == "sequential")
+        wanted = log_p_of_words(model, tokenizer, row, 0.7, sequential=fill == "sequential")
         assert row["log_p_words"] == pytest.approx(wanted, abs=1e-3)
 
 
@@ -193,7 +218,7 @@ def test_one_at_a_time_differs_where_more_than_one_word_changes(sample):
     assert one != other
 
 
-def test_a_row_does_not_depend_on_its_company(sample, model, tokenizer, params, monkeypatch):
+def test_a_row_does_not_depend_on_other_rows(sample, model, tokenizer, params, monkeypatch):
     together, _ = sample(TEXTS, samples=6)
     given = params()
     filler = Filler(model, tokenizer, given)
@@ -208,8 +233,8 @@ def test_a_row_does_not_depend_on_its_company(sample, model, tokenizer, params, 
         by_id = {row["id"]: row for row in others}
         for row in together:
             if other := by_id.pop(row["id"], None):
-                assert {key: row[key] for key in row.keys() - CHANCES} == {
-                    key: other[key] for key in other.keys() - CHANCES
+                assert {key: row[key] for key in row.keys() - LOG_PROBS} == {
+                    key: other[key] for key in other.keys() - LOG_PROBS
                 }
                 assert row["log_p"] == pytest.approx(other["log_p"], abs=1e-4)
         assert not by_id
@@ -289,7 +314,7 @@ def test_distances_and_positions_have_the_distribution(tokenizer, params, count)
     """Eq. 11 conditioned on d ≥ 1, and every position as often as every other."""
     given = params(alpha=0.9, count=count)
     (original,) = read(tokenizer, ["a good film and a warm cast"])
-    drawn = [draw(original, number, 0, given.seed, eq_11(given, 100)[0]) for number in range(3000)]
+    drawn = [draw_positions(original, number, 0, given.seed, eq_11(given, 100)[0]) for number in range(3000)]
     d = np.arange(8)
     log_words = math.log(99) * (d - d / 0.9) if count == "rescaled" else 0
     weights = special.comb(7, d) * np.exp(log_words - d / 0.9) * (d >= 1)

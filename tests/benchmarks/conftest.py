@@ -1,4 +1,4 @@
-"""A tiny task and its rows in a folder of their own, with the bench's own row files."""
+"""A tiny task and its rows in a folder of their own, with the benchmark's own row files."""
 
 import shutil
 from collections.abc import Callable
@@ -23,9 +23,10 @@ def bench(
     tiny_encoder: Path,
     tiny_masked_lm: Path,
 ) -> Callable[..., Path]:
-    """Go to a folder with `tiny`, a task of tiny models, and the rows; gives the bench's folder in it.
+    """Change to a folder with `tiny`, a task of tiny models, and the rows; returns a function that fills it.
 
-    `bench(rows=["l2a"], after=[], seeds=[1])` says what its params.yaml asks for; `extra` are row files by name.
+    `bench(rows=["l2a"], after=[], seeds=[1])` returns the benchmark's folder, with these rows in its params.yaml;
+    `extra` are more row files by name.
     """
     monkeypatch.chdir(tmp_path)
 

@@ -1,17 +1,20 @@
-"""Every task and row that can be named is a whole params file, and dvc.yaml has a stage for each cell asked for."""
+"""Every task with every row is a whole params file, and dvc.yaml has a stage for each cell of the benchmark."""
 
 import subprocess
 import sys
+from functools import cache
 from itertools import product
 from pathlib import Path
 
 import pytest
-import yaml
 
-from benchmarks.paper.plan import merged, planned, read_asked, read_row
+from benchmarks.paper import plan
+from benchmarks.paper.plan import planned, read_asked, read_row, read_task
 from benchmarks.paper.report import SETTINGS, SIZES
 from pipeline.errors import InputError
+from pipeline.params.file import check_keys
 from pipeline.params.schema import Params
+from pipeline.params.yaml12 import parse, read_yaml, to_yaml
 
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "benchmarks" / "paper"
@@ -20,18 +23,32 @@ ROWS = sorted(file.stem for file in (HERE / "rows").glob("*.yaml"))
 OF_TWELVE_LAYERS = {"bert4-pkd", "bert6-pkd", "distilbert-4"}
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_every_row_of_a_task_is_a_whole_params_file(task, monkeypatch):
+@pytest.fixture
+def read_once(monkeypatch):
+    """Each preset and each row is read from its file once."""
     monkeypatch.chdir(ROOT)
+    for name in ("read_params", "read_row"):
+        monkeypatch.setattr(plan, name, cache(getattr(plan, name)))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_row_of_a_task_is_a_whole_params_file(task, read_once):
     for row in ROWS:
         params = Params.model_validate(planned(task, row))
         if row in OF_TWELVE_LAYERS:
             assert params.student.layers in (4, 6)
 
 
-def test_a_row_differs_from_l2a_in_what_it_says_and_in_nothing_else(monkeypatch):
+@pytest.mark.parametrize("task", TASKS)
+def test_the_plan_of_a_task_can_be_written(task, read_once):
+    params = planned(task, "l2a")
+    check_keys(params, task, ROOT / "dvc.yaml")
+    assert parse(to_yaml(params)) == params
+
+
+def test_a_row_differs_from_l2a_in_its_own_params_and_in_nothing_else(monkeypatch):
     monkeypatch.chdir(ROOT)
-    whole, default = planned("imdb-rt", "l2a"), yaml.safe_load((ROOT / "params.yaml").read_text())
+    whole, default = planned("imdb-rt", "l2a"), read_yaml(ROOT / "params.yaml")
     default["data"]["source"]["rows"] = 1500
     default["distill"] |= {"epochs": 2, "least_steps": 130}
     assert whole == default
@@ -40,8 +57,17 @@ def test_a_row_differs_from_l2a_in_what_it_says_and_in_nothing_else(monkeypatch)
     assert "where" not in planned("sst2-rt", "l2a")["data"]["source"]
 
 
-def test_all_asked_for_exists(monkeypatch):
+def test_a_task_is_its_preset_over_params_yaml(monkeypatch):
     monkeypatch.chdir(ROOT)
+    params, default = planned("inference", "l2a"), read_yaml(ROOT / "params.yaml")
+    assert read_task("inference").preset == Path("presets/small-inference.yaml")
+    assert params["selector"] == default["selector"]
+    assert params["data"]["source"] == {
+        "path": "data/raw/mnli.jsonl", "columns": {"text": "premise", "text_pair": "hypothesis"}, "rows": 1500,
+    }  # fmt: skip
+
+
+def test_every_cell_exists(read_once):
     for block in read_asked(HERE).blocks():
         for task, row in product(block.tasks, block.rows):
             planned(task, row)
@@ -66,8 +92,7 @@ def test_dvc_has_a_stage_for_every_cell():
     assert {"plan", "results", "report"} <= set(names)
 
 
-def test_the_pictures_say_what_the_params_say(monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_the_figures_have_the_values_of_the_params(read_once):
     found = {
         "alpha": lambda params: params["alpha"],
         "temperature": lambda params: params["temperature"],
@@ -81,15 +106,9 @@ def test_the_pictures_say_what_the_params_say(monkeypatch):
 
 
 def test_what_other_machines_have_measured_is_not_removed():
-    """DVC removes what a stage is to write before it runs, unless it is told to let it be."""
-    stages = yaml.safe_load((HERE / "dvc.yaml").read_text())["stages"]
+    """DVC removes the outs of a stage before it runs, except those with `persist`."""
+    stages = read_yaml(HERE / "dvc.yaml")["stages"]
     assert stages["results"]["outs"] == [{"results.csv": {"cache": False, "persist": True}}]
-
-
-def test_merged_by_hand():
-    given = {"a": {"x": 1, "y": 2}, "b": 3}
-    assert merged(given, {"a": {"y": None, "z": 4}, "c": {"d": 5}}) == {"a": {"x": 1, "z": 4}, "b": 3, "c": {"d": 5}}
-    assert given == {"a": {"x": 1, "y": 2}, "b": 3}
 
 
 def test_a_row_that_does_not_fit_is_named(bench):
@@ -104,7 +123,7 @@ def test_a_row_that_does_not_fit_is_named(bench):
 
 def test_a_bench_file_that_lacks_a_block_is_named(bench):
     here = bench(["l2a"])
-    asked = yaml.safe_load((here / "params.yaml").read_text())
-    (here / "params.yaml").write_text(yaml.safe_dump({name: block for name, block in asked.items() if name != "tasks"}))
+    asked = read_yaml(here / "params.yaml")
+    (here / "params.yaml").write_text(to_yaml({name: block for name, block in asked.items() if name != "tasks"}))
     with pytest.raises(InputError, match=r"params\.yaml: .*tasks"):
         read_asked(here)

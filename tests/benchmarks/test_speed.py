@@ -1,4 +1,4 @@
-"""What the speed benchmarks count and report, on tiny models."""
+"""The speed benchmarks on tiny models: counts of operations, timing, and results."""
 
 import json
 import re
@@ -14,22 +14,22 @@ from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassificat
 
 from benchmarks.speed import (
     caching,
+    default_run,
+    flops,
     growth,
-    loop,
-    made,
     measure,
     nlpaug_peer,
-    operations,
     processes,
     sampling,
     selector,
     step,
+    timed_steps,
 )
 from benchmarks.speed.measure import Figure
 from pipeline.compute.batching import length_batches
 from pipeline.distill.losses import DistillationLosses
 from pipeline.errors import InputError
-from pipeline.models.forward_shortcuts import head_only_at, last_layer_at_first
+from pipeline.models.forward_shortcuts import head_only_at, last_layer_first_token_only
 from pipeline.models.loading import load_classifier
 from pipeline.params.file import load
 
@@ -38,7 +38,7 @@ SPEED = Path(measure.__file__).parent
 
 @pytest.fixture
 def tiny_run(sampled_params, uneven, augmented, cached, tiny_classifier, tiny_masked_lm, tmp_path, monkeypatch):
-    """What `dvc repro` leaves, tiny; one round, and results in a folder of their own, which is returned."""
+    """Tiny outputs of `dvc repro`, and a folder of their own for results, which is returned."""
     outs = {
         "data/prepared": uneven,
         "data/augmented": augmented,
@@ -46,13 +46,13 @@ def tiny_run(sampled_params, uneven, augmented, cached, tiny_classifier, tiny_ma
         "models/teacher": tiny_classifier,
         "models/generator": tiny_masked_lm,
     }
-    for path, out in outs.items():
+    for path, target in outs.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).symlink_to(out)
+        (tmp_path / path).symlink_to(target)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(sampled_params.model_dump()))
-    monkeypatch.setattr(made, "ROOT", tmp_path)
+    monkeypatch.setattr(default_run, "ROOT", tmp_path)
     monkeypatch.setattr(measure, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(operations, "SIZE", 64)
+    monkeypatch.setattr(flops, "SIZE", 64)
     return tmp_path / "results"
 
 
@@ -62,7 +62,7 @@ def test_operations_are_those_torch_counts_without_padding(lengths):
     config = BertConfig(vocab_size=50, attn_implementation="eager", num_labels=4, **sizes)
     classifier = BertForSequenceClassification(config).eval()
     masked_lm = BertForMaskedLM(config).eval()
-    counted = {"classifier": 0, "answers": 0, "masked_lm": 0}
+    counted = {"classifier": 0, "first_token_classifier": 0, "masked_lm": 0}
     for n in lengths:
         tokens = torch.ones(1, n, dtype=torch.int64)
         masks = torch.zeros(1, n, dtype=torch.bool)
@@ -70,27 +70,27 @@ def test_operations_are_those_torch_counts_without_padding(lengths):
         with FlopCounterMode(display=False) as counter:
             classifier(tokens)
         counted["classifier"] += counter.get_total_flops()
-        with FlopCounterMode(display=False) as counter, last_layer_at_first(classifier):
+        with FlopCounterMode(display=False) as counter, last_layer_first_token_only(classifier):
             classifier(tokens)
-        counted["answers"] += counter.get_total_flops()
+        counted["first_token_classifier"] += counter.get_total_flops()
         with FlopCounterMode(display=False) as counter, head_only_at(masked_lm, masks):
             masked_lm(tokens)
         counted["masked_lm"] += counter.get_total_flops()
-    assert operations.classifier(config, lengths) == counted["classifier"]
-    assert operations.answers(config, lengths) == counted["answers"]
-    needed = operations.encoder(config, lengths) + operations.masked_words(config, 2 * len(lengths))
+    assert flops.classifier(config, lengths) == counted["classifier"]
+    assert flops.first_token_classifier(config, lengths) == counted["first_token_classifier"]
+    needed = flops.encoder(config, lengths) + flops.masked_lm_head(config, 2 * len(lengths))
     assert needed == counted["masked_lm"]
 
 
-def test_contestants_take_turns_and_the_first_round_does_not_count():
+def test_contestants_take_turns_after_a_round_of_warm_up():
     turns = []
 
     def contestant(name, seconds):
-        def go():
+        def turn():
             turns.append(name)
             return next(seconds)
 
-        return go
+        return turn
 
     slow, fast = iter([99.0, 4.0, 6.0, 8.0]), iter([99.0, 2.0, 2.0, 4.0])
     seconds = measure.side_by_side({"slow": contestant("slow", slow), "fast": contestant("fast", fast)}, rounds=3)
@@ -100,31 +100,31 @@ def test_contestants_take_turns_and_the_first_round_does_not_count():
     assert measure.rate(seconds, "slow", 12) == 2.0
 
 
-def test_share_of_the_matrix_rate():
-    # Twice the operations of a product, in four times its time, is half the rate.
+def test_percent_of_the_matrix_rate():
+    # Twice the operations of a product in four times its time is half the rate.
     seconds = {"work": [4.0, 8.0, 4.0], "product": [1.0, 2.0, 1.0]}
-    assert operations.share(seconds, "work", 2 * operations.PRODUCT) == 50.0
+    assert flops.percent_of_matrix_rate(seconds, "work", 2 * flops.PRODUCT) == 50.0
 
 
-def test_goals_are_reached_from_the_right_side(tmp_path, monkeypatch, capsys):
+def test_goals_are_lower_or_upper_bounds(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(measure, "RESULTS", tmp_path)
     figures = [
         Figure("ratio", 14.9, "times", 15),
         Figure("price", 25.0, "%", 25, at_most=True),
-        Figure("rate", 1234.5, "a second"),
+        Figure("rate", 1234.5, "per second"),
     ]
     measure.publish("some", figures)
-    said = json.loads((tmp_path / "some.json").read_text())
-    assert [(goal["name"], goal["reached"]) for goal in said["goals"]] == [("ratio", False), ("price", True)]
-    assert {"name", "value", "goal", "unit", "reached"} <= said["goals"][0].keys()
-    assert said["figures"] == [{"name": "rate", "value": 1234.5, "unit": "a second"}]
-    assert "| rate | 1,234 a second |  |  |" in capsys.readouterr().out
+    written = json.loads((tmp_path / "some.json").read_text())
+    assert [(goal["name"], goal["reached"]) for goal in written["goals"]] == [("ratio", False), ("price", True)]
+    assert {"name", "value", "goal", "unit", "reached"} <= written["goals"][0].keys()
+    assert written["figures"] == [{"name": "rate", "value": 1234.5, "unit": "per second"}]
+    assert "| rate | 1,234 per second |  |  |" in capsys.readouterr().out
 
 
 def test_a_stopwatch_does_not_count_the_first_step(monkeypatch):
     clock = iter([10.0, 11.0, 13.0, 99.0])
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: next(clock))
-    watch = loop.Stopwatch(2)
+    monkeypatch.setattr(timed_steps.time, "perf_counter", lambda: next(clock))
+    watch = timed_steps.Stopwatch(2)
 
     def endless():
         while True:
@@ -132,7 +132,7 @@ def test_a_stopwatch_does_not_count_the_first_step(monkeypatch):
 
     assert watch.seconds(endless) == 3.0
     with pytest.raises(RuntimeError, match="ended before"):
-        loop.Stopwatch(2).seconds(lambda: None)
+        timed_steps.Stopwatch(2).seconds(lambda: None)
 
 
 def test_the_caching_and_selector_benchmarks_run(tiny_run, monkeypatch):
@@ -142,40 +142,40 @@ def test_the_caching_and_selector_benchmarks_run(tiny_run, monkeypatch):
     caching.main()
     selector.main()
     for name in ("caching", "selector"):
-        said = json.loads((tiny_run / f"{name}.json").read_text())
-        assert all(figure["value"] > 0 for figure in said["figures"])
+        written = json.loads((tiny_run / f"{name}.json").read_text())
+        assert all(figure["value"] > 0 for figure in written["figures"])
 
 
-def test_a_live_teacher_is_what_its_cache_holds(tiny_run, tiny_classifier):
-    given = made.params()
-    lessons, student = loop.default_lessons(given), loop.default_student(given)
+def test_a_live_teacher_gives_the_losses_of_its_cache(tiny_run, tiny_classifier):
+    params = default_run.default_params()
+    dataset, student = timed_steps.default_dataset(params), timed_steps.default_student(params)
     teacher = load_classifier(tiny_classifier, "teacher")
-    live = step.alive(teacher, lessons)
+    live = step.with_live_teacher(teacher, dataset)
     torch.manual_seed(0)
-    imitation = DistillationLosses(student, 32, lessons, given)
-    for rows in length_batches(lessons.encoded.lengths, size=8, rng=np.random.default_rng(0)):
-        inputs = lessons.inputs(rows)
-        _, cached = imitation.losses(student, None, rows, inputs)
-        imitation.lessons = live
-        _, computed = imitation.losses(student, None, rows, inputs)
-        imitation.lessons = lessons
+    distillation_losses = DistillationLosses(student, 32, dataset, params)
+    for rows in length_batches(dataset.encoded.lengths, size=8, rng=np.random.default_rng(0)):
+        inputs = dataset.inputs(rows)
+        _, cached = distillation_losses.losses(student, None, rows, inputs)
+        distillation_losses.lessons = live
+        _, computed = distillation_losses.losses(student, None, rows, inputs)
+        distillation_losses.lessons = dataset
         for name, loss in cached.items():
             # The cache holds float16.
             torch.testing.assert_close(loss, computed[name], rtol=2e-3, atol=1e-4)
 
 
-def test_exactly_so_many_words():
+def test_exactly_a_number_of_words():
     log_p = sampling.exactly(3)(5)
     assert np.exp(log_p).tolist() == [0, 0, 0, 1, 0, 0]
     assert np.exp(sampling.exactly(3)(2)).tolist() == [0, 0, 1]
 
 
-def test_what_growth_lays_out_is_whole(tiny_run, tmp_path, monkeypatch, caplog):
+def test_growth_writes_complete_inputs(tiny_run, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(growth, "SIZES", (20, 40))
-    monkeypatch.setattr(growth, "asked", lambda: yaml.safe_load((SPEED.parents[1] / "params.yaml").read_text()))
+    monkeypatch.setattr(growth, "raw_params", lambda: yaml.safe_load((SPEED.parents[1] / "params.yaml").read_text()))
     folder = tmp_path / "growth"
     folder.mkdir()
-    growth.lay_out(folder)
+    growth.write_inputs(folder)
     for rows in (20, 40):
         params = load(folder / f"{rows}.yaml")
         assert params.data.source is not None
@@ -184,25 +184,25 @@ def test_what_growth_lays_out_is_whole(tiny_run, tmp_path, monkeypatch, caplog):
 
 def test_growth_runs_every_stage(tiny_run, tmp_path, monkeypatch):
     monkeypatch.setattr(growth, "SIZES", (60,))
-    monkeypatch.setattr(growth, "asked", lambda: yaml.safe_load((SPEED.parents[1] / "params.yaml").read_text()))
+    monkeypatch.setattr(growth, "raw_params", lambda: yaml.safe_load((SPEED.parents[1] / "params.yaml").read_text()))
     monkeypatch.setattr(processes, "ROOT", SPEED.parents[1])
     folder = tmp_path / "growth"
     folder.mkdir()
-    growth.lay_out(folder)
-    growth.trained(folder)
-    found = growth.costs(60, folder)
-    assert found.keys() == set(growth.STAGES)
-    assert all(cost.seconds > 0 for cost in found.values())
+    growth.write_inputs(folder)
+    growth.train_models(folder)
+    costs = growth.costs(60, folder)
+    assert costs.keys() == set(growth.STAGES)
+    assert all(cost.seconds > 0 for cost in costs.values())
 
 
-def test_a_process_and_what_it_costs():
+def test_the_cost_of_a_process():
     small = processes.run(sys.executable, "-c", "import time; time.sleep(0.2)")
     large = processes.run(sys.executable, "-c", "x = b'1' * 200_000_000")
     assert 0.2 <= small.seconds < 20
     assert 190e6 < large.peak - small.peak < 300e6
     with pytest.raises(InputError, match=r"exit code 3: .*went wrong"):
         processes.run(sys.executable, "-c", "import sys; print('went wrong'); sys.exit(3)")
-    assert processes.run(sys.executable, "-c", "import sys; sys.exit(3)", check=False).code == 3
+    assert processes.run(sys.executable, "-c", "import sys; sys.exit(3)", check=False).exit_code == 3
 
 
 def test_a_peer_that_dies_is_one_line(tmp_path, monkeypatch):
@@ -214,20 +214,20 @@ def test_a_peer_that_dies_is_one_line(tmp_path, monkeypatch):
         peer.seconds()
 
 
-def test_without_a_run_the_way_out_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(made, "ROOT", tmp_path)
+def test_without_a_run_the_error_names_dvc_repro(tmp_path, monkeypatch):
+    monkeypatch.setattr(default_run, "ROOT", tmp_path)
     with pytest.raises(InputError, match="run dvc repro first"):
-        made.made("models/teacher")
+        default_run.output("models/teacher")
 
 
-def test_the_readme_holds_what_was_measured():
+def test_the_readme_has_all_results():
     readme = (SPEED / "README.md").read_text(encoding="utf-8")
     results = sorted((SPEED / "results").glob("*.json"))
     assert results
     for file in results:
-        said = json.loads(file.read_text())
-        for figure in said["goals"] + said["figures"]:
+        written = json.loads(file.read_text())
+        for figure in written["goals"] + written["figures"]:
             line = next((line for line in readme.splitlines() if line.startswith(f"| {figure['name']} | ")), "")
-            found = re.findall(r"\| ([^|]*) \|", line[len(figure["name"]) + 2 :])
-            assert found, f"{file.name}: {figure['name']} has no line in the README"
-            assert found[0] == f"{measure.written(figure['value'])} {figure['unit']}"
+            cells = re.findall(r"\| ([^|]*) \|", line[len(figure["name"]) + 2 :])
+            assert cells, f"{file.name}: {figure['name']} has no line in the README"
+            assert cells[0] == f"{measure.format_value(figure['value'])} {figure['unit']}"

@@ -1,4 +1,4 @@
-"""Batches hold every row once, waste little on padding, and pad to the model's liking."""
+"""Batches hold every row once, have little padding, and equal those the tokenizer pads."""
 
 import numpy as np
 import pytest
@@ -16,8 +16,8 @@ def test_encode_keeps_texts_apart(tokenizer):
     encoded = encode(tokenizer, ["the film", "a very good joke !"], None, 16)
     assert len(encoded) == 2
     assert encoded.lengths.tolist() == [4, 7]
-    assert encoded.types is None
-    assert tokenizer.convert_ids_to_tokens(encoded.ids[1].tolist()) == [
+    assert encoded.token_type_ids is None
+    assert tokenizer.convert_ids_to_tokens(encoded.input_ids[1].tolist()) == [
         "[CLS]",
         "a",
         "very",
@@ -30,18 +30,18 @@ def test_encode_keeps_texts_apart(tokenizer):
 
 def test_encode_cuts_the_longer_text_of_a_pair(tokenizer):
     encoded = encode(tokenizer, ["the film"], ["a very very very very good joke"], 9)
-    tokens = tokenizer.convert_ids_to_tokens(encoded.ids[0].tolist())
+    tokens = tokenizer.convert_ids_to_tokens(encoded.input_ids[0].tolist())
     assert tokens == ["[CLS]", "the", "film", "[SEP]", "a", "very", "very", "very", "[SEP]"]
-    assert encoded.types[0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 1]
+    assert encoded.token_type_ids[0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 1]
 
 
 def test_encode_gives_the_same_however_many_texts_the_tokenizer_is_given(tokenizer, monkeypatch):
     texts, pairs = ["the film", "a joke", "it was never slow .", "a good plot"], ["good", "not so good", ".", "the"]
     whole = encode(tokenizer, texts, pairs, 8)
-    monkeypatch.setattr(batching, "AT_ONCE", 3)
+    monkeypatch.setattr(batching, "TEXTS_PER_CALL", 3)
     pieced = encode(tokenizer, texts, pairs, 8)
-    assert [row.tolist() for row in pieced.ids] == [row.tolist() for row in whole.ids]
-    assert [row.tolist() for row in pieced.types] == [row.tolist() for row in whole.types]
+    assert [row.tolist() for row in pieced.input_ids] == [row.tolist() for row in whole.input_ids]
+    assert [row.tolist() for row in pieced.token_type_ids] == [row.tolist() for row in whole.token_type_ids]
 
 
 def test_encode_of_nothing(tokenizer):
@@ -53,15 +53,15 @@ def test_collate_equals_what_the_tokenizer_pads(tokenizer):
     encoded = encode(tokenizer, texts, pairs, 16)
     rows = np.array([2, 0])
     batch = collate(encoded, rows)
-    wanted = tokenizer([texts[i] for i in rows], [pairs[i] for i in rows], padding=True, return_tensors="pt")
-    assert set(batch) == set(wanted)
-    for name, value in wanted.items():
+    expected = tokenizer([texts[i] for i in rows], [pairs[i] for i in rows], padding=True, return_tensors="pt")
+    assert set(batch) == set(expected)
+    for name, value in expected.items():
         torch.testing.assert_close(batch[name], value)
 
 
 def test_collate_of_texts_equals_padded(tokenizer):
     encoded = encode(tokenizer, ["the film", "it was never slow ."], None, 16)
-    tokens, attention = padded([row.tolist() for row in encoded.ids], tokenizer.pad_token_id)
+    tokens, attention = padded([row.tolist() for row in encoded.input_ids], tokenizer.pad_token_id)
     batch = collate(encoded, np.array([0, 1]))
     torch.testing.assert_close(batch["input_ids"], tokens)
     torch.testing.assert_close(batch["attention_mask"], attention)
@@ -88,27 +88,27 @@ def test_shuffled_batches_serve_every_row_once(lengths, size, seed):
 
 
 def test_shuffled_batches_waste_less_than_plain_shuffling():
-    draw = np.random.default_rng(1)
-    lengths = draw.integers(5, 120, 4000)
+    rng = np.random.default_rng(1)
+    lengths = rng.integers(5, 120, 4000)
 
     def padded_tokens(batches):
         return sum(len(rows) * lengths[rows].max() for rows in batches)
 
-    plain = np.split(draw.permutation(4000), 125)
-    sorted_within = length_batches(lengths, size=32, rng=draw)
+    plain = np.split(rng.permutation(4000), 125)
+    sorted_within = length_batches(lengths, size=32, rng=rng)
     assert padded_tokens(sorted_within) < 1.1 * lengths.sum() < 0.7 * padded_tokens(plain)
 
 
 @pytest.mark.parametrize("rows", [80, 1000])
 def test_shuffled_batches_change_from_epoch_to_epoch(rows):
     lengths = np.arange(rows)
-    draw = np.random.default_rng(1)
-    epochs = [length_batches(lengths, size=16, rng=draw) for _ in range(2)]
+    rng = np.random.default_rng(1)
+    epochs = [length_batches(lengths, size=16, rng=rng) for _ in range(2)]
     first, second = ({frozenset(rows.tolist()) for rows in batches} for batches in epochs)
     assert len(first & second) <= len(first) // 2
 
 
-@pytest.mark.parametrize("given", [{}, {"size": 4}, {"rng": np.random.default_rng(0)}])
-def test_length_batches_need_a_size(given):
+@pytest.mark.parametrize("options", [{}, {"size": 4}, {"rng": np.random.default_rng(0)}])
+def test_length_batches_need_a_size(options):
     with pytest.raises(ValueError, match="takes tokens, or size and rng"):
-        length_batches([1, 2], **given)
+        length_batches([1, 2], **options)

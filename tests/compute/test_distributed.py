@@ -1,4 +1,4 @@
-"""Two processes take the steps of one: they share the batches, decide alike, and one of them publishes."""
+"""Two processes take the steps of one: they split the batches, decide alike, and only rank 0 writes outputs."""
 
 import json
 import os
@@ -19,7 +19,7 @@ LAUNCH = ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
 
 @pytest.fixture(scope="module")
 def outcomes(make_params, uneven, augmented, cached, tiny_classifier, tmp_path_factory):
-    """What one process and each of two come to: weights and figures, by what and which."""
+    """Weights and figures of one process and of each of two, by task, number of processes and rank."""
     student = {"init": "fresh", "hidden": 16, "intermediate": 32, "heads": 4}
     # Five texts do not go evenly into two; the last batch of the training texts has one.
     selector = {"learning_rate": 0.05, "initial_keep": 0.7}
@@ -29,39 +29,39 @@ def outcomes(make_params, uneven, augmented, cached, tiny_classifier, tmp_path_f
         student=student,
         selector=selector,
     )
-    given = {"prepared": uneven, "augmented": augmented, "cache": cached, "teacher": tiny_classifier}
-    given = {name: str(path) for name, path in given.items()} | {"params": params.model_dump(mode="json")}
-    found = {}
+    paths = {"prepared": uneven, "augmented": augmented, "cache": cached, "teacher": tiny_classifier}
+    options = {name: str(path) for name, path in paths.items()} | {"params": params.model_dump(mode="json")}
+    results = {}
     for count, launch in ((1, []), (2, LAUNCH)):
         out = tmp_path_factory.mktemp(f"of_{count}")
         environment = os.environ | {"XDG_CACHE_HOME": str(out / "cache"), "PYTHONPATH": str(ROOT)}
-        words = [sys.executable, *launch, str(ROOT / "tests/helpers/two_processes.py"), json.dumps(given), str(out)]
+        words = [sys.executable, *launch, str(ROOT / "tests/helpers/two_processes.py"), json.dumps(options), str(out)]
         done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         for file in out.glob("*.safetensors"):
             what, index, _, _ = file.stem.split("-")
-            found[what, count, int(index)] = load_file(file), json.loads(file.with_suffix(".json").read_text())
-    return found
+            results[what, count, int(index)] = load_file(file), json.loads(file.with_suffix(".json").read_text())
+    return results
 
 
 @pytest.mark.parametrize("what", ["fine_tuned", "distilled"])
 def test_two_processes_take_the_steps_of_one(outcomes, what):
-    alone, told_alone = outcomes[what, 1, 0]
-    first, told = outcomes[what, 2, 0]
-    second, told_second = outcomes[what, 2, 1]
-    # Both know the same to the last digit. Sums in another order differ in the last, and where a gradient is next to
-    # nothing, Adam makes much of that: 12 and more steps of 0.003 are gone.
-    assert told == told_second
+    alone, figures_alone = outcomes[what, 1, 0]
+    first, figures = outcomes[what, 2, 0]
+    second, figures_second = outcomes[what, 2, 1]
+    # Both ranks agree exactly. One process adds in another order, which changes the last digit, and where a gradient is
+    # almost 0, Adam amplifies that: after 12 and more steps of 0.003.
+    assert figures == figures_second
     for name, weight in first.items():
         assert torch.equal(weight, second[name]), name
         torch.testing.assert_close(weight, alone[name], rtol=0, atol=0.003, msg=name)
     if what == "fine_tuned":
-        for epoch, epoch_alone in zip(told["history"], told_alone["history"], strict=True):
+        for epoch, epoch_alone in zip(figures["history"], figures_alone["history"], strict=True):
             assert epoch == pytest.approx(epoch_alone, abs=1e-3)
     else:
-        assert len(told) == len(told_alone)
-        for (_, figures), (_, figures_alone) in zip(told, told_alone, strict=True):
-            assert figures == pytest.approx(figures_alone, abs=1e-3)
+        assert len(figures) == len(figures_alone)
+        for (_, numbers), (_, numbers_alone) in zip(figures, figures_alone, strict=True):
+            assert numbers == pytest.approx(numbers_alone, abs=1e-3)
 
 
 def test_the_selector_decided_something(outcomes):
@@ -69,11 +69,11 @@ def test_the_selector_decided_something(outcomes):
     assert 0 < kept.sum() < len(kept)
 
 
-def test_alone_nothing_is_shared_and_nothing_changes():
+def test_a_single_process_gets_its_inputs_back():
     assert (distributed.world_size(), distributed.rank()) == (1, 0)
     rows = np.array([3, 1, 4])
-    mine, own = distributed.local_rows(rows)
-    assert (mine.tolist(), own) == ([3, 1, 4], 3)
+    local, count = distributed.local_rows(rows)
+    assert (local.tolist(), count) == ([3, 1, 4], 3)
     assert distributed.loss_scale(3, 3) == 1.0
     some = torch.rand(3, 2)
     assert distributed.all_gather_rows(some, 3) is some

@@ -1,4 +1,4 @@
-"""Shards by Ray are those of one process, whoever makes them and whoever dies."""
+"""Shards computed on Ray equal those of one process, even if workers die."""
 
 import os
 import signal
@@ -42,21 +42,21 @@ def test_the_same_bytes_whatever_the_engine(
     assert outs["local"] == outs["ray"]
 
 
-def place_of(out: Path) -> None:
-    """Leave the worker's number and folder."""
+def write_process(out: Path) -> None:
+    """Write the worker's process id and folder."""
     out.write_text(f"{os.getpid()} {Path.cwd()}")
 
 
 def test_work_is_done_elsewhere_in_this_folder(cluster, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for_each(place_of, [tmp_path / "one"], "ray", "shards")
+    for_each(write_process, [tmp_path / "one"], "ray", "shards")
     number, folder = (tmp_path / "one").read_text().split()
     assert int(number) != os.getpid()
     assert folder == str(tmp_path)
 
 
 def dies_once(out: Path) -> None:
-    """Kill the worker, the first time it is asked."""
+    """Kill the worker at the first call."""
     if not out.exists():
         out.write_text("tried")
         os.kill(os.getpid(), signal.SIGKILL)
@@ -81,16 +81,16 @@ def test_what_the_work_raises_comes_back(cluster, engine):
 
 def test_nothing_to_do_needs_no_cluster(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    for_each(place_of, [], "ray", "shards")
+    for_each(write_process, [], "ray", "shards")
     with pytest.raises(InputError, match=r"engine: ray is not installed; accepted: engine: local, or pip install"):
-        for_each(place_of, [Path("a")], "ray", "shards")
+        for_each(write_process, [Path("a")], "ray", "shards")
 
 
 def test_no_cluster_at_the_address(cluster, monkeypatch, tmp_path):
     cluster.shutdown()
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    with pytest.raises(InputError, match=r"^RAY_ADDRESS: nobody answers at 127\.0\.0\.1:1 \("):
-        for_each(place_of, [tmp_path / "a"], "ray", "shards")
+    with pytest.raises(InputError, match=r"^RAY_ADDRESS: cannot connect to 127\.0\.0\.1:1 \("):
+        for_each(write_process, [tmp_path / "a"], "ray", "shards")
 
 
 def always_dies(_: Path) -> None:
@@ -103,7 +103,7 @@ def test_work_that_always_kills_its_worker_is_given_up(cluster, tmp_path, monkey
     cluster.shutdown()
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(InputError, match=r"^engine: ray gave up: .*; accepted: more memory a core, or engine: local$"):
+    with pytest.raises(InputError, match=r"^engine: ray failed: .*; accepted: more memory per core, or engine: local$"):
         for_each(always_dies, [tmp_path / "a"], "ray", "shards")
     assert not cluster.is_initialized()
     assert signal.getsignal(signal.SIGTERM) is before

@@ -1,4 +1,4 @@
-"""Tables for the tests of loading; examples may take their time, as a busy machine is no failure."""
+"""Fixtures that write and load tables; hypothesis has no deadline, as a busy machine is slow."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,19 +30,19 @@ def written() -> Callable[..., Path]:
 def load() -> Callable[..., pd.DataFrame]:
     """Load a table as the source: `load(path, columns={"text": "review"})`."""
 
-    def run(path: Path | str, labelled: bool = True, **given: object) -> pd.DataFrame:
-        return load_table(Table.model_validate({"path": str(path), **given}), "data.source", labelled=labelled)
+    def run(path: Path | str, labelled: bool = True, **options: object) -> pd.DataFrame:
+        return load_table(Table.model_validate({"path": str(path), **options}), "data.source", labelled=labelled)
 
     return run
 
 
 @pytest.fixture(scope="session")
 def complaint(load: Callable[..., pd.DataFrame]) -> Callable[..., str]:
-    """Load a table that cannot be used, and return the one line that says why."""
+    """Load a table that cannot be used, and return the error, which must be one line."""
 
-    def run(path: Path | str, **given: object) -> str:
+    def run(path: Path | str, **options: object) -> str:
         with pytest.raises(InputError) as caught:
-            load(path, **given)
+            load(path, **options)
         message = str(caught.value)
         assert "\n" not in message
         assert len(message) < 1000

@@ -1,4 +1,4 @@
-"""The hub, which no test may reach: what is asked of it, and what is said when it is silent."""
+"""Datasets from the hub, which no test may reach: what is requested, and the error if it cannot be reached."""
 
 import time
 from types import SimpleNamespace
@@ -11,10 +11,10 @@ from pipeline.addresses import hub
 
 @pytest.fixture(autouse=True)
 def forget():
-    """What the hub answered another test."""
-    hub.silence.cache_clear()
+    """Forget what the hub answered another test."""
+    hub.connection_error.cache_clear()
     yield
-    hub.silence.cache_clear()
+    hub.connection_error.cache_clear()
 
 
 def test_the_hub_is_asked_once_for_each_name(monkeypatch):
@@ -28,7 +28,7 @@ def test_the_hub_is_asked_once_for_each_name(monkeypatch):
 
     monkeypatch.setattr(HfApi, "dataset_info", unplugged)
     for name in ("someone/one", "someone/one", "someone/other"):
-        assert hub.silence("dataset", name) == "Name or service not known"
+        assert hub.connection_error("dataset", name) == "Name or service not known"
     assert asked == ["someone/one", "someone/other"]
 
 
@@ -40,11 +40,11 @@ def test_a_hub_out_of_reach_is_one_quick_error(monkeypatch, tmp_path, caplog, co
 
     monkeypatch.setattr(HfApi, "dataset_info", unplugged)
     started = time.monotonic()
-    message = complaint("someone/no-such-data-set")
+    message = complaint("someone/no-such-dataset")
     assert time.monotonic() - started < 10
     assert message == (
-        "data.source.path: someone/no-such-data-set is no file here, and the hub did not give it: it cannot be reached "
-        "(Name or service not known) and its cache here has no such data set"
+        "data.source.path: someone/no-such-dataset is not a local file, and the hub did not provide it: it cannot be "
+        "reached (Name or service not known) and its cache here has no such dataset"
     )
     assert not caplog.records
 

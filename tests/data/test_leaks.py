@@ -1,4 +1,4 @@
-"""What counts as the same text, and which rows go."""
+"""Which texts are the same after normalisation, and which rows are dropped."""
 
 import pytest
 from hypothesis import given
@@ -48,7 +48,7 @@ def test_not_the_same(one, other):
     assert normalise(one) != normalise(other)
 
 
-def test_texts_without_letters_are_compared_as_they_stand():
+def test_texts_without_letters_are_compared_unchanged():
     assert repeated([(normalise(text),) for text in ("🙂", "👍", " 🙂\n", "...", "…?")]).tolist() == [
         False,
         False,
@@ -78,7 +78,7 @@ def test_either_side_leaks():
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc"))))
-def test_without_the_repeated_every_row_stands_once(rows):
+def test_without_the_repeated_every_row_is_unique(rows):
     kept = [row for row, drop in zip(rows, repeated(rows), strict=True) if not drop]
     assert len(kept) == len(set(kept)) == len(set(rows))
 
@@ -93,5 +93,5 @@ def test_a_fragment_leaks_if_it_is_long_enough():
 
 @given(st.lists(st.text("ab", min_size=1, max_size=60), min_size=1, max_size=5), st.text("ab", min_size=1, max_size=40))
 def test_fragments_are_those_that_a_search_of_every_text_finds(held, side):
-    found = any(side == text or (len(side) >= FRAGMENT and side in text) for text in held)
-    assert leaked([(side,)], [(text,) for text in held]).tolist() == [found]
+    expected = any(side == text or (len(side) >= FRAGMENT and side in text) for text in held)
+    assert leaked([(side,)], [(text,) for text in held]).tolist() == [expected]

@@ -1,4 +1,4 @@
-"""Tables as users name them: addresses, columns, filters and labels, and what is said when one is wrong."""
+"""Tables as users name them: addresses, columns, filters and labels, and the error if one is wrong."""
 
 import json
 import time
@@ -38,11 +38,11 @@ def test_a_glob_is_one_table(tmp_path, load, written):
 
 
 @pytest.mark.parametrize("pattern", ["**/*.csv", "./**/*.csv", "**/**/*.csv", "**", "[a-z]*/../**/*.csv"])
-def test_a_glob_reads_each_file_once_however_links_lead_to_it(tmp_path, monkeypatch, load, written, pattern):
-    """Two links that lead up: followed, they make more paths than there is time for."""
-    for place, text in {"one": "a", "a/two": "b", "a/b[1]/three": "c", ".hidden/four": "d", "a/.five": "e"}.items():
-        (tmp_path / place).parent.mkdir(exist_ok=True)
-        written(tmp_path / f"{place}.csv", f"text,label\n{text},x\n")
+def test_a_glob_reads_each_file_once_through_any_links(tmp_path, monkeypatch, load, written, pattern):
+    """Two links to the parent folder: following them makes exponentially many paths."""
+    for name, text in {"one": "a", "a/two": "b", "a/b[1]/three": "c", ".hidden/four": "d", "a/.five": "e"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        written(tmp_path / f"{name}.csv", f"text,label\n{text},x\n")
     (tmp_path / "a" / "up").symlink_to("..")
     (tmp_path / "a" / "up too").symlink_to("..")
     (tmp_path / "same.csv").symlink_to("one.csv")
@@ -60,9 +60,9 @@ def test_a_folder_that_is_a_link_can_be_named(tmp_path, load, written):
 
 
 def test_linked_folders_are_read_too(tmp_path, load, written):
-    for place, text in {"elsewhere/deep/1": "a", "raw/one/2": "b"}.items():
-        (tmp_path / place).parent.mkdir(parents=True)
-        written(tmp_path / f"{place}.csv", f"text,label\n{text},x\n")
+    for name, text in {"elsewhere/deep/1": "a", "raw/one/2": "b"}.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        written(tmp_path / f"{name}.csv", f"text,label\n{text},x\n")
     (tmp_path / "raw" / "linked").symlink_to("../elsewhere")
     assert load(tmp_path / "raw" / "**" / "*.csv")["text"].tolist() == ["a", "b"]
 
@@ -151,10 +151,10 @@ def test_texts_in_place_of_labels_are_not_printed_whole(tmp_path, complaint, wri
 
 
 @pytest.mark.parametrize("label", ["NaN", "nan", "NULL", "<NA>"])
-def test_what_stands_for_no_label_is_no_class(tmp_path, complaint, load, written, label):
+def test_a_missing_label_is_not_a_class(tmp_path, complaint, load, written, label):
     file = written(tmp_path / "a.csv", f"text,label\na,x\nb,{label}\n")
     assert complaint(file) == (
-        f"{file}, column 'label', row 2: got {label}, which stands for no label; "
+        f"{file}, column 'label', row 2: got {label}, which means a missing label; "
         "accepted: a value in every row, or data.source.labels with another name for it"
     )
     assert load(file, labels={label: "none of these"})["label"].tolist() == ["x", "none of these"]
@@ -170,9 +170,11 @@ def test_a_label_column_is_needed(tmp_path, complaint, written):
 @pytest.mark.parametrize(("columns", "key"), [({"label": "body"}, "label"), ({"text_pair": "body"}, "text_pair")])
 def test_a_column_has_one_meaning(tmp_path, complaint, written, columns, key):
     file = written(tmp_path / "one.csv", "body,label\na,b\n")
-    said = complaint(file, columns={"text": "body", **columns})
-    assert said == f"data.source.columns.{key}: got 'body', which columns.text names too; accepted: another column"
+    message = complaint(file, columns={"text": "body", **columns})
+    assert message == f"data.source.columns.{key}: got 'body', which columns.text names too; accepted: another column"
 
 
-def test_an_address_of_no_kind(complaint):
-    assert "is no file, glob, package: address or hub id" in complaint("a/b/c")
+def test_an_invalid_address(complaint):
+    assert complaint("two words") == (
+        "data.source.path: two words is not a valid address; accepted: a file, glob, package: address or hub id"
+    )

@@ -1,4 +1,4 @@
-"""From two tables to four files: what stays, what goes and why, and that all or nothing is written."""
+"""From two tables to four files: which rows are kept or dropped and why, and that all or nothing is written."""
 
 import json
 from pathlib import Path
@@ -155,8 +155,8 @@ def test_source_rows_are_drawn_in_proportion(made, target, source):
 
 
 def test_regression(made, tmp_path):
-    draw = np.random.default_rng(0)
-    target = csv(tmp_path / "t.csv", text=numbered(100), label=draw.normal(size=100).round(3))
+    rng = np.random.default_rng(0)
+    target = csv(tmp_path / "t.csv", text=numbered(100), label=rng.normal(size=100).round(3))
     source = csv(tmp_path / "s.csv", text=numbered(20, "other"), label=np.arange(20) / 20)
     sizes = {"fraction": 0.25, "validation": 20, "test": 40}
     words, texts, metrics = made({"path": target, **sizes}, {"path": source}, task="regression")
@@ -180,7 +180,7 @@ def test_groups_stay_whole_however_they_are_written(made, tmp_path):
     assert [len(texts[split]) for split in ("train", "validation", "test")] == [10, 28, 40]
 
 
-def test_files_hang_on_the_seed_and_on_nothing_else(made, tmp_path, target, source):
+def test_files_depend_on_the_seed_and_on_nothing_else(made, tmp_path, target, source):
     made(target, source, name="one")
     made(target, source, name="two")
     frame = pd.read_csv(target["path"]).assign(more=1)
@@ -230,7 +230,7 @@ def test_the_teacher_on_target_alone_leaves_the_source_its_classes(made, target,
 def test_source_classes_must_be_the_targets(refusal, target, tmp_path):
     source = csv(tmp_path / "s.csv", text=numbered(9, "other"), label=["no", "yes", "yess"] * 3)
     assert refusal(target, {"path": source}) == (
-        f"{source}, column 'label', row 3: label 'yess' is no class of the target; accepted: no, yes; nearest: yes "
+        f"{source}, column 'label', row 3: label 'yess' is not a class of the target; accepted: no, yes; nearest: yes "
         "(see data.source.labels, or teacher.domains: [target] to leave the source's labels out)"
     )
 
@@ -238,7 +238,7 @@ def test_source_classes_must_be_the_targets(refusal, target, tmp_path):
 def test_an_unknown_label(refusal, tmp_path, target):
     path = csv(tmp_path / "t.csv", text=numbered(4), label=["no", "yes", "yes.", "no"])
     assert refusal({**target, "path": path}, data={"labels": ["no", "yes"]}) == (
-        f"{path}, column 'label', row 3: label 'yes.' is no class of the target; accepted: no, yes; nearest: yes "
+        f"{path}, column 'label', row 3: label 'yes.' is not a class of the target; accepted: no, yes; nearest: yes "
         "(see data.labels)"
     )
 
@@ -262,7 +262,7 @@ def test_regression_of_words_of_a_constant_or_with_classes(refusal, tmp_path):
 
 
 def test_a_text_with_two_labels_is_counted_apart(made, tmp_path):
-    """The first label is taken; that the others say something else is worth knowing."""
+    """The first label is kept; rows with the other label are counted as conflicting."""
     texts = [*numbered(20), *numbered(3), "one", "One!", "one"]
     labels = ["no", "yes"] * 10 + ["no", "no", "no"] + ["yes", "no", "yes"]
     path = csv(tmp_path / "t.csv", text=texts, label=labels)

@@ -104,13 +104,13 @@ def grouped(draw):
 
 
 @given(grouped(), seeds, st.integers(6, 12), st.integers(6, 12))
-def test_no_group_stands_in_two_parts(given_, seed, validation, test):
-    groups, strata = given_
+def test_no_group_is_in_two_parts(grouped_rows, seed, validation, test):
+    groups, strata = grouped_rows
     made = split(strata, groups=groups, names=[], seed=seed, validation=validation, test=test, rows=5)
     inside = [{groups[row] for row in part} for part in (made.train, made.validation, made.test)]
     assert not inside[0] & inside[1] | inside[1] & inside[2] | inside[0] & inside[2]
     assert len(made.train) == 5
-    # Groups hold six rows at most, so that no more than five places stay empty.
+    # Groups hold six rows at most, so that a part lacks at most five rows.
     assert test - 5 <= len(made.test) <= test
     assert validation - 5 <= len(made.validation) <= validation
     for part in (made.validation, made.test):
@@ -118,7 +118,7 @@ def test_no_group_stands_in_two_parts(given_, seed, validation, test):
 
 
 @given(strata(), seeds)
-def test_rows_without_a_group_stand_alone(strata, seed):
+def test_rows_without_a_group_are_groups_of_their_own(strata, seed):
     made = split(strata, groups=[""] * len(strata), seed=seed, validation=7, test=11, per_class=2)
     assert (len(made.validation), len(made.test), len(made.train)) == (7, 11, 6)
 
@@ -131,7 +131,7 @@ def test_rows_without_a_group_stand_alone(strata, seed):
     ),
     seeds,
 )
-def test_of_several_columns_no_value_stands_in_two_parts(groups, seed):
+def test_of_several_columns_no_value_is_in_two_parts(groups, seed):
     try:
         made = split([0] * len(groups), groups=groups, names=[], seed=seed, validation=3, test=4, rows=2)
     except InputError as error:
@@ -174,8 +174,8 @@ def test_sampling_is_exact_nested_and_in_proportion(strata, seed, count):
 
 
 @given(strata(), seeds)
-def test_a_row_gone_does_not_stir_the_others(strata, seed):
-    """Shuffling hangs on each row alone: without one of them the draw changes by a few rows, not by all."""
+def test_removing_a_row_hardly_changes_the_draw(strata, seed):
+    """A row's rank depends on that row alone: without one row, the draw changes by a few rows, not by all."""
     whole = {str(row) for row in sample(strata, keys(len(strata)), 30, seed)}
     less = sample(strata[1:], keys(len(strata))[1:], 30, seed)
     assert len(whole & {str(row + 1) for row in less}) >= 25
@@ -185,7 +185,7 @@ STRATA = [0] * 30 + [1] * 50 + [2] * 40
 
 
 @pytest.mark.parametrize(
-    ("sizes", "said"),
+    ("sizes", "expected"),
     [
         ({"test": 121, "per_class": 1}, "data.target.test: got 121; the target has 120 rows"),
         (
@@ -214,20 +214,20 @@ STRATA = [0] * 30 + [1] * 50 + [2] * 40
         ({"test": 100, "validation": 20, "per_class": 1}, "the smallest class 'negative' has 0 rows left"),
     ],
 )
-def test_sizes_that_cannot_be_had(sizes, said):
-    assert said in complaint(STRATA, **{"validation": 10, **sizes})
+def test_sizes_that_are_too_large(sizes, expected):
+    assert expected in complaint(STRATA, **{"validation": 10, **sizes})
 
 
 def test_regression_needs_a_row_to_learn_from():
-    said = complaint(STRATA, names=[], validation=10, test=10, fraction=0.001)
-    assert "got 0.001, 0 of 100 rows left after validation and test; accepted: 1 rows or more, one or more" in said
+    message = complaint(STRATA, names=[], validation=10, test=10, fraction=0.001)
+    assert "got 0.001, 0 of 100 rows left after validation and test; accepted: 1 rows or more, one or more" in message
 
 
 def test_a_class_that_validation_and_test_used_up():
-    said = complaint([0] * 50 + [1] * 50 + [2], validation=20, test=60, rows=10)
-    assert said == "data.target.rows: class 'positive' has no rows left after validation and test"
+    message = complaint([0] * 50 + [1] * 50 + [2], validation=20, test=60, rows=10)
+    assert message == "data.target.rows: class 'positive' has no rows left after validation and test"
 
 
 def test_groups_too_large_for_a_part():
-    said = complaint([0, 1] * 50, groups=["a", "a", "b", "b"] * 25, names=NAMES[:2], validation=10, test=20, rows=4)
-    assert said == "data.target.test: got 20; every group of data.target.columns.group has more rows than that"
+    message = complaint([0, 1] * 50, groups=["a", "a", "b", "b"] * 25, names=NAMES[:2], validation=10, test=20, rows=4)
+    assert message == "data.target.test: got 20; every group of data.target.columns.group has more rows than that"

@@ -98,7 +98,7 @@ OTHER = ": not a file of prepared texts, or damaged ("
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"note": {"format": 2}}, f"{OTHER}format 2, accepted: 1"),
         ({"note": {"labels": ["good", "bad"]}}, f"{OTHER}'positive'"),
@@ -108,13 +108,13 @@ OTHER = ": not a file of prepared texts, or damaged ("
         ({"text_pair": ["a", None]}, ": 1 of 2 rows have a second text; accepted: all or none"),
     ],
 )
-def test_another_file_than_prepare_writes(tmp_path, texts, change, said):
+def test_another_file_than_prepare_writes(tmp_path, texts, change, expected):
     path = tmp_path / "a.parquet"
     write_texts(path, texts, "target")
     rewritten(path, **change)
     with pytest.raises(InputError) as caught:
         read_texts(path)
-    assert str(caught.value).startswith(f"{path}{said}")
+    assert str(caught.value).startswith(f"{path}{expected}")
 
 
 def test_a_file_cut_short(tmp_path, texts):
@@ -132,8 +132,8 @@ def test_a_bit_gone_wrong_is_noticed_or_harmless(tmp_path, texts):
     write_texts(path, texts, "target")
     whole = path.read_bytes()
     refused = 0
-    for place in range(0, len(whole), 5):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    for offset in range(0, len(whole), 5):
+        path.write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
         try:
             assert_same(read_texts(path), texts)
         except InputError:

@@ -81,7 +81,7 @@ def test_the_same_bytes_again(run, tmp_path, monkeypatch):
 @pytest.fixture
 def written(monkeypatch):
     """The names of the pieces that were computed; with `stop_at`, the one that is killed."""
-    real = cache_teacher.write_piece
+    real = cache_teacher.run_teacher
 
     def count(model, tokenizer, piece, *rest):
         if len(count.calls) == count.stop_at:
@@ -90,7 +90,7 @@ def written(monkeypatch):
         real(model, tokenizer, piece, *rest)
 
     count.stop_at, count.calls = None, []
-    monkeypatch.setattr(cache_teacher, "write_piece", count)
+    monkeypatch.setattr(cache_teacher, "run_teacher", count)
     return count
 
 
@@ -209,12 +209,12 @@ def test_what_another_experiment_has_made_in_the_meantime_is_taken(run, monkeypa
         cache_teacher, "for_each", lambda work, shards, *rest: first.extend(shards) or real(work, shards, *rest)
     )
     run()
-    monkeypatch.setattr(cache_teacher, "write_piece", lambda *_: asked.append(_))
+    monkeypatch.setattr(cache_teacher, "run_teacher", lambda *_: asked.append(_))
     for shard in first:
-        cache_teacher.ask(shard)
+        cache_teacher.cache_shard(shard)
     assert len(first) > 1
     assert asked == []
     array = first[0].stem.with_name(f"{first[0].stem.name}.hidden.npy")
     array.write_bytes(b"damaged")
-    cache_teacher.ask(first[0])
+    cache_teacher.cache_shard(first[0])
     assert len(asked) == 1

@@ -87,7 +87,7 @@ def test_a_full_disk_keeps_nobody_from_his_run(
     logged(tmp_path / "curves")
     assert len(pd.read_csv(tmp_path / "curves" / "plots" / "metrics" / "reward.tsv", sep="\t")) == 2
     [warning] = caplog.messages
-    assert warning.endswith("cannot be written (No space left on device); going on without")
+    assert warning.endswith("cannot be written (No space left on device); continuing without TensorBoard")
 
 
 def test_tensorboard_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

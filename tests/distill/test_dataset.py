@@ -18,7 +18,7 @@ from pipeline.errors import InputError
 
 
 @pytest.fixture
-def lessons(make_params, uneven, augmented, cached, tokenizer):
+def dataset(make_params, uneven, augmented, cached, tokenizer):
     def read(*, prepared=uneven, augmented=augmented, cache=cached, tokenizer=tokenizer, **sections):
         params = make_params(**sections)
         return read_dataset(params, prepared=prepared, augmented=augmented, cache=cache, tokenizer=tokenizer)
@@ -26,21 +26,21 @@ def lessons(make_params, uneven, augmented, cached, tokenizer):
     return read
 
 
-def test_neighbours_and_the_originals_asked_for(lessons, augmented, uneven):
-    found = lessons()
+def test_neighbours_and_the_originals_asked_for(dataset, augmented, uneven):
+    found = dataset()
     neighbours, originals = (
         read_augmented(augmented, ["id"])["id"].to_pylist(),
         read_texts(uneven / "train.parquet").ids,
     )
     assert found.ids == neighbours + originals
     assert len(found) == 112
-    assert found.neighbour.tolist() == [True] * 96 + [False] * 16
+    assert found.is_neighbour.tolist() == [True] * 96 + [False] * 16
     assert found.domains.tolist() == ["source"] * 48 + ["target"] * 64
-    assert lessons(distill={"originals": []}).ids == neighbours
+    assert dataset(distill={"originals": []}).ids == neighbours
 
 
-def test_every_text_with_its_label_and_tokens(lessons, augmented, uneven, tokenizer):
-    found = lessons()
+def test_every_text_with_its_label_and_tokens(dataset, augmented, uneven, tokenizer):
+    found = dataset()
     table, originals = read_augmented(augmented), read_texts(uneven / "train.parquet")
     texts = table["text"].to_pylist() + originals.texts
     labels = table["label"].to_pylist() + [originals.names[label] for label in originals.labels]
@@ -52,17 +52,17 @@ def test_every_text_with_its_label_and_tokens(lessons, augmented, uneven, tokeni
     torch.testing.assert_close(inputs["attention_mask"], wanted["attention_mask"])
 
 
-def test_the_teacher_s_word_on_each(lessons, cached):
-    found, cache = lessons(), TeacherCache(cached)
+def test_the_teacher_s_word_on_each(dataset, cached):
+    found, cache = dataset(), TeacherCache(cached)
     rows = np.array([100, 3, 50])
     at = cache.rows([found.ids[row] for row in rows])
     torch.testing.assert_close(found.teacher_logits(rows), torch.from_numpy(cache.logits[at]))
-    assert found.cached[rows].tolist() == at.tolist()
-    assert (cache.tokens[found.cached] == found.encoded.lengths).all()
+    assert found.cache_rows[rows].tolist() == at.tolist()
+    assert (cache.tokens[found.cache_rows] == found.encoded.lengths).all()
 
 
-def test_the_chance_is_standardised_over_the_neighbours(lessons, augmented):
-    found = lessons().log_p
+def test_the_chance_is_standardised_over_the_neighbours(dataset, augmented):
+    found = dataset().log_p
     log_p = read_augmented(augmented, ["log_p"])["log_p"].to_numpy()
     np.testing.assert_allclose(found[:96], (log_p - log_p.mean()) / log_p.std(), rtol=1e-4, atol=1e-5)
     # The selector never sees an original.
@@ -91,36 +91,36 @@ def test_the_chance_is_standardised_over_the_neighbours(lessons, augmented):
         ),
     ],
 )
-def test_a_cache_without_what_is_needed(lessons, cached, tmp_path, missing, given, key, off, without):
+def test_a_cache_without_what_is_needed(dataset, cached, tmp_path, missing, given, key, off, without):
     folder = tmp_path / "teacher"
     shutil.copytree(cached, folder, ignore=shutil.ignore_patterns(f"*.{missing}.npy"))
     if missing == "logits":
         for index in folder.glob("*.parquet"):
             pq.write_table(pq.read_table(index).drop_columns("logits"), index)
     with pytest.raises(InputError) as error:
-        lessons(cache=folder, **given)
+        dataset(cache=folder, **given)
     assert str(error.value) == (
         f"{key}: it needs the teacher's {missing}, but {folder} was made without; "
         f"accepted: {key}: {off}, or cache.{missing}: true and the cache_teacher stage again"
     )
-    assert len(lessons(cache=folder, **without)) == 112
+    assert len(dataset(cache=folder, **without)) == 112
 
 
-def test_a_cache_of_other_texts(lessons, cached, tmp_path):
+def test_a_cache_of_other_texts(dataset, cached, tmp_path):
     shutil.copytree(cached, tmp_path / "teacher", ignore=shutil.ignore_patterns("target-originals*"))
     with pytest.raises(InputError, match=r"no entry for id 'train-000'"):
-        lessons(cache=tmp_path / "teacher")
-    assert len(lessons(cache=tmp_path / "teacher", distill={"originals": []})) == 96
+        dataset(cache=tmp_path / "teacher")
+    assert len(dataset(cache=tmp_path / "teacher", distill={"originals": []})) == 96
     with pytest.raises(InputError, match=r"no entry for id 'source-000'"):
-        lessons(distill={"originals": ["source"]})
+        dataset(distill={"originals": ["source"]})
 
 
-def test_a_cache_of_texts_cut_elsewhere(lessons):
+def test_a_cache_of_texts_cut_elsewhere(dataset):
     with pytest.raises(
-        InputError, match=r": the student reads 8 pieces where the teacher read (9|10|11|12); accepted:"
+        InputError, match=r": the student reads 8 tokens where the teacher read (9|10|11|12); accepted:"
     ):
-        lessons(max_length=8)
-    assert len(lessons(max_length=8, objectives={"hidden": 0, "attention": 0})) == 112
+        dataset(max_length=8)
+    assert len(dataset(max_length=8, objectives={"hidden": 0, "attention": 0})) == 112
 
 
 def emptied(folder, out):
@@ -131,15 +131,15 @@ def emptied(folder, out):
     return out
 
 
-def test_texts_that_have_no_neighbours(lessons, augmented, tmp_path):
-    found = lessons(augmented=emptied(augmented, tmp_path / "shards"))
+def test_texts_that_have_no_neighbours(dataset, augmented, tmp_path):
+    found = dataset(augmented=emptied(augmented, tmp_path / "shards"))
     assert len(found) == 16
-    assert not found.neighbour.any()
+    assert not found.is_neighbour.any()
     with pytest.raises(InputError, match=r"shards: no neighbours, and distill\.originals is \[\]; accepted: "):
-        lessons(augmented=tmp_path / "shards", distill={"originals": []})
+        dataset(augmented=tmp_path / "shards", distill={"originals": []})
 
 
-def test_a_source_class_that_the_target_does_not_have(lessons, uneven, augmented, cached, tmp_path):
+def test_a_source_class_that_the_target_does_not_have(dataset, uneven, augmented, cached, tmp_path):
     """It stands in for a label in the selector's state only: there it is what the teacher takes the text for."""
     table = read_augmented(augmented)
     labels = [
@@ -148,7 +148,7 @@ def test_a_source_class_that_the_target_does_not_have(lessons, uneven, augmented
     ]
     changed = table.set_column(table.schema.get_field_index("label"), "label", pa.array(labels))
     pq.write_table(changed, tmp_path / "all-00000-of-00001.parquet")
-    found, plain, cache = lessons(augmented=tmp_path), lessons(), TeacherCache(cached)
+    found, plain, cache = dataset(augmented=tmp_path), dataset(), TeacherCache(cached)
     source = [row for row, label in enumerate(labels) if label == "other"]
     guessed = cache.logits[cache.rows([found.ids[row] for row in source])].argmax(1)
     assert len(source) == 48
@@ -156,14 +156,14 @@ def test_a_source_class_that_the_target_does_not_have(lessons, uneven, augmented
     assert found.labels[48:].tolist() == plain.labels[48:].tolist()
 
 
-def test_nothing_to_learn_from(lessons, tmp_path):
+def test_nothing_to_learn_from(dataset, tmp_path):
     with pytest.raises(InputError, match=r"no teacher cache; run the cache_teacher stage first"):
-        lessons(cache=tmp_path)
+        dataset(cache=tmp_path)
     with pytest.raises(InputError, match=r"no shards; run the augment stage first"):
-        lessons(augmented=tmp_path)
+        dataset(augmented=tmp_path)
 
 
-def test_pairs_and_numbers(lessons, make_params, saved, tmp_path):
+def test_pairs_and_numbers(dataset, make_params, saved, tmp_path):
     numbers, none = np.array([0.5, 2.0], np.float32), np.zeros(0, np.float32)
     texts = Texts(["a", "b"], ["a film", "the joke"], ["a plot", "is it good ?"], numbers, [])
     write_texts(tmp_path / "train.parquet", texts, "target")
@@ -175,7 +175,7 @@ def test_pairs_and_numbers(lessons, make_params, saved, tmp_path):
     params = make_params(augment={"shards": 1})
     teacher = saved(BertForSequenceClassification, num_labels=1, id2label={0: "LABEL_0"}, label2id={"LABEL_0": 0})
     cache_teacher(params, prepared=tmp_path, augmented=shards, teacher=teacher, out=tmp_path / "cache")
-    found = lessons(prepared=tmp_path, augmented=shards, cache=tmp_path / "cache", task="regression")
+    found = dataset(prepared=tmp_path, augmented=shards, cache=tmp_path / "cache", task="regression")
     assert found.ids == ["a-001", "a", "b"]
     assert found.labels.tolist() == [0.5, 0.5, 2.0]
     assert found.log_p.tolist() == [0.0, 0.0, 0.0]
@@ -208,12 +208,12 @@ def edited(folder, out, column, values):
         ("text_pair", lambda old: ["more", *old[1:]], r"shards: [0-9]+ of 96 rows have a second text; accepted: all"),
     ],
 )
-def test_shards_that_were_edited(lessons, augmented, tmp_path, column, values, said):
+def test_shards_that_were_edited(dataset, augmented, tmp_path, column, values, said):
     with pytest.raises(InputError, match=said):
-        lessons(augmented=edited(augmented, tmp_path / "shards", column, values))
+        dataset(augmented=edited(augmented, tmp_path / "shards", column, values))
 
 
-def test_a_shard_of_another_task(lessons, augmented, tmp_path):
+def test_a_shard_of_another_task(dataset, augmented, tmp_path):
     shards = edited(augmented, tmp_path / "shards", "label", lambda old: old)
     edited(augmented, tmp_path / "numbers", "label", lambda old: [1.0] * len(old))
     first = min(shards.iterdir()).name
@@ -221,4 +221,4 @@ def test_a_shard_of_another_task(lessons, augmented, tmp_path):
     with pytest.raises(
         InputError, match=r"parquet: column 'label' is not as in source-.*; run the augment stage again$"
     ):
-        lessons(augmented=shards)
+        dataset(augmented=shards)

@@ -29,7 +29,7 @@ def run(make_params, uneven, augmented, cached, tiny_classifier, tmp_path):
         places = folders | {key: given.pop(key) for key in list(given) if key in folders}
         given["distill"] = {"epochs": 2, "batch_size": 16, "learning_rate": 0.002, **given.get("distill", {})}
         places |= {"out": tmp_path / name / "student", "selection": tmp_path / name / "selection.parquet"}
-        places |= {"learner": tmp_path / name / "learner.safetensors"}
+        places |= {"projection_and_policy": tmp_path / name / "projection_and_policy.safetensors"}
         said = distill_student(make_params(**given), log=log, earlier=earlier, **places)
         return said, places["out"], places["selection"]
 
@@ -154,7 +154,7 @@ def other_vocabulary(tiny_encoder, tokenizer, tmp_path):
 
 def test_another_vocabulary(run, untrained, other_vocabulary):
     student = {"init": "pretrained", "model": str(other_vocabulary)}
-    with pytest.raises(InputError, match=r"^student\.model: it splits texts into other tokens than the teacher"):
+    with pytest.raises(InputError, match=r"^student\.model: its tokenizer differs from the teacher's"):
         run(student=student)
 
 
@@ -286,7 +286,7 @@ def test_a_bilstm_from_end_to_end(run, uneven, tmp_path):
     assert any(figures["validation/loss"] == pytest.approx(-score.minus_loss, abs=1e-5) for figures in last)
     # A learning rate that moves next to nothing leaves it as the round before did.
     still = {"epochs": 1, "learning_rate": 1e-12}
-    given = {"earlier": (out, tmp_path / "one" / "learner.safetensors"), "distill": still}
+    given = {"earlier": (out, tmp_path / "one" / "projection_and_policy.safetensors"), "distill": still}
     _, again, _ = run("two", **BILSTM, **given)
     texts = tokenizer(validation.texts, padding=True, return_tensors="pt")
     with torch.no_grad():
@@ -317,19 +317,20 @@ def test_pairs_from_end_to_end(run, make_params, tiny_masked_lm, tiny_classifier
     assert not torch.equal(one, other)
 
 
-def test_a_learner_that_is_not_what_was_written(run, tmp_path):
+def test_a_damaged_projection_and_policy(run, tmp_path):
     _, out, _ = run(distill={"epochs": 1})
-    learner = tmp_path / "one" / "learner.safetensors"
-    content = bytearray(learner.read_bytes())
+    learned = tmp_path / "one" / "projection_and_policy.safetensors"
+    content = bytearray(learned.read_bytes())
     content[-1] ^= 1
-    learner.write_bytes(content)
+    learned.write_bytes(content)
     with pytest.raises(
-        InputError, match=r"learner\.safetensors: damaged; run the distill stage of the round before again"
+        InputError,
+        match=r"projection_and_policy\.safetensors: damaged; run the distill stage of the round before again",
     ):
-        run("two", earlier=(out, learner))
-    save_file({"w": torch.zeros(1)}, learner)
-    with pytest.raises(InputError, match=r"learner\.safetensors: no checksum in its metadata; run the distill stage"):
-        run("two", earlier=(out, learner))
-    learner.write_bytes(content[:50])
-    with pytest.raises(InputError, match=r"learner\.safetensors: no safetensors file"):
-        run("two", earlier=(out, learner))
+        run("two", earlier=(out, learned))
+    save_file({"w": torch.zeros(1)}, learned)
+    with pytest.raises(InputError, match=r"_policy\.safetensors: no checksum in its metadata; run the distill stage"):
+        run("two", earlier=(out, learned))
+    learned.write_bytes(content[:50])
+    with pytest.raises(InputError, match=r"projection_and_policy\.safetensors: not a safetensors file"):
+        run("two", earlier=(out, learned))

@@ -5,18 +5,20 @@ import copy
 import numpy as np
 import pytest
 import torch
-from helpers.killed import Killed, Often
+from helpers.killed import EveryStep, Killed
 
 from pipeline.data.texts import read_texts
+from pipeline.distill import run as run_module
 from pipeline.distill.dataset import read_dataset
 from pipeline.distill.loop import distill
 from pipeline.distill.losses import DistillationLosses
+from pipeline.distill.run import Distillation
 from pipeline.distill.selector import ReinforcedSelector
 from pipeline.errors import InputError
 from pipeline.evaluation.validation import Score, Validation
 from pipeline.models.loading import load_classifier
 from pipeline.models.student import build_student
-from pipeline.params.objectives import LIVE, LOSSES
+from pipeline.params.objectives import OBJECTIVES
 
 FIT = {"epochs": 2, "batch_size": 16, "learning_rate": 0.002}
 
@@ -28,10 +30,10 @@ def run(make_params, uneven, augmented, cached, tiny_classifier, tokenizer):
     def run(
         *,
         validation=None,
-        change=lambda lessons: None,
+        change=lambda dataset: None,
         distill_=None,
         dropout=True,
-        learner=None,
+        projection_and_policy=None,
         checkpoint=None,
         **sections,
     ):
@@ -42,13 +44,19 @@ def run(make_params, uneven, augmented, cached, tiny_classifier, tokenizer):
         for module in student.modules():
             if isinstance(module, torch.nn.Dropout) and not dropout:
                 module.p = 0.0
-        lessons = read_dataset(params, prepared=uneven, augmented=augmented, cache=cached, tokenizer=tokenizer)
-        change(lessons)
+        dataset = read_dataset(params, prepared=uneven, augmented=augmented, cache=cached, tokenizer=tokenizer)
+        change(dataset)
         validation = validation or Validation(texts, tokenizer, 16)
         logged = []
-        teacher = load_classifier(str(tiny_classifier), "teacher").eval() if params.objectives.on(LIVE) else None
-        given = {"learner": learner, "teacher": teacher, "checkpoint": checkpoint}
-        done = distill(student, 32, lessons, validation, params, lambda *given: logged.append(given), **given)
+        teacher = (
+            load_classifier(str(tiny_classifier), "teacher").eval()
+            if params.objectives.active(lambda objective: objective.live)
+            else None
+        )
+        given = {"projection_and_policy": projection_and_policy, "teacher": teacher, "checkpoint": checkpoint}
+        done = distill(
+            Distillation(student, 32, dataset, validation, params, lambda *given: logged.append(given), **given)
+        )
         return done, student, logged
 
     return run
@@ -76,19 +84,19 @@ def drop_all(probabilities):
     return torch.zeros(probabilities.shape, dtype=torch.bool)
 
 
-def well_informed(lessons):
+def well_informed(dataset):
     """Make the teacher sure of every label."""
-    lessons.cache.logits[lessons.cached] = 2.0 * np.eye(2, dtype=np.float32)[lessons.labels]
+    dataset.cache.logits[dataset.cache_rows] = 2.0 * np.eye(2, dtype=np.float32)[dataset.labels]
 
 
 WIDE = {"init": "fresh", "hidden": 32, "intermediate": 32, "heads": 4}
 
 
 def only(*names):
-    return {name: float(name in names) for name in LOSSES}
+    return {name: float(name in names) for name in OBJECTIVES}
 
 
-@pytest.mark.parametrize("on", LOSSES)
+@pytest.mark.parametrize("on", OBJECTIVES)
 def test_each_loss_falls(run, on):
     longer = {"epochs": 12, "learning_rate": 0.01}
     given = {"student": WIDE} if on in ("cosine", "patience") else {}
@@ -96,7 +104,7 @@ def test_each_loss_falls(run, on):
     losses = [figures[f"loss/{on}"] for _, figures in logged if f"loss/{on}" in figures]
     assert len(losses) == 12 * 7
     assert np.mean(losses[-7:]) < 0.8 * np.mean(losses[:7])
-    assert not any(f"loss/{name}" in figures for _, figures in logged for name in LOSSES if name != on)
+    assert not any(f"loss/{name}" in figures for _, figures in logged for name in OBJECTIVES if name != on)
 
 
 @pytest.mark.parametrize("on", ["hard", "logits"])
@@ -160,7 +168,9 @@ def test_states_come_first(run):
     again = run(validation=Scripted([0.9, 0.8, 0.6, 0.5]), distill_={"epochs": 4, "states_first": 0.5}, **given)
     assert (again[0].best.metric, again[0].epoch) == (0.6, 3)
     # W is of no use any more: nothing moves it.
-    torch.testing.assert_close(again[0].learner["projection.weight"], done.learner["projection.weight"])
+    torch.testing.assert_close(
+        again[0].projection_and_policy["projection.weight"], done.projection_and_policy["projection.weight"]
+    )
     assert not same(weights(again[1]), weights(student))
 
 
@@ -225,9 +235,9 @@ def test_originals_are_always_kept(run, decide):
 def wrong(rows):
     """Make the teacher say something else of these rows."""
 
-    def change(lessons):
-        lessons.cache.logits[lessons.cached[rows]] *= -7.0
-        lessons.cache.logits[lessons.cached[rows]] += np.array([3.0, 0.0], np.float32)
+    def change(dataset):
+        dataset.cache.logits[dataset.cache_rows[rows]] *= -7.0
+        dataset.cache.logits[dataset.cache_rows[rows]] += np.array([3.0, 0.0], np.float32)
 
     return change
 
@@ -257,17 +267,17 @@ def test_the_loss_is_the_mean_over_what_is_kept(run, decide, monkeypatch):
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", record)
     one_batch = {"epochs": 1, "batch_size": 112, "originals": []}
     kept = []
-    real = distill.__globals__["length_batches"]
+    real = run_module.length_batches
 
     def rows_served(*given, **options):
         (rows,) = real(*given, **options)
         kept[:] = rows[:10]
         return [rows]
 
-    monkeypatch.setitem(distill.__globals__, "length_batches", rows_served)
+    monkeypatch.setattr(run_module, "length_batches", rows_served)
     decide(lambda chances: torch.arange(len(chances)) < 10)
     run(validation=Scripted([0.5] * 3), distill_=one_batch, dropout=False)
-    monkeypatch.setitem(distill.__globals__, "length_batches", lambda *_, **__: [np.array(kept)])
+    monkeypatch.setattr(run_module, "length_batches", lambda *_, **__: [np.array(kept)])
     decide(lambda chances: torch.ones_like(chances).bool())
     run(validation=Scripted([0.5] * 3), distill_=one_batch, dropout=False)
     for some_of_many, alone in zip(*gradients, strict=True):
@@ -294,16 +304,18 @@ def test_a_random_selector_keeps_its_share_and_learns_nothing(run):
     assert done.kept[~neighbours].all()
     assert not any({"reward", "return"} & set(figures) for _, figures in logged)
     assert sum("validation/metric" in figures for _, figures in logged) == 3
-    assert {name.partition(".")[0] for name in done.learner} == {"projection"}
+    assert {name.partition(".")[0] for name in done.projection_and_policy} == {"projection"}
 
 
 def test_what_was_learnt_is_gone_on_with(run):
     """W and the policy of an earlier round are where the next one begins."""
     done, _, _ = run(distill_={"epochs": 1})
-    assert {name.partition(".")[0] for name in done.learner} == {"projection", "policy"}
-    marked = {name: torch.full_like(tensor, 0.01) for name, tensor in done.learner.items()}
-    again, _, _ = run(distill_={"epochs": 1, "learning_rate": 1e-12}, selector={"learning_rate": 1e-12}, learner=marked)
-    for name, tensor in again.learner.items():
+    assert {name.partition(".")[0] for name in done.projection_and_policy} == {"projection", "policy"}
+    marked = {name: torch.full_like(tensor, 0.01) for name, tensor in done.projection_and_policy.items()}
+    again, _, _ = run(
+        distill_={"epochs": 1, "learning_rate": 1e-12}, selector={"learning_rate": 1e-12}, projection_and_policy=marked
+    )
+    for name, tensor in again.projection_and_policy.items():
         torch.testing.assert_close(tensor, marked[name], atol=1e-6, rtol=0, msg=name)
 
 
@@ -396,19 +408,19 @@ def test_a_killed_run_goes_on(run, monkeypatch, work_cache, kills, sections):
     monkeypatch.setattr(DistillationLosses, "losses", lambda *given: served.append(1) or imitate(*given))
     for steps in kills:
         with pytest.raises(Killed):
-            run(checkpoint=Often(steps), **sections)
-    parts, again, told = run(checkpoint=Often(), **sections)
+            run(checkpoint=EveryStep(steps), **sections)
+    parts, again, told = run(checkpoint=EveryStep(), **sections)
     assert len(served) == whole.steps
     assert told == logged
     assert same(weights(student), weights(again))
     assert (parts.best, parts.epoch, parts.steps) == (whole.best, whole.epoch, whole.steps)
     assert np.array_equal(parts.pi, whole.pi)
     assert np.array_equal(parts.kept, whole.kept)
-    assert same(whole.learner, parts.learner)
+    assert same(whole.projection_and_policy, parts.projection_and_policy)
 
 
 def test_a_learning_rate_with_which_nothing_is_a_number(run):
-    with pytest.raises(InputError, match=r"^distill\.learning_rate: got 1e\+30, with which the loss"):
+    with pytest.raises(InputError, match=r"^distill\.learning_rate: got 1e\+30, with which the loss is NaN"):
         run(distill_={"learning_rate": 1e30, "warmup": 0}, selector={"kind": "none"})
-    with pytest.raises(InputError, match=r"^distill\.learning_rate: got 1e\+30, with which the loss"):
+    with pytest.raises(InputError, match=r"^distill\.learning_rate: got 1e\+30, with which the loss is NaN"):
         run(distill_={"learning_rate": 1e30, "warmup": 0})

@@ -12,9 +12,9 @@ from pipeline.distill.losses import DistillationLosses
 from pipeline.models.forward import forward
 from pipeline.models.loading import load_classifier
 from pipeline.models.student import build_student
-from pipeline.params.objectives import LIVE, LOSSES, STATES
+from pipeline.params.objectives import OBJECTIVES
 
-ALL = dict.fromkeys(LOSSES, 1)
+ALL = dict.fromkeys(OBJECTIVES, 1)
 ROWS = np.array([101, 3, 50, 71])
 
 
@@ -23,7 +23,7 @@ def imitation(make_params, uneven, augmented, cached, tiny_classifier, tokenizer
     """A student of two layers, what it is held against, and the teacher of three: `imitation(objectives)`."""
 
     def make(objectives, **sections):
-        objectives = {**dict.fromkeys(LOSSES, 0), **objectives}
+        objectives = {**dict.fromkeys(OBJECTIVES, 0), **objectives}
         student = {"init": "fresh", "hidden": 32, "intermediate": 32, "heads": 4}
         params = make_params(student=student, objectives=objectives, **sections)
         torch.manual_seed(0)
@@ -98,18 +98,18 @@ def expected(ours, theirs, projection, label):
 def test_every_objective_text_by_text(imitation):
     student, held, teacher = imitation({**ALL, "temperature": 2})
     held.projection.weight.add_(0.1 * torch.randn(32, 32))
-    inputs = held.lessons.inputs(ROWS)
+    inputs = held.dataset.inputs(ROWS)
     lengths = inputs["attention_mask"].sum(1)
     assert lengths.min() < lengths.max()
-    assert not torch.equal(held.lessons.labels[ROWS], held.lessons.labels[:4])
+    assert not torch.equal(held.dataset.labels[ROWS], held.dataset.labels[:4])
     states, losses = held.losses(student, teacher, ROWS, inputs)
-    assert set(losses) == set(LOSSES)
+    assert set(losses) == set(OBJECTIVES)
     assert all(loss.shape == (4,) for loss in losses.values())
     for row, n in enumerate(lengths):
         ids = inputs["input_ids"][row, :n]
         ours, theirs = read(student, ids), read(teacher, ids)
         torch.testing.assert_close(states.logits[row], ours.logits)
-        wanted = expected(ours, theirs, held.projection.weight, held.lessons.labels[ROWS[row]])
+        wanted = expected(ours, theirs, held.projection.weight, held.dataset.labels[ROWS[row]])
         for name, loss in wanted.items():
             # What the cache has of states is of half precision.
             rough = {"rtol": 5e-3, "atol": 1e-4} if name in ("attention", "hidden", "cosine") else {}
@@ -119,24 +119,24 @@ def test_every_objective_text_by_text(imitation):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_each_objective_alone_is_what_it_is_among_all(imitation, name):
     """What others ask the models for changes nothing; the rest is not reckoned at all."""
     student, held, teacher = imitation({name: 1}, selector={"kind": "none"})
-    _, alone = held.losses(student, teacher if name in LIVE else None, ROWS, held.lessons.inputs(ROWS))
+    _, alone = held.losses(student, teacher if OBJECTIVES[name].live else None, ROWS, held.dataset.inputs(ROWS))
     assert alone.keys() == {name}
     student, held, teacher = imitation(ALL)
-    _, among = held.losses(student, teacher, ROWS, held.lessons.inputs(ROWS))
+    _, among = held.losses(student, teacher, ROWS, held.dataset.inputs(ROWS))
     # Attention is of half precision where the cache's is read for it.
     torch.testing.assert_close(alone[name], among[name], rtol=1e-3 if name == "relations" else 1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_each_objective_teaches_the_student_and_not_the_teacher(imitation, name):
     student, held, teacher = imitation({name: 1})
     student.train()
     before = {key: tensor.clone() for key, tensor in teacher.state_dict().items()}
-    _, losses = held.losses(student, teacher, ROWS, held.lessons.inputs(ROWS))
+    _, losses = held.losses(student, teacher, ROWS, held.dataset.inputs(ROWS))
     losses[name].sum().backward()
     assert student.bert.encoder.layer[0].attention.self.value.weight.grad.abs().max() > 0
     assert all(weight.grad is None for weight in teacher.parameters())
@@ -152,8 +152,9 @@ def test_a_student_that_is_the_teacher(imitation, tiny_classifier):
     """It has nothing to learn of states or logits as long as W is the identity."""
     _, held, teacher = imitation({**ALL, "masked_lm": 0})
     student = load_classifier(str(tiny_classifier), "student").eval()
-    _, losses = held.losses(student, teacher, ROWS, held.lessons.inputs(ROWS))
-    for name in {*STATES, "logits"} - {"masked_lm"}:
+    _, losses = held.losses(student, teacher, ROWS, held.dataset.inputs(ROWS))
+    states = {name for name, objective in OBJECTIVES.items() if objective.kind == "state"}
+    for name in states - {"masked_lm"} | {"logits"}:
         assert losses[name].abs().max() < 2e-3, name
 
 
@@ -161,7 +162,7 @@ def test_a_student_that_is_the_teacher(imitation, tiny_classifier):
 def test_states_for_the_policy_alone(imitation):
     """Hidden states of the student are there if the policy looks at them, though no objective does."""
     student, held, _ = imitation({"dark": 1}, selector={"representations": True})
-    inputs = held.lessons.inputs(ROWS)
+    inputs = held.dataset.inputs(ROWS)
     states, losses = held.losses(student, None, ROWS, inputs)
     assert losses.keys() == {"dark"}
     torch.testing.assert_close(states.hidden, forward(student, inputs, hidden=True).hidden)

@@ -245,6 +245,6 @@ def test_an_index_with_a_logit_too_few(run):
     table = pq.read_table(index)
     logits = [table["logits"].to_pylist()[0][:1], *table["logits"].to_pylist()[1:]]
     pq.write_table(table.set_column(table.column_names.index("logits"), "logits", [logits]), index)
-    refused(out, f"{out}: not as many logits for every text")
+    refused(out, f"{out}: texts with different numbers of logits")
     pq.write_table(table.set_column(table.column_names.index("logits"), "logits", [[[None, 1.0]] * len(table)]), index)
     refused(out, f"{index}, column 'logits': {len(table)} without a value")

@@ -253,7 +253,7 @@ def test_what_goes_wrong_in_distill_leaves_the_last_run_as_it_is(work, refusal, 
 
     named = ("--teacher", "old")
     for folder in ("data/prepared", "data/augmented"):
-        assert "no index of a teacher cache; accepted: " in refusal(distill, *named, "--cache", folder)
+        assert "not the index of a teacher cache; accepted: " in refusal(distill, *named, "--cache", folder)
     assert "no column 'domain'; accepted: " in refusal(distill, *named, "--augmented", "data/prepared")
     for name in ("data/augmented/target-00000-of-00002.parquet", "data/teacher/target-00000-of-00002.parquet",
                  "data/teacher/target-00000-of-00002.hidden.npy"):  # fmt: skip

@@ -1,6 +1,6 @@
-"""A pipeline that is killed again and again ends with the very bytes of one that was not, and repeats next to nothing.
+"""A pipeline that is killed again and again ends with the bytes of one that was not, and repeats almost no work.
 
-`python -m pytest -m slow tests/end_to_end/test_crash.py -s` prints what was repeated, stage by stage.
+`python -m pytest -m slow tests/end_to_end/test_crash.py -s` prints the repeated work of each stage.
 """
 
 import json
@@ -23,8 +23,8 @@ from helpers.tiny_project import Repo
 
 COUNTED = Path(__file__).parents[1] / "helpers" / "counted.py"
 KILLS = 50
-MOST = 80
-"""Steps of these models in the time between two checkpoints, and some more."""
+MAX_REPEATED = 80
+"""More steps than these models make between two checkpoints."""
 LONGER = {
     "rounds": 2,
     "data": {"source": {"path": "data/raw/source.csv", "rows": 300}},
@@ -38,7 +38,7 @@ LONGER = {
 
 @pytest.fixture
 def counted(project: Callable[..., Repo], tmp_path: Path) -> Callable[[str], Repo]:
-    """A project whose stages write down what they work on, and have a work cache of their own."""
+    """A project whose stages log their work in a journal, and which has its own work cache."""
 
     def make(name: str) -> Repo:
         repo = project(tmp_path / name / "project", **LONGER)
@@ -52,7 +52,7 @@ def counted(project: Callable[..., Repo], tmp_path: Path) -> Callable[[str], Rep
 
 
 def unlocked(repo: Repo) -> bool:
-    """Whether DVC was killed just when it wrote who holds its lock, and cannot read that; it is removed by hand."""
+    """Whether DVC was killed while it wrote its lock file and cannot read it; the file is then removed."""
     lock = repo.folder / ".dvc" / "tmp" / "rwlock"
     try:
         json.loads(lock.read_text())
@@ -76,7 +76,7 @@ def started(repo: Repo) -> "subprocess.Popen[str]":
 
 
 def timed(repo: Repo) -> dict[str, float]:
-    """Run without a kill: the seconds of each stage."""
+    """Run without kills. Returns the seconds of each stage."""
     seconds: dict[str, float] = {}
     running, since = "", 0.0
     with started(repo) as process:
@@ -93,9 +93,9 @@ def timed(repo: Repo) -> dict[str, float]:
 
 
 def kill_in(repo: Repo, stages: list[str], after: float, units: int = 0) -> str:
-    """Start, and kill everything so many seconds into the first of these stages that runs; says which ran then.
+    """Start, and kill everything `after` seconds into the first of these stages that runs; returns the stage killed.
 
-    With units, seconds count from when it has done so many, or from the next stage's start.
+    With units, the seconds count from when the stage has done so many units, or from the next stage's start.
     """
     running, first = "", ""
     known = set(journal(repo).iterdir())
@@ -104,10 +104,14 @@ def kill_in(repo: Repo, stages: list[str], after: float, units: int = 0) -> str:
         os.set_blocking(process.stdout.fileno(), False)
         deadline = None
         while process.poll() is None and (deadline is None or time.monotonic() < deadline):
-            for found in re.finditer(r"Running stage '([\w@]+)'", _there(process.stdout)):
+            for found in re.finditer(r"Running stage '([\w@]+)'", _read(process.stdout)):
                 running = found[1]
                 first = first or (running if running in stages else "")
-            if first and deadline is None and (running != first or done(set(journal(repo).iterdir()) - known) >= units):
+            if (
+                first
+                and deadline is None
+                and (running != first or units_done(set(journal(repo).iterdir()) - known) >= units)
+            ):
                 deadline = time.monotonic() + after
             time.sleep(0.01)
         if process.poll() is not None:
@@ -118,25 +122,25 @@ def kill_in(repo: Repo, stages: list[str], after: float, units: int = 0) -> str:
 
 
 def journal(repo: Repo) -> Path:
-    """Where the stages write down what they do."""
+    """The folder in which the stages log their work."""
     return repo.folder.parent / "journal"
 
 
-def done(files: Collection[Path]) -> int:
-    """The steps, checkpoints and shards that are written down there."""
+def units_done(files: Collection[Path]) -> int:
+    """The number of steps, checkpoints and shards that the journal lists."""
     return sum(file.read_bytes().count(b"\n") for file in files)
 
 
-def _there(lines: IO[str]) -> str:
+def _read(lines: IO[str]) -> str:
     try:
         return lines.read() or ""
     except TypeError:
-        # Nothing has been written since.
+        # No new output.
         return ""
 
 
 def outs(repo: Repo) -> dict[str, bytes]:
-    """What the pipeline leaves, without how fast it was."""
+    """The pipeline's outputs by path, without speeds."""
     folders = ("data/prepared", "data/augmented", "data/teacher", "models", "metrics", "rounds", "dvclive", "plots")
     paths = [
         path
@@ -148,7 +152,7 @@ def outs(repo: Repo) -> dict[str, bytes]:
         str(path.relative_to(repo.folder)): path.read_bytes()
         for path in [*paths, repo.folder / "data/selection.parquet"]
     }
-    # Nothing but seconds and what follows from the models' bytes.
+    # It holds seconds, and figures that follow from the models' bytes.
     del found["metrics/serving.json"]
     scores = json.loads(found.pop("metrics/evaluation.json"))
     for model in scores.values():
@@ -157,7 +161,7 @@ def outs(repo: Repo) -> dict[str, bytes]:
 
 
 def work(repo: Repo) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """Of each stage, in all its processes: steps, shards, and the steps after each process's last checkpoint."""
+    """By stage, over all its processes: steps, shards, and the steps after each process's last checkpoint."""
     steps, shards, unsaved = Counter[str](), Counter[str](), Counter[str]()
     for file in journal(repo).iterdir():
         stage, lines = file.name.rsplit("-", 1)[0], file.read_text().splitlines()
@@ -173,54 +177,48 @@ def work(repo: Repo) -> tuple[Counter[str], Counter[str], Counter[str]]:
 def test_kills_cost_next_to_nothing(counted: Callable[[str], Repo]) -> None:
     peaceful, killed = counted("peaceful"), counted("killed")
     seconds = timed(peaceful)
-    chance = random.Random(1)
+    rng = random.Random(1)
     kills: Counter[str] = Counter()
     locks = 0
-    names = {"augment_again@2": "augment@2", "cache_again@2": "cache_teacher@2", "distill_again@2": "distill@2"}
-    stages = {name: stage for stage, name in names.items()}
-    # Every stage in turn, as often as there are kills for it, each at a moment of its own: once at any, which is mostly
-    # while Python still imports, then in the midst of its work, if it trains or makes shards. A stage that goes on from
-    # where it was needs less time than it did in one piece.
+    # Every stage is killed in turn, each time at another moment: first at any, which is mostly while Python still
+    # imports, then during its work, if it trains or makes shards. A resumed stage needs less time than a whole one.
     order = list(seconds)
     for stage in order:
-        ran = names.get(stage, stage)
-        units = done([file for file in journal(peaceful).iterdir() if file.name.rsplit("-", 1)[0] == ran])
+        units = units_done([file for file in journal(peaceful).iterdir() if file.name.rsplit("-", 1)[0] == stage])
         for turn in range(-(-KILLS // len(seconds)) + 1):
-            after, behind = chance.uniform(0, 0.7 * seconds[stage]), 0
+            after, first_units = rng.uniform(0, 0.7 * seconds[stage]), 0
             if turn and units:
-                after, behind = chance.uniform(0, 0.05), chance.randint(1, max(1, units // 4))
-            kills[kill_in(killed, order[order.index(stage) :], after, behind)] += 1
+                after, first_units = rng.uniform(0, 0.05), rng.randint(1, max(1, units // 4))
+            kills[kill_in(killed, order[order.index(stage) :], after, first_units)] += 1
             locks += unlocked(killed)
     missed = kills.pop("none", 0)
     assert "up to date" in killed.dvc("repro") + killed.dvc("status")
 
-    wanted, found = outs(peaceful), outs(killed)
+    expected, actual = outs(peaceful), outs(killed)
     steps, shards, _ = work(peaceful)
     all_steps, all_shards, unsaved = work(killed)
     print(f"\n{sum(kills.values())} kills, {missed} came too late, {locks} broke DVC's lock: {dict(kills)}")
     print(f"{'stage':16} {'kills':>6} {'steps':>6} {'repeated':>9} {'shards':>7} {'repeated':>9}")
     for stage in sorted(all_steps):
-        died = kills[stages.get(stage, stage)]
-        again, anew = all_steps[stage] - steps[stage], all_shards[stage] - shards[stage]
-        print(f"{stage:16} {died:6} {steps[stage]:6} {again:9} {shards[stage]:7} {anew:9}")
+        repeated_steps, repeated_shards = all_steps[stage] - steps[stage], all_shards[stage] - shards[stage]
+        print(f"{stage:16} {kills[stage]:6} {steps[stage]:6} {repeated_steps:9} {shards[stage]:7} {repeated_shards:9}")
     assert sum(kills.values()) >= KILLS
-    assert wanted.keys() == found.keys()
-    assert [name for name in wanted if wanted[name] != found[name]] == []
+    assert expected.keys() == actual.keys()
+    assert [name for name in expected if expected[name] != actual[name]] == []
     for stage in all_steps:
-        died = kills[stages.get(stage, stage)]
-        assert 0 <= all_steps[stage] - steps[stage] <= min(unsaved[stage], MOST * died)
-        assert 0 <= all_shards[stage] - shards[stage] <= died
+        assert 0 <= all_steps[stage] - steps[stage] <= min(unsaved[stage], MAX_REPEATED * kills[stage])
+        assert 0 <= all_shards[stage] - shards[stage] <= kills[stage]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_two_experiments_at_once(project: Callable[..., Repo], tmp_path: Path) -> None:
-    """They share the work cache, and each ends as it would have alone."""
+    """They share the work cache, and each ends as it would alone."""
     repo = project(tmp_path / "project")
     repo.dvc("repro")
     repo.run("git", "add", "-A")
     repo.run("git", "commit", "-qm", "after")
-    # Both draw the same neighbours with another alpha, and ask the teacher about them, side by side.
+    # Both draw the same neighbours with another alpha, and run the teacher on them, at the same time.
     for learning_rate in ("0.002", "0.003"):
         repo.dvc("exp", "run", "--queue", "-S", "alpha=1.5", "-S", f"distill.learning_rate={learning_rate}")
     repo.dvc("queue", "start", "-j", "2")
@@ -243,7 +241,7 @@ def test_two_experiments_at_once(project: Callable[..., Repo], tmp_path: Path) -
     assert one["data/augmented"] == other["data/augmented"]
     assert one["data/teacher"] == other["data/teacher"]
     assert one["models/student"] != other["models/student"]
-    # Alone, with a work cache of its own, the first comes to the same.
+    # Alone, with its own work cache, the first gives the same.
     repo.environment["XDG_CACHE_HOME"] = str(tmp_path / "another")
     shutil.rmtree(repo.folder / ".dvc" / "cache" / "runs")
     repo.dvc("exp", "run", "-S", "alpha=1.5", "-S", "distill.learning_rate=0.002")

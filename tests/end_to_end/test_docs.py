@@ -1,9 +1,8 @@
-"""README and the pages of docs/: all that they tell a reader to do is done, on the default with tiny random weights."""
+"""Runs every command of README and the pages of docs/, on the default with tiny random weights."""
 
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,12 +27,12 @@ SMALLER = {
     "resamples: 2000": "resamples: 100",
     "max_drop: 0.02": "max_drop: 1.0",
 }
-"""What the tests' params.yaml says otherwise, so that a run takes a minute."""
+"""Changes of the tests' params.yaml that make a run short."""
 
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for PYTHONPATH with the default's encoder in it as it is, but for its width and random weights."""
+    """A folder for PYTHONPATH with the default's encoder in it, narrow and with random weights."""
     folder = tmp_path_factory.mktemp("packages")
     real = package_path(f"package:{PACKAGE}/model", "model")
     model = folder / PACKAGE / "model"
@@ -50,7 +49,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo:
+def finished(packages: Path, programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo:
     """The project as git has it, after `dvc repro`, committed."""
     folder = tmp_path_factory.mktemp("docs") / "project"
     files = subprocess.run(
@@ -70,7 +69,7 @@ def finished(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo:
         assert default in params
         params = params.replace(default, smaller)
     (folder / "params.yaml").write_text(params, encoding="utf-8")
-    repo = made(folder, packages)
+    repo = project_repo(folder, packages, programs)
     for words in (
         ["init", "-q"],
         ["config", "user.email", "somebody@example.com"],
@@ -78,8 +77,8 @@ def finished(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo:
     ):
         repo.run("git", *words)
     (folder / ".git" / "info" / "exclude").write_text(".venv\n")
-    (folder / ".venv").symlink_to(sys.prefix)
-    # One for all pages: what two of them run alike runs once.
+    (folder / ".venv").symlink_to(programs.parent)
+    # One cache for all pages: what two of them run alike runs once.
     (folder / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {packages / 'cache'}\n")
     repo.run("git", "add", "-A")
     repo.run("git", "commit", "-qm", "the project")
@@ -89,20 +88,20 @@ def finished(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo:
     return repo
 
 
-def made(folder: Path, packages: Path) -> Repo:
-    repo = Repo(folder)
-    # `make` only says what it would do: its two commands are what runs these tests, and what runs on real weights.
+def project_repo(folder: Path, packages: Path, programs: Path) -> Repo:
+    repo = Repo(folder, programs)
+    # `make` only prints its commands: they run these tests, and the pipeline on real weights.
     repo.environment |= {"PYTHONPATH": f"{folder}{os.pathsep}{packages}", "COLUMNS": "120", "MAKEFLAGS": "-n"}
-    # Where a page tells to put what is shared.
+    # A page puts a DVC remote there.
     repo.environment["HOME"] = str(folder.parent)
     return repo
 
 
 @pytest.fixture
 def clone(finished: Repo, packages: Path, tmp_path: Path) -> Iterator[Repo]:
-    """A copy of it for one page."""
+    """A copy of the finished project for one page."""
     shutil.copytree(finished.folder, tmp_path / "project", symlinks=True)
-    yield made(tmp_path / "project", packages)
+    yield project_repo(tmp_path / "project", packages, finished.programs)
     shutil.rmtree(tmp_path)
 
 
@@ -133,7 +132,7 @@ def do(block: Block, clone: Repo, page: Path) -> None:
         return
     words = {
         "console": ["bash", "-euo", "pipefail", "-s"],
-        "python": [sys.executable, "-"],
+        "python": ["python", "-"],
         "diff": ["git", "apply", "-"],
     }
     done = subprocess.run(

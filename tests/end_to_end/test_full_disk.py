@@ -29,8 +29,8 @@ from pipeline.augment import augment as augmented
 from pipeline.distill import cache_teacher
 from pipeline.serving.conversion import OPSET
 from pipeline.storage import workcache
-from pipeline.training.checkpoint import Checkpoint
 from pipeline.training import checkpoint
+from pipeline.training.checkpoint import Checkpoint
 from stages.l2a import PANELS
 
 PLACES: dict[str, dict[str, str]] = {
@@ -46,7 +46,7 @@ PLACES: dict[str, dict[str, str]] = {
     "distill": {
         "out": "models/student",
         "selection": "data/selection.parquet",
-        "learner": "models/learner.safetensors",
+        "projection_and_policy": "models/projection_and_policy.safetensors",
         "curves": "dvclive",
     },
     "refine": {"out": "rounds/2/generator", "metrics": "rounds/2/refine.json"},
@@ -268,7 +268,7 @@ def test_learning_goes_on_without_checkpoints_if_the_work_cache_is_full(
     done = disk.stage(stage, *finished.options(stage, places), at=finished.folder, XDG_CACHE_HOME=cache)
     assert done.code == 0
     file = rf"{re.escape(str(cache))}/l2a/{stage}/[0-9a-f]{{32}}/checkpoint\.safetensors"
-    assert re.fullmatch(rf"{file}: cannot be written \({FULL}\); going on without\n", done.err)
+    assert re.fullmatch(rf"{file}: cannot be written \({FULL}\); continuing without checkpoints\n", done.err)
     assert finished.made(stage, places)
     assert {Path(name).name for name in disk.contents()} <= {checkpoint.FINISHED}
 
@@ -334,7 +334,7 @@ def test_an_out_on_a_disk_that_cannot_be_written(
     options = finished.options(stage, places)
     done = locked.stage(stage, *options, at=finished.at(stage), XDG_CACHE_HOME=tmp_path / "cache")
     assert (done.code, done.out) == (1, "")
-    assert done.err == f"{stage}: {flag(option)}: {place} cannot be written: no leave to write in {locked.folder}\n"
+    assert done.err == f"{stage}: {flag(option)}: {place} cannot be written: permission denied in {locked.folder}\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -343,7 +343,7 @@ def test_an_out_that_leads_to_a_disk_that_cannot_be_written(
 ) -> None:
     (tmp_path / "out").symlink_to(locked.folder / "out")
     done = locked.stage("rounds", "--out", tmp_path / "out", at=finished.folder)
-    said = f"rounds: --out: {tmp_path / 'out'} cannot be written: no leave to write in {locked.folder}\n"
+    said = f"rounds: --out: {tmp_path / 'out'} cannot be written: permission denied in {locked.folder}\n"
     assert (done.code, done.err) == (1, said)
 
 
@@ -362,8 +362,8 @@ def test_a_disk_that_can_no_longer_be_written_while_something_is(kind: str, disk
     """As Linux locks a disk that begins to fail: what was there stays, and the error is that of the disk."""
     place = disk.folder / "out"
     write = "write_text('new')" if kind == "file" else "joinpath('a').write_text('new')"
-    publish = f"with publishing.publish_{kind}(Path({str(place)!r})) as temporary:\n    "
-    first = "from pathlib import Path\nfrom pipeline import publishing\n"
+    publish = f"with atomic.publish_{kind}(Path({str(place)!r})) as temporary:\n    "
+    first = "from pathlib import Path\nfrom pipeline.storage import atomic\n"
     assert disk.python(f"{first}{publish}temporary.{write}").code == 0
     before = disk.contents()
     lock = remounted(disk.folder, True).replace("\n", "\n    ")
@@ -386,10 +386,10 @@ def test_a_work_cache_that_cannot_be_written(
     places = {option: tmp_path / place for option, place in PLACES[stage].items()}
     done = disk.stage(stage, *finished.options(stage, places), at=finished.folder, XDG_CACHE_HOME=cache)
     assert (done.code, done.out) == (1, "")
-    reason = "no leave to write" if there else "Read-only file system"
+    reason = "Permission denied" if there else "Read-only file system"
     assert re.fullmatch(
         rf"{stage}: {re.escape(str(cache))}/l2a/{stage}/[0-9a-f]{{32}}: the work cache cannot be written "
-        rf"\({reason}\); accepted: XDG_CACHE_HOME set to a folder where one may write\n",
+        rf"\({reason}\); accepted: XDG_CACHE_HOME set to a writable folder\n",
         done.err,
     )
     assert list(tmp_path.iterdir()) == []
@@ -488,7 +488,8 @@ def test_learning_whose_work_cache_is_removed_while_a_checkpoint_is_written(
     result, places = again(stage)
     assert result.exit_code == 0
     [said] = caplog.messages
-    assert said.endswith("checkpoint.safetensors: cannot be written (No such file or directory); going on without")
+    reason = "cannot be written (No such file or directory); continuing without checkpoints"
+    assert said.endswith(f"checkpoint.safetensors: {reason}")
     assert finished.made(stage, places)
 
 

@@ -1,4 +1,4 @@
-"""Damaged and hostile input: a right result or one line, never a traceback, and never somebody else's code."""
+"""Damaged and hostile input: a correct result or a one-line error, never a traceback, never foreign code run."""
 
 import json
 import random
@@ -37,31 +37,31 @@ WHOLE = {
 
 @st.composite
 def damaged(draw, whole):
-    """A few bytes changed, put in, taken away, or all from somewhere on."""
+    """The content with a few bytes changed, inserted or deleted, or with its end cut off."""
     content = bytearray(whole)
     for _ in range(draw(st.integers(1, 6))):
-        place = draw(st.integers(0, len(content)))
+        position = draw(st.integers(0, len(content)))
         match draw(st.integers(0, 3)):
             case 0:
-                content[place : place + 1] = draw(st.binary(min_size=1, max_size=1))
+                content[position : position + 1] = draw(st.binary(min_size=1, max_size=1))
             case 1:
-                content[place:place] = draw(st.one_of(st.binary(max_size=5), st.sampled_from(EVIL)))
+                content[position:position] = draw(st.one_of(st.binary(max_size=5), st.sampled_from(EVIL)))
             case 2:
-                del content[place : place + draw(st.integers(1, 9))]
+                del content[position : position + draw(st.integers(1, 9))]
             case 3:
-                del content[place + 10 :]
+                del content[position + 10 :]
     return bytes(content)
 
 
-def one_line(work):
-    """Do it; if the input is refused, that is one line."""
+def result_or_one_line(work):
+    """The result of `work()`, or None if it raises InputError, whose message must be one line."""
     try:
         return work()
     except InputError as error:
-        said = str(error)
-    assert "\n" not in said
-    # What cannot be printed would be a traceback after all.
-    assert said.encode()
+        message = str(error)
+    assert "\n" not in message
+    # A message that cannot be encoded would end in a traceback.
+    assert message.encode()
     return None
 
 
@@ -72,13 +72,24 @@ def parquet(tmp_path_factory):
     return path.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("suffix", "texts"), [(".csv", "a b|c d"), (".tsv", "a|b"), (".jsonl", "a|b"), (".parquet", "a b|c")]
+)
+def test_whole_tables(tmp_path, parquet, suffix, texts):
+    """What the next test damages is accepted as it is."""
+    path = tmp_path / f"table{suffix}"
+    path.write_bytes(WHOLE.get(suffix, parquet))
+    table = load_table(Table(path=str(path)), "data.source", labelled=True)
+    assert "|".join(table["text"]) == texts
+
+
 @pytest.mark.parametrize("suffix", [*WHOLE, ".parquet"])
 @in_one_folder
 @given(data=st.data())
 def test_damaged_tables(tmp_path, parquet, suffix, data):
     path = tmp_path / f"table{suffix}"
     path.write_bytes(data.draw(damaged(WHOLE.get(suffix, parquet))))
-    table = one_line(lambda: load_table(Table(path=str(path)), "data.source", labelled=True))
+    table = result_or_one_line(lambda: load_table(Table(path=str(path)), "data.source", labelled=True))
     if table is not None:
         assert list(table.columns) == ["row", "text", "label"]
         assert all(isinstance(cell, str) for name in ("text", "label") for cell in table[name])
@@ -91,26 +102,26 @@ VALUES += ["0x1f", "1e3", "\x00", "hub/x/y", {1: 2}, [[]]]
 
 @pytest.mark.parametrize("seed", range(3))
 def test_damaged_params(tmp_path, seed):
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     text = (ROOT / "params.yaml").read_text()
     path = tmp_path / "params.yaml"
+    path.write_text(text)
+    assert load(path) is not None
     for _ in range(60):
         params = yaml.safe_load(text)
-        for _ in range(chance.randint(1, 3)):
+        for _ in range(rng.randint(1, 3)):
             section = params
             while True:
-                key = chance.choice(list(section))
-                if not isinstance(section[key], dict) or not section[key] or chance.random() < 0.2:
+                key = rng.choice(list(section))
+                if not isinstance(section[key], dict) or not section[key] or rng.random() < 0.2:
                     break
                 section = section[key]
-            section[chance.choice([key, f"{key}s", 1, None]) if chance.random() < 0.3 else key] = chance.choice(VALUES)
+            section[rng.choice([key, f"{key}s", 1, None]) if rng.random() < 0.3 else key] = rng.choice(VALUES)
         path.write_text(yaml.safe_dump(params, allow_unicode=True))
-        one_line(lambda: load(path))
-        cut = chance.randrange(len(text))
-        path.write_text(
-            text[:cut] + chance.choice(["\t", "{", "&a *a", "%", "- ", "!!python/object:os.system ls", ": "])
-        )
-        one_line(lambda: load(path))
+        result_or_one_line(lambda: load(path))
+        cut = rng.randrange(len(text))
+        path.write_text(text[:cut] + rng.choice(["\t", "{", "&a *a", "%", "- ", "!!python/object:os.system ls", ": "]))
+        result_or_one_line(lambda: load(path))
 
 
 ODD = ["2001-99-99", "!!int x", "!!float x", "!!bool x", "!!map x", "!!map [1]", "!!set [1]", "!!omap {a: 1}", "0x_"]
@@ -124,14 +135,14 @@ def test_params_of_damaged_text(tmp_path, data):
     text = (ROOT / "params.yaml").read_text()
     lines = text.splitlines()
     for _ in range(data.draw(st.integers(0, 2))):
-        place = data.draw(st.integers(0, len(lines) - 1))
+        row = data.draw(st.integers(0, len(lines) - 1))
         odd = data.draw(st.sampled_from(ODD))
-        key, colon, _ = lines[place].partition(":")
-        lines[place] = data.draw(st.sampled_from([f"{key}{colon} {odd}", f"{odd}: 1", odd]))
+        key, colon, _ = lines[row].partition(":")
+        lines[row] = data.draw(st.sampled_from([f"{key}{colon} {odd}", f"{odd}: 1", odd]))
     path = tmp_path / "params.yaml"
     whole = "\n".join(lines).encode()
     path.write_bytes(data.draw(st.one_of(st.just(whole), damaged(whole))))
-    one_line(lambda: load(path))
+    result_or_one_line(lambda: load(path))
 
 
 @pytest.fixture
@@ -143,16 +154,16 @@ def changed(file, **values):
     file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
-def test_a_model_s_own_code_is_never_run(folder, monkeypatch):
-    """Nor does anybody get asked at the terminal whether it should be."""
+def test_code_in_a_model_folder_is_never_run(folder, monkeypatch):
+    """Nor is the user asked at the terminal whether to run it."""
     (folder / "evil.py").write_text("raise SystemExit('run')")
     changed(folder / "config.json", model_type="evil", auto_map={"AutoConfig": "evil.Config"})
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
-    with pytest.raises(InputError, match=r"^student\.model: \S+ wants code of its own to be run; accepted: an archi"):
+    with pytest.raises(InputError, match=r"^student\.model: \S+ needs trust_remote_code, which is not supported; acc"):
         load_classifier(folder, "student.model")
 
 
-def test_of_a_known_architecture_the_library_s_code_is_run(folder):
+def test_a_known_architecture_runs_the_code_of_transformers(folder):
     (folder / "evil.py").write_text("raise SystemExit('run')")
     auto_map = {
         "AutoConfig": "evil.C",
@@ -195,13 +206,13 @@ NASTY = [
 
 @pytest.fixture(scope="module")
 def through(tiny_masked_lm, tiny_classifier, tokenizer, make_params, tmp_path_factory):
-    """Take texts through the sampler and the teacher: rows of `augmented`, and the teacher's logits of each."""
+    """Sample neighbours of texts and run the teacher on them: rows of `augmented`, and the logits of each."""
     params = make_params(augment={"count": "vocabulary_free"}, max_length=32)
     filler = Filler(load_masked_lm(tiny_masked_lm, "generator")[0], tokenizer, params)
     teacher, folder = load_classifier(tiny_classifier, "teacher"), tmp_path_factory.mktemp("cache")
     distances = partial(log_p_distance, alpha=1.0, vocabulary=104, count="vocabulary_free", least=1)
 
-    def take(texts):
+    def sample(texts):
         ids = [f"o{row}" for row in range(len(texts))]
         originals = read_originals(ids, texts, None, ["good"] * len(texts), tokenizer, max_length=32, side="both")
         rows, counts = sample_neighbours(originals, 2, filler, distances, 1)
@@ -214,24 +225,44 @@ def through(tiny_masked_lm, tiny_classifier, tokenizer, make_params, tmp_path_fa
         assert (cache.tokens <= 32).all()
         return rows, cache.logits
 
-    return take
+    return sample
+
+
+def differs_elsewhere(row):
+    """Whether a neighbour differs from its original outside its spans by more than a space that parts two words."""
+    spans = zip([*row["old_spans"], None], [*row["new_spans"], None], strict=True)
+    offset = cursor = 0
+    for old, new in spans:
+        kept = row["original_text"][offset : old and old["start"]]
+        if row["text"][cursor : new and new["start"]] not in (kept, f" {kept}", f"{kept} ", f" {kept} "):
+            return True
+        if old:
+            offset, cursor = old["end"], new["end"]
+    return False
+
+
+@pytest.mark.parametrize(("text", "different"), [("a bad film", False), ("a bad  film", False), ("the bad film", True),
+                                                 ("a bad film .", True)])  # fmt: skip
+def test_a_difference_elsewhere_is_noticed(text, different):
+    start = text.index("bad")
+    row = {"original_text": "a good film", "text": text, "old_spans": [{"start": 2, "end": 6}]}
+    assert differs_elsewhere(row | {"new_spans": [{"start": start, "end": start + 3}]}) == different
 
 
 def check(texts, rows, logits):
-    """Of an original nothing is changed but the words that the row tells of."""
+    """A neighbour differs from its original in the words that its row names, and in nothing else."""
     assert np.isfinite(logits).all()
     for row in rows:
         text = texts[int(row["original_id"][1:])]
         assert row["original_text"] == text
         assert len(row["positions"]) == row["distance"] > 0
         assert np.isfinite(row["log_p"])
-        behind = 0
-        left = row["text"]
-        for old, new in zip(row["old_words"], row["new_words"], strict=True):
-            assert old
-            place = text.index(old, behind)
-            behind = place + len(old)
-            assert new in left
+        for name, whole in (("old", text), ("new", row["text"])):
+            words = [whole[span["start"] : span["end"]] for span in row[f"{name}_spans"]]
+            assert words == row[f"{name}_words"]
+            assert len(words) == row["distance"]
+            assert all(words)
+        assert not differs_elsewhere(row)
         assert pa.array([row["text"]], pa.string()).validate(full=True) is None
 
 

@@ -1,4 +1,4 @@
-"""The measurement on the test set, from model folders to JSON and CSV."""
+"""The evaluation on the test set, from model folders to JSON and CSV."""
 
 import json
 import shutil
@@ -19,17 +19,17 @@ from pipeline.models.loading import load_classifier
 @pytest.fixture
 def run(make_params, tmp_path):
     def run(prepared, folders, **sections):
-        outs = {"metrics": tmp_path / "metrics/evaluation.json", "plots": tmp_path / "plots/predictions.csv"}
+        paths = {"metrics": tmp_path / "metrics/evaluation.json", "plots": tmp_path / "plots/predictions.csv"}
         params = make_params(evaluate={"resamples": 200}, **sections)
-        said = evaluate(params, prepared=prepared, folders=folders, **outs)
-        return said, json.loads(outs["metrics"].read_text()), pd.read_csv(outs["plots"])
+        summary = evaluate(params, prepared=prepared, folders=folders, **paths)
+        return summary, json.loads(paths["metrics"].read_text()), pd.read_csv(paths["plots"])
 
     return run
 
 
 def test_each_model_is_measured_on_the_test_texts(run, prepared, saved, tiny_classifier, tokenizer):
     small = saved(BertForSequenceClassification, num_hidden_layers=1)
-    said, measured, predictions = run(prepared, {"teacher": tiny_classifier, "student": small})
+    summary, measured, predictions = run(prepared, {"teacher": tiny_classifier, "student": small})
     test = read_texts(prepared / "test.parquet")
     assert list(measured) == ["teacher", "student"]
     assert list(predictions) == ["id", "actual", "teacher", "student"]
@@ -38,20 +38,20 @@ def test_each_model_is_measured_on_the_test_texts(run, prepared, saved, tiny_cla
     for name, folder in (("teacher", tiny_classifier), ("student", small)):
         logits = predict(load_classifier(str(folder), name), tokenizer, test, 16)
         assert predictions[name].tolist() == [test.names[label] for label in logits.argmax(1)]
-        numbers = measured[name]
-        assert numbers["accuracy"] == round(accuracy_score(test.labels, logits.argmax(1)), 4)
-        assert numbers["f1"] == round(f1_score(test.labels, logits.argmax(1), zero_division=0.0), 4)
-        assert numbers["accuracy_low"] <= numbers["accuracy"] <= numbers["accuracy_high"]
-        assert numbers["bytes"] == (folder / "model.safetensors").stat().st_size
-        assert numbers["sentences_per_second"] > 0
+        metrics = measured[name]
+        assert metrics["accuracy"] == round(accuracy_score(test.labels, logits.argmax(1)), 4)
+        assert metrics["f1"] == round(f1_score(test.labels, logits.argmax(1), zero_division=0.0), 4)
+        assert metrics["accuracy_low"] <= metrics["accuracy"] <= metrics["accuracy_high"]
+        assert metrics["bytes"] == (folder / "model.safetensors").stat().st_size
+        assert metrics["sentences_per_second"] > 0
     assert measured["student"]["parameters"] < measured["teacher"]["parameters"]
-    assert f"student {measured['student']['accuracy']}" in said
+    assert f"student {measured['student']['accuracy']}" in summary
 
 
 def test_regression(run, saved, tmp_path):
-    draw = np.random.default_rng(0)
-    texts = [" ".join(["good"] * count) for count in draw.integers(1, 12, size=40)]
-    labels = draw.random(40).astype(np.float32)
+    rng = np.random.default_rng(0)
+    texts = [" ".join(["good"] * count) for count in rng.integers(1, 12, size=40)]
+    labels = rng.random(40).astype(np.float32)
     write_texts(tmp_path / "test.parquet", Texts([f"t{i}" for i in range(40)], texts, None, labels, []), "target")
     model = saved(BertForSequenceClassification, num_labels=1, id2label={0: "LABEL_0"}, label2id={"LABEL_0": 0})
     _, measured, predictions = run(tmp_path, {"student": model}, task="regression")

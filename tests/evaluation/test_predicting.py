@@ -1,4 +1,4 @@
-"""Outputs come back in the order of the texts, whatever the batches were."""
+"""Outputs are in the order of the texts, whatever the batches."""
 
 import numpy as np
 import pytest
@@ -24,14 +24,14 @@ def texts():
 
 @pytest.mark.parametrize("tokens", [1, 50, 100000])
 def test_each_text_gets_its_own_output(model, tokenizer, texts, tokens):
-    found = outputs(model, prepare(tokenizer, texts, 64, tokens=tokens))
-    assert found.shape == (40, 2)
-    assert found.dtype == np.float32
+    logits = outputs(model, prepare(tokenizer, texts, 64, tokens=tokens))
+    assert logits.shape == (40, 2)
+    assert logits.dtype == np.float32
     for i in (0, 7, 39):
         alone = tokenizer(texts.texts[i], texts.pairs[i], return_tensors="pt")
         with torch.no_grad():
-            wanted = model(**alone).logits[0].numpy()
-        np.testing.assert_allclose(found[i], wanted, atol=1e-5)
+            expected = model(**alone).logits[0].numpy()
+        np.testing.assert_allclose(logits[i], expected, atol=1e-5)
 
 
 def test_the_mode_of_the_model_stays(model, tokenizer, texts):

@@ -1,4 +1,4 @@
-"""Metrics by hand, and the resampled ones against scikit-learn and SciPy."""
+"""Metrics computed by hand, and the resampled ones against scikit-learn and SciPy."""
 
 import time
 import warnings
@@ -28,7 +28,7 @@ THREE = ["contradiction", "entailment", "neutral"]
 
 def test_by_hand():
     labels, predicted = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0])
-    # Two of three positives found, two of three called positive so: F1 is 2/3.
+    # Two of three positives found, two of three predicted positives correct: F1 is 2/3.
     assert scores(labels, predicted, TWO) == pytest.approx({"accuracy": 3 / 5, "f1": 2 / 3})
     # With three classes, of which the last is not there: the mean of 1/2 and 2/3.
     assert scores(labels, predicted, THREE) == pytest.approx({"accuracy": 3 / 5, "f1": 7 / 12})
@@ -44,20 +44,20 @@ def test_correlation_with_a_constant_is_undefined(predicted):
     labels = np.array([1.0, 3.0])[: len(predicted)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = scores(labels, predicted, [])
+        values = scores(labels, predicted, [])
         bounds = intervals(labels, predicted, [], 100, 1)
-    assert rounded({**found, **bounds}) == dict.fromkeys([*found, *bounds])
+    assert rounded({**values, **bounds}) == dict.fromkeys([*values, *bounds])
 
 
-def test_a_thousand_classes_take_no_more_than_their_rows():
+def test_memory_does_not_grow_with_the_square_of_the_classes():
     """A table of all pairs of classes, of which there are a million, would not fit into memory."""
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     names = [str(name) for name in range(1000)]
-    labels = draw.integers(1000, size=400)
-    predicted = np.where(draw.random(400) < 0.8, labels, draw.integers(1000, size=400))
-    found, bounds = scores(labels, predicted, names), intervals(labels, predicted, names, 100, 1)
-    assert bounds["accuracy_low"] < found["accuracy"] < bounds["accuracy_high"]
-    assert 0.7 < found["accuracy"] < 0.9
+    labels = rng.integers(1000, size=400)
+    predicted = np.where(rng.random(400) < 0.8, labels, rng.integers(1000, size=400))
+    values, bounds = scores(labels, predicted, names), intervals(labels, predicted, names, 100, 1)
+    assert bounds["accuracy_low"] < values["accuracy"] < bounds["accuracy_high"]
+    assert 0.7 < values["accuracy"] < 0.9
 
 
 def test_decide_and_headline():
@@ -68,10 +68,10 @@ def test_decide_and_headline():
 
 
 def test_loss():
-    draw = np.random.default_rng(0)
-    outputs, labels = draw.normal(size=(50, 3)).astype(np.float32), draw.integers(3, size=50)
-    chances = np.exp(outputs) / np.exp(outputs).sum(1, keepdims=True)
-    assert loss(labels, outputs, THREE) == pytest.approx(log_loss(labels, chances, labels=[0, 1, 2]), rel=1e-5)
+    rng = np.random.default_rng(0)
+    outputs, labels = rng.normal(size=(50, 3)).astype(np.float32), rng.integers(3, size=50)
+    probs = np.exp(outputs) / np.exp(outputs).sum(1, keepdims=True)
+    assert loss(labels, outputs, THREE) == pytest.approx(log_loss(labels, probs, labels=[0, 1, 2]), rel=1e-5)
     assert loss(np.array([1.0, 2.0]), np.array([[2.0], [4.0]]), []) == pytest.approx(2.5)
     assert loss(np.array([1]), np.array([[2000.0, -2000.0]]), TWO) == pytest.approx(4000.0)
 
@@ -80,35 +80,35 @@ def test_loss():
 @settings(max_examples=60)
 def test_resampled_class_metrics_are_those_of_the_drawn_rows(seed, classes, rows):
     classes = max(2, classes)
-    draw = np.random.default_rng(seed)
-    labels, predicted = draw.integers(classes, size=(2, rows))
-    weights = _resample_weights(rows, 5, draw)
-    found = _class_metrics(labels, predicted, classes, weights)
+    rng = np.random.default_rng(seed)
+    labels, predicted = rng.integers(classes, size=(2, rows))
+    weights = _resample_weights(rows, 5, rng)
+    values = _class_metrics(labels, predicted, classes, weights)
     average = "binary" if classes == 2 else "macro"
     for line, weight in enumerate(weights.astype(int)):
         drawn = np.repeat(np.arange(rows), weight)
-        wanted = f1_score(labels[drawn], predicted[drawn], average=average, pos_label=1, zero_division=0.0)
-        assert found["f1"][line] == pytest.approx(wanted)
-        assert found["accuracy"][line] == pytest.approx(accuracy_score(labels[drawn], predicted[drawn]))
+        expected = f1_score(labels[drawn], predicted[drawn], average=average, pos_label=1, zero_division=0.0)
+        assert values["f1"][line] == pytest.approx(expected)
+        assert values["accuracy"][line] == pytest.approx(accuracy_score(labels[drawn], predicted[drawn]))
 
 
 @given(st.integers(0, 10**6), st.integers(3, 40))
 @settings(max_examples=60)
 def test_resampled_correlations_are_those_of_the_drawn_rows(seed, rows):
-    draw = np.random.default_rng(seed)
-    labels = draw.integers(6, size=rows) / 5
-    predicted = (labels + draw.normal(size=rows)).round(1)
-    weights = _resample_weights(rows, 5, draw)
-    found = _number_metrics(labels, predicted, 0, weights)
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(6, size=rows) / 5
+    predicted = (labels + rng.normal(size=rows)).round(1)
+    weights = _resample_weights(rows, 5, rng)
+    values = _number_metrics(labels, predicted, 0, weights)
     for line, weight in enumerate(weights.astype(int)):
         drawn = np.repeat(np.arange(rows), weight)
         if np.ptp(labels[drawn]) == 0 or np.ptp(predicted[drawn]) == 0:
-            assert np.isnan(found["pearson"][line])
+            assert np.isnan(values["pearson"][line])
             continue
-        wanted = stats.pearsonr(labels[drawn], predicted[drawn]).statistic
-        assert found["pearson"][line] == pytest.approx(wanted, abs=1e-8)
-        wanted = stats.spearmanr(labels[drawn], predicted[drawn]).statistic
-        assert found["spearman"][line] == pytest.approx(wanted, abs=1e-8)
+        expected = stats.pearsonr(labels[drawn], predicted[drawn]).statistic
+        assert values["pearson"][line] == pytest.approx(expected, abs=1e-8)
+        expected = stats.spearmanr(labels[drawn], predicted[drawn]).statistic
+        assert values["spearman"][line] == pytest.approx(expected, abs=1e-8)
 
 
 def test_resamples_draw_as_many_rows_as_there_are():
@@ -118,24 +118,24 @@ def test_resamples_draw_as_many_rows_as_there_are():
 
 
 def test_intervals_cover_the_truth_nineteen_times_in_twenty():
-    draw = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     labels = np.zeros(300, dtype=np.int64)
     covered = 0
     for trial in range(200):
-        bounds = intervals(labels, (draw.random(300) >= 0.7).astype(np.int64), TWO, 400, trial)
+        bounds = intervals(labels, (rng.random(300) >= 0.7).astype(np.int64), TWO, 400, trial)
         covered += bounds["accuracy_low"] <= 0.7 <= bounds["accuracy_high"]
     assert 180 <= covered <= 199
 
 
-def test_intervals_do_not_depend_on_the_blocks_and_are_quick():
-    draw = np.random.default_rng(3)
-    labels, predicted = draw.integers(2, size=(2, 5000))
+def test_intervals_do_not_depend_on_the_blocks_and_are_fast():
+    rng = np.random.default_rng(3)
+    labels, predicted = rng.integers(2, size=(2, 5000))
     start = time.perf_counter()
     bounds = intervals(labels, predicted, TWO, 2000, 1)
     assert time.perf_counter() - start < 10
     assert bounds == intervals(labels, predicted, TWO, 2000, 1)
-    found = scores(labels, predicted, TWO)
-    for metric, value in found.items():
+    values = scores(labels, predicted, TWO)
+    for metric, value in values.items():
         assert bounds[f"{metric}_low"] < value < bounds[f"{metric}_high"]
     width = bounds["accuracy_high"] - bounds["accuracy_low"]
     assert width == pytest.approx(2 * 1.96 * np.sqrt(0.25 / 5000), rel=0.1)

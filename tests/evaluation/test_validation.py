@@ -17,8 +17,8 @@ from pipeline.models.loading import load_classifier
 @torch.no_grad()
 def logits_of(model, tokenizer, texts):
     """One text at a time, without padding."""
-    given = [tokenizer(text, truncation=True, max_length=16, return_tensors="pt") for text in texts]
-    return torch.cat([model(**each).logits for each in given]).double()
+    inputs = [tokenizer(text, truncation=True, max_length=16, return_tensors="pt") for text in texts]
+    return torch.cat([model(**each).logits for each in inputs]).double()
 
 
 def test_the_score_of_a_classifier(tiny_classifier, tokenizer, uneven):

@@ -1,6 +1,6 @@
-"""Runs a stage and writes down what it works on, for tests that kill it: `python counted.py JOURNAL -m stages.X …`.
+"""Runs a stage and logs its work, for tests that kill it: `python counted.py JOURNAL -m stages.X …`.
 
-A line for each training step, each checkpoint and each shard begun, in a file for each process.
+One line for each training step, checkpoint and started shard, in one file per process in the folder JOURNAL.
 """
 
 import os
@@ -11,34 +11,35 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from pipeline.augment import augment as augmented
+from pipeline.augment import augment
 from pipeline.distill import cache_teacher
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.optimizer import Training
+from pipeline.training.optimizer import TrainState
 
 
 def main() -> None:
-    """Count, and do what the command line after the journal's folder says."""
+    """Run the stage with logging functions in place of those that do the work."""
     journal, _, module, *rest = sys.argv[1:]
-    stage = f"{module.removeprefix('stages.')}{'@2' if '--round' in rest else ''}"
+    round_ = f"@{rest[rest.index('--round') + 1]}" if "--round" in rest else ""
+    stage = f"{module.removeprefix('stages.')}{round_}"
     file = os.open(Path(journal) / f"{stage}-{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def counted(work: Callable[..., Any], before: str = "", after: str = "") -> Callable[..., Any]:
+    def logged(work: Callable[..., Any], before: str = "", after: str = "") -> Callable[..., Any]:
         @wraps(work)
-        def run(*given: Any) -> Any:
+        def run(*args: Any) -> Any:
             if before:
                 os.write(file, f"{before}\n".encode())
-            done = work(*given)
+            result = work(*args)
             if after:
                 os.write(file, f"{after}\n".encode())
-            return done
+            return result
 
         return run
 
-    Training.step = counted(Training.step, after="step")  # type: ignore[method-assign]
-    Checkpoint.save = counted(Checkpoint.save, after="saved")  # type: ignore[method-assign]
-    augmented.draw = counted(augmented.draw, before="shard")
-    cache_teacher.cache_shard = counted(cache_teacher.cache_shard, before="shard")
+    TrainState.step = logged(TrainState.step, after="step")  # type: ignore[method-assign]
+    Checkpoint.save = logged(Checkpoint.save, after="saved")  # type: ignore[method-assign]
+    augment.draw_shard = logged(augment.draw_shard, before="shard")
+    cache_teacher.cache_shard = logged(cache_teacher.cache_shard, before="shard")
     sys.argv = [module, *rest]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -10,15 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from pipeline.augment.augment import schema
 from pipeline.data.texts import Texts, write_texts
+from pipeline.storage.columns import augmented_schema
 
 HOSTILE = "</script><script>alert(1)</script> ]]> \"q\" 'q' &amp; <img src=x onerror=alert(1)> \x07"
 METRICS = {"classification": ("accuracy", "f1"), "regression": ("pearson", "spearman")}
 LATENCY = {"median_ms": 4.0, "p95_ms": 5.0, "texts_per_second": 900.0}
 
 
-def lay(
+def write_run(
     folder: Path, *, task: str = "classification", word: str = "fine", kind: str = "reinforced", rows: int = 12
 ) -> Path:
     """Write the files of a run into a folder, under the names that the report stage looks for.
@@ -111,7 +111,7 @@ def _neighbours(folder: Path, task: str, word: str, kind: str) -> None:
     ]
     (folder / "data/augmented").mkdir()
     for shard in range(2):
-        table = pa.Table.from_pylist(rows[shard::2], schema=schema(task))
+        table = pa.Table.from_pylist(rows[shard::2], schema=augmented_schema(task))
         pq.write_table(table, folder / f"data/augmented/target-0000{shard}-of-00002.parquet")
     pi = [0.5 + sample / 100 if kind == "reinforced" else 0.9 for sample in range(20)]
     table = {

@@ -1,4 +1,4 @@
-"""Artifacts written by hand: shards of neighbours, π of each, and a model that is of two minds."""
+"""Artifacts written by hand: shards of neighbours, π of each, and a model that predicts both classes equally often."""
 
 import json
 
@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from pipeline.augment.augment import schema
 from pipeline.data.texts import Texts
 from pipeline.evaluation.predicting import predict
 from pipeline.models.loading import load_classifier, load_tokenizer, quiet
+from pipeline.storage.columns import augmented_schema
 from pipeline.storage.parquet import write_table
 
 PARAMS = {
@@ -20,7 +20,8 @@ PARAMS = {
 
 
 def neighbour(id_="t0-001", original="a good film", text="a bad film", pair=(None, None), **changes):
-    """A row of `augmented`."""
+    """A row of `augmented`; spans that are not among `changes` are where the words first occur."""
+    words = {"old_words": ["good"], "new_words": ["bad"]} | changes
     return {
         "id": id_,
         "original_id": id_.rsplit("-", 1)[0],
@@ -35,6 +36,8 @@ def neighbour(id_="t0-001", original="a good film", text="a bad film", pair=(Non
         "positions": [1],
         "old_words": ["good"],
         "new_words": ["bad"],
+        "old_spans": spans(words["old_words"], (original, pair[0])),
+        "new_spans": spans(words["new_words"], (text, pair[1])),
         "log_p_distance": -1.0,
         "log_p_positions": -1.0,
         "log_p_words": -2.0,
@@ -43,11 +46,21 @@ def neighbour(id_="t0-001", original="a good film", text="a bad film", pair=(Non
     }
 
 
+def spans(words, texts):
+    """Where each word first occurs in the text, or else in the second text."""
+    sides = [(side, text) for side, text in enumerate(texts) if text is not None]
+    places = [next(((side, text.find(word)) for side, text in sides if word in text), (0, 0)) for word in words]
+    return [
+        {"side": side, "start": start, "end": start + len(word)}
+        for word, (side, start) in zip(words, places, strict=True)
+    ]
+
+
 def write_shard(folder, rows, *, task="classification", name="target-00000-of-00001", **augment):
     """A shard with these rows; `augment` changes the params in its metadata."""
     folder.mkdir(exist_ok=True, parents=True)
     params = {**PARAMS, "augment": PARAMS["augment"] | augment}
-    table = pa.Table.from_pylist(rows, schema=schema(task))
+    table = pa.Table.from_pylist(rows, schema=augmented_schema(task))
     write_table(table.replace_schema_metadata({"l2a": json.dumps({"params": params})}), folder / f"{name}.parquet")
     return folder
 
@@ -60,8 +73,8 @@ def write_selection(path, kept):
     return path
 
 
-def of_two_minds(classifier, texts, folder):
-    """The classifier with another bias: it puts half of these texts into either class."""
+def undecided(classifier, texts, folder):
+    """The classifier with another bias: it predicts each class for half of these texts."""
     model, tokenizer = load_classifier(classifier, "model"), load_tokenizer(classifier, "model")
     logits = predict(model, tokenizer, Texts([], texts, None, np.zeros(len(texts)), ["negative", "positive"]), 16)
     with torch.no_grad():

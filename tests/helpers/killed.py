@@ -7,18 +7,18 @@ class Killed(Exception):
     """In place of SIGKILL."""
 
 
-class Often(Checkpoint):
-    """After every step, until it is killed after one of them."""
+class EveryStep(Checkpoint):
+    """Saves after every step; raises Killed after `kill_after` of them, if given."""
 
     due = True
 
-    def __init__(self, dies_after=None):
+    def __init__(self, kill_after=None):
         super().__init__("test", "pipeline.training.checkpoint", run=1)
-        self.left = dies_after
+        self.remaining = kill_after
 
-    def save(self, tensors, facts):
-        super().save(tensors, facts)
-        if self.left is not None:
-            self.left -= 1
-            if not self.left:
+    def save(self, tensors, progress):
+        super().save(tensors, progress)
+        if self.remaining is not None:
+            self.remaining -= 1
+            if not self.remaining:
                 raise Killed

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,19 @@ ROOT = Path(__file__).parents[2]
 class Repo:
     """A git and DVC repository with this project's code in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, programs: Path) -> None:
+        """Keep where it is, and the folder of the programs `python`, `dvc` and `l2a` that it uses."""
         self.folder = folder
+        self.programs = programs
         keep = ("HOME", "LANG", "OMP_NUM_THREADS", "TMPDIR")
         self.environment = {name: os.environ[name] for name in keep if name in os.environ}
         self.environment |= {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "XDG_CACHE_HOME": str(folder.parent / "cache"),
             "GIT_CONFIG_GLOBAL": os.devnull,
             "HF_HUB_OFFLINE": "1",
+            # DVC asks the network for its newest version, but not where this is set.
+            "CI": "true",
         }
 
     def run(self, *words: str) -> str:
@@ -39,7 +42,7 @@ class Repo:
         return done.stdout + done.stderr
 
     def dvc(self, *words: str) -> str:
-        return self.run(sys.executable, "-m", "dvc", *words)
+        return self.run("dvc", *words)
 
     def stages_run(self, *words: str) -> list[str]:
         """Run a DVC command and return the stages it executed, in order."""
@@ -50,11 +53,13 @@ class Repo:
         return set(json.loads(self.dvc("status", "--json")))
 
 
-def lay_out(folder: Path, reviews: Callable[..., Texts], encoder: Path, masked_lm: Path, **changes: Any) -> Repo:
+def lay_out(
+    folder: Path, *, programs: Path, reviews: Callable[..., Texts], encoder: Path, masked_lm: Path, **changes: Any
+) -> Repo:
     """Make the repository, committed and not yet run.
 
     Args:
-        changes: what its params file says otherwise, section by section.
+        changes: sections of its params file, merged into the tiny ones.
     """
     ignored = shutil.ignore_patterns("__pycache__")
     for name in ("pipeline", "stages"):
@@ -87,7 +92,7 @@ def lay_out(folder: Path, reviews: Callable[..., Texts], encoder: Path, masked_l
         params[section] = params[section] | change if isinstance(change, dict) else change
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
-    repo = Repo(folder)
+    repo = Repo(folder, programs)
     repo.run("git", "init", "-q")
     repo.run("git", "config", "user.email", "somebody@example.com")
     repo.run("git", "config", "user.name", "Somebody")

@@ -1,9 +1,9 @@
-"""What was drawn, in numbers."""
+"""Neighbours in numbers."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.hand_made import neighbour, of_two_minds, write_shard
+from helpers.hand_made import neighbour, undecided, write_shard
 from transformers import BertForSequenceClassification
 
 from pipeline.augment.distance import log_p_distance
@@ -46,18 +46,18 @@ def test_what_is_expected_needs_the_generators_vocabulary(augmented, uneven, tin
     assert counted["neighbours"] == {"target": 48}
     table = pd.concat([pd.read_parquet(file) for file in augmented.glob("target*")])
     for row in counted["distances"]:
-        chances = [
+        probs = [
             np.exp(log_p_distance(m, alpha=1.0, vocabulary=len(tokenizer), count="rescaled", least=1))
             for m in table["length"]
         ]
-        expected = sum(chance[row["distance"]] for chance in chances if len(chance) > row["distance"])
+        expected = sum(p[row["distance"]] for p in probs if len(p) > row["distance"])
         assert row["drawn"] == (table["distance"] == row["distance"]).sum()
         assert row["expected"] == round(expected, 1)
 
 
-def test_the_teachers_changes_of_mind(augmented, uneven, sampled_params, tiny_classifier, tmp_path):
+def test_changes_of_the_teachers_prediction(augmented, uneven, sampled_params, tiny_classifier, tmp_path):
     table = pd.concat([pd.read_parquet(file) for file in augmented.glob("target*")])
-    teacher = of_two_minds(tiny_classifier, table["text"].tolist(), tmp_path / "teacher")
+    teacher = undecided(tiny_classifier, table["text"].tolist(), tmp_path / "teacher")
     cached = tmp_path / "cache"
     cache_teacher(sampled_params, prepared=uneven, augmented=augmented, teacher=teacher, out=cached)
     model, tokenizer = (load(teacher, "t") for load in (load_classifier, load_tokenizer))
@@ -67,7 +67,7 @@ def test_the_teachers_changes_of_mind(augmented, uneven, sampled_params, tiny_cl
         for column in ("text", "original_text")
     ]
     counted = summarise(ArtifactPaths(augmented, uneven, cache=cached), Filter())
-    # Of source texts it was not asked about the originals.
+    # The originals of source texts are not in its cache.
     assert counted["teacher"] == {"neighbours": 48, "another_class": round(float((given[0] != given[1]).mean()), 4)}
     assert 0 < counted["teacher"]["another_class"] < 1
     assert summarise(ArtifactPaths(augmented, uneven, cache=cached), Filter(domain="source"))["teacher"] is None
@@ -98,7 +98,7 @@ def test_other_augmentations_have_no_distances(tmp_path):
 
 
 def test_what_cannot_be_counted_is_one_line(augmented, uneven, tmp_path):
-    with pytest.raises(InputError, match="no neighbours that fit --distance 40"):
+    with pytest.raises(InputError, match="no neighbours that match --distance 40"):
         summarise(ArtifactPaths(augmented, uneven), Filter(distance=40))
     with pytest.raises(InputError, match=r"tokenizer\.json: no tokenizer"):
         summarise(ArtifactPaths(augmented, uneven, generator=tmp_path), Filter())

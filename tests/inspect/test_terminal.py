@@ -14,21 +14,21 @@ UNKNOWN = dict.fromkeys(("pi", "kept", "teacher", "teacher_on_original", "studen
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 \x9b2J a\rb\nc\x00 \u202eback [bold]no[/bold] :smile:"
 
 
-def printed(row, *, watched=False, width=80):
+def printed(row, *, terminal=False, width=80):
     out = io.StringIO()
     console = Console(
-        file=out, force_terminal=watched, color_system="standard" if watched else None, width=width, highlight=False,
-        soft_wrap=not watched, _environ={},
+        file=out, force_terminal=terminal, color_system="standard" if terminal else None, width=width, highlight=False,
+        soft_wrap=not terminal, _environ={},
     )  # fmt: skip
     print_neighbour(console, UNKNOWN | row)
     return out.getvalue()
 
 
-def test_all_that_is_known_is_told_in_plain_text():
-    said = {"pi": 0.75, "kept": False, "student": {"class": "positive", "probability": 0.625}}
-    said |= {"teacher": {"class": "negative", "probability": 0.9}}
-    said |= {"teacher_on_original": {"class": "positive", "probability": 0.8}}
-    assert printed(neighbour() | said).splitlines() == [
+def test_all_that_is_known_is_printed():
+    known = {"pi": 0.75, "kept": False, "student": {"class": "positive", "probability": 0.625}}
+    known |= {"teacher": {"class": "negative", "probability": 0.9}}
+    known |= {"teacher_on_original": {"class": "positive", "probability": 0.8}}
+    assert printed(neighbour() | known).splitlines() == [
         "t0-001  target  positive  distance 1 of 3  log P_s -4.0  π 0.750  dropped",
         "  original   a good film",
         "  neighbour  a bad film",
@@ -39,19 +39,30 @@ def test_all_that_is_known_is_told_in_plain_text():
     ]
 
 
+def test_spans_say_which_of_equal_words_changed():
+    row = neighbour(original="a man , a plan", text="a man , the plan", old_words=["a"], new_words=["the"])
+    row |= {"old_spans": [{"side": 0, "start": 8, "end": 9}], "new_spans": [{"side": 0, "start": 8, "end": 11}]}
+    assert "a man , \x1b[31ma\x1b[0m plan" in printed(row, terminal=True)
+
+
+def test_without_spans_the_texts_are_compared():
+    row = neighbour(old_words=[], new_words=[], old_spans=[], new_spans=[])
+    assert "a \x1b[31mgood\x1b[0m film" in printed(row, terminal=True)
+
+
 def test_plain_text_is_not_broken_into_lines():
     long = "so " * 60 + "good"
     assert f"  original   {long}\n" in printed(neighbour(original=long, text="so " * 60 + "bad"), width=40)
 
 
-def test_changed_words_have_colours_where_somebody_watches():
-    out = printed(neighbour(), watched=True)
+def test_changed_words_have_colours_on_a_terminal():
+    out = printed(neighbour(), terminal=True)
     assert re.search(r"a \x1b\[31mgood\x1b\[0m film", out)
     assert re.search(r"a \x1b\[1;32mbad\x1b\[0m film", out)
 
 
-def test_the_second_text_of_a_pair_stands_below_the_first():
-    changes = {"old_words": ["good"], "new_words": ["bad"]}
+def test_the_second_text_of_a_pair_is_below_the_first():
+    changes = {"old_spans": [{"side": 1, "start": 3, "end": 7}], "new_spans": [{"side": 1, "start": 3, "end": 6}]}
     lines = printed(neighbour(text="a good film", pair=("so good", "so bad"), **changes)).splitlines()
     assert lines[1:5] == [
         "  original   a good film", "             so good", "  neighbour  a good film", "             so bad",
@@ -64,7 +75,7 @@ def test_most_of_what_follows_the_last_change_is_left_out():
     assert lines[2] == f"  neighbour  bad {'x' * 79}… and 421 characters more"
 
 
-def test_numbers_are_told_of_regression():
+def test_regression_has_numbers():
     lines = printed(
         neighbour(label=2.5) | {"teacher": 2.25, "teacher_on_original": 3.125, "student": -1.5}
     ).splitlines()
@@ -72,16 +83,16 @@ def test_numbers_are_told_of_regression():
     assert lines[-3:-1] == ["  teacher    2.25 (original: 3.12)", "  student    -1.5"]
 
 
-@pytest.mark.parametrize("watched", [False, True])
-def test_no_text_commands_the_terminal(watched):
+@pytest.mark.parametrize("terminal", [False, True])
+def test_no_text_controls_the_terminal(terminal):
     changes = {"label": HOSTILE, "old_words": [HOSTILE], "new_words": ["bad"]}
     row = neighbour(HOSTILE, original=HOSTILE, text="bad", pair=(HOSTILE, HOSTILE), **changes)
-    out = printed(row | {"teacher": {"class": HOSTILE, "probability": 1.0}}, watched=watched, width=4000)
+    out = printed(row | {"teacher": {"class": HOSTILE, "probability": 1.0}}, terminal=terminal, width=4000)
     colours = re.sub(r"\x1b\[[0-9;]*m", "", out)
     assert not set(colours) & set("\x1b\x9b\x07\r\x00\u202e")
     assert len(colours.splitlines()) == 8
     assert "[bold]no[/bold] :smile:" in colours
-    if not watched:
+    if not terminal:
         assert colours == out
 
 

@@ -25,7 +25,7 @@ def build(tokenizer, **changes):
     tokens = {"pad_token_id": tokenizer.pad_token_id, "sep_token_id": tokenizer.sep_token_id}
     config = BiLSTMConfig(vocab_size=len(tokenizer), **{**sizes, **tokens, **changes})
     model = AutoModelForSequenceClassification.from_config(config).eval()
-    # Weights as large as those of a model that has learnt something.
+    # Weights as large as those of a model that has learned something.
     with torch.no_grad():
         for weight in model.parameters():
             weight.normal_(std=0.5)
@@ -49,18 +49,18 @@ def batch_of(tokenizer, texts, pairs=None):
 @torch.no_grad()
 def test_each_text_is_read_as_if_alone_and_unpadded(tokenizer):
     model = build(tokenizer)
-    found = model(**batch_of(tokenizer, TEXTS)).logits
-    assert found.shape == (4, 3)
+    actual = model(**batch_of(tokenizer, TEXTS)).logits
+    assert actual.shape == (4, 3)
     for row, text in enumerate(TEXTS):
-        torch.testing.assert_close(found[row], answer(model, read(model, tokenizer(text)["input_ids"])))
+        torch.testing.assert_close(actual[row], answer(model, read(model, tokenizer(text)["input_ids"])))
 
 
 @torch.no_grad()
 @given(st.integers(0, 100), st.integers(3, 9), st.integers(0, 6), st.booleans())
 def test_padding_is_the_same_as_nothing(tokenizer, seed, tokens, more, pairs):
     model = build(tokenizer, pairs=pairs)
-    draw = torch.Generator().manual_seed(seed)
-    ids = torch.randint(5, 90, (1, tokens + more), generator=draw)
+    rng = torch.Generator().manual_seed(seed)
+    ids = torch.randint(5, 90, (1, tokens + more), generator=rng)
     ids[0, [tokens // 2, tokens - 1]] = tokenizer.sep_token_id
     mask = (torch.arange(tokens + more) < tokens).long()[None]
     cut = model(ids[:, :tokens], mask[:, :tokens]).logits
@@ -68,7 +68,7 @@ def test_padding_is_the_same_as_nothing(tokenizer, seed, tokens, more, pairs):
 
 
 def features(model, batch):
-    """What the dense layer is given."""
+    """The input of the dense layer, cut into its four parts."""
     seen = []
     hook = model.dense.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))
     model(**batch)
@@ -79,13 +79,13 @@ def features(model, batch):
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["tokenizer", "byte_level"])
 def test_features_of_pairs(request, kind):
-    """[h1; h2; |h1 − h2|; h1 · h2], each text read up to its separator, whatever signs stand before it."""
+    """[h1; h2; |h1 − h2|; h1 · h2], each text read up to its separator, without the tokens before it."""
     words = request.getfixturevalue(kind)
     model = build(words, pairs=True)
     one, two, apart, product = features(model, batch_of(words, TEXTS, OTHERS))
     end = [words.sep_token_id]
     for row, (text, other) in enumerate(zip(TEXTS, OTHERS, strict=True)):
-        ids, others = (words(given, add_special_tokens=False)["input_ids"] for given in (text, other))
+        ids, others = (words(string, add_special_tokens=False)["input_ids"] for string in (text, other))
         torch.testing.assert_close(one[row], read(model, ids + end))
         torch.testing.assert_close(two[row], read(model, others + end))
     torch.testing.assert_close(apart, abs(one - two))
@@ -99,8 +99,9 @@ def test_the_order_of_two_texts(request, kind):
     words = request.getfixturevalue(kind)
     model = build(words, pairs=True)
     one, two, apart, product = features(model, batch_of(words, TEXTS, OTHERS))
-    for found, wanted in zip(features(model, batch_of(words, OTHERS, TEXTS)), (two, one, apart, product), strict=True):
-        torch.testing.assert_close(found, wanted)
+    swapped = features(model, batch_of(words, OTHERS, TEXTS))
+    for actual, expected in zip(swapped, (two, one, apart, product), strict=True):
+        torch.testing.assert_close(actual, expected)
     assert apart.abs().max() > 0.1
     same = features(model, batch_of(words, TEXTS, TEXTS))
     torch.testing.assert_close(same[2], torch.zeros(4, 10))
@@ -113,8 +114,8 @@ def test_a_text_of_nothing_in_a_pair(tokenizer):
     model = build(tokenizer, pairs=True)
     one, two, *_ = features(model, batch_of(tokenizer, ["", "a film", ""], ["the plot", "", ""]))
     nothing = read(model, [tokenizer.sep_token_id])
-    for found in (one[0], two[1], one[2], two[2]):
-        torch.testing.assert_close(found, nothing)
+    for actual in (one[0], two[1], one[2], two[2]):
+        torch.testing.assert_close(actual, nothing)
 
 
 @torch.no_grad()
@@ -155,13 +156,13 @@ def test_sizes_of_the_paper_s_model(pairs, features):
 
 @given(st.integers(0, 50), st.integers(2, 40), st.integers(1, 8), st.integers(0, 5))
 def test_all_components_keep_all_distances(seed, words, width, more):
-    draw = np.random.default_rng(seed)
-    embeddings = torch.from_numpy(draw.normal(3, 1, (words, width)))
-    found = principal_components(embeddings, width + more)
-    assert found.shape == (words, width + more)
-    assert (found[:, width:] == 0).all()
-    np.testing.assert_allclose(pdist(found), pdist(embeddings), atol=1e-8)
-    np.testing.assert_allclose(found.mean(0), 0, atol=1e-8)
+    rng = np.random.default_rng(seed)
+    embeddings = torch.from_numpy(rng.normal(3, 1, (words, width)))
+    actual = principal_components(embeddings, width + more)
+    assert actual.shape == (words, width + more)
+    assert (actual[:, width:] == 0).all()
+    np.testing.assert_allclose(pdist(actual), pdist(embeddings), atol=1e-8)
+    np.testing.assert_allclose(actual.mean(0), 0, atol=1e-8)
 
 
 @pytest.mark.parametrize("size", [1, 3, 6])
@@ -169,9 +170,9 @@ def test_components_are_the_principal_ones(size):
     """As scikit-learn has them, but for the sign of each."""
     scales = np.array([5.0, 4, 3, 2, 1, 0.5])
     embeddings = np.random.default_rng(0).normal(1, scales, (50, 6)) @ np.linalg.qr(np.vander(range(1, 7)))[0]
-    found = principal_components(torch.from_numpy(embeddings), size).numpy()
-    wanted = PCA(size).fit_transform(embeddings)
-    np.testing.assert_allclose(abs(found), abs(wanted), atol=1e-8)
+    actual = principal_components(torch.from_numpy(embeddings), size).numpy()
+    expected = PCA(size).fit_transform(embeddings)
+    np.testing.assert_allclose(abs(actual), abs(expected), atol=1e-8)
 
 
 def test_weights_that_are_not_all_there(tokenizer, tmp_path):

@@ -1,4 +1,4 @@
-"""Models that do not fit each other are named with their numbers and the way out."""
+"""Models that do not fit each other: the error names both sizes and what is accepted."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from pipeline.models.compatibility import (
     check_words,
     same_vocabulary,
 )
-from pipeline.params.objectives import BY_TOKEN, LIVE, Objectives
+from pipeline.params.objectives import OBJECTIVES, Objectives
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_attention_needs_equal_heads():
 
 
 def alone(name):
-    """Objectives of which this one is on and no other."""
+    """Objectives with only this loss switched on."""
     return Objectives(**{"attention": 0, "hidden": 0, "dark": 0, name: 1})
 
 
@@ -61,8 +61,8 @@ def test_objectives_that_go_token_by_token(tokenizer, larger, name):
         check_vocabulary(alone(name), larger, tokenizer)
 
 
-def test_whatever_the_teacher_is_asked_itself_it_is_asked_with_the_student_s_tokens():
-    assert set(LIVE) <= set(BY_TOKEN)
+def test_losses_that_run_the_teacher_need_the_student_s_tokens():
+    assert all(objective.token_by_token for objective in OBJECTIVES.values() if objective.live)
 
 
 @pytest.mark.parametrize("name", ["dark", "hard", "logits", "masked_lm"])
@@ -77,7 +77,7 @@ OTHERS = {"hidden", "dark", "hard", "logits", "masked_lm"}
 
 
 @pytest.mark.parametrize(
-    ("sizes", "names", "said"),
+    ("sizes", "names", "expected"),
     [
         (
             {"num_attention_heads": 2},
@@ -87,23 +87,27 @@ OTHERS = {"hidden", "dark", "hard", "logits", "masked_lm"}
         (
             {"hidden_size": 16},
             WIDTH,
-            "the student has 16 units a state and the teacher 32; accepted: equal numbers, or",
+            "the student has 16 hidden units and the teacher 32; accepted: equal numbers, or",
         ),
         (
             {"num_hidden_layers": 7},
             LAYERS,
             "the student has 7 layers and the teacher 6; accepted: no more than the tea",
         ),
-        ({"num_hidden_layers": 1}, {"patience"}, "the student has one layer, and it teaches those below the last; acc"),
+        (
+            {"num_hidden_layers": 1},
+            {"patience"},
+            "the student has one layer, and this loss trains the layers below the last; acc",
+        ),
         ({"num_hidden_layers": 6}, set(), None),
     ],
 )
-def test_objectives_that_need_like_sizes(sizes, names, said):
+def test_objectives_that_need_like_sizes(sizes, names, expected):
     teacher = BertConfig(num_attention_heads=4, hidden_size=32, num_hidden_layers=6)
     student = BertConfig(**{"num_attention_heads": 4, "hidden_size": 32, "num_hidden_layers": 3, **sizes})
     for name in sorted(HEADS | WIDTH | LAYERS | OTHERS):
         if name in names:
-            with pytest.raises(InputError, match=rf"^objectives\.{name}: {said}.* objectives\.{name}: 0$"):
+            with pytest.raises(InputError, match=rf"^objectives\.{name}: {expected}.* objectives\.{name}: 0$"):
                 check_sizes(alone(name), student, teacher)
         else:
             check_sizes(alone(name), student, teacher)
@@ -117,7 +121,7 @@ def test_texts_longer_than_the_model_takes(tokenizer):
         check_length(33, tokenizer, BertConfig(max_position_embeddings=32), "teacher")
 
 
-def test_roberta_numbers_positions_from_behind_its_padding(byte_level):
+def test_roberta_numbers_positions_after_its_padding_id(byte_level):
     """The longest text that the model itself takes is the longest that is accepted."""
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     config = RobertaConfig(vocab_size=len(byte_level), pad_token_id=1, max_position_embeddings=34, **sizes)

@@ -1,4 +1,4 @@
-"""A forward pass with attention and states of the last layer or all, against transformers' own eager attention."""
+"""A forward pass that returns attention and states of the last or all layers, against eager attention."""
 
 import copy
 
@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from pipeline.errors import InputError
-from pipeline.models import forward as states_module
+from pipeline.models import forward as forward_module
 from pipeline.models.forward import ATTENTION, forward
 from pipeline.models.loading import quiet
 
@@ -81,8 +81,8 @@ def test_all_layers_are_transformers_own(model, inputs):
     assert len(states.layers) == len(eager) == 4
     torch.testing.assert_close(states.logits, plain.logits)
     for row, n in enumerate(LENGTHS):
-        for found, wanted in zip(states.layers, eager, strict=True):
-            torch.testing.assert_close(found[row, :n], wanted[row, :n])
+        for actual, expected in zip(states.layers, eager, strict=True):
+            torch.testing.assert_close(actual[row, :n], expected[row, :n])
 
 
 @torch.no_grad()
@@ -95,31 +95,31 @@ def test_scores_of_all_layers_are_what_the_softmax_is_of(model, inputs):
     # Those of padding are as finite as others: differences of them may be multiplied by 0.
     assert all(scores.abs().max() < 1000 for scores in states.scores)
     for row, n in enumerate(LENGTHS):
-        for found, wanted in zip(states.scores, eager, strict=True):
-            torch.testing.assert_close(found[row, :, :n, :n].softmax(-1), wanted[row, :, :n, :n])
+        for actual, expected in zip(states.scores, eager, strict=True):
+            torch.testing.assert_close(actual[row, :, :n, :n].softmax(-1), expected[row, :, :n, :n])
         torch.testing.assert_close(states.attention[row, :, :n, :n], eager[-1][row, :, :n, :n])
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("every", [False, True])
-def test_values_are_the_last_layer_s(model, inputs, every):
-    """They are its value projection, and mixed by its attention what its output projection is given."""
+@pytest.mark.parametrize("all_layers", [False, True])
+def test_values_are_the_last_layer_s(model, inputs, all_layers):
+    """They are the output of its value projection, and weighted by its attention the input of its output projection."""
     named = dict(model.named_modules())
     (projection,) = [name for name in named if name.endswith(("2.attention.self.value", "2.attention.v_lin"))]
     (output,) = [name for name in named if name.endswith(("2.attention.output.dense", "2.attention.out_lin"))]
-    seen = {}
+    recorded = {}
     hooks = [
-        named[projection].register_forward_hook(lambda _module, _inputs, output: seen.update(value=output)),
-        named[output].register_forward_hook(lambda _module, inputs, _output: seen.update(context=inputs[0])),
+        named[projection].register_forward_hook(lambda _module, _inputs, output: recorded.update(value=output)),
+        named[output].register_forward_hook(lambda _module, inputs, _output: recorded.update(context=inputs[0])),
     ]
-    states = forward(model, inputs, values=True, attention=True, scores=every)
+    states = forward(model, inputs, values=True, attention=True, scores=all_layers)
     for hook in hooks:
         hook.remove()
     assert states.values.shape == (3, 4, 6, 8)
-    torch.testing.assert_close(states.values, seen["value"].unflatten(-1, (4, 8)).transpose(1, 2))
+    torch.testing.assert_close(states.values, recorded["value"].unflatten(-1, (4, 8)).transpose(1, 2))
     mixed = (states.attention @ states.values).transpose(1, 2).flatten(2)
     for row, n in enumerate(LENGTHS):
-        torch.testing.assert_close(mixed[row, :n], seen["context"][row, :n])
+        torch.testing.assert_close(mixed[row, :n], recorded["context"][row, :n])
 
 
 @torch.no_grad()
@@ -129,10 +129,10 @@ def test_padding_does_not_matter_to_values_scores_and_layers(model, inputs):
     for row, n in enumerate(LENGTHS):
         alone = forward(model, {name: tensor[row : row + 1, :n] for name, tensor in inputs.items()}, **kinds)
         torch.testing.assert_close(alone.values[0], states.values[row, :, :n])
-        for found, wanted in zip(alone.scores, states.scores, strict=True):
-            torch.testing.assert_close(found[0], wanted[row, :, :n, :n])
-        for found, wanted in zip(alone.layers, states.layers, strict=True):
-            torch.testing.assert_close(found[0], wanted[row, :n])
+        for actual, expected in zip(alone.scores, states.scores, strict=True):
+            torch.testing.assert_close(actual[0], expected[row, :, :n, :n])
+        for actual, expected in zip(alone.layers, states.layers, strict=True):
+            torch.testing.assert_close(actual[0], expected[row, :n])
 
 
 def gradients(model, loss):
@@ -149,14 +149,14 @@ def test_gradients_equal_those_of_eager_attention(model, inputs):
         return hidden[real].square().sum() + attention[entries].square().sum()
 
     states = forward(model, inputs, **BOTH)
-    found = gradients(model, loss(states.hidden, states.attention))
+    actual = gradients(model, loss(states.hidden, states.attention))
     model.set_attn_implementation("eager")
     eager = model(**inputs, output_attentions=True, output_hidden_states=True)
-    wanted = gradients(model, loss(eager.hidden_states[-1], eager.attentions[-1]))
-    assert found.keys() == wanted.keys()
-    assert any("q" in name and gradient.abs().max() > 0 for name, gradient in found.items())
-    for name, gradient in wanted.items():
-        torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-4)
+    expected = gradients(model, loss(eager.hidden_states[-1], eager.attentions[-1]))
+    assert actual.keys() == expected.keys()
+    assert any("q" in name and gradient.abs().max() > 0 for name, gradient in actual.items())
+    for name, gradient in expected.items():
+        torch.testing.assert_close(actual[name], gradient, rtol=1e-3, atol=1e-4)
 
 
 @torch.no_grad()
@@ -178,36 +178,36 @@ def test_attention_is_given_before_dropout(inputs):
 
 @torch.no_grad()
 @pytest.mark.parametrize(
-    "wanted", [[], ["hidden"], ["attention"], ["values"], ["layers"], ["scores"], ["hidden", "values"]]
+    "requested", [[], ["hidden"], ["attention"], ["values"], ["layers"], ["scores"], ["hidden", "values"]]
 )
-def test_what_is_not_wanted_is_not_given(inputs, wanted):
-    states = forward(build(CONFIGS[0]), inputs, **dict.fromkeys(wanted, True))
+def test_only_the_states_requested_are_returned(inputs, requested):
+    states = forward(build(CONFIGS[0]), inputs, **dict.fromkeys(requested, True))
     kinds = ("hidden", "attention", "values", "layers", "scores")
-    assert [kind for kind in kinds if len(getattr(states, kind))] == wanted
+    assert [kind for kind in kinds if len(getattr(states, kind))] == requested
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("every", "by_hand"), [(False, 1), (True, 3)])
-def test_attention_is_by_hand_only_where_it_is_wanted(inputs, monkeypatch, every, by_hand):
+@pytest.mark.parametrize(("all_layers", "recorded"), [(False, 1), (True, 3)])
+def test_the_fused_kernel_is_used_in_layers_not_recorded(inputs, monkeypatch, all_layers, recorded):
     fused = []
-    real = states_module.sdpa_attention_forward
+    kernel = forward_module.sdpa_attention_forward
 
-    def count(*given, **options):
-        fused.append(given[0])
-        return real(*given, **options)
+    def count(module, *tensors, **options):
+        fused.append(module)
+        return kernel(module, *tensors, **options)
 
-    monkeypatch.setattr(states_module, "sdpa_attention_forward", count)
-    forward(build(CONFIGS[0]), inputs, attention=True, scores=every)
-    assert len(fused) == 3 - by_hand
+    monkeypatch.setattr(forward_module, "sdpa_attention_forward", count)
+    forward(build(CONFIGS[0]), inputs, attention=True, scores=all_layers)
+    assert len(fused) == 3 - recorded
 
 
 @torch.no_grad()
-def test_nothing_is_left_behind(model, inputs, tmp_path):
-    """After a pass the model answers as before, keeps no hooks, and its saved config names no attention of ours."""
+def test_the_model_is_unchanged_after_a_pass(model, inputs, tmp_path):
+    """It gives the same logits, has no hooks, and its saved config does not name the recording attention."""
     plain = model(**inputs).logits
     forward(model, inputs, **BOTH, scores=True, layers=True)
     assert not model.base_model._forward_hooks
-    assert not any(hasattr(module, "keep_attention") for module in model.modules())
+    assert not any(hasattr(module, "record_attention") for module in model.modules())
     torch.testing.assert_close(model(**inputs).logits, plain)
     with quiet():
         model.save_pretrained(tmp_path)
@@ -216,12 +216,12 @@ def test_nothing_is_left_behind(model, inputs, tmp_path):
     assert again.config._attn_implementation == "sdpa"
 
 
-def test_an_error_in_the_pass_leaves_nothing_behind(inputs):
+def test_the_model_is_unchanged_after_an_error(inputs):
     model = build(CONFIGS[0])
     with pytest.raises(IndexError):
         forward(model, {"input_ids": torch.tensor([[50]])}, **BOTH)
     assert not model.base_model._forward_hooks
-    assert not any(hasattr(module, "keep_attention") for module in model.modules())
+    assert not any(hasattr(module, "record_attention") for module in model.modules())
 
 
 @torch.no_grad()

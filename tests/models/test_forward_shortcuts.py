@@ -1,4 +1,4 @@
-"""Passes that leave out what nobody reads: heads at other positions, a last layer behind its first token."""
+"""Shortcuts give the outputs of the whole pass: a head at some positions, a last layer at its first token."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from pipeline.models.forward_shortcuts import FIRST_TOKEN, head_only_at, last_layer_at_first
+from pipeline.models.forward_shortcuts import FIRST_TOKEN_FAMILIES, head_only_at, last_layer_first_token_only
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 CONFIGS = [
@@ -40,13 +40,13 @@ def test_the_head_sees_these_positions_only(model, inputs):
     full = model(**inputs).logits
     positions = torch.tensor([[False, True, True, False], [True, False, False, False]])
     with head_only_at(model, positions):
-        found = model(**inputs).logits
-    assert found.shape == (3, 50)
-    torch.testing.assert_close(found, full[positions])
+        actual = model(**inputs).logits
+    assert actual.shape == (3, 50)
+    torch.testing.assert_close(actual, full[positions])
 
 
 @torch.no_grad()
-def test_outside_the_head_sees_everything(model, inputs):
+def test_after_the_block_the_head_sees_every_position(model, inputs):
     full = model(**inputs).logits
     with pytest.raises(RuntimeError, match="on purpose"), head_only_at(model, torch.zeros(2, 4).bool()):
         raise RuntimeError("on purpose")
@@ -80,14 +80,14 @@ FAMILIES = {
 
 @torch.no_grad()
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_behind_its_first_token_the_last_layer_gives_the_same_logits(family, inputs):
+def test_a_last_layer_of_the_first_token_gives_the_same_logits(family, inputs):
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_config(FAMILIES[family]).eval()
     full = model(**inputs)
-    seen = []
-    model.base_model.register_forward_hook(lambda *given: seen.append(given[2].last_hidden_state.shape[1]))
-    with last_layer_at_first(model):
+    states = []
+    model.base_model.register_forward_hook(lambda _module, _inputs, output: states.append(output.last_hidden_state))
+    with last_layer_first_token_only(model):
         torch.testing.assert_close(model(**inputs).logits, full.logits)
     model(**inputs)
-    assert seen == [1 if family in FIRST_TOKEN else 4, 4]
-    assert set(FIRST_TOKEN) < set(FAMILIES)
+    assert [output.shape[1] for output in states] == [1 if family in FIRST_TOKEN_FAMILIES else 4, 4]
+    assert set(FIRST_TOKEN_FAMILIES) < set(FAMILIES)

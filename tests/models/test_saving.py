@@ -1,4 +1,4 @@
-"""Model folders: what a disk that is full leaves of them, and that they tell nothing of the machine."""
+"""Saved model folders: nothing is left after an error, and the bytes do not depend on the machine."""
 
 import errno
 
@@ -22,7 +22,7 @@ def test_a_full_disk_is_an_os_error_that_names_the_folder(tiny_classifier, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-def test_other_errors_are_as_they_were(tiny_classifier, tmp_path, monkeypatch):
+def test_other_errors_are_not_changed(tiny_classifier, tmp_path, monkeypatch):
     model, tokenizer = load_classifier(tiny_classifier, "x"), load_tokenizer(tiny_classifier, "x")
 
     def broken(*_, **__):
@@ -34,7 +34,7 @@ def test_other_errors_are_as_they_were(tiny_classifier, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_does_not_tell_whether_the_hub_was_in_reach(tiny_classifier, tmp_path, monkeypatch):
+def test_a_folder_does_not_depend_on_whether_the_hub_could_be_reached(tiny_classifier, tmp_path, monkeypatch):
     saved = []
     for offline in (True, False):
         monkeypatch.setattr("transformers.tokenization_utils_base.is_offline_mode", lambda offline=offline: offline)

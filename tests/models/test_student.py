@@ -24,10 +24,10 @@ LABELS = ["negative", "positive"]
 
 def assert_copied(student, larger):
     """Every weight of the student but its head's is the larger model's of the same name."""
-    theirs = larger.state_dict()
+    weights = larger.state_dict()
     for name, weight in student.state_dict().items():
         if not name.startswith("classifier"):
-            torch.testing.assert_close(weight, theirs[name], rtol=0, atol=0)
+            torch.testing.assert_close(weight, weights[name], rtol=0, atol=0)
 
 
 def test_first_layers_of_the_teacher_with_its_head(make_params, tiny_classifier):
@@ -94,7 +94,7 @@ def test_more_layers_than_there_are(make_params, tiny_classifier):
 
 
 @pytest.mark.parametrize(
-    ("student", "objectives", "said"),
+    ("student", "objectives", "expected"),
     [
         ({"layers": 4}, {}, r"^student\.layers: got 4, but .* has 3 layers; accepted: 1 to 3$"),
         ({"init": "encoder", "layers": 4}, {}, r"^student\.layers: got 4, but .* has 3 layers; accepted: 1 to 3$"),
@@ -110,12 +110,12 @@ def test_more_layers_than_there_are(make_params, tiny_classifier):
         ({}, {}, None),
     ],
 )
-def test_what_cannot_be_taught_is_known_before_there_is_a_teacher(make_params, student, objectives, said):
+def test_a_student_that_cannot_learn_is_an_error_before_training(make_params, student, objectives, expected):
     params = make_params(student=student, objectives=objectives)
-    if said is None:
+    if expected is None:
         check_student(params)
     else:
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=expected):
             check_student(params)
 
 
@@ -128,7 +128,7 @@ def test_a_named_student_with_other_words(make_params, byte_level, tmp_path, off
     if len(off) == 2:
         check_student(params)
     else:
-        with pytest.raises(InputError, match=r"^student\.model: it splits texts into other tokens than the teacher"):
+        with pytest.raises(InputError, match=r"^student\.model: its tokenizer differs from the teacher's"):
             check_student(params)
 
 
@@ -168,17 +168,17 @@ def tall(kind, layers=6, **changes):
     [("spaced", 3, [2, 4, 6]), ("spaced", 4, [2, 3, 5, 6]), ("spaced", 6, [1, 2, 3, 4, 5, 6]), ("first", 3, [1, 2, 3])],
 )
 def test_which_layers_are_taken(kind, pick, layers, taken):
-    """Weights are told by their place in the list of layers; all that is in none is as it was."""
+    """Weights of layer i are those of layer taken[i]; weights outside the layers are unchanged."""
     torch.manual_seed(0)
     whole = tall(kind)
     student = take_layers(whole, layers, pick, "it")
-    theirs, seen = whole.state_dict(), 0
+    weights, seen = whole.state_dict(), 0
     for name, weight in student.state_dict().items():
         parts = name.split(".")
         for part in [part for part in parts if part.isdigit()]:
             parts[parts.index(part)] = str(taken[int(part)] - 1)
             seen += 1
-        assert torch.equal(weight, theirs[".".join(parts)]), name
+        assert torch.equal(weight, weights[".".join(parts)]), name
     assert student.config.num_hidden_layers == layers
     assert seen == 16 * layers
 
@@ -189,16 +189,16 @@ def test_spaced_layers_of_the_teacher(make_params, saved, tiny_classifier):
     params = make_params(student={"layers": 3, "pick": "spaced"})
     student = build_student(params, teacher=teacher, labels=LABELS, pairs=False)
     whole = load_classifier(str(teacher), "teacher", LABELS)
-    for place, layer in enumerate((2, 4, 6)):
-        theirs = whole.bert.encoder.layer[layer - 1].state_dict()
-        for name, weight in student.bert.encoder.layer[place].state_dict().items():
-            assert torch.equal(weight, theirs[name])
+    for index, layer in enumerate((2, 4, 6)):
+        weights = whole.bert.encoder.layer[layer - 1].state_dict()
+        for name, weight in student.bert.encoder.layer[index].state_dict().items():
+            assert torch.equal(weight, weights[name])
     assert torch.equal(student.classifier.weight, whole.classifier.weight)
     assert torch.equal(student.bert.pooler.dense.weight, whole.bert.pooler.dense.weight)
 
 
 @pytest.mark.parametrize(
-    ("kind", "layers", "said"),
+    ("kind", "layers", "expected"),
     [
         # All its layers are one.
         ("albert", 2, r"^student\.pick: it has no list of 4 layers to pick from; accepted: first$"),
@@ -206,8 +206,8 @@ def test_spaced_layers_of_the_teacher(make_params, saved, tiny_classifier):
         ("modernbert", 2, r"^student\.pick: it has a first layer that is unlike the others; accepted: first$"),
     ],
 )
-def test_families_whose_layers_cannot_take_each_other_s_place(kind, layers, said):
-    with pytest.raises(InputError, match=said):
+def test_families_whose_layers_cannot_replace_each_other(kind, layers, expected):
+    with pytest.raises(InputError, match=expected):
         take_layers(tall(kind, 4), layers, "spaced", "it")
 
 
@@ -222,16 +222,18 @@ def test_a_bilstm_over_the_teacher_s_words(make_params, tiny_classifier, tokeniz
     assert student.config.model_type == "l2a_bilstm"
     assert student.config.id2label == {0: "negative", 1: "positive"}
     assert (student.config.pairs, student.dense.in_features) == (pairs, 1200 if pairs else 300)
-    found = student.embeddings.weight.detach()
+    actual = student.embeddings.weight.detach()
     words = load_classifier(str(tiny_classifier), "teacher").bert.embeddings.word_embeddings.weight.detach()
-    assert found.shape == (len(tokenizer), 300)
-    assert (found[tokenizer.pad_token_id] == 0).all()
+    assert actual.shape == (len(tokenizer), 300)
+    assert (actual[tokenizer.pad_token_id] == 0).all()
     real = torch.arange(len(tokenizer)) != tokenizer.pad_token_id
-    torch.testing.assert_close(torch.pdist(found[real]), torch.pdist(words[real]), rtol=1e-4, atol=1e-4)
-    own = load_student_tokenizer(params, teacher=tiny_classifier)
-    assert same_vocabulary(own, tokenizer)
+    torch.testing.assert_close(torch.pdist(actual[real]), torch.pdist(words[real]), rtol=1e-4, atol=1e-4)
+    student_tokenizer = load_student_tokenizer(params, teacher=tiny_classifier)
+    assert same_vocabulary(student_tokenizer, tokenizer)
     with torch.no_grad():
-        logits = student(**own(["a good film"], ["the plot"] if pairs else None, return_tensors="pt")).logits
+        logits = student(
+            **student_tokenizer(["a good film"], ["the plot"] if pairs else None, return_tensors="pt")
+        ).logits
     assert logits.shape == (1, 2)
 
 

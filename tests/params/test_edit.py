@@ -1,11 +1,12 @@
-"""Values of a params file are replaced where they stand, and nothing else is."""
+"""Values of a params file are replaced in its text, and nothing else changes."""
 
 import pytest
-import yaml
 from helpers.tiny_project import ROOT
 
 from pipeline.errors import InputError
-from pipeline.params.edit import COLUMN, Value, headed, inline, replaced
+from pipeline.params.edit import COLUMN, Value, headed, overlaid, replaced
+from pipeline.params.overlay import merge
+from pipeline.params.yaml12 import parse
 
 TEXT = """# about
 seed: 1
@@ -51,13 +52,13 @@ def test_a_section_is_replaced_whole_and_what_follows_stays():
 
 def test_a_value_on_two_lines():
     text = replaced(TEXT, {"teacher.domains": Value("[target]")}, "p")
-    assert yaml.safe_load(text)["teacher"] == {"model": "small", "domains": ["target"]}
+    assert parse(text)["teacher"] == {"model": "small", "domains": ["target"]}
     assert text.count("# both") == 1
 
 
 def test_many_at_once():
     values = {"last.one": Value("3"), "seed": Value("4"), "data.source": Value("null"), "teacher.model": Value("m")}
-    found = yaml.safe_load(replaced(TEXT, values, "p"))
+    found = parse(replaced(TEXT, values, "p"))
     assert (found["last"], found["seed"], found["data"]["source"]) == ({"one": 3}, 4, None)
     assert found["data"]["target"] == {"path": "b.csv"}
 
@@ -68,26 +69,84 @@ def test_a_key_that_is_not_there(key):
         replaced(TEXT, {key: Value("1")}, "p")
 
 
-@pytest.mark.parametrize(
-    "value", ["yes", "0", "null", "a: b", "# no", "it's", "two\nlines", "", "ü 😀", ["1", "x, y"], {"a\nb": "no"}]
-)
-def test_any_value_comes_back(value):
-    line = inline(value)
-    assert "\n" not in line
-    assert yaml.safe_load(f"key: {line}  # said")["key"] == value
-
-
-def test_plain_names_have_no_quotes():
-    assert inline("package:module/model") == "package:module/model"
-    assert inline({"text": "message"}) == "{text: message}"
-
-
 def test_a_header_takes_the_place_of_the_first_comments():
     assert headed(TEXT, "one\ntwo") == "# one\n# two\n" + TEXT.partition("# about\n")[2]
 
 
 def test_the_projects_own_file_stays_what_it_is():
     text = (ROOT / "params.yaml").read_text()
-    given = yaml.safe_load(text)
-    values = {"task": Value(given["task"]), "teacher.model": Value(given["teacher"]["model"])}
+    params = parse(text)
+    values = {"task": Value(params["task"]), "teacher.model": Value(params["teacher"]["model"])}
     assert replaced(text, values, "p") == text
+
+
+PRESET = """# another
+alpha: 0.5                  # near
+data:
+  source:
+    path: d.csv             # others
+    labels: {0: a}
+
+teacher:
+  domains: [target]
+last: {one: 2}
+"""
+
+
+def test_a_preset_is_laid_over_the_text_with_its_comments():
+    assert (
+        overlaid(TEXT, PRESET, "p")
+        == """# about
+seed: 1
+alpha: 0.5                  # near
+data:
+  source:
+    path: d.csv             # others
+    labels: {0: a}
+  target: {path: b.csv}
+
+# models
+teacher:
+  model: small  # quick
+  domains: [target]             # both
+last: {one: 2}
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    "preset",
+    [
+        PRESET,
+        "data: {target: {rows: 3}}",
+        "data: {source: {path: e.csv}, target: {path: f.csv}}",
+        "data:\n  target:\n    rows: 3\n",
+        "data:\n target:\n  path: c.csv\n  # why\n  where:\n   a: 1\n",
+        "data:\n      source:\n            path: c.csv\n\n            where:\n            - a: 1\n",
+        "last:\n - 1\n - 2\n",
+        "last:\n- 1\n- 2\n",
+        "data:\n  target:\n    path: c.csv\n    rows: 3\n",
+        "data:\n  source:\n    path: null\nlast:\n  one:\n  - x: 1\n",
+        "data:\n  source: null\n",
+        "data: null",
+        "seed: 010\nlast: {one: '010', two: 1.50}\n",
+    ],
+)
+def test_the_text_with_a_preset_holds_what_merging_gives(preset):
+    merged = parse(overlaid(TEXT, preset, "p"))
+    assert merged == merge(parse(TEXT), parse(preset))
+
+
+def test_a_preset_with_a_section_that_is_not_there():
+    with pytest.raises(InputError, match=r"^p: no rounds; accepted: a file with every key"):
+        overlaid(TEXT, "rounds: 2", "p")
+
+
+@pytest.mark.parametrize("preset", sorted((ROOT / "presets").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_preset_becomes_a_whole_file_once_and_for_all(preset):
+    base, overlay = (ROOT / "params.yaml").read_text(), preset.read_text()
+    text = overlaid(base, overlay, "p")
+    assert parse(text) == merge(parse(base), parse(overlay))
+    assert overlaid(text, overlay, "p") == text
+    # Each section keeps its place, and each key its line.
+    assert [line.split(":")[0] for line in text.splitlines() if line[:1].isalpha()] == list(parse(base))

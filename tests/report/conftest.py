@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.finished_run import lay
+from helpers.finished_run import write_run
 
 from pipeline.params.file import load
 from pipeline.report.report import Inputs, report
@@ -12,7 +12,7 @@ from pipeline.report.report import Inputs, report
 
 @pytest.fixture
 def write_page() -> Callable[[Path], str]:
-    """Write the report on a run that `lay` made, and read it."""
+    """Write the report on a run that `write_run` wrote, and return its HTML."""
 
     def write(folder: Path) -> str:
         inputs = Inputs(
@@ -34,4 +34,4 @@ def write_page() -> Callable[[Path], str]:
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A finished run of classification."""
-    return lay(tmp_path / "run")
+    return write_run(tmp_path / "run")

@@ -1,4 +1,4 @@
-"""The page as Chromium shows it: on a phone and on a wide screen, light and dark."""
+"""The page as Chromium renders it: on a phone and on a wide screen, light and dark."""
 
 import html
 import json
@@ -8,18 +8,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helpers.finished_run import HOSTILE, lay, serving
+from helpers.finished_run import HOSTILE, serving, write_run
 from typer.testing import CliRunner
 
 from stages.report import app
 
 CHROMIUM = shutil.which("chromium")
 WIDTHS = (360, 1400)
-# The page is shown in a frame that is as wide as asked: a window of Chromium's is never narrower than 500.
+# The page is shown in a frame of the requested width, because a window of Chromium is never narrower than 500.
 FRAME = """<!DOCTYPE html><body style="margin:0"><pre hidden></pre><script>
 function probe(frame) {
-  const page = frame.contentDocument, root = page.documentElement, seen = {};
-  const ground = element => {
+  const page = frame.contentDocument, root = page.documentElement, colours = {};
+  const background = element => {
     for (; element; element = element.parentElement) {
       const colour = page.defaultView.getComputedStyle(element).backgroundColor;
       if (colour != "rgba(0, 0, 0, 0)") return colour;
@@ -29,13 +29,14 @@ function probe(frame) {
     if (![...element.childNodes].some(node => node.nodeType == 3 && node.data.trim())) continue;
     const style = page.defaultView.getComputedStyle(element);
     const colour = element.tagName == "text" ? style.fill : style.color;
-    seen[[colour, ground(element)].join(" on ")] = `${element.tagName} ${element.getAttribute("class")}`;
+    colours[[colour, background(element)].join(" on ")] = `${element.tagName} ${element.getAttribute("class")}`;
   }
   const wide = [...page.querySelectorAll(".scroll")].filter(box => box.scrollWidth > box.clientWidth).length;
-  const told = {
-    width: root.scrollWidth, window: frame.clientWidth, height: root.scrollHeight, wide, seen, ground: ground(root),
+  const result = {
+    width: root.scrollWidth, window: frame.clientWidth, height: root.scrollHeight, wide, colours,
+    background: background(root),
   };
-  document.querySelector("pre").textContent = JSON.stringify(told);
+  document.querySelector("pre").textContent = JSON.stringify(result);
 }
 </script>
 <iframe style="border:0;width:WIDTHpx;height:HEIGHTpx" onload="probe(this)" srcdoc="PAGE"></iframe>"""
@@ -43,8 +44,8 @@ function probe(frame) {
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """A page of which all is long, and nothing harmless."""
-    folder = lay(tmp_path_factory.mktemp("page") / "run", word=f"{HOSTILE} {'long' * 60}", rows=40)
+    """A page in which every text from the data is long and hostile."""
+    folder = write_run(tmp_path_factory.mktemp("page") / "run", word=f"{HOSTILE} {'long' * 60}", rows=40)
     serving(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -52,10 +53,10 @@ def page(tmp_path_factory):
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
-def look(page, folder, *, width, dark, height=3000):
-    """Show the page in Chromium: what the probe found, and the file of a screenshot."""
+def render(page, folder, *, width, dark, height=3000):
+    """Render the page in Chromium: the result of the probe, and the path of a screenshot."""
     if CHROMIUM is None:
-        pytest.skip("no chromium here: apt-get install chromium")
+        pytest.skip("needs chromium: apt-get install chromium")
     wrapped = FRAME.replace("WIDTH", str(width)).replace("HEIGHT", str(height)).replace("PAGE", html.escape(page))
     name = f"{width}-{'dark' if dark else 'light'}"
     (folder / f"{name}.html").write_text(wrapped, encoding="utf-8")
@@ -66,14 +67,14 @@ def look(page, folder, *, width, dark, height=3000):
         (folder / f"{name}.html").as_uri(),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    found = re.search(r'<pre hidden="">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert found, done.stderr[-2000:]
-    return json.loads(html.unescape(found[1])), Path(f"{folder / name}.png")
+    match = re.search(r'<pre hidden="">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert match, done.stderr[-2000:]
+    return json.loads(html.unescape(match[1])), Path(f"{folder / name}.png")
 
 
 def channels(colour):
     numbers = [float(number) for number in re.findall(r"[\d.]+", colour)]
-    assert len(numbers) == 3, f"{colour} is seen through"
+    assert len(numbers) == 3, f"{colour} is transparent"
     return numbers
 
 
@@ -95,25 +96,25 @@ def test_contrast():
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_it_is_never_wider_than_the_window_and_can_be_read(page, tmp_path, width):
-    shots, grounds = [], []
+def test_the_page_fits_the_window_and_has_enough_contrast(page, tmp_path, width):
+    shots, backgrounds = [], []
     for dark in (False, True):
-        found, shot = look(page, tmp_path, width=width, dark=dark)
+        found, shot = render(page, tmp_path, width=width, dark=dark)
         assert found["window"] == width
         assert found["width"] <= width
-        # What is too wide scrolls in a box of its own: here the names of the classes are.
+        # Wide tables scroll in a box of their own; here the names of the classes are long.
         assert found["wide"] > 0
-        weak = {where: round(contrast(pair), 2) for pair, where in found["seen"].items() if contrast(pair) < 4.5}
+        weak = {where: round(contrast(pair), 2) for pair, where in found["colours"].items() if contrast(pair) < 4.5}
         assert weak == {}
-        assert len(found["seen"]) > 5
+        assert len(found["colours"]) > 5
         shots.append(shot.read_bytes())
-        grounds.append(luminance(found["ground"]))
+        backgrounds.append(luminance(found["background"]))
     assert all(shot.startswith(b"\x89PNG") for shot in shots)
     assert shots[0] != shots[1]
-    assert grounds[0] > 0.8
-    assert grounds[1] < 0.05
+    assert backgrounds[0] > 0.8
+    assert backgrounds[1] < 0.05
 
 
-def test_a_page_that_is_too_wide_would_be_found(page, tmp_path):
+def test_a_page_that_is_too_wide_is_detected(page, tmp_path):
     wide = page.replace("<main>", '<main><div style="width:500px">x</div>')
-    assert look(wide, tmp_path, width=360, dark=False)[0]["width"] > 360
+    assert render(wide, tmp_path, width=360, dark=False)[0]["width"] > 360

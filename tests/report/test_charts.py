@@ -1,17 +1,17 @@
-"""Charts: numbers stand where they should, axes are round, and no word in them is markup."""
+"""Charts: positions of numbers, round ticks, and no text in them becomes markup."""
 
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from pipeline.report.charts import Scale, bars, lines, ranges, scatter, ticks
+from pipeline.report.charts import Scale, bars, intervals, lines, scatter, ticks
 
 WORDS = {"title": "a <b> & ]]>", "x": "x <i>", "y": "y \"'"}
 DRAWN = {
     "lines": lambda: lines({"one <s>": [(0, 1), (2, 5)], "two": [(0, 3), (2, 4)]}, **WORDS),
     "bars": lambda: bars([(0, 1, 3), (1, 2, 6)], **WORDS),
     "scatter": lambda: scatter([(0, 1), (2, 3)], **WORDS),
-    "ranges": lambda: ranges([("a <u>", 0.5, 0.4, 0.7)], title=WORDS["title"], x=WORDS["x"]),
+    "intervals": lambda: intervals([("a <u>", 0.5, 0.4, 0.7)], title=WORDS["title"], x=WORDS["x"]),
 }
 
 
@@ -31,16 +31,16 @@ def test_ticks_are_round(low, high, labels):
 
 def test_a_scale():
     scale = Scale(10, 20, 100, 50)
-    assert [scale.at(number) for number in (10, 15, 20)] == [100, 75, 50]
+    assert [scale.position(number) for number in (10, 15, 20)] == [100, 75, 50]
 
 
 @pytest.mark.parametrize("kind", DRAWN)
-def test_titles_and_axes_are_said_and_escaped(kind):
+def test_titles_and_axes_are_written_and_escaped(kind):
     figure = ElementTree.fromstring(DRAWN[kind]())
-    said = [text for text in figure.itertext() if text.strip()]
-    assert WORDS["title"] in said
-    assert WORDS["x"] in said
-    assert kind == "ranges" or WORDS["y"] in said
+    texts = [text for text in figure.itertext() if text.strip()]
+    assert WORDS["title"] in texts
+    assert WORDS["x"] in texts
+    assert kind == "intervals" or WORDS["y"] in texts
     drawing = figure.find("svg")
     assert drawing.attrib["role"] == "img"
     assert drawing.attrib["aria-label"].startswith(WORDS["title"])
@@ -63,6 +63,6 @@ def test_series_have_their_names_and_marks_of_their_own():
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -3.5, 1e-9, 1e12])
 def test_one_number_alone_can_be_drawn(value):
-    for drawn in (lines({"": [(1, value)]}, **WORDS), ranges([("a", value, value, value)], title="t", x="x")):
+    for drawn in (lines({"": [(1, value)]}, **WORDS), intervals([("a", value, value, value)], title="t", x="x")):
         numbers = [part for element in ElementTree.fromstring(drawn).iter() for part in element.attrib.values()]
         assert not any(bad in part for part in numbers for bad in ("nan", "inf"))

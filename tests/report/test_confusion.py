@@ -1,50 +1,52 @@
-"""Who is right where: counts, and the order of what is worth reading."""
+"""Confusion matrices and scatter plots, and the order of the texts on which the models disagree."""
 
 import numpy as np
 
 from pipeline.data.texts import Texts
-from pipeline.report.confusion import CASES, confusions, differing, scatters
+from pipeline.report.confusion import MAX_CASES, confusions, disagreements, scatters
 
 NAMES = ["no", "yes"]
-ANSWERS = {
+PREDICTIONS = {
     "teacher": ["no", "yes", "no", "yes", "yes"],
     "student": ["yes", "no", "yes", "yes", "no"],
     "student_ft": ["no", "yes", "yes", "no", "yes"],
 }
 TEST = Texts(list("abcde"), ["long text a", "text b", "c", "d", "e"], None, np.array([0, 1, 0, 0, 0]), NAMES)
-# The teacher is right on a, b, c; the student on e alone; Student-FT on a, b, d.
+# The teacher is right on a, b and c; the student on e alone; Student-FT on a, b and d.
 NUMBERS = Texts(list("abc"), ["a", "b", "c"], ["x", "y", "z"], np.array([1.0, 2.0, 3.0], np.float32), [])
-GUESSES = {"teacher": [1.0, 2.5, 3.0], "student": [1.25, 2.0, 5.0], "student_ft": [0.0, 0.0, 0.0]}
+NUMBER_PREDICTIONS = {"teacher": [1.0, 2.5, 3.0], "student": [1.25, 2.0, 5.0], "student_ft": [0.0, 0.0, 0.0]}
 
 
-def test_what_distilling_did_comes_first_and_then_the_short():
-    worse, better = differing(TEST, ANSWERS)
+def test_effects_of_distillation_come_first_and_then_short_texts():
+    worse, better = disagreements(TEST, PREDICTIONS)
     assert [case.id for case in worse.cases] == ["b", "a", "c"]
     assert worse.count == 3
     assert [case.id for case in better.cases] == ["e"]
     first = worse.cases[0]
     assert (first.texts, first.label) == (["text b"], "yes")
-    assert first.answers == [("teacher", "yes", True), ("student", "no", False), ("Student-FT", "yes", True)]
+    assert first.predictions == [("teacher", "yes", True), ("student", "no", False), ("Student-FT", "yes", True)]
 
 
-def test_only_so_many_are_shown_but_all_are_counted():
-    rows = 5 * CASES
+def test_the_number_of_cases_is_limited_but_all_are_counted():
+    rows = 5 * MAX_CASES
     test = Texts([str(row) for row in range(rows)], ["t"] * rows, None, np.zeros(rows, np.int64), NAMES)
-    worse, better = differing(test, {"teacher": ["no"] * rows, "student": ["yes"] * rows, "student_ft": ["no"] * rows})
-    assert (worse.count, len(worse.cases)) == (rows, CASES)
+    worse, better = disagreements(
+        test, {"teacher": ["no"] * rows, "student": ["yes"] * rows, "student_ft": ["no"] * rows}
+    )
+    assert (worse.count, len(worse.cases)) == (rows, MAX_CASES)
     assert (better.count, better.cases) == (0, [])
 
 
-def test_numbers_by_how_much_worse_they_are():
-    worse, better = differing(NUMBERS, GUESSES)
+def test_in_regression_the_largest_excess_of_error_comes_first():
+    worse, better = disagreements(NUMBERS, NUMBER_PREDICTIONS)
     assert [case.id for case in worse.cases] == ["c", "a"]
     assert [case.id for case in better.cases] == ["b"]
     assert worse.cases[0].texts == ["c", "z"]
-    assert worse.cases[0].answers[1] == ("student", "5.000", None)
+    assert worse.cases[0].predictions[1] == ("student", "5.000", None)
 
 
 def test_a_confusion_matrix():
-    teacher = confusions(TEST, ANSWERS)[0]
+    teacher = confusions(TEST, PREDICTIONS)[0]
     assert (teacher.model, teacher.wrong) == ("teacher", 2)
     assert [(label, [count for count, _ in cells]) for label, cells in teacher.matrix] == [
         ("no", [2, 2]),
@@ -54,18 +56,18 @@ def test_a_confusion_matrix():
     assert shades == [[2, 2], [0, 4]]
 
 
-def test_of_many_classes_the_commonest_mistakes():
+def test_with_many_classes_the_most_frequent_mistakes_are_listed():
     names = [f"class {number}" for number in range(20)]
     labels = np.array([0, 0, 0, 1, 2])
     test = Texts(list("abcde"), list("abcde"), None, labels, names)
-    given = [names[number] for number in (3, 3, 0, 1, 4)]
-    found = confusions(test, dict.fromkeys(("teacher", "student", "student_ft"), given))[0]
+    predicted = [names[number] for number in (3, 3, 0, 1, 4)]
+    found = confusions(test, dict.fromkeys(("teacher", "student", "student_ft"), predicted))[0]
     assert found.matrix == []
     assert found.mistakes == [("class 0", "class 3", 2), ("class 2", "class 4", 1)]
     assert found.wrong == 3
 
 
-def test_scatters_of_all_models():
-    drawn = scatters(NUMBERS, GUESSES | {"student_ft": [float("nan")] * 3})
+def test_scatter_plots_of_all_models():
+    drawn = scatters(NUMBERS, NUMBER_PREDICTIONS | {"student_ft": [float("nan")] * 3})
     assert ["teacher" in drawn[0], "student" in drawn[1], len(drawn)] == [True, True, 2]
     assert "3 dots" in drawn[0]

@@ -1,4 +1,4 @@
-"""Curves: which are drawn, and what of long ones."""
+"""Training curves: which are drawn, and how long ones are shortened."""
 
 import pytest
 from helpers.finished_run import curve
@@ -7,7 +7,7 @@ from pipeline.errors import InputError
 from pipeline.report.curves import curves, thinned
 
 
-def test_what_was_switched_off_is_left_out(run):
+def test_curves_that_were_switched_off_are_left_out(run):
     drawn = [str(chart) for chart in curves(run / "dvclive", "accuracy")]
     titles = [chart.split("<strong>")[1].split("</strong>")[0] for chart in drawn]
     assert titles == [
@@ -20,7 +20,7 @@ def test_what_was_switched_off_is_left_out(run):
     assert all(f">{domain}<" in drawn[1] for domain in ("source", "target"))
 
 
-def test_a_point_that_is_not_a_number_is_not_drawn(run):
+def test_a_point_that_is_nan_is_not_drawn(run):
     curve(run, "validation/metric", [(1, float("nan")), (2, 0.25), (3, 0.75)])
     chart = str(curves(run / "dvclive", "accuracy")[0])
     assert "0.25 at 2, 0.75 at 3" in chart

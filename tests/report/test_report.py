@@ -1,12 +1,13 @@
-"""The page as a whole: what it tells, and what no text in it can do."""
+"""The whole page: its contents, and that no text from the data becomes markup."""
 
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers.finished_run import HOSTILE, lay, serving
+from helpers.finished_run import HOSTILE, serving, write_run
 
 from pipeline.errors import InputError
 from pipeline.report.markup import visible
@@ -22,7 +23,7 @@ MISSING = {
 
 
 class Page(HTMLParser):
-    """Elements with their attributes, and all text; every element that is opened is closed in its turn."""
+    """Elements with their attributes, and all text; checks that every element is closed in order."""
 
     def __init__(self, page):
         super().__init__()
@@ -42,22 +43,22 @@ class Page(HTMLParser):
     def handle_data(self, data):
         self.texts.append(data)
 
-    def said(self):
+    def text(self):
         return " ".join(" ".join(self.texts).split())
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_no_text_becomes_markup(tmp_path, write_page, task):
-    tame, hostile = (lay(tmp_path / name, task=task, word=word) for name, word in (("a", "fine"), ("b", HOSTILE)))
+    tame, hostile = (write_run(tmp_path / name, task=task, word=word) for name, word in (("a", "fine"), ("b", HOSTILE)))
     for folder in (tame, hostile):
         serving(folder, "accuracy" if task == "classification" else "pearson")
-    as_usual, page = Page(write_page(tame)), Page(write_page(hostile))
-    kinds = [[tag for tag, _ in each.elements if tag not in ("ins", "del")] for each in (as_usual, page)]
+    expected, page = Page(write_page(tame)), Page(write_page(hostile))
+    kinds = [[tag for tag, _ in each.elements if tag not in ("ins", "del")] for each in (expected, page)]
     assert kinds[0] == kinds[1]
     assert not {"script", "img", "iframe", "link", "object"} & set(kinds[1])
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
-    # As it was written, but for the control character.
-    assert page.said().count(" ".join(visible(f"text 1 is {HOSTILE}").split())) >= 1
+    # The text as it was written, except for the control character.
+    assert page.text().count(" ".join(visible(f"text 1 is {HOSTILE}").split())) >= 1
     assert "\x07" not in (hostile / "report.html").read_text()
 
 
@@ -65,13 +66,18 @@ def test_nothing_is_fetched_and_nothing_runs(run, write_page):
     page = Page(write_page(run))
     policy = [attributes["content"] for tag, attributes in page.elements if "http-equiv" in attributes]
     assert policy == ["default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"]
-    links = [value for _, given in page.elements for name, value in given.items() if name in ("href", "src", "action")]
+    links = [
+        value
+        for _, attributes in page.elements
+        for name, value in attributes.items()
+        if name in ("href", "src", "action")
+    ]
     assert all(link.startswith("#") for link in links)
     assert "url(" not in "".join(page.texts)
     assert "@import" not in "".join(page.texts)
 
 
-def test_headings_in_order_and_places_that_links_lead_to(run, write_page):
+def test_headings_are_in_order_and_links_have_targets(run, write_page):
     page = Page(write_page(run))
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
@@ -81,59 +87,60 @@ def test_headings_in_order_and_places_that_links_lead_to(run, write_page):
     assert len(ids) == len(set(ids))
     assert {attributes["href"][1:] for tag, attributes in page.elements if tag == "a"} == set(ids)
     assert page.elements[0] == ("html", {"lang": "en"})
-    assert all(given.get("aria-label") for tag, given in page.elements if tag == "svg" or given.get("role"))
+    assert all(each.get("aria-label") for tag, each in page.elements if tag == "svg" or each.get("role"))
 
 
 def test_the_same_inputs_give_the_same_bytes(run, write_page):
     assert write_page(run) == write_page(run)
 
 
-def test_what_it_tells(run, write_page):
-    said = Page(write_page(run)).said()
-    assert "Of 12 test texts the student gets 10 right , the teacher 11, and Student-FT 10" in said
-    assert "always answering “bad fine” would get 6" in said
-    assert "The student wrong, the teacher right: 2 texts" in said
-    assert "The student right, the teacher wrong: 1 text " in said
-    assert "metrics/serving.json" in said
-    assert "initial_keep: 0.9" in said
+def test_contents(run, write_page):
+    text = Page(write_page(run)).text()
+    assert "Of 12 test texts the student classifies 10 correctly , the teacher 11, and Student-FT 10" in text
+    assert "always predicting “bad fine” would be correct for 6" in text
+    assert "Student wrong, teacher correct: 2 texts" in text
+    assert "Student correct, teacher wrong: 1 text " in text
+    assert "metrics/serving.json" in text
+    assert "initial_keep: 0.9" in text
 
 
-def test_with_what_export_measured(run, write_page):
+def test_with_the_metrics_of_export(run, write_page):
     serving(run)
-    said = Page(write_page(run)).said()
-    assert "ONNX in 8 bits 2.0 0.800 0.987 0.0123" in said
-    assert "there is no" not in said.lower()
+    text = Page(write_page(run)).text()
+    assert "ONNX, int8 2.0 0.800 0.987 0.0123" in text
+    assert "there is no" not in text.lower()
 
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("none", "every neighbour is kept"), ("random", "kept by chance"), ("reinforced", "Dropped in the last epoch")],
+    [("none", "every neighbour is kept"), ("random", "kept at random"), ("reinforced", "Dropped in the last epoch")],
 )
 def test_each_kind_of_selector(tmp_path, write_page, kind, expected):
-    said = Page(write_page(lay(tmp_path / "run", kind=kind))).said()
-    assert expected in said
-    assert ("Dropped in the last epoch" in said) == (kind == "reinforced")
+    text = Page(write_page(write_run(tmp_path / "run", kind=kind))).text()
+    assert expected in text
+    assert ("Dropped in the last epoch" in text) == (kind == "reinforced")
 
 
-def test_examples_of_what_was_kept_and_dropped(run, write_page):
+def test_examples_of_kept_and_dropped_neighbours(run, write_page):
     kept, dropped = re.search(
-        "Kept in the last epoch, the highest π first (.*) Dropped in the last epoch, the lowest π first (.*) Where the",
-        Page(write_page(run)).said(),
+        "Kept in the last epoch, the highest π first (.*) Dropped in the last epoch, the lowest π first (.*) Confusion",
+        Page(write_page(run)).text(),
     ).groups()
     assert re.findall("target-000000-...", kept)[0] == "target-000000-019"
     assert re.findall("target-000000-...", dropped) == ["target-000000-000"]
 
 
-def test_where_none_was_dropped_it_says_so(run, write_page):
+def test_if_none_was_dropped_the_page_states_it(run, write_page):
     file = run / "data/selection.parquet"
     table = pq.read_table(file)
-    pq.write_table(table.filter(table["kept"]), file)
-    assert "the lowest π first No neighbour was dropped. Where the" in Page(write_page(run)).said()
+    kept = pa.array([True] * len(table))
+    pq.write_table(table.set_column(table.schema.get_field_index("kept"), "kept", kept), file)
+    assert "the lowest π first No neighbour was dropped. Confusion matrices" in Page(write_page(run)).text()
 
 
 def test_without_a_selection(run, write_page):
     (run / "data/selection.parquet").unlink()
-    assert "so nothing can be told of the selector: the distill stage writes it" in Page(write_page(run)).said()
+    assert "so the selector cannot be shown; the distill stage writes this file" in Page(write_page(run)).text()
 
 
 @pytest.mark.parametrize("file", MISSING)
@@ -145,30 +152,30 @@ def test_a_missing_input_is_named_with_the_stage_to_run(run, write_page, file):
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "said"),
+    ("file", "content", "message"),
     [
         ("metrics/data.json", "{", r"data\.json: damaged"),
         ("metrics/data.json", "{}", "splits: Field required"),
         ("metrics/evaluation.json", "{}", "no teacher.accuracy"),
         ("metrics/serving.json", '{"onnx": {}}', "onnx.bytes: Field required"),
-        ("plots/predictions.csv", "id,actual\n", "other texts than the test set has"),
+        ("plots/predictions.csv", "id,actual\n", "its texts are not those of the test set"),
     ],
 )
-def test_a_damaged_input_is_named(run, write_page, file, content, said):
+def test_a_damaged_input_is_named(run, write_page, file, content, message):
     (run / file).write_text(content)
-    with pytest.raises(InputError, match=rf"{said}.*; run the \w+ stage again$"):
+    with pytest.raises(InputError, match=rf"{message}.*; run the \w+ stage again$"):
         write_page(run)
     assert not (run / "report.html").exists()
 
 
-def test_an_answer_that_is_no_class(run, write_page):
+def test_a_prediction_that_is_not_a_class(run, write_page):
     file = run / "plots/predictions.csv"
     file.write_text(file.read_text().replace("good fine\n", "fair\n"))
-    with pytest.raises(InputError, match="an answer that is no class: 'fair'"):
+    with pytest.raises(InputError, match="a prediction is not a class: 'fair'"):
         write_page(run)
 
 
-def test_a_page_is_replaced_whole(run, write_page):
-    (run / "report.html").write_text("what was there")
+def test_a_page_is_replaced_atomically(run, write_page):
+    (run / "report.html").write_text("an older page")
     assert write_page(run).startswith("<!DOCTYPE html>")
     assert [file.name for file in run.iterdir() if file.name.endswith(".part")] == []

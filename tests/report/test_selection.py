@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from helpers.finished_run import lay
+from helpers.finished_run import write_run
 
 from pipeline.errors import InputError
 from pipeline.report.selection import EXAMPLES, read_selection
@@ -16,11 +16,11 @@ def read(run):
 
 def test_shares(run):
     found = read(run)
-    assert [(share.of, share.neighbours, share.kept) for share in found.domains] == [
+    assert [(group.name, group.neighbours, group.kept) for group in found.domains] == [
         ("source texts", 10, 9),
         ("target texts", 10, 10),
     ]
-    assert [(share.of, share.neighbours, share.kept) for share in found.distances] == [
+    assert [(group.name, group.neighbours, group.kept) for group in found.distances] == [
         ("1", 7, 6),
         ("2", 7, 7),
         ("3", 6, 6),
@@ -49,6 +49,18 @@ def test_examples_of_both(run):
     assert read(run).dropped[0].changes == '<p dir="auto">the fine <del>two</del> <ins>one</ins> 0</p>'
 
 
+def test_a_pair_is_two_paragraphs(run):
+    changed = {"old_words": ["a"], "new_words": ["the"], "text_pair": "a man , the plan"}
+    changed |= {"original_text_pair": "a man , a plan", "text": "fine", "original_text": "fine"}
+    changed |= {"old_spans": [{"side": 1, "start": 8, "end": 9}], "new_spans": [{"side": 1, "start": 8, "end": 11}]}
+    for file in (run / "data/augmented").iterdir():
+        table = pq.read_table(file)
+        pq.write_table(pa.Table.from_pylist([row | changed for row in table.to_pylist()], table.schema), file)
+    assert read(run).dropped[0].changes == (
+        '<p dir="auto">fine</p><p dir="auto">a man , <del>a</del> <ins>the</ins> plan</p>'
+    )
+
+
 def test_neighbours_at_both_ends_of_pi_may_be_kept(run):
     keep(run, {*range(EXAMPLES), *range(20 - EXAMPLES, 20)})
     assert examples(run) == [[19, 18, 17, 16, 15, 14], [6, 7, 8, 9, 10, 11]]
@@ -64,7 +76,7 @@ def test_all_or_none_may_be_kept(run):
 
 
 def test_where_all_pi_are_alike_there_are_both_still(tmp_path):
-    run = lay(tmp_path / "run", kind="random")
+    run = write_run(tmp_path / "run", kind="random")
     assert len(read(run).charts) == 1
     keep(run, {3, 19, 5})
     assert examples(run) == [[3, 5, 19], [0, 1, 2, 4, 6, 7]]
@@ -77,12 +89,12 @@ def test_a_way_to_augment_without_distances(run):
         pq.write_table(table.set_column(table.schema.get_field_index("distance"), "distance", none), file)
     found = read(run)
     assert found.distances == []
-    assert [share.neighbours for share in found.domains] == [10, 10]
+    assert [group.neighbours for group in found.domains] == [10, 10]
 
 
 def test_no_neighbours(run):
-    file = run / "data/selection.parquet"
-    pq.write_table(pq.read_table(file)[:0], file)
+    for file in (run / "data/selection.parquet", *(run / "data/augmented").iterdir()):
+        pq.write_table(pq.read_table(file)[:0], file)
     assert read(run) is None
 
 
@@ -90,5 +102,5 @@ def test_neighbours_of_another_run(run):
     for file in (run / "data/augmented").iterdir():
         table = pq.read_table(file)
         pq.write_table(table.filter(pc.not_equal(table["id"], "target-000000-007")), file)
-    with pytest.raises(InputError, match=r"neighbour 'target-000000-007' is not in .*; run the distill stage again$"):
+    with pytest.raises(InputError, match=r"selection\.parquet: not of the neighbours in .*; run the distill stage"):
         read(run)

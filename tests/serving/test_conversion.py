@@ -1,4 +1,4 @@
-"""ONNX files against the models they were made of."""
+"""ONNX files compared with the models they were converted from."""
 
 import hashlib
 
@@ -12,7 +12,7 @@ from pipeline.compute.batching import collate, encode
 from pipeline.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
 from pipeline.models.loading import load_classifier
 from pipeline.serving.conversion import to_int8, to_onnx
-from pipeline.serving.runtime import in_onnx, in_torch
+from pipeline.serving.runtime import onnx_runner, torch_runner
 
 CPU = torch.device("cpu")
 TEXTS = ["the film is good .", "a very dull and cold plot , never funny", "it was time", "joke", "so so awful !"]
@@ -27,10 +27,10 @@ def batch(tokenizer, texts, pairs=None):
 def test_any_number_of_texts_of_any_length_has_the_same_logits(tiny_classifier, tokenizer, tmp_path, pairs):
     model = load_classifier(tiny_classifier, "student")
     to_onnx(model, batch(tokenizer, TEXTS[:2], pairs and pairs[:2]), tmp_path / "model.onnx")
-    run, wanted = in_onnx(tmp_path / "model.onnx"), in_torch(model, CPU)
+    run, expected = onnx_runner(tmp_path / "model.onnx"), torch_runner(model, CPU)
     for rows in ([0], [1, 2, 3], [4, 0]):
-        given = batch(tokenizer, [TEXTS[row] for row in rows], pairs and [pairs[row] for row in rows])
-        np.testing.assert_allclose(run(given), wanted(given), atol=1e-5)
+        inputs = batch(tokenizer, [TEXTS[row] for row in rows], pairs and [pairs[row] for row in rows])
+        np.testing.assert_allclose(run(inputs), expected(inputs), atol=1e-5)
 
 
 @pytest.mark.parametrize("pairs", [None, PAIRS])
@@ -41,46 +41,46 @@ def test_a_bilstm_too(tokenizer, tmp_path, pairs):
     )
     model = BiLSTMForSequenceClassification(config)
     to_onnx(model, batch(tokenizer, TEXTS[:2], pairs and pairs[:2]), tmp_path / "model.onnx")
-    run, wanted = in_onnx(tmp_path / "model.onnx"), in_torch(model, CPU)
+    run, expected = onnx_runner(tmp_path / "model.onnx"), torch_runner(model, CPU)
     for rows in ([3], [0, 1, 2, 3, 4]):
-        given = batch(tokenizer, [TEXTS[row] for row in rows], pairs and [pairs[row] for row in rows])
-        np.testing.assert_allclose(run(given), wanted(given), atol=1e-5)
+        inputs = batch(tokenizer, [TEXTS[row] for row in rows], pairs and [pairs[row] for row in rows])
+        np.testing.assert_allclose(run(inputs), expected(inputs), atol=1e-5)
 
 
 @pytest.mark.parametrize("pairs", [None, PAIRS])
-def test_a_model_that_numbers_positions_otherwise(byte_level, tmp_path, pairs):
+def test_a_model_that_numbers_positions_from_the_padding_token(byte_level, tmp_path, pairs):
     torch.manual_seed(0)
     sizes = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4}
     sizes |= {"vocab_size": len(byte_level), "max_position_embeddings": 66}
     model = RobertaForSequenceClassification(RobertaConfig(**sizes, pad_token_id=byte_level.pad_token_id))
     to_onnx(model, batch(byte_level, TEXTS[:2], pairs and pairs[:2]), tmp_path / "model.onnx")
     to_int8(tmp_path / "model.onnx", tmp_path / "int8.onnx")
-    given = batch(byte_level, TEXTS, pairs)
-    wanted = in_torch(model, CPU)(given)
-    np.testing.assert_allclose(in_onnx(tmp_path / "model.onnx")(given), wanted, atol=1e-5)
-    np.testing.assert_allclose(in_onnx(tmp_path / "int8.onnx")(given), wanted, atol=0.05)
+    inputs = batch(byte_level, TEXTS, pairs)
+    expected = torch_runner(model, CPU)(inputs)
+    np.testing.assert_allclose(onnx_runner(tmp_path / "model.onnx")(inputs), expected, atol=1e-5)
+    np.testing.assert_allclose(onnx_runner(tmp_path / "int8.onnx")(inputs), expected, atol=0.05)
 
 
-def test_eight_bits_are_close_and_small(tiny_classifier, tokenizer, tmp_path):
+def test_int8_outputs_are_close_and_weights_small(tiny_classifier, tokenizer, tmp_path):
     model = load_classifier(tiny_classifier, "student")
     to_onnx(model, batch(tokenizer, TEXTS[:2]), tmp_path / "model.onnx")
     to_int8(tmp_path / "model.onnx", tmp_path / "int8.onnx")
-    given = batch(tokenizer, TEXTS)
-    wanted = in_torch(model, CPU)(given)
-    off = np.abs(in_onnx(tmp_path / "int8.onnx")(given) - wanted).max()
-    assert 0 < off < 0.1 * np.abs(wanted).max()
+    inputs = batch(tokenizer, TEXTS)
+    expected = torch_runner(model, CPU)(inputs)
+    error = np.abs(onnx_runner(tmp_path / "int8.onnx")(inputs) - expected).max()
+    assert 0 < error < 0.1 * np.abs(expected).max()
     kinds = {each.name: each.data_type for each in onnx.load(tmp_path / "int8.onnx").graph.initializer}
     assert sum(kind == onnx.TensorProto.INT8 for kind in kinds.values()) >= 6 * model.config.num_hidden_layers
 
 
-def test_the_same_weights_give_the_same_bytes_and_no_word_of_this_machine(tiny_classifier, tokenizer, tmp_path):
+def test_the_same_weights_give_the_same_bytes_without_local_paths(tiny_classifier, tokenizer, tmp_path):
     hashes = []
     for name in ("one", "two"):
         model = load_classifier(tiny_classifier, "student")
         to_onnx(model, batch(tokenizer, TEXTS[:2]), tmp_path / f"{name}.onnx")
         to_int8(tmp_path / f"{name}.onnx", tmp_path / f"{name}-int8.onnx")
-        made = [(tmp_path / f"{name}{end}.onnx").read_bytes() for end in ("", "-int8")]
-        assert all(b".py" not in each and str(tmp_path).encode() not in each for each in made)
-        hashes.append([hashlib.sha256(each).hexdigest() for each in made])
+        contents = [(tmp_path / f"{name}{end}.onnx").read_bytes() for end in ("", "-int8")]
+        assert all(b".py" not in each and str(tmp_path).encode() not in each for each in contents)
+        hashes.append([hashlib.sha256(each).hexdigest() for each in contents])
     assert hashes[0] == hashes[1]
     assert {path.name for path in tmp_path.iterdir()} == {"one.onnx", "one-int8.onnx", "two.onnx", "two-int8.onnx"}

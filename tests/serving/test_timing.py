@@ -1,4 +1,4 @@
-"""Models timed in turns."""
+"""Timing of models in turns."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from pipeline.serving import timing
 from pipeline.serving.timing import random_batch, timings
 
 
-def test_models_take_turns_and_what_is_too_long_is_left_out(monkeypatch):
+def test_models_take_turns_and_lengths_above_their_maximum_are_left_out(monkeypatch):
     clock, calls = [0.0], []
     monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
 
@@ -18,8 +18,8 @@ def test_models_take_turns_and_what_is_too_long_is_left_out(monkeypatch):
 
         return run
 
-    made = dict.fromkeys(("slow", "fast"), lambda texts, tokens: random_batch(50, texts, tokens))
-    found = timings({"slow": model("slow", 0.004), "fast": model("fast", 0.001)}, made, {"slow": 512, "fast": 64})
+    batches = dict.fromkeys(("slow", "fast"), lambda texts, tokens: random_batch(50, texts, tokens))
+    found = timings({"slow": model("slow", 0.004), "fast": model("fast", 0.001)}, batches, {"slow": 512, "fast": 64})
     assert list(found["slow"]) == ["tokens_16", "tokens_64", "tokens_128"]
     assert list(found["fast"]) == ["tokens_16", "tokens_64"]
     assert found["slow"]["tokens_64"] == {"median_ms": 4.0, "p95_ms": 4.0, "texts_per_second": 250.0}

@@ -50,7 +50,7 @@ def prepared(proposal, tmp_path):
         {
             "task": proposal.task,
             "data": {"target": proposal.target.data, "source": proposal.source and proposal.source.data},
-            "teacher": {"domains": proposal.learnt, "epochs": proposal.epochs},
+            "teacher": {"domains": proposal.teacher_domains, "epochs": proposal.epochs},
             "augment": {"samples": proposal.samples},
         }
     )
@@ -71,7 +71,7 @@ def test_support_messages(tmp_path):
     proposal = propose(str(SUPPORT), None, never, 1)
     assert proposal.task == "classification"
     assert proposal.target.data["columns"] == {"text": "message", "label": "topic"}
-    assert (proposal.learnt, proposal.samples) == (["target"], {"source": 0, "target": 20})
+    assert (proposal.teacher_domains, proposal.samples) == (["target"], {"source": 0, "target": 20})
     splits = prepared(proposal, tmp_path)["splits"]
     assert {name: split["rows"] for name, split in splits.items()} == {
         "source": 0, "train": 50, "validation": 20, "test": 30,
@@ -102,7 +102,7 @@ def test_a_large_table_is_not_used_whole(tmp_path):
     data = proposal.target.data
     assert (data["per_class"], data["validation"], data["test"]) == (500, 100, 2000)
     assert proposal.samples == {"source": 0, "target": 4}
-    assert any("5,900 are left over" in line for line in proposal.said)
+    assert any("5,900 are left over" in line for line in proposal.notes)
 
 
 def test_rows_and_classes_that_cannot_be_learnt_are_left_out(tmp_path):
@@ -110,8 +110,8 @@ def test_rows_and_classes_that_cannot_be_learnt_are_left_out(tmp_path):
     rows += [[message(60), "once"], [message(61), ""], [message(62), "nan"]]
     proposal = propose(table(tmp_path / "t.csv", rows), None, never, 1)
     assert proposal.target.data["where"] == {"label": ["a", "b"]}
-    assert "left out: 'once', with fewer than 5 rows each (see where)" in proposal.said
-    assert "left out: 2 rows without a label (see where)" in proposal.said
+    assert "left out: 'once', with fewer than 5 rows each (see where)" in proposal.notes
+    assert "left out: 2 rows without a label (see where)" in proposal.notes
     assert prepared(proposal, tmp_path)["read"]["target"] == 60
 
 
@@ -206,7 +206,7 @@ def test_labels_that_differ_in_letter_case_are_the_same(tmp_path):
     few, many = few_and_many(tmp_path, ["Good", "Not good"], ["good", "not_good"])
     proposal = propose(few, many, never, 1)
     assert proposal.source.data["labels"] == {"good": "Good", "not_good": "Not good"}
-    assert (proposal.learnt, proposal.samples["source"]) == (["source", "target"], 1)
+    assert (proposal.teacher_domains, proposal.samples["source"]) == (["source", "target"], 1)
     assert prepared(proposal, tmp_path)["splits"]["source"]["labels"] == {"Good": 150, "Not good": 150}
 
 
@@ -221,8 +221,8 @@ def test_labels_that_the_target_lacks_are_left_out_of_the_source(tmp_path, asked
 def test_other_labels_teach_nothing(tmp_path, asked):
     few, many = few_and_many(tmp_path, ["a", "b"], ["0", "1"])
     proposal = propose(few, many, asked, 1)
-    assert (proposal.learnt, proposal.epochs) == (["target"], {"source": 0, "target": 20})
-    assert "the source's labels '0', '1' are not the target's: the teacher learns from the" in proposal.said[-1]
+    assert (proposal.teacher_domains, proposal.epochs) == (["target"], {"source": 0, "target": 20})
+    assert "the source's labels '0', '1' are not the target's: the teacher learns from the" in proposal.notes[-1]
     assert prepared(proposal, tmp_path)["splits"]["source"]["rows"] == 300
 
 
@@ -235,7 +235,7 @@ def test_an_answer_says_what_labels_mean(tmp_path):
 
     proposal = propose(few, many, choose, 1)
     assert proposal.source.data["labels"] == {"0": "bad", "1": "good"}
-    assert proposal.learnt == ["source", "target"]
+    assert proposal.teacher_domains == ["source", "target"]
     prepared(proposal, tmp_path)
 
 
@@ -244,7 +244,7 @@ def test_numbers_of_another_scale_teach_nothing(tmp_path):
     for top, learnt in ((1.05, ["source", "target"]), (5, ["target"])):
         rows = [[f"then {message(row)}", row / 299 * top] for row in range(300)]
         proposal = propose(few, table(tmp_path / "many.csv", rows, ("text", "score")), never, 1)
-        assert proposal.learnt == learnt
+        assert proposal.teacher_domains == learnt
 
 
 def test_names_beside_numbers_are_an_error(tmp_path):

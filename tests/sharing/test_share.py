@@ -1,4 +1,4 @@
-"""Folders to give away: what the hub's own library reads of them."""
+"""Shared folders, as the hub's own library reads them."""
 
 import json
 import shutil
@@ -17,64 +17,64 @@ from pipeline.sharing.share import _classes, share
 
 
 @pytest.fixture
-def places(tmp_path, augmented, tiny_classifier):
+def paths(tmp_path, augmented, tiny_classifier):
     evaluation = tmp_path / "evaluation.json"
     evaluation.write_text(json.dumps({"student": {"accuracy": 0.75, "f1": 0.5, "accuracy_low": 0.7}}))
     outs = {"model_out": tmp_path / "share/student", "data_out": tmp_path / "share/augmented"}
     return {"student": tiny_classifier, "augmented": augmented, "evaluation": evaluation} | outs
 
 
-def test_both_open_and_say_what_they_are(places, sampled_params, tmp_path, monkeypatch):
-    share(sampled_params, **places)
-    card = ModelCard.load(places["model_out"] / "README.md")
+def test_both_folders_can_be_loaded_and_have_metadata(paths, sampled_params, tmp_path, monkeypatch):
+    share(sampled_params, **paths)
+    card = ModelCard.load(paths["model_out"] / "README.md")
     assert {each.metric_type: each.metric_value for each in card.data.eval_results} == {"accuracy": 0.75, "f1": 0.5}
-    assert open_folder(places["model_out"], "student").names == ["negative", "positive"]
-    opened = datasets.load_dataset(str(places["data_out"]), cache_dir=str(tmp_path / "hub"))
-    table = read_augmented(places["augmented"]).to_pandas()
+    assert open_folder(paths["model_out"], "student").names == ["negative", "positive"]
+    opened = datasets.load_dataset(str(paths["data_out"]), cache_dir=str(tmp_path / "hub"))
+    table = read_augmented(paths["augmented"]).to_pandas()
     assert {name: len(rows) for name, rows in opened.items()} == table.groupby("domain").size().to_dict()
     assert set(opened["target"]["id"]) == set(table[table["domain"] == "target"]["id"])
 
 
-def test_again_is_the_same(places, sampled_params):
+def test_sharing_twice_gives_the_same_files(paths, sampled_params):
     for _ in range(2):
-        share(sampled_params, **places)
-    assert {file.name for file in places["student"].iterdir()} | {"README.md"} == {
-        file.name for file in places["model_out"].iterdir()
+        share(sampled_params, **paths)
+    assert {file.name for file in paths["student"].iterdir()} | {"README.md"} == {
+        file.name for file in paths["model_out"].iterdir()
     }
 
 
-def test_figures_of_another_task_are_named(places, sampled_params):
-    places["evaluation"].write_text('{"student": {"pearson": 0.5}}')
+def test_scores_of_another_task_are_an_error(paths, sampled_params):
+    paths["evaluation"].write_text('{"student": {"pearson": 0.5}}')
     with pytest.raises(InputError, match=r"evaluation\.json: damaged, or of another task"):
-        share(sampled_params, **places)
-    assert not places["model_out"].exists()
+        share(sampled_params, **paths)
+    assert not paths["model_out"].exists()
 
 
 @pytest.mark.parametrize(
-    ("written", "found"),
+    ("config", "classes"),
     [
         ('{"id2label": {"0": "LABEL_0"}}', []),
         ('{"id2label": {"1": "b", "0": "a"}}', ["a", "b"]),
         ("{}", ["LABEL_0", "LABEL_1"]),
     ],
 )
-def test_classes_are_those_of_the_config(tmp_path, written, found):
-    (tmp_path / "config.json").write_text(written)
-    assert _classes(tmp_path / "config.json") == found
-    said = AutoConfig.for_model("bert", **json.loads(written)).id2label
-    assert found == ([said[i] for i in range(len(said))] if len(said) > 1 else [])
+def test_classes_are_those_of_the_config(tmp_path, config, classes):
+    (tmp_path / "config.json").write_text(config)
+    assert _classes(tmp_path / "config.json") == classes
+    names = AutoConfig.for_model("bert", **json.loads(config)).id2label
+    assert classes == ([names[i] for i in range(len(names))] if len(names) > 1 else [])
 
 
-@pytest.mark.parametrize("written", ["{", "[]", '{"id2label": {"a": "b"}}', '{"id2label": 2}'])
-def test_a_damaged_config_is_named(places, sampled_params, tmp_path, written):
+@pytest.mark.parametrize("config", ["{", "[]", '{"id2label": {"a": "b"}}', '{"id2label": 2}'])
+def test_a_damaged_config_is_named(paths, sampled_params, tmp_path, config):
     student = tmp_path / "student"
-    shutil.copytree(places["student"], student)
-    (student / "config.json").write_text(written)
-    with pytest.raises(InputError, match=r"student/config\.json: damaged, or no classifier's"):
-        share(sampled_params, **places | {"student": student})
+    shutil.copytree(paths["student"], student)
+    (student / "config.json").write_text(config)
+    with pytest.raises(InputError, match=r"student/config\.json: damaged, or not of a classifier"):
+        share(sampled_params, **paths | {"student": student})
 
 
-def test_neither_cards_nor_the_report_wait_for_torch():
+def test_neither_sharing_nor_the_report_imports_torch():
     code = "import sys, pipeline.sharing.share, pipeline.report.report\n"
     code += "print({'torch', 'transformers'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -33,7 +33,7 @@ def command(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def one_line(tmp_path: Path) -> Callable[[Result], str]:
-    """The line of a stage that stopped at an error: nothing else is said, and nothing is left in the folder."""
+    """The line of a stage that stopped at an error: nothing else is printed, and the folder has no new files."""
 
     def line(result: Result) -> str:
         assert result.exit_code == 1

@@ -1,5 +1,6 @@
-"""What every stage does with what goes wrong in it."""
+"""What every stage does with errors, signals and log messages."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -11,28 +12,30 @@ import torch
 from typer.testing import CliRunner
 
 import stages
+from pipeline.errors import InputError
 from stages.command import stage
+from stages.l2a import app as l2a
 
 
 @pytest.fixture(autouse=True)
-def heard():
-    """Ctrl-C is heard, also by what is started, where a shell in the background has it ignored."""
+def interruptible():
+    """Ctrl-C interrupts, also started processes, even if a shell in the background has set it to be ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize("nothing_left", [lambda: torch.empty(10**15), lambda: bytearray(10**18)])
-def test_too_little_memory_is_one_line(nothing_left):
+@pytest.mark.parametrize("allocate", [lambda: torch.empty(10**15), lambda: bytearray(10**18)])
+def test_too_little_memory_is_one_line(allocate):
     def main() -> str:
-        return str(len(nothing_left()))
+        return str(len(allocate()))
 
     result = CliRunner().invoke(stage(main), [])
     assert result.exit_code == 1
     assert result.output == "test_command: not enough memory; accepted: a smaller batch_size, max_length or model\n"
 
 
-def test_a_mistake_of_ours_is_not_taken_for_one_of_the_user_s():
+def test_a_bug_is_not_reported_as_a_mistake_of_the_user():
     def main(out: Path = Path("out")) -> str:
         raise RuntimeError(f"{out}: index out of range")
 
@@ -43,20 +46,20 @@ def test_a_mistake_of_ours_is_not_taken_for_one_of_the_user_s():
 @pytest.mark.parametrize(
     ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
-def test_a_signal_is_one_line_that_tells_what_is_kept(work_cache, number, code, word):
+def test_a_signal_is_one_line_that_names_what_is_kept(work_cache, number, code, word):
     def main() -> str:
         os.kill(os.getpid(), number)
         return "nothing, for it was stopped"
 
     before = signal.getsignal(signal.SIGTERM)
     result = CliRunner().invoke(stage(main), [])
-    said = f"test_command: {word}; nothing half-written is left\n"
-    assert (result.exit_code, result.stdout, result.stderr) == (code, "", said)
+    line = f"test_command: {word}; nothing half-written is left\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (code, "", line)
     (work_cache / "test_command" / "0123").mkdir(parents=True)
     result = CliRunner().invoke(stage(main), [])
     assert result.stderr == (
-        f"test_command: {word}; what was finished stands in {work_cache}/test_command, "
-        "and the same command goes on from there\n"
+        f"test_command: {word}; finished work is kept in {work_cache}/test_command, "
+        "and the same command continues from there\n"
     )
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -77,9 +80,68 @@ def test_a_signal_while_modules_are_imported_is_one_line(tmp_path, name, number,
         capture_output=True,
         text=True,
     )
-    said = f"{name}: {word}; nothing half-written is left\n"
-    assert (done.returncode, done.stdout, done.stderr) == (code, "", said)
+    line = f"{name}: {word}; nothing half-written is left\n"
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", line)
 
 
 def test_signals_are_left_alone_where_stages_are_only_imported():
     assert stages.stop not in (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+
+
+def talkative() -> str:
+    logger = logging.getLogger("pipeline.somewhere")
+    logger.info("3 of 8 shards from the work cache")
+    logger.warning("a file is damaged")
+    return "done"
+
+
+@pytest.mark.parametrize(
+    ("options", "lines", "summary"),
+    [
+        ([], ["a file is damaged"], True),
+        (["-v"], ["3 of 8 shards from the work cache", "a file is damaged"], True),
+        (["--verbose"], ["3 of 8 shards from the work cache", "a file is damaged"], True),
+        (["-q"], [], False),
+    ],
+)
+def test_messages_are_lines_on_standard_error(options, lines, summary):
+    before = list(logging.getLogger("pipeline").handlers)
+    result = CliRunner().invoke(stage(talkative), options)
+    assert (result.exit_code, result.stderr.splitlines()) == (0, lines)
+    assert result.stdout.startswith("test_command: done, ") if summary else result.stdout == ""
+    assert logging.getLogger("pipeline").handlers == before
+
+
+@pytest.mark.parametrize(("words", "code", "found"), [(["-q", "work_cache"], 0, False), (["work_cache"], 0, True)])
+def test_l2a_passes_its_level_to_the_command(work_cache, words, code, found):
+    result = CliRunner().invoke(l2a, words)
+    assert (result.exit_code, "work_cache: 0.0 MB" in result.stdout) == (code, found)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"), [(["-v", "-q", "work_cache"], "l2a"), (["work_cache", "-qv"], "work_cache")]
+)
+def test_loud_and_quiet_exclude_each_other(words, name):
+    result = CliRunner().invoke(l2a, words)
+    assert result.exit_code == 2
+    assert result.stderr == f"{name}: --quiet: got --verbose too; accepted: one of the two\n"
+
+
+def failing() -> str:
+    try:
+        int("x")
+    except ValueError as error:
+        raise InputError("alpha: got x; accepted: a number") from error
+    return ""
+
+
+@pytest.mark.parametrize("options", [[], ["-q"]])
+def test_debugging_shows_the_cause_after_the_line(monkeypatch, options):
+    line = "test_command: alpha: got x; accepted: a number\n"
+    monkeypatch.delenv("L2A_DEBUG", raising=False)
+    assert CliRunner().invoke(stage(failing), options).stderr == line
+    monkeypatch.setenv("L2A_DEBUG", "1")
+    result = CliRunner().invoke(stage(failing), options)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"{line}Traceback ")
+    assert "ValueError: invalid literal" in result.stderr

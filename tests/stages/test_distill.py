@@ -1,4 +1,4 @@
-"""The distill stage, from its command line to a student; and that asking a stage for help loads nothing heavy."""
+"""The distill stage, from its command line to a student; and the help of stages, which imports nothing slow."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ def test_a_student_a_selection_and_curves(command, places, tmp_path):
     assert 0 <= summary["validation"]["metric"] <= 1
 
 
-def test_every_curve_that_dvc_plots_is_there_whatever_is_switched_off(command, places, tmp_path):
+def test_every_curve_that_dvc_plots_exists_whatever_is_switched_off(command, places, tmp_path):
     declared = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["plots"]
     files = [file for plot in declared for part in plot.values() for file in part["y"] if file.startswith("dvclive/")]
     assert len(files) == 7
@@ -103,7 +103,7 @@ def test_help():
     assert "--selection" in result.output
 
 
-def test_help_of_no_stage_loads_what_is_slow():
+def test_help_of_no_stage_imports_slow_libraries():
     code = """
 import contextlib, io, pathlib, runpy, sys
 names = sorted(path.stem for path in pathlib.Path(sys.argv[1]).glob("*.py"))

@@ -15,10 +15,10 @@ def test_three_models_are_measured(prepared, tiny_classifier, tmp_path):
     params = {"data": {"target": {"path": "target.csv", "rows": 8}}, "max_length": 16, "evaluate": {"resamples": 100}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     metrics, plots = tmp_path / "evaluation.json", tmp_path / "predictions.csv"
-    given = ["--params", tmp_path / "params.yaml", "--prepared", prepared, "--metrics", metrics, "--plots", plots]
+    arguments = ["--params", tmp_path / "params.yaml", "--prepared", prepared, "--metrics", metrics, "--plots", plots]
     for name in ("--teacher", "--student", "--student-ft"):
-        given += [name, tiny_classifier]
-    result = CliRunner().invoke(app, [str(part) for part in given])
+        arguments += [name, tiny_classifier]
+    result = CliRunner().invoke(app, [str(part) for part in arguments])
     assert result.exit_code == 0, result.output
     assert result.output.startswith("evaluate: accuracy on 30 test texts: teacher 0.")
     assert list(json.loads(metrics.read_text())) == ["teacher", "student", "student_ft"]

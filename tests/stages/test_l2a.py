@@ -16,18 +16,18 @@ STAGES = {path.stem for path in Path(l2a.__file__).parent.glob("*.py")} - {"__in
 def test_it_has_every_stage_once():
     named = [name for names in l2a.PANELS.values() for name in names]
     assert sorted(named) == sorted(STAGES)
-    said = CliRunner().invoke(l2a.app, ["--help"], env={"COLUMNS": "200"}).output
-    assert all(f" {name} " in said for name in STAGES)
+    output = CliRunner().invoke(l2a.app, ["--help"], env={"COLUMNS": "200"}).output
+    assert all(f" {name} " in output for name in STAGES)
 
 
 @pytest.mark.parametrize("name", sorted(STAGES))
-def test_every_command_tells_of_its_options(name):
+def test_every_command_lists_its_options(name):
     done = CliRunner().invoke(l2a.app, [name, "--help"])
     assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "line"),
     [
         (["--bogus"], "l2a: No such option: --bogus"),
         (["distil"], "l2a: No such command 'distil'"),
@@ -35,14 +35,14 @@ def test_every_command_tells_of_its_options(name):
         (["prepare", "--params", "absent.yaml"], "prepare: absent.yaml: no such params file"),
     ],
 )
-def test_what_is_wrong_is_one_line(words, said):
+def test_usage_errors_are_one_line(words, line):
     done = CliRunner().invoke(l2a.app, words)
     assert done.exit_code in (1, 2)
-    assert done.stderr.startswith(said)
+    assert done.stderr.startswith(line)
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_it_says_its_version():
+def test_it_prints_its_version():
     assert CliRunner().invoke(l2a.app, ["--version"]).output.strip() == version("l2a")
 
 

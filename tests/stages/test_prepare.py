@@ -1,4 +1,4 @@
-"""The command: its line at the end, its line when something is wrong, and what it does not load."""
+"""The command: the line it prints at the end, its error line, and the modules it does not import."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ def test_the_line_at_the_end(run, tmp_path):
     assert (tmp_path / "metrics/data.json").is_file()
 
 
-def test_other_places(run, tmp_path):
+def test_other_outputs(run, tmp_path):
     assert run("--out", "elsewhere", "--metrics", "m.json").exit_code == 0
     assert len(list((tmp_path / "elsewhere").iterdir())) == 4
     assert (tmp_path / "m.json").is_file()

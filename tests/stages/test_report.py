@@ -6,7 +6,7 @@ import sys
 
 import pandas as pd
 import pytest
-from helpers.finished_run import lay
+from helpers.finished_run import write_run
 from typer.testing import CliRunner
 
 from pipeline.augment.shards import read_augmented
@@ -15,7 +15,7 @@ from stages.report import app
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    monkeypatch.chdir(lay(tmp_path / "run"))
+    monkeypatch.chdir(write_run(tmp_path / "run"))
     return tmp_path / "run"
 
 
@@ -42,7 +42,7 @@ def test_a_page(run):
     assert table["share_kept"].tolist() == by_distance.mean().round(4).tolist()
 
 
-def test_the_last_round_is_told(run):
+def test_the_last_round_is_reported(run):
     (run / "params.yaml").write_text((run / "params.yaml").read_text() + "rounds: 2\n")
     (run / "rounds").mkdir()
     (run / "rounds/2").mkdir()
@@ -65,7 +65,7 @@ def test_a_missing_input_is_one_line(run):
 
 
 @pytest.mark.parametrize(("place", "found"), [("data", "is a folder"), ("notes.txt", "no stage has written it")])
-def test_what_is_no_page_is_not_replaced(run, place, found):
+def test_files_that_are_no_page_are_not_replaced(run, place, found):
     (run / "notes.txt").write_text("mine")
     result = report("--out", place)
     assert result.exit_code == 1

@@ -1,4 +1,4 @@
-"""The fine-tuned student: the student's shape, without anything the teacher has learnt."""
+"""The student_ft stage: the student's architecture, without anything from the fine-tuned teacher."""
 
 import json
 
@@ -25,8 +25,8 @@ def run(tiny_encoder, prepared, tmp_path):
         }
         file, out = tmp_path / "params.yaml", tmp_path / "student_ft"
         file.write_text(yaml.safe_dump(params))
-        given = ["--params", file, "--prepared", prepared, "--out", out]
-        return CliRunner().invoke(app, [str(part) for part in given]), out
+        arguments = ["--params", file, "--prepared", prepared, "--out", out]
+        return CliRunner().invoke(app, [str(part) for part in arguments]), out
 
     return run
 
@@ -39,8 +39,8 @@ def test_it_has_the_students_shape_and_opens(run, student):
     assert result.exit_code == 0, result.output
     config = json.loads((out / "config.json").read_text())
     assert (config["num_hidden_layers"], config["hidden_size"]) == (2, student.get("hidden", 32))
-    answer = transformers.pipeline("text-classification", str(out), device="cpu")("a good film")
-    assert answer[0]["label"] in ("negative", "positive")
+    prediction = transformers.pipeline("text-classification", str(out), device="cpu")("a good film")
+    assert prediction[0]["label"] in ("negative", "positive")
 
 
 def test_a_bilstm_is_fine_tuned_too(run):
@@ -51,8 +51,8 @@ def test_a_bilstm_is_fine_tuned_too(run):
     tokenizer = transformers.AutoTokenizer.from_pretrained(out)
     texts = ["the film is good , great and very warm .", "the film is bad , dull and very slow ."]
     with torch.no_grad():
-        found = model(**tokenizer(texts, return_tensors="pt", padding=True)).logits.argmax(1)
-    assert [model.config.id2label[int(label)] for label in found] == ["positive", "negative"]
+        predicted = model(**tokenizer(texts, return_tensors="pt", padding=True)).logits.argmax(1)
+    assert [model.config.id2label[int(label)] for label in predicted] == ["positive", "negative"]
 
 
 def test_it_starts_from_the_encoder(run, tiny_encoder, prepared):
@@ -60,7 +60,7 @@ def test_it_starts_from_the_encoder(run, tiny_encoder, prepared):
     assert result.exit_code == 0, result.output
     encoder = load_classifier(str(tiny_encoder), "teacher.model", []).bert.embeddings.word_embeddings.weight
     trained = load_classifier(str(out), "student_ft").bert.embeddings.word_embeddings.weight
-    # A word that no text has keeps the weight it came with, but for the decay of the few steps.
+    # The embedding of a word that is in no text changes by weight decay only.
     torch.testing.assert_close(trained[4], encoder[4], rtol=0.02, atol=1e-3)
 
 

@@ -23,8 +23,8 @@ def run(tiny_encoder, prepared, tmp_path):
         file = tmp_path / "params.yaml"
         file.write_text(yaml.safe_dump(params))
         out, metrics = tmp_path / name / "teacher", tmp_path / name / "teacher.json"
-        given = ["--params", file, "--prepared", prepared, "--out", out, "--metrics", metrics]
-        return CliRunner().invoke(app, [str(part) for part in given]), out, metrics
+        arguments = ["--params", file, "--prepared", prepared, "--out", out, "--metrics", metrics]
+        return CliRunner().invoke(app, [str(part) for part in arguments]), out, metrics
 
     return run
 
@@ -45,22 +45,24 @@ def test_it_learns_and_opens_as_a_pipeline(run, prepared):
 
     validation = read_texts(prepared / "validation.parquet")
     classify = transformers.pipeline("text-classification", str(out), device="cpu")
-    found = [answer["label"] for answer in classify(validation.texts)]
-    right = sum(validation.names[label] == answer for label, answer in zip(validation.labels, found, strict=True))
+    predicted = [prediction["label"] for prediction in classify(validation.texts)]
+    right = sum(
+        validation.names[label] == prediction for label, prediction in zip(validation.labels, predicted, strict=True)
+    )
     assert right / len(validation) == measured["accuracy"]
 
 
-def test_same_inputs_same_bytes_without_a_place_in_them(run, tiny_encoder, tmp_path):
+def test_same_inputs_give_the_same_bytes_without_machine_paths(run, tiny_encoder, tmp_path):
     epochs = {"source": 1, "target": 1}
     (_, one, _), (_, other, _) = run("one", epochs=epochs), run("other", epochs=epochs)
     assert contents(one) == contents(other)
     assert {file.stat().st_mode & 0o777 for file in one.iterdir()} == {0o644}
     for name, content in contents(one).items():
-        assert not any(str(place).encode() in content for place in (tmp_path, tiny_encoder.parent)), name
+        assert not any(str(path).encode() in content for path in (tmp_path, tiny_encoder.parent)), name
         assert b'"truncation": {' not in content, name
 
 
-def test_no_source_is_no_phase(run, prepared, tmp_path):
+def test_without_source_texts_there_is_one_phase(run, prepared, tmp_path):
     folder = tmp_path / "prepared"
     folder.mkdir()
     for name in ("train", "validation"):
@@ -81,7 +83,7 @@ def test_no_source_is_no_phase(run, prepared, tmp_path):
     assert not out.exists()
 
 
-def test_a_teacher_that_learns_nothing_has_to_know_the_classes(run, tiny_encoder):
+def test_a_teacher_without_training_needs_a_head_for_the_classes(run, tiny_encoder):
     nothing = {"source": 0, "target": 0}
     result, out, _ = run(epochs=nothing)
     assert result.exit_code == 1
@@ -89,10 +91,10 @@ def test_a_teacher_that_learns_nothing_has_to_know_the_classes(run, tiny_encoder
         f"teacher: teacher.model: {tiny_encoder} has no classification head; accepted: a model that was fine-tuned\n"
     )
     assert not out.exists()
-    _, learnt, _ = run("learnt", epochs={"source": 1, "target": 0})
-    result, out, metrics = run("as it is", model=str(learnt), epochs=nothing)
+    _, trained, _ = run("trained", epochs={"source": 1, "target": 0})
+    result, out, metrics = run("as it is", model=str(trained), epochs=nothing)
     assert result.exit_code == 0, result.output
-    assert (out / "model.safetensors").read_bytes() == (learnt / "model.safetensors").read_bytes()
+    assert (out / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
     assert json.loads(metrics.read_text())["history"] == []
 
 
@@ -103,11 +105,11 @@ def test_errors_are_one_line(run):
     result, _, _ = run(learning_rate=1e30, warmup=0, epochs={"source": 1, "target": 0})
     assert result.exit_code == 1
     assert result.output.startswith(
-        "teacher: teacher.learning_rate: got 1e+30, with which the loss is no longer a number"
+        "teacher: teacher.learning_rate: got 1e+30, with which the loss is NaN; accepted: a lower one"
     )
 
 
-def test_a_student_it_could_not_teach(tiny_encoder, prepared, tmp_path):
+def test_a_student_deeper_than_the_teacher(tiny_encoder, prepared, tmp_path):
     file = tmp_path / "params.yaml"
     params = {
         "data": {"target": {"path": "t.csv", "rows": 8}},
@@ -116,15 +118,15 @@ def test_a_student_it_could_not_teach(tiny_encoder, prepared, tmp_path):
         "student": {"layers": 4},
     }
     file.write_text(yaml.safe_dump(params))
-    given = ["--params", file, "--prepared", prepared, "--out", tmp_path / "out", "--metrics", tmp_path / "t.json"]
-    result = CliRunner().invoke(app, [str(part) for part in given])
+    arguments = ["--params", file, "--prepared", prepared, "--out", tmp_path / "out", "--metrics", tmp_path / "t.json"]
+    result = CliRunner().invoke(app, [str(part) for part in arguments])
     assert result.exit_code == 1
     assert result.output == f"teacher: student.layers: got 4, but {tiny_encoder} has 3 layers; accepted: 1 to 3\n"
     assert not (tmp_path / "out").exists()
 
 
 def test_more_tokens_than_the_models_take(run, saved, tiny_encoder):
-    """The generator, which comes after, is asked before the teacher learns."""
+    """The generator's limit, too, is checked before the teacher is trained."""
     short = saved(transformers.BertForMaskedLM, max_position_embeddings=16)
     for model, generator in ((short, tiny_encoder), (tiny_encoder, short)):
         result, out, _ = run(max_length=17, model=str(model), generator=generator)
@@ -133,7 +135,7 @@ def test_more_tokens_than_the_models_take(run, saved, tiny_encoder):
         assert not out.exists()
 
 
-def test_a_teacher_whose_attention_cannot_be_taken(run, tmp_path, tokenizer):
+def test_a_teacher_without_known_self_attention(run, tmp_path, tokenizer):
     folder = tmp_path / "albert"
     sizes = {"hidden_size": 16, "embedding_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
     model = transformers.AlbertModel(transformers.AlbertConfig(vocab_size=len(tokenizer), **sizes))

@@ -1,4 +1,4 @@
-"""The work cache, seen and cleared."""
+"""The work_cache command: sizes printed, and the cache cleared."""
 
 import pytest
 from typer.testing import CliRunner
@@ -16,7 +16,7 @@ def piece(work_cache):
     return path
 
 
-def test_it_tells_its_size(piece, work_cache):
+def test_it_prints_its_size(piece, work_cache):
     work_folder("distill", "4567")
     result = CliRunner().invoke(app, [])
     assert result.exit_code == 0
@@ -44,7 +44,7 @@ def test_an_empty_one(work_cache):
         assert (result.exit_code, len(result.stdout.splitlines())) == (0, 1)
 
 
-def test_a_piece_that_goes_while_it_is_in_use(piece, tmp_path):
+def test_a_piece_that_is_removed_while_it_is_in_use(piece, tmp_path):
     piece.unlink()
     with pytest.raises(InputError, match=r"shard\.parquet: removed from the work cache while it was in use; run the"):
         link_or_copy(piece, tmp_path / "out")

@@ -1,4 +1,4 @@
-"""All or nothing: what a name stands for is whole, before, during and after."""
+"""Atomic writes: what a name refers to is complete, before, during and after."""
 
 import json
 import os
@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.storage import atomic as publishing
-from pipeline.storage.atomic import publish_file, publish_folder, write_json
+from pipeline.storage import atomic
+from pipeline.storage.atomic import publish_file, publish_folder
+from pipeline.storage.json_file import write_json
 
 
 def listing(folder):
@@ -28,7 +29,7 @@ def test_a_file_appears_at_the_end(tmp_path):
     assert listing(path.parent) == ["a.txt"]
 
 
-def test_a_file_takes_the_place_of_another(tmp_path):
+def test_a_file_replaces_another(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
     with publish_file(path) as temporary:
@@ -75,7 +76,7 @@ def test_a_folder_appears_at_the_end(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o755
 
 
-def test_a_folder_takes_the_place_of_another(tmp_path):
+def test_a_folder_replaces_another(tmp_path):
     path = tmp_path / "out"
     path.mkdir()
     (path / "old").write_text("1")
@@ -96,7 +97,7 @@ def test_nothing_half_written_of_a_folder(tmp_path, before):
     assert listing(tmp_path) == (["out", "out/old"] if before else [])
 
 
-def test_a_folder_that_cannot_take_the_place_leaves_the_other(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_replace_another_leaves_it(tmp_path, monkeypatch):
     path = tmp_path / "out"
     path.mkdir()
     (path / "old").write_text("1")
@@ -123,14 +124,14 @@ def test_json_is_readable_and_stable(tmp_path):
     assert "é" in text
 
 
-def test_what_json_cannot_hold_leaves_nothing(tmp_path):
+def test_values_that_json_cannot_hold_leave_no_file(tmp_path):
     with pytest.raises(TypeError):
         write_json(tmp_path / "m.json", {"a": object()})
     assert listing(tmp_path) == []
 
 
-def killed_while_making(path, kind):
-    """The process number of what was killed while it published."""
+def killed_while_writing(path, kind):
+    """Publish in a process that is killed meanwhile; returns its number."""
     write = "temporary.write_text('half')" if kind == "file" else "(temporary / 'a').write_text('half')"
     code = f"""
 import os, signal
@@ -146,52 +147,52 @@ with publish_{kind}(Path({str(path)!r})) as temporary:
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_what_a_killed_process_left_is_removed_when_the_same_is_made_anew(tmp_path, kind):
+def test_files_of_a_killed_process_are_removed_at_the_next_write(tmp_path, kind):
     path = tmp_path / "out[1].x"
-    killed_while_making(path, kind)
+    killed_while_writing(path, kind)
     (left,) = tmp_path.iterdir()
     assert left.suffix == ".part"
-    # Another's name begins with the same.
+    # Another output whose name begins alike.
     write_json(tmp_path / "out[1]", {})
     assert left.exists()
-    with publishing.__dict__[f"publish_{kind}"](path) as temporary:
+    with atomic.__dict__[f"publish_{kind}"](path) as temporary:
         assert not left.exists()
         (temporary if kind == "file" else temporary / "a").write_text("whole")
     assert listing(tmp_path) == (["out[1]", "out[1].x"] if kind == "file" else ["out[1]", "out[1].x", "out[1].x/a"])
 
 
-def test_what_others_may_be_writing_stays(tmp_path):
-    """Of this host while the process lives; of another for a day; and what no publishing has named."""
+def test_files_that_others_may_be_writing_stay(tmp_path):
+    """Of this host while the process runs, of another host for a day, and names of another pattern always."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as writer:
-        here = tmp_path / f".a.{writer.pid}@{publishing._host()}.part"
-        there, strange = tmp_path / ".a.1@00000000.k3_x.part", tmp_path / ".a.part"
-        there.mkdir()
-        for file in (here, there / "new", strange):
+        own = tmp_path / f".a.{writer.pid}@{atomic._host()}.part"
+        foreign, other = tmp_path / ".a.1@00000000.k3_x.part", tmp_path / ".a.part"
+        foreign.mkdir()
+        for file in (own, foreign / "new", other):
             file.write_text("half")
-        long_ago = time.time() - publishing.DAY - 60
-        for file in (here, there, strange):
+        long_ago = time.time() - atomic.DAY - 60
+        for file in (own, foreign, other):
             os.utime(file, (long_ago, long_ago))
         write_json(tmp_path / "a", {})
-        assert {here, there, strange} <= set(tmp_path.iterdir())
-        for file in (there / "new", there):
+        assert {own, foreign, other} <= set(tmp_path.iterdir())
+        for file in (foreign / "new", foreign):
             os.utime(file, (long_ago, long_ago))
         write_json(tmp_path / "a", {})
-        assert set(tmp_path.iterdir()) == {here, strange, tmp_path / "a"}
+        assert set(tmp_path.iterdir()) == {own, other, tmp_path / "a"}
         writer.communicate(b"\n")
     write_json(tmp_path / "a", {})
-    assert set(tmp_path.iterdir()) == {strange, tmp_path / "a"}
+    assert set(tmp_path.iterdir()) == {other, tmp_path / "a"}
 
 
 def test_another_container_of_the_machine_is_another_host(monkeypatch):
-    here = publishing._host()
+    here = atomic._host()
     monkeypatch.setattr(os, "readlink", lambda _: "pid:[1]")
-    assert publishing._host() != here
+    assert atomic._host() != here
 
 
-def test_what_was_there_before_stays_until_there_is_another(tmp_path):
-    """The kill came between the two names of a folder that takes the place of another."""
+def test_the_old_folder_stays_until_there_is_a_new_one(tmp_path):
+    """The kill came between the two renames that replace a folder."""
     path = tmp_path / "out"
-    process = killed_while_making(path, "folder")
+    process = killed_while_writing(path, "folder")
     (left,) = tmp_path.iterdir()
     assert left.name.startswith(f".out.{process}@")
     old = left.rename(left.with_suffix(".old"))

@@ -1,4 +1,4 @@
-"""Parquet files of other programs: other types for the same are taken, other values are one line."""
+"""Parquet files of other programs: other types for the same values are accepted, other values are an error line."""
 
 import numpy as np
 import pandas as pd
@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.augment.augment import schema
 from pipeline.augment.shards import scan
 from pipeline.errors import InputError
-from pipeline.storage.parquet import KINDS, concatenated, read_table
+from pipeline.storage.columns import COLUMNS
+from pipeline.storage.parquet import concatenated, read_table
 
 
 @pytest.fixture
@@ -22,17 +22,11 @@ def write(tmp_path):
 
 
 def both(file, columns=()):
-    """Read at once and piece by piece, which have to agree."""
+    """Read at once and batch by batch, which have to agree."""
     whole = read_table(file, columns, "distill")
     parts = list(scan([file], columns or whole.column_names, "distill"))
     assert pa.Table.from_batches(parts, whole.schema).equals(whole)
     return whole
-
-
-def test_the_kinds_are_those_that_are_written():
-    for task in ("classification", "regression"):
-        written = {field.name: field.type for field in schema(task) if field.name != "label"}
-        assert written.items() <= KINDS.items()
 
 
 def test_pandas_has_other_types_for_the_same(tmp_path):
@@ -41,7 +35,9 @@ def test_pandas_has_other_types_for_the_same(tmp_path):
     frame["text_pair"] = None
     frame.to_parquet(tmp_path / "a.parquet")
     table = both(tmp_path / "a.parquet")
-    assert {field.name: field.type for field in table.schema} == {name: KINDS[name] for name in table.column_names}
+    assert {field.name: field.type for field in table.schema} == {
+        name: COLUMNS[name].type for name in table.column_names
+    }
     assert table.to_pydict() == {
         "id": ["a", "b"],
         "pi": [0.5, 0.25],
@@ -69,9 +65,9 @@ def test_other_values(write, column, values, found):
     for read in (read_table, lambda *given: list(scan([given[0]], ["id", column], given[2]))):
         with pytest.raises(InputError) as caught:
             read(file, (), "distill")
-        said = str(caught.value)
-        assert said.startswith(f"{file}, column {column!r}: got {found}")
-        assert f"; accepted: {KINDS[column]}; run the distill stage again" in said
+        line = str(caught.value)
+        assert line.startswith(f"{file}, column {column!r}: got {found}")
+        assert f"; accepted: {COLUMNS[column].type}; run the distill stage again" in line
 
 
 @pytest.mark.parametrize(
@@ -103,7 +99,7 @@ def test_no_rows(write):
     assert both(write({"id": pa.array([], pa.string())})).num_rows == 0
 
 
-def test_unlike_files_of_a_folder(tmp_path):
+def test_different_files_of_a_folder(tmp_path):
     one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
     tables = {one: pa.table({"id": ["x"], "label": ["a"]}), other: pa.table({"id": ["y"], "label": [1.0]})}
     with pytest.raises(InputError) as caught:
@@ -111,7 +107,7 @@ def test_unlike_files_of_a_folder(tmp_path):
     assert str(caught.value) == f"{other}: column 'label' is not as in one.parquet; run the augment stage again"
 
 
-def test_the_order_of_columns_is_that_which_is_asked_for(write):
+def test_columns_are_in_the_requested_order(write):
     files = [write({"id": ["a"], "pi": [0.5]}, "a.parquet"), write({"pi": [0.25], "id": ["b"]}, "b.parquet")]
     tables = {file: read_table(file, ["id", "pi"], "distill") for file in files}
     assert concatenated(tables, "distill").to_pydict() == {"id": ["a", "b"], "pi": [0.5, 0.25]}
@@ -128,7 +124,7 @@ def test_a_column_twice(tmp_path):
         list(scan([tmp_path / "a.parquet"], ["id"], "distill"))
 
 
-def test_a_class_may_be_stored_otherwise(write):
+def test_a_class_may_have_another_type(write):
     assert both(write({"label": pa.array(["a", "b"]).dictionary_encode()}))["label"].to_pylist() == ["a", "b"]
     assert both(write({"label": [1, 2]}))["label"].to_pylist() == ["1", "2"]
     assert both(write({"label": pa.array([1, 2], pa.float32())}))["label"].type == pa.float64()

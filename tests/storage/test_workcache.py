@@ -15,14 +15,14 @@ def piece(work_cache):
     return path
 
 
-def test_a_piece_stands_in_the_users_cache(piece, work_cache):
+def test_a_piece_is_in_the_users_cache(piece, work_cache):
     assert piece == work_cache / "augment" / "0123" / "target-00000.bin"
     assert piece.read_bytes() == bytes(range(200))
     assert is_finished(piece)
     assert sorted(path.name for path in piece.parent.iterdir()) == ["target-00000.bin", "target-00000.bin.blake2b"]
 
 
-def test_the_folder_is_there_again_with_its_pieces(piece):
+def test_the_same_fingerprint_finds_the_folder_and_its_pieces(piece):
     assert work_folder("augment", "0123") == piece.parent
     assert is_finished(piece)
     assert not is_finished(work_folder("augment", "other") / piece.name)
@@ -35,7 +35,7 @@ def test_a_flipped_byte_is_noticed(piece, caplog, place):
     content[place] ^= 1
     piece.write_bytes(content)
     assert not is_finished(piece)
-    assert caplog.messages == [f"{piece}: damaged; made anew"]
+    assert caplog.messages == [f"{piece}: damaged; computed again"]
 
 
 @pytest.mark.parametrize("size", [0, 199, 201])
@@ -46,7 +46,7 @@ def test_another_size_is_noticed(piece, size):
 
 
 @pytest.mark.parametrize("checksum", [b"", b"00", b"\xff\xfe", None])
-def test_a_damaged_checksum_is_no_checksum(piece, checksum):
+def test_a_damaged_checksum_does_not_count(piece, checksum):
     beside = piece.with_name(f"{piece.name}.blake2b")
     if checksum is None:
         beside.unlink()
@@ -70,7 +70,7 @@ def test_a_piece_with_its_checksum_in_the_place_of_another(piece, caplog, place)
         two.write_bytes(content)
     assert not is_finished(piece)
     assert not is_finished(other)
-    assert caplog.messages == [f"{piece}: damaged; made anew", f"{other}: damaged; made anew"]
+    assert caplog.messages == [f"{piece}: damaged; computed again", f"{other}: damaged; computed again"]
 
 
 def test_a_checksum_without_its_piece(piece):
@@ -93,14 +93,14 @@ def test_a_piece_that_fails_is_not_there(piece, caplog):
     assert len(list(piece.parent.iterdir())) == 2
 
 
-def test_a_piece_may_be_made_anew(piece):
+def test_a_piece_may_be_written_again(piece):
     piece.write_bytes(b"damaged")
     with write_piece(piece) as temporary:
         temporary.write_bytes(b"whole")
     assert is_finished(piece)
 
 
-def test_an_out_is_a_link_where_it_can_be(piece, tmp_path, monkeypatch):
+def test_an_out_is_a_link_if_the_file_system_allows_it(piece, tmp_path, monkeypatch):
     link_or_copy(piece, tmp_path / "linked")
     assert (tmp_path / "linked").samefile(piece)
 

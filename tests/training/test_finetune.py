@@ -1,4 +1,4 @@
-"""Fine-tuning learns, keeps its best epoch, and does the same for the same seed."""
+"""Fine-tuning learns, keeps its best epoch and is reproducible with a seed."""
 
 from dataclasses import replace
 
@@ -22,32 +22,32 @@ def model(tiny_classifier):
 
 
 def tune(model, tokenizer, phases, validation, fit=FIT, seed=1):
-    return fine_tune(model, tokenizer, phases, validation, fit, max_length=16, seed=seed, what="teacher")
+    return fine_tune(model, tokenizer, phases, validation, fit, max_length=16, seed=seed, section="teacher")
 
 
 def test_it_learns(model, tokenizer, reviews):
-    learnt = tune(model, tokenizer, [(reviews(64), 5)], reviews(40, seed=1))
-    assert learnt["accuracy"] > 0.9
+    result = tune(model, tokenizer, [(reviews(64), 5)], reviews(40, seed=1))
+    assert result["accuracy"] > 0.9
     assert not model.training
-    losses = [epoch["trained_loss"] for epoch in learnt["history"]]
+    losses = [epoch["trained_loss"] for epoch in result["history"]]
     assert losses[-1] < losses[0]
 
 
 def test_phases_run_in_order_and_the_best_epoch_stays(model, tokenizer, reviews):
     validation = reviews(40, seed=1)
-    turned = replace(reviews(64), labels=1 - reviews(64).labels)
-    learnt = tune(model, tokenizer, [(reviews(64), 4), (turned, 4)], validation)
-    steps = [(epoch["phase"], epoch["epoch"]) for epoch in learnt["history"]]
-    assert steps == [(p, e) for p in (1, 2) for e in (1, 2, 3, 4)]
-    assert learnt["history"][-1]["accuracy"] < 0.5 < learnt["accuracy"]
-    best = max(learnt["history"], key=lambda epoch: (epoch["accuracy"], -epoch["loss"]))
-    assert {name: learnt[name] for name in best} == best
-    given = predict(model, tokenizer, validation, 16)
-    assert scores(validation.labels, decide(given, validation.names), validation.names)["accuracy"] == best["accuracy"]
-    assert loss(validation.labels, given, validation.names) == pytest.approx(best["loss"], abs=1e-6)
+    flipped = replace(reviews(64), labels=1 - reviews(64).labels)
+    result = tune(model, tokenizer, [(reviews(64), 4), (flipped, 4)], validation)
+    epochs = [(epoch["phase"], epoch["epoch"]) for epoch in result["history"]]
+    assert epochs == [(phase, epoch) for phase in (1, 2) for epoch in (1, 2, 3, 4)]
+    assert result["history"][-1]["accuracy"] < 0.5 < result["accuracy"]
+    best = max(result["history"], key=lambda epoch: (epoch["accuracy"], -epoch["loss"]))
+    assert {name: result[name] for name in best} == best
+    logits = predict(model, tokenizer, validation, 16)
+    assert scores(validation.labels, decide(logits, validation.names), validation.names)["accuracy"] == best["accuracy"]
+    assert loss(validation.labels, logits, validation.names) == pytest.approx(best["loss"], abs=1e-6)
 
 
-def test_one_seed_one_result_and_nothing_outside_changes(tiny_classifier, tokenizer, reviews):
+def test_the_seed_decides_and_the_global_generator_is_restored(tiny_classifier, tokenizer, reviews):
     def run(seed):
         model = load_classifier(str(tiny_classifier), "teacher", ["negative", "positive"])
         tune(model, tokenizer, [(reviews(24), 2)], reviews(10, seed=1), seed=seed)
@@ -65,29 +65,27 @@ def test_regression(tiny_encoder, tokenizer, reviews):
         return replace(texts, labels=texts.labels.astype(np.float32) * 4, names=[])
 
     model = load_classifier(str(tiny_encoder), "teacher.model", [])
-    learnt = tune(model, tokenizer, [(numbers(reviews(64)), 6)], numbers(reviews(40, seed=1)))
-    assert learnt["pearson"] > 0.8
+    result = tune(model, tokenizer, [(numbers(reviews(64)), 6)], numbers(reviews(40, seed=1)))
+    assert result["pearson"] > 0.8
 
 
-def test_undefined_correlation_does_not_win(tiny_encoder, tokenizer, reviews):
+def test_an_undefined_correlation_is_the_worst_score(tiny_encoder, tokenizer, reviews):
     constant = replace(reviews(6), labels=np.ones(6, dtype=np.float32), names=[])
     model = load_classifier(str(tiny_encoder), "teacher.model", [])
-    learnt = tune(model, tokenizer, [(constant, 3)], constant)
-    assert learnt["pearson"] == -1.0
-    assert learnt["loss"] == min(epoch["loss"] for epoch in learnt["history"])
+    result = tune(model, tokenizer, [(constant, 3)], constant)
+    assert result["pearson"] == -1.0
+    assert result["loss"] == min(epoch["loss"] for epoch in result["history"])
 
 
 @pytest.mark.parametrize("phases", [lambda texts: [(texts(8), 0)], lambda texts: [(texts(0), 2)]])
-def test_nothing_to_train_on_leaves_the_model(model, tokenizer, reviews, phases):
+def test_without_training_the_model_stays_as_it_is(model, tokenizer, reviews, phases):
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    learnt = tune(model, tokenizer, phases(reviews), reviews(10, seed=1))
-    assert learnt["history"] == []
-    assert 0 <= learnt["accuracy"] <= 1
+    result = tune(model, tokenizer, phases(reviews), reviews(10, seed=1))
+    assert result["history"] == []
+    assert 0 <= result["accuracy"] <= 1
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
 
 
-def test_a_loss_that_is_no_number(model, tokenizer, reviews):
-    with pytest.raises(
-        InputError, match=r"teacher\.learning_rate: got 1e\+30, with which the loss is no longer a number"
-    ):
+def test_a_loss_that_is_nan(model, tokenizer, reviews):
+    with pytest.raises(InputError, match=r"teacher\.learning_rate: got 1e\+30, with which the loss is NaN"):
         tune(model, tokenizer, [(reviews(40), 4)], reviews(10), Fit(batch_size=4, learning_rate=1e30, warmup=0))

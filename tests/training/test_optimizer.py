@@ -1,12 +1,13 @@
-"""The optimizer and the learning rate of every training run, and its state put away and taken out again."""
+"""The optimizer, the learning rate schedule and the training step, whose state can be saved and restored."""
 
 import pytest
 import torch
 
+from pipeline.errors import InputError
 from pipeline.models.loading import load_classifier
 from pipeline.params.models import Fit
 from pipeline.training.optimizer import (
-    Training,
+    TrainState,
     adamw,
     load_optimizer_state,
     optimizer_state,
@@ -24,12 +25,17 @@ def same(one, other):
 
 
 def test_no_decay_of_biases_and_layer_norms(model):
-    decayed, kept = adamw(model, Fit(weight_decay=0.1)).param_groups
-    assert (decayed["weight_decay"], kept["weight_decay"]) == (0.1, 0.0)
+    decayed, undecayed = adamw(model, Fit(weight_decay=0.1)).param_groups
+    assert (decayed["weight_decay"], undecayed["weight_decay"]) == (0.1, 0.0)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    assert all(names[id(one)].endswith("bias") or "LayerNorm" in names[id(one)] for one in kept["params"])
-    assert not any("LayerNorm" in names[id(one)] or names[id(one)].endswith("bias") for one in decayed["params"])
-    assert len(decayed["params"]) + len(kept["params"]) == len(names)
+    assert all(
+        names[id(parameter)].endswith("bias") or "LayerNorm" in names[id(parameter)]
+        for parameter in undecayed["params"]
+    )
+    assert not any(
+        "LayerNorm" in names[id(parameter)] or names[id(parameter)].endswith("bias") for parameter in decayed["params"]
+    )
+    assert len(decayed["params"]) + len(undecayed["params"]) == len(names)
 
 
 @pytest.mark.parametrize(
@@ -44,46 +50,72 @@ def test_no_decay_of_biases_and_layer_norms(model):
 def test_the_rate_rises_and_falls(steps, warmup, rates):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule = warm_up_and_decay(optimizer, steps, warmup)
-    found = []
+    learning_rates = []
     for _ in range(steps):
-        found.append(schedule.get_last_lr()[0])
+        learning_rates.append(schedule.get_last_lr()[0])
         optimizer.step()
         schedule.step()
-    assert found == pytest.approx(rates)
+    assert learning_rates == pytest.approx(rates)
 
 
-def test_a_state_comes_back(tiny_classifier):
-    """Weights, moments and the learning rate; on the way back nothing is made of thin air."""
+def test_a_state_is_restored(tiny_classifier):
+    """Weights, moments and the learning rate."""
 
     def start():
         model = load_classifier(str(tiny_classifier), "teacher", ["negative", "positive"]).eval()
         optimizer = adamw(model, Fit(learning_rate=0.01))
-        return Training(model, optimizer, warm_up_and_decay(optimizer, 10, 0.3))
+        return TrainState(model, optimizer, warm_up_and_decay(optimizer, 10, 0.3), "teacher.learning_rate")
 
-    def step(training):
+    def step(state):
         tokens = torch.arange(6).reshape(2, 3)
-        training.step(training.model(input_ids=tokens, labels=torch.tensor([0, 1])).loss)
+        state.step(state.model(input_ids=tokens, labels=torch.tensor([0, 1])).loss)
 
     one, other = start(), start()
     assert optimizer_state(one.optimizer) == {}
     step(one)
     step(one)
-    other.restore({name: tensor.clone() for name, tensor in one.state().items()})
-    assert same(one.state(), other.state())
+    other.load_state_dict({name: tensor.clone() for name, tensor in one.state_dict().items()})
+    assert same(one.state_dict(), other.state_dict())
     assert one.schedule.get_last_lr() == [group["lr"] for group in other.optimizer.param_groups]
     step(one)
     step(other)
-    assert same(one.state(), other.state())
+    assert same(one.state_dict(), other.state_dict())
 
 
-def test_an_optimizer_s_memory():
+def test_the_state_of_an_optimizer():
     weight = torch.nn.Parameter(torch.ones(2))
     optimizer = torch.optim.Adam([weight])
     weight.grad = torch.tensor([1.0, 2.0])
     optimizer.step()
-    kept = optimizer_state(optimizer)
-    assert set(kept) == {"0/step", "0/exp_avg", "0/exp_avg_sq"}
-    assert torch.allclose(kept["0/exp_avg"], torch.tensor([0.1, 0.2]))
+    saved = optimizer_state(optimizer)
+    assert set(saved) == {"0/step", "0/exp_avg", "0/exp_avg_sq"}
+    assert torch.allclose(saved["0/exp_avg"], torch.tensor([0.1, 0.2]))
     fresh = torch.optim.Adam([weight])
-    load_optimizer_state(fresh, kept)
-    assert same(optimizer_state(fresh), kept)
+    load_optimizer_state(fresh, saved)
+    assert same(optimizer_state(fresh), saved)
+
+
+@pytest.fixture
+def state():
+    """One weight of value 1, with plain gradient descent at a constant learning rate."""
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.ones_(model.weight)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)
+    return TrainState(model, optimizer, schedule, "teacher.learning_rate")
+
+
+def test_a_step_clips_the_gradient_and_returns_the_loss(state):
+    assert state.step(10 * state.model.weight.sum()) == 10
+    assert state.model.weight.item() == pytest.approx(0.5)
+    state.step(0.1 * state.model.weight.sum())
+    assert state.model.weight.item() == pytest.approx(0.45)
+    state.step(None)
+    assert state.model.weight.item() == pytest.approx(0.45)
+    assert state.schedule.last_epoch == 3
+
+
+def test_a_loss_that_is_nan_names_the_learning_rate(state):
+    message = r"^teacher\.learning_rate: got 0\.5, with which the loss is NaN; accepted: a lower one$"
+    with pytest.raises(InputError, match=message):
+        state.step(state.model.weight.sum() * torch.nan)

@@ -1,48 +1,70 @@
-"""CBERT: a masked language model that knows the label, in the place of the segment (Wu et al. 2019)."""
+"""CBERT: a masked language model conditioned on the label, which replaces the segment (Wu et al. 2019)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline.augment.originals import Original
+from pipeline.augment.distance import log_p_binomial
+from pipeline.augment.filler import Filler, load_generator
+from pipeline.augment.methods.registry import Draw, MethodInputs, Rows
+from pipeline.augment.originals import Original, originals_of
+from pipeline.augment.sampler import sample_neighbours
 from pipeline.compute import distributed
 from pipeline.compute.batching import length_batches, padded
-from pipeline.compute.progress import track
+from pipeline.compute.precision import precision
 from pipeline.data.texts import Texts
 from pipeline.errors import InputError
 from pipeline.models.forward_shortcuts import head_only_at
 from pipeline.params.models import Fit
-from pipeline.training.optimizer import adamw, warm_up_and_decay
+from pipeline.training.optimizer import TrainState, adamw, warm_up_and_decay
+from pipeline.training.steps import remaining_batches
 
 SHARE = 0.15
 """Chance that a word is masked, in training and in sampling."""
 EPOCHS, LEARNING_RATE = 10, 5e-5
 BINS = 5
-"""A number's label is which fifth of the training texts' numbers it lies in: the paper has classes alone."""
+"""In regression the label is the number's fifth among the training texts' numbers: the paper has classes only."""
+
+
+def build(inputs: MethodInputs) -> Draw:
+    """Load the generator, train it on the target's training texts and make the function that draws."""
+    params, tokenizer, texts = inputs.params, inputs.tokenizer, inputs.training_texts
+    model = load_generator(inputs.generator)
+    labels = Labels(texts)
+    training_originals = labels.conditioned(originals_of(texts, range(len(texts)), tokenizer, params))
+    model = label_conditioned(model, tokenizer, training_originals, labels, params.seed)
+    filler = Filler(model, tokenizer, params)
+    distances = partial(log_p_binomial, share=SHARE)
+
+    def draw(originals: Sequence[Original], samples: int, *, offset: int) -> tuple[Rows, dict[str, int]]:
+        return sample_neighbours(labels.conditioned(originals), samples, filler, distances, params.seed, offset=offset)
+
+    return draw
 
 
 class Labels:
-    """What stands in a segment's place: the number of a label, the same on both texts of a pair."""
+    """The label index that replaces the segment index; it is the same on both texts of a pair."""
 
     def __init__(self, texts: Texts) -> None:
         self.names = texts.names
         self.edges = [] if texts.names else np.unique(np.quantile(texts.labels, np.arange(1, BINS) / BINS)).tolist()
         self.count = len(self.names) or len(self.edges) + 1
 
-    def of(self, label: str | float | None) -> int:
-        """The number of a label; the first for a class that the target does not have."""
+    def index(self, label: str | float | None) -> int:
+        """The index of a label; 0 for a class that the target does not have."""
         if self.names:
             return self.names.index(str(label)) if label in self.names else 0
         return int(np.searchsorted(self.edges, float(label or 0.0), side="right"))
 
     def conditioned(self, originals: Sequence[Original]) -> list[Original]:
-        """Originals whose types are their labels."""
-        return [replace(each, types=[self.of(each.label)] * len(each.types)) for each in originals]
+        """Originals with their label's index as the type of every piece."""
+        return [replace(each, types=[self.index(each.label)] * len(each.types)) for each in originals]
 
 
 def label_conditioned(
@@ -50,39 +72,49 @@ def label_conditioned(
 ) -> PreTrainedModel:
     """Fine-tune a masked language model in place on conditioned originals, its segment embedding now one of labels.
 
-    Raises InputError if the model has no segments.
+    Raises InputError if the model has no segments or the loss is not finite.
     """
-    place = distributed.device()
+    device = distributed.device()
     _embed_labels(model, labels.count, seed)
     fit = Fit(batch_size=32, learning_rate=LEARNING_RATE, warmup=0.1, weight_decay=0.01)
-    draw = np.random.default_rng(seed)
-    rows = [each for each in originals if each.words]
-    lengths = np.array([len(each.pieces) for each in rows])
-    model.to(place).train()
+    originals = [original for original in originals if original.words]
+    model.to(device).train()
     optimizer = adamw(model, fit)
-    schedule = warm_up_and_decay(optimizer, EPOCHS * math.ceil(len(rows) / fit.batch_size), fit.warmup)
+    steps = EPOCHS * math.ceil(len(originals) / fit.batch_size)
+    state = TrainState(model, optimizer, warm_up_and_decay(optimizer, steps, fit.warmup), f"{__name__}.LEARNING_RATE")
+    batches = _masked_batches(originals, tokenizer, fit.batch_size, np.random.default_rng(seed))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for epoch in range(1, EPOCHS + 1):
-            for batch in track(length_batches(lengths, size=fit.batch_size, rng=draw), f"cbert {epoch}/{EPOCHS}"):
-                chosen = [rows[i] for i in batch]
-                tokens, attention = padded([each.pieces for each in chosen], tokenizer.pad_token_id)
-                types, _ = padded([each.types for each in chosen], 0)
-                masked = torch.zeros_like(tokens, dtype=torch.bool)
-                for row, each in enumerate(chosen):
-                    picked = draw.random(len(each.words)) < SHARE
-                    picked[draw.integers(len(each.words))] |= not picked.any()
-                    for word in np.array(each.words, dtype=object)[picked]:
-                        masked[row, word.first : word.last + 1] = True
-                inputs = {"input_ids": tokens.masked_fill(masked, tokenizer.mask_token_id)}
-                inputs |= {"attention_mask": attention, "token_type_ids": types}
-                with head_only_at(model, masked.to(place)):
-                    logits = model(**{name: tensor.to(place) for name, tensor in inputs.items()}).logits
-                optimizer.zero_grad()
-                torch.autograd.backward(cross_entropy(logits, tokens[masked].to(place)))
-                optimizer.step()
-                schedule.step()
+        for inputs, masked, targets in remaining_batches(
+            state, batches, steps=steps, description="cbert", checkpoint=None
+        ):
+            with precision(device), head_only_at(model, masked.to(device)):
+                logits = model(**{name: tensor.to(device) for name, tensor in inputs.items()}).logits
+            state.step(cross_entropy(logits.float(), targets.to(device)))
     return model.eval()
+
+
+def _masked_batches(
+    originals: Sequence[Original], tokenizer: PreTrainedTokenizerFast, size: int, rng: np.random.Generator
+) -> Iterator[tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]]:
+    """Endless batches with each word masked with probability SHARE, at least one of each original.
+
+    Yields the model's inputs, which pieces are masked, (originals, longest), and the masked pieces, (masks,).
+    """
+    lengths = np.array([len(original.pieces) for original in originals])
+    while True:
+        for rows in length_batches(lengths, size=size, rng=rng):
+            batch = [originals[row] for row in rows]
+            tokens, attention = padded([original.pieces for original in batch], tokenizer.pad_token_id)
+            types, _ = padded([original.types for original in batch], 0)
+            masked = torch.zeros_like(tokens, dtype=torch.bool)
+            for row, original in enumerate(batch):
+                picked = rng.random(len(original.words)) < SHARE
+                picked[rng.integers(len(original.words))] |= not picked.any()
+                for word in np.array(original.words, dtype=object)[picked]:
+                    masked[row, word.first : word.last + 1] = True
+            inputs = {"input_ids": tokens.masked_fill(masked, tokenizer.mask_token_id)}
+            yield inputs | {"attention_mask": attention, "token_type_ids": types}, masked, tokens[masked]
 
 
 def _embed_labels(model: PreTrainedModel, count: int, seed: int) -> None:

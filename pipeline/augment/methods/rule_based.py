@@ -1,38 +1,36 @@
-"""Ways to augment that change one text at a time, by rules: each sample drawn anew as long as it repeats another."""
+"""Methods that change one text at a time, by rules; a sample that repeats another is drawn again."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pipeline.augment.neighbour import chances
+from pipeline.augment.methods.registry import Rows
+from pipeline.augment.neighbour import neighbour_rng
 from pipeline.augment.originals import Original
 from pipeline.augment.sampler import REDRAWS
 
-Rows = list[dict[str, object]]
-
-
 Change = Callable[[Original, np.random.Generator], tuple[str, ...] | None]
-"""The texts of one sample of an original; None if it cannot be changed."""
+"""From an original to the texts of one sample; None if the original cannot be changed."""
 
 
 def augment_each(
-    originals: Sequence[Original], samples: int, change: Change, seed: int, *, behind: int = 0
+    originals: Sequence[Original], samples: int, change: Change, seed: int, *, offset: int = 0
 ) -> tuple[Rows, dict[str, int]]:
-    """Draw `samples` of each original, none like another or like the original if ten tries suffice.
+    """Draw `samples` of each original, none like another or like the original if ten more tries suffice.
 
     Args:
-        behind: samples drawn in earlier rounds; numbers go on from there.
+        offset: samples of each original drawn in earlier rounds; sample numbers continue from there.
 
-    Returns rows and counts as `sample_neighbours` does; there is no log P_s of these.
+    Returns rows and counts as `sample_neighbours` does; log P_s is not defined for these.
     """
     rows: Rows = []
     counts = {"not_distinct": 0, "too_short": 0}
     for original in originals:
         seen = {original.texts}
-        for sample in range(behind + 1, behind + samples + 1):
+        for sample in range(offset + 1, offset + samples + 1):
             changed = None
             for attempt in range(REDRAWS + 1):
-                changed = change(original, chances(seed, original.id, sample, attempt))
+                changed = change(original, neighbour_rng(seed, original.id, sample, attempt))
                 if changed is None or changed not in seen:
                     break
             if changed is None:
@@ -45,20 +43,20 @@ def augment_each(
 
 
 def change_sides(sides: tuple[int, ...], change: Callable[[list[str], np.random.Generator], list[str]]) -> Change:
-    """Make a change of words one of texts: of those at `sides` that have words, up to where the models read.
+    """Turn a change of words into one of texts: of those at `sides` that have words, up to `max_length` pieces.
 
-    What lies beyond `max_length` stays as it is.
+    What is beyond `max_length`, which no model reads, stays as it is.
     """
 
-    def one(original: Original, chance: np.random.Generator) -> tuple[str, ...] | None:
-        out = list(original.texts)
+    def change_texts(original: Original, rng: np.random.Generator) -> tuple[str, ...] | None:
+        texts = list(original.texts)
         changed = False
-        for side in sides[: len(out)]:
-            read = max((word.end for word in original.words if word.side == side), default=0)
-            words, rest = out[side][:read].split(), out[side][read:]
+        for side in sides[: len(texts)]:
+            end = max((word.end for word in original.words if word.side == side), default=0)
+            words, rest = texts[side][:end].split(), texts[side][end:]
             if words:
-                out[side] = " ".join(change(words, chance)) + rest
+                texts[side] = " ".join(change(words, rng)) + rest
                 changed = True
-        return tuple(out) if changed else None
+        return tuple(texts) if changed else None
 
-    return one
+    return change_texts

@@ -2,44 +2,54 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
-from pipeline.augment.methods.rule_based import Change, change_sides
-from pipeline.augment.methods.wordnet import WordNet
+from pipeline.augment.methods.registry import Draw, MethodInputs
+from pipeline.augment.methods.rule_based import Change, augment_each, change_sides
+from pipeline.augment.methods.wordnet import WordNet, load_wordnet
+from pipeline.augment.originals import SIDES
 
 MASK, SWAP, NGRAM, LONGEST = 0.1, 0.1, 0.25, 5
-"""Chances that a word is masked, that it is replaced, that only an n-gram of the text is kept; its most words."""
+"""Probabilities that a word is masked, that it is replaced, that only an n-gram of the text is kept; the largest n."""
+
+
+def build(inputs: MethodInputs) -> Draw:
+    """Load WordNet and make the function that draws; replacements come from the target's training texts."""
+    texts = [*inputs.training_texts.texts, *(inputs.training_texts.pairs or [])]
+    change = rules(load_wordnet(), texts, str(inputs.tokenizer.mask_token), SIDES[inputs.params.augment.side])
+    return partial(augment_each, change=change, seed=inputs.params.seed)
 
 
 def rules(wordnet: WordNet, texts: Iterable[str], mask: str, sides: tuple[int, ...]) -> Change:
-    """Make the way to change a text.
+    """Make the function that changes a text.
 
     Args:
-        texts: whose words take the place of others of their part of speech. A part of speech is what WordNet takes
-            a word for mostly, in place of a tagger; words that are not there are masked at most.
-        mask: the token that stands for a masked word.
+        texts: their words replace others of the same part of speech. In place of a tagger WordNet gives the part of
+            speech that a word most often is; words that it does not have are masked at most.
+        mask: the token that replaces a masked word.
         sides: which texts of a pair change.
     """
-    known: dict[str, list[str]] = defaultdict(list)
+    by_part_of_speech: dict[str, list[str]] = defaultdict(list)
     for word in sorted({word.lower() for text in texts for word in text.split()}):
-        if (kind := wordnet.part_of_speech(word)) is not None:
-            known[kind].append(word)
+        if (part := wordnet.part_of_speech(word)) is not None:
+            by_part_of_speech[part].append(word)
 
-    def one(word: str, chance: np.random.Generator) -> str:
-        draw = chance.random()
-        if draw < MASK:
+    def change_word(word: str, rng: np.random.Generator) -> str:
+        uniform = rng.random()
+        if uniform < MASK:
             return mask
-        kind = wordnet.part_of_speech(word.lower())
-        if draw < MASK + SWAP and kind is not None and known[kind]:
-            return known[kind][int(chance.integers(len(known[kind])))]
+        part = wordnet.part_of_speech(word.lower())
+        if uniform < MASK + SWAP and part is not None and by_part_of_speech[part]:
+            return by_part_of_speech[part][int(rng.integers(len(by_part_of_speech[part])))]
         return word
 
-    def change(words: list[str], chance: np.random.Generator) -> list[str]:
-        words = [one(word, chance) for word in words]
-        if chance.random() < NGRAM:
-            n = int(chance.integers(1, min(LONGEST, len(words)) + 1))
-            start = int(chance.integers(len(words) - n + 1))
+    def change(words: list[str], rng: np.random.Generator) -> list[str]:
+        words = [change_word(word, rng) for word in words]
+        if rng.random() < NGRAM:
+            n = int(rng.integers(1, min(LONGEST, len(words)) + 1))
+            start = int(rng.integers(len(words) - n + 1))
             words = words[start : start + n]
         return words
 

@@ -1,4 +1,4 @@
-"""WordNet through nltk: synonyms of a word, and the part of speech it mostly is."""
+"""WordNet through nltk: synonyms of a word, and its most frequent part of speech."""
 
 import io
 import warnings
@@ -21,7 +21,7 @@ _FUNCTION_WORDS = """
     why will with won would wouldn y you your yours yourself yourselves
 """
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
-"""Words that WordNet would take for others: `a` for adenine, `it` for information technology, `he` for helium."""
+"""Words that WordNet would confuse with others: `a` for adenine, `it` for information technology, `he` for helium."""
 
 
 class WordNet:
@@ -39,43 +39,43 @@ class WordNet:
         """Other words for a word in any of its senses, in alphabetical order, lower-case."""
         if word.lower() in FUNCTION_WORDS:
             return ()
-        found = {lemma.name() for sense in self.reader.synsets(word) for lemma in sense.lemmas()}
-        plain = {name.replace("_", " ").replace("-", " ").lower() for name in found}
+        names = {lemma.name() for sense in self.reader.synsets(word) for lemma in sense.lemmas()}
+        plain = {name.replace("_", " ").replace("-", " ").lower() for name in names}
         return tuple(sorted(plain - {word.lower()}))
 
     @lru_cache(maxsize=1 << 16)  # noqa: B019
     def part_of_speech(self, word: str) -> str | None:
-        """`n`, `v`, `a` or `r`, as it was most often in WordNet's tagged texts, or else has most senses.
+        """`n`, `v`, `a` or `r`: what the word is most often in WordNet's tagged texts, or else in most of its senses.
 
-        None for words that WordNet does not have, and for function words.
+        Returns None for words that WordNet does not have, and for function words.
         """
         if word.lower() in FUNCTION_WORDS:
             return None
-        found: dict[str, list[int]] = {}
+        counts: dict[str, list[int]] = {}
         for sense in self.reader.synsets(word):
-            kind = found.setdefault(sense.pos().replace("s", "a"), [0, 0])
-            kind[0] += sum(lemma.count() for lemma in sense.lemmas() if lemma.name().lower() == word)
-            kind[1] += 1
-        return max(found, key=lambda kind: found[kind], default=None)
+            tagged_and_senses = counts.setdefault(sense.pos().replace("s", "a"), [0, 0])
+            tagged_and_senses[0] += sum(lemma.count() for lemma in sense.lemmas() if lemma.name().lower() == word)
+            tagged_and_senses[1] += 1
+        return max(counts, key=lambda part: counts[part], default=None)
 
 
 def load_wordnet(folder: Path | None = None) -> WordNet:
     """Open WordNet.
 
     Args:
-        folder: with its files; if not given, nltk's own if it is installed, else Debian's.
+        folder: of its files; by default nltk's corpus if it is installed, else Debian's.
 
-    Raises InputError that tells both ways to get it.
+    Raises InputError that names both ways to install it.
     """
     try:
         import nltk
         from nltk.corpus import wordnet
         from nltk.corpus.reader import WordNetCorpusReader
-    except ImportError:
-        raise InputError("augment.method: WordNet is read with nltk; accepted: pip install -e '.[wordnet]'") from None
+    except ImportError as error:
+        raise InputError("augment.method: WordNet is read with nltk; accepted: pip install -e '.[wordnet]'") from error
 
     class Reader(WordNetCorpusReader):  # type: ignore[misc]
-        """Debian's files lack one that only gives names to groups of senses."""
+        """Reads Debian's files, which lack the one that names groups of senses."""
 
         def open(self, file: str) -> Any:
             if file == "lexnames":
@@ -83,7 +83,7 @@ def load_wordnet(folder: Path | None = None) -> WordNet:
             return super().open(file)
 
         def map_wn(self, version: str = "wordnet") -> None:
-            """Other languages are not asked for."""
+            """Do nothing: other languages are not used."""
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The multilingual functions are not available")
@@ -98,6 +98,6 @@ def load_wordnet(folder: Path | None = None) -> WordNet:
                 "augment.method: WordNet is not here; accepted: python -m nltk.downloader wordnet, or "
                 "apt-get install wordnet-base"
             )
-        # nltk reads from folders that are named to it alone.
+        # nltk reads only from folders on its path.
         nltk.data.path.append(str(folder))
         return WordNet(Reader(str(folder), None))

@@ -1,4 +1,4 @@
-"""DistilBERT's losses beside the soft cross-entropy (Sanh et al. 2019): cosine of hidden states, masked words."""
+"""DistilBERT's losses beside the soft cross-entropy (Sanh et al. 2019): cosine of states, masked language model."""
 
 import torch
 from torch.nn.functional import cosine_similarity, cross_entropy, gelu
@@ -6,8 +6,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.errors import InputError
 
-SHARE = 0.15
-"""Of the tokens, hidden from the student."""
+MASKED = 0.15
+"""Probability that a token is masked."""
 
 
 def cosine_loss(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -30,7 +30,7 @@ class MaskedLM(torch.nn.Module):
     """
 
     def __init__(self, student: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
-        """Make the head; special tokens are never hidden. Raises InputError if none is there to hide others with."""
+        """Make the head. Raises InputError if the tokenizer has no mask token."""
         super().__init__()
         if tokenizer.mask_token_id is None:
             raise InputError("objectives.masked_lm: the student's tokenizer has no mask token; accepted: 0")
@@ -40,30 +40,30 @@ class MaskedLM(torch.nn.Module):
         torch.nn.init.zeros_(self.dense.bias)
         self.norm = torch.nn.LayerNorm(width)
         self.bias = torch.nn.Parameter(torch.zeros(words))
-        self.chance = torch.Generator().manual_seed(seed)
+        self.rng = torch.Generator().manual_seed(seed)
         self.mask, self.special = tokenizer.mask_token_id, torch.tensor(tokenizer.all_special_ids)
 
-    def hide(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Draw which tokens to hide, each by chance: boolean, (texts, tokens)."""
-        drawn = torch.rand(tokens.shape, generator=self.chance) < SHARE
+    def draw_mask(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Draw which tokens to mask, never special ones: boolean, (texts, tokens)."""
+        drawn = torch.rand(tokens.shape, generator=self.rng) < MASKED
         return (drawn & ~torch.isin(tokens.cpu(), self.special)).to(tokens.device)
 
     def get_extra_state(self) -> torch.Tensor:
-        """The random numbers, beside the weights."""
-        return self.chance.get_state()
+        """State of the random generator, saved with the weights."""
+        return self.rng.get_state()
 
     def set_extra_state(self, state: torch.Tensor) -> None:
-        """Give them back."""
-        self.chance.set_state(state)
+        """Restore it."""
+        self.rng.set_state(state)
 
     def loss(self, student: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Cross-entropy of hidden words in a pass of its own: (texts,), the mean over each text's; without any 0."""
+        """Cross-entropy at masked tokens, in a forward pass of its own: (texts,), each text's mean; 0 without any."""
         tokens = inputs["input_ids"]
-        hidden = self.hide(tokens)
-        states = student.base_model(**{**inputs, "input_ids": tokens.masked_fill(hidden, self.mask)}).last_hidden_state
-        words = self.norm(gelu(self.dense(states[hidden])))
+        masked = self.draw_mask(tokens)
+        states = student.base_model(**{**inputs, "input_ids": tokens.masked_fill(masked, self.mask)}).last_hidden_state
+        words = self.norm(gelu(self.dense(states[masked])))
         logits = words @ student.get_input_embeddings().weight.T + self.bias
-        missed = cross_entropy(logits, tokens[hidden], reduction="none")
-        of = hidden.nonzero()[:, 0]
-        total = torch.zeros(len(tokens), device=missed.device).index_add(0, of, missed)
-        return total / hidden.sum(1).clamp_min(1)
+        losses = cross_entropy(logits, tokens[masked], reduction="none")
+        texts = masked.nonzero()[:, 0]
+        total = torch.zeros(len(tokens), device=losses.device).index_add(0, texts, losses)
+        return total / masked.sum(1).clamp_min(1)

@@ -1,4 +1,4 @@
-"""The distillation losses, Eqs. 1–3, one number a text, so that a selector can leave texts out."""
+"""The losses of the paper, Eqs. 2 and 3, one number a text, so that the selector can leave texts out."""
 
 import torch
 from torch.nn.functional import log_softmax, softmax
@@ -9,7 +9,7 @@ def attention_loss(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Ten
 
     Args:
         student, teacher: (texts, heads, tokens, tokens), equal head counts.
-        mask: (texts, tokens), 1 where there is a token; rows and columns of padding do not count.
+        mask: (texts, tokens), 1 where there is a token; rows and columns of padding are left out.
 
     Returns (texts,): the mean over heads and over the m × m entries of each text.
     """

@@ -8,8 +8,9 @@ from pipeline.models.forward import States
 
 def relations_loss(student: States, teacher: States, mask: torch.Tensor) -> torch.Tensor:
     """L_AT + L_VR: attention and value relations of the last layers (their Eq. 9); (texts,)."""
-    ours, theirs = (value_relation(states.values, mask) for states in (student, teacher))
-    return divergence_loss(student.attention, teacher.attention, mask) + divergence_loss(ours, theirs, mask)
+    student_relation, teacher_relation = (value_relation(states.values, mask) for states in (student, teacher))
+    attention = divergence_loss(student.attention, teacher.attention, mask)
+    return attention + divergence_loss(student_relation, teacher_relation, mask)
 
 
 def divergence_loss(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -17,13 +18,13 @@ def divergence_loss(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Te
 
     Args:
         student, teacher: probabilities over the last axis, (texts, heads, tokens, tokens), equal head counts.
-        mask: (texts, tokens), 1 where there is a token; rows and columns of padding do not count.
+        mask: (texts, tokens), 1 where there is a token; rows and columns of padding are left out.
 
-    Returns (texts,): the mean over heads and over each text's own rows.
+    Returns (texts,): the mean over heads and over each text's rows.
     """
     real = mask.to(student.dtype)
     taught = teacher.to(student.dtype)
-    # Half precision has no smaller number: what the teacher rounds to 0 is no reason for an infinite loss.
+    # Where float16 has rounded a probability to 0 the loss must stay finite.
     entries = xlogy(taught, taught) - taught * student.clamp_min(1e-8).log()
     rows = (entries * real[:, None, None, :]).sum(-1) * real[:, None, :]
     return rows.sum((1, 2)) / (student.shape[1] * real.sum(1))

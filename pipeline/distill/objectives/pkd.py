@@ -28,11 +28,11 @@ def patience_loss(student: Sequence[torch.Tensor], teacher: Sequence[torch.Tenso
     Args:
         student, teacher: the embeddings' output and each layer's, (texts, tokens, width), of equal width.
 
-    Returns (texts,): the mean over the student's layers but its last, which the prediction teaches; of a student of
-    one layer 0.
+    Returns (texts,): the mean over the student's layers but its last, which the prediction trains; 0 for a student
+    of one layer.
     """
     distances = [
-        (normalize(ours[:, 0], dim=-1) - normalize(teacher[layer][:, 0], dim=-1)).square().sum(-1)
-        for ours, layer in zip(student[1:-1], layer_map(len(student) - 1, len(teacher) - 1)[:-1], strict=True)
+        (normalize(states[:, 0], dim=-1) - normalize(teacher[layer][:, 0], dim=-1)).square().sum(-1)
+        for states, layer in zip(student[1:-1], layer_map(len(student) - 1, len(teacher) - 1)[:-1], strict=True)
     ]
     return torch.stack(distances).mean(0) if distances else student[-1].new_zeros(len(student[-1]))

@@ -18,7 +18,7 @@ def scores_loss(student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor]
     Returns (texts,): the sum over the student's layers.
     """
     pairs = zip(student, layer_map(len(student), len(teacher)), strict=True)
-    return torch.stack([attention_loss(ours, teacher[layer - 1], mask) for ours, layer in pairs]).sum(0)
+    return torch.stack([attention_loss(scores, teacher[layer - 1], mask) for scores, layer in pairs]).sum(0)
 
 
 def layers_loss(
@@ -37,4 +37,4 @@ def layers_loss(
     Returns (texts,): the sum over embeddings and layers.
     """
     pairs = zip(student, [0, *layer_map(len(student) - 1, len(teacher) - 1)], strict=True)
-    return torch.stack([hidden_loss(project(ours), teacher[layer], mask) for ours, layer in pairs]).sum(0)
+    return torch.stack([hidden_loss(project(states), teacher[layer], mask) for states, layer in pairs]).sum(0)

@@ -1,4 +1,4 @@
-"""CBERT: the words that fill a mask hang on the label."""
+"""CBERT: the words that fill a mask depend on the label."""
 
 from dataclasses import replace
 
@@ -27,16 +27,16 @@ def originals(tokenizer, reviews):
 
 
 def test_a_flipped_label_changes_what_fills_a_mask(tiny_masked_lm, tokenizer, originals, make_params, monkeypatch):
-    """Praise stands in positive texts alone, and so it does at the masks."""
+    """Words of praise are in positive texts only, and so they are at the masks."""
     monkeypatch.setattr(cbert, "EPOCHS", 40)
     monkeypatch.setattr(cbert, "LEARNING_RATE", 0.003)
     labels = Labels(Texts([], [], None, np.zeros(0, dtype=np.int64), ["negative", "positive"]))
     model = BertForMaskedLM.from_pretrained(tiny_masked_lm)
     label_conditioned(model, tokenizer, labels.conditioned(originals), labels, 1)
     filler = Filler(model, tokenizer, make_params())
-    opinion = next(i for i, word in enumerate(originals[0].words) if originals[0].written(word) in PRAISE + BLAME)
+    position = next(i for i, word in enumerate(originals[0].words) if originals[0].word_text(word) in PRAISE + BLAME)
     both = labels.conditioned([replace(originals[0], label=label) for label in labels.names])
-    drafts = [Neighbour(each, 1, 0, [opinion], [0.5], 0.0, 0.0) for each in both]
+    drafts = [Neighbour(each, 1, 0, [position], [0.5], 0.0, 0.0) for each in both]
     with torch.no_grad():
         negative, positive = filler.distributions(drafts).exp()
     praise = tokenizer.convert_tokens_to_ids(PRAISE)
@@ -52,14 +52,14 @@ def test_more_labels_than_segments(tiny_masked_lm, tokenizer, originals):
     before = model.bert.embeddings.token_type_embeddings.weight.detach().clone()
     label_conditioned(model, tokenizer, labels.conditioned(originals[:8]), labels, 1)
     assert model.bert.embeddings.token_type_embeddings.weight.shape == (3, before.shape[1])
-    assert labels.of("neither") == 2
-    assert labels.of("something else") == 0
+    assert labels.index("neither") == 2
+    assert labels.index("something else") == 0
 
 
 def test_numbers_are_fifths():
     labels = Labels(Texts([], [], None, np.linspace(0, 1, 101).astype(np.float32), []))
     assert labels.count == 5
-    assert [labels.of(value) for value in (0.0, 0.1, 0.3, 0.5, 0.7, 0.99)] == [0, 0, 1, 2, 3, 4]
+    assert [labels.index(value) for value in (0.0, 0.1, 0.3, 0.5, 0.7, 0.99)] == [0, 0, 1, 2, 3, 4]
 
 
 def test_a_model_without_segments(tokenizer, originals):

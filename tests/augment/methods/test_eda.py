@@ -7,13 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.augment.methods.eda import count, deleted, eda, inserted, replaced, swapped
+from pipeline.augment.methods.eda import (
+    count,
+    delete_words,
+    eda,
+    insert_synonyms,
+    replace_with_synonyms,
+    swap_words,
+)
 from pipeline.augment.methods.rule_based import augment_each
 from pipeline.augment.originals import read_originals
 
 KNOWN = ["film", "good", "bad", "slow", "joke"]
 texts = st.lists(st.sampled_from([*KNOWN, "the", "so", "of", "!", "warm"]), min_size=1, max_size=40)
-chance = st.integers(0, 2**32).map(np.random.default_rng)
+rngs = st.integers(0, 2**32).map(np.random.default_rng)
 
 
 @given(texts)
@@ -21,41 +28,41 @@ def test_a_tenth_changes_and_one_at_least(words):
     assert count(words) == max(1, len(words) // 10)
 
 
-@given(words=texts, chance=chance)
-def test_replaced_words_become_their_synonyms(wordnet, words, chance):
-    out = replaced(words, wordnet, chance)
+@given(words=texts, rng=rngs)
+def test_replaced_words_become_their_synonyms(wordnet, words, rng):
+    out = replace_with_synonyms(words, wordnet, rng)
     changed = [(old, new) for old, new in zip(words, out, strict=True) if old != new]
     assert len(changed) == min(count(words), sum(word in KNOWN for word in words))
     assert all(new in wordnet.synonyms(old) for old, new in changed)
 
 
-@given(words=texts, chance=chance)
-def test_synonyms_are_added_and_nothing_is_lost(wordnet, words, chance):
-    out = inserted(words, wordnet, chance)
+@given(words=texts, rng=rngs)
+def test_synonyms_are_added_and_nothing_is_lost(wordnet, words, rng):
+    out = insert_synonyms(words, wordnet, rng)
     added = Counter(out) - Counter(words)
     assert Counter(words) <= Counter(out)
     assert sum(added.values()) == (count(words) if set(words) & set(KNOWN) else 0)
     assert set(added) <= {synonym for word in words for synonym in wordnet.synonyms(word)}
 
 
-@given(words=texts, chance=chance)
-def test_swapped_words_are_the_same_words(words, chance):
-    out = swapped(words, chance)
+@given(words=texts, rng=rngs)
+def test_swapped_words_are_the_same_words(words, rng):
+    out = swap_words(words, rng)
     assert Counter(out) == Counter(words)
     assert sum(old != new for old, new in zip(words, out, strict=True)) <= 2 * count(words)
 
 
-@given(words=texts, chance=chance)
-def test_some_words_are_dropped_never_all(words, chance):
-    out = deleted(words, chance)
+@given(words=texts, rng=rngs)
+def test_some_words_are_dropped_never_all(words, rng):
+    out = delete_words(words, rng)
     left = iter(words)
     assert out
     assert all(word in left for word in out)
 
 
 def test_a_tenth_is_dropped(wordnet):
-    chance = np.random.default_rng(0)
-    lengths = [len(deleted(["a"] * 100, chance)) for _ in range(500)]
+    rng = np.random.default_rng(0)
+    lengths = [len(delete_words(["a"] * 100, rng)) for _ in range(500)]
     assert np.mean(lengths) == pytest.approx(90, abs=0.5)
 
 
@@ -65,7 +72,7 @@ def originals(tokenizer, texts, pairs=None, side="both"):
 
 
 def test_rows_and_their_counts(wordnet, tokenizer):
-    """Each of the four is there, no sample repeats another, and the company does not matter."""
+    """Each of the four is there, no sample repeats another, and the other originals do not matter."""
     long = "the good film was so slow and the joke of the bad cast"
     given_ = originals(tokenizer, [long, "", "the"])
     rows, counts = augment_each(given_, 40, eda(wordnet, (0, 1)), 1)
@@ -78,7 +85,7 @@ def test_rows_and_their_counts(wordnet, tokenizer):
     assert {row["log_p"] for row in rows} == {row["distance"] for row in rows} == {None}
     alone, _ = augment_each(given_[:1], 40, eda(wordnet, (0, 1)), 1)
     assert alone == rows[:40]
-    later, _ = augment_each(given_[:1], 20, eda(wordnet, (0, 1)), 1, behind=20)
+    later, _ = augment_each(given_[:1], 20, eda(wordnet, (0, 1)), 1, offset=20)
     assert [row["id"] for row in later] == [row["id"] for row in rows[20:40]]
 
 

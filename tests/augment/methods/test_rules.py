@@ -17,8 +17,8 @@ def original(tokenizer):
 
 def drawn(original, wordnet, count=2000):
     change = rules(wordnet, [TEXT, "movie plot dull"], "[MASK]", (0, 1))
-    chance = np.random.default_rng(0)
-    return [change(original, chance)[0].split() for _ in range(count)]
+    rng = np.random.default_rng(0)
+    return [change(original, rng)[0].split() for _ in range(count)]
 
 
 def test_words_are_masked_or_replaced_by_their_like(original, wordnet, monkeypatch):

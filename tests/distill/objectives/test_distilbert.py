@@ -64,7 +64,7 @@ def with_weights(head):
 
 
 def hide(head, monkeypatch, hidden):
-    monkeypatch.setattr(head, "hide", lambda tokens: hidden[:, : tokens.shape[1]])
+    monkeypatch.setattr(head, "draw_mask", lambda tokens: hidden[:, : tokens.shape[1]])
 
 
 @torch.no_grad()
@@ -97,13 +97,13 @@ def test_which_words_are_hidden(student, tokenizer):
     """About 15 % of words, each by chance, and no special token ever; the same seed hides the same."""
     head, same, other = (MaskedLM(student, tokenizer, seed) for seed in (1, 1, 2))
     tokens = batch_of(tokenizer)["input_ids"].repeat(200, 1)
-    hidden = head.hide(tokens)
+    hidden = head.draw_mask(tokens)
     words = tokens > tokenizer.mask_token_id
     assert not hidden[~words].any()
     assert hidden[words].float().mean().item() == pytest.approx(0.15, abs=0.02)
-    assert torch.equal(hidden, same.hide(tokens))
-    assert not torch.equal(hidden, other.hide(tokens))
-    assert not torch.equal(hidden, head.hide(tokens))
+    assert torch.equal(hidden, same.draw_mask(tokens))
+    assert not torch.equal(hidden, other.draw_mask(tokens))
+    assert not torch.equal(hidden, head.draw_mask(tokens))
 
 
 def test_what_is_hidden_is_not_seen(student, tokenizer, monkeypatch):

@@ -1,6 +1,7 @@
-"""Runs a command and writes its exit code and most kilobytes into a file: `python peak.py FILE COMMAND …`.
+"""Runs a command and writes its exit code and peak memory in kB into a file: `python peak_memory.py FILE COMMAND …`.
 
-A process of its own, and a small one: Linux counts what a parent held when it started a child as the child's.
+It runs in a small process of its own, because Linux counts the memory that a parent has at the start of a child as the
+child's.
 """
 
 import os

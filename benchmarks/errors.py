@@ -1,4 +1,4 @@
-"""How the benchmarks' commands fail: in one line."""
+"""Errors of the benchmarks' commands: one line on standard error."""
 
 import sys
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from pipeline.errors import InputError
 
 
 @contextmanager
-def one_line() -> Iterator[None]:
-    """Make of InputError one line on standard error and exit code 1."""
+def exit_on_input_error() -> Iterator[None]:
+    """Turn InputError into one line on standard error and exit code 1."""
     try:
         yield
     except InputError as error:

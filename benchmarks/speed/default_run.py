@@ -1,4 +1,4 @@
-"""What `dvc repro` has made of the embedded default, which the benchmarks work on."""
+"""Outputs of the default run, written by `dvc repro`, which the benchmarks use."""
 
 from pathlib import Path
 
@@ -10,15 +10,15 @@ from pipeline.params.schema import Params
 ROOT = Path(__file__).parents[2]
 
 
-def params() -> Params:
-    """The project's params. Raises InputError where there is a GPU, for the peers are measured on the CPU."""
+def default_params() -> Params:
+    """The project's params. Raises InputError if there is a GPU, because the peers are measured on the CPU."""
     if distributed.device().type != "cpu":
         raise InputError(f"benchmarks.speed: got {distributed.device()}; accepted: a CPU, by CUDA_VISIBLE_DEVICES=")
     return load(ROOT / "params.yaml")
 
 
-def made(path: str) -> Path:
-    """A stage's out. Raises InputError if the stage has not run."""
+def output(path: str) -> Path:
+    """An output of a stage. Raises InputError if the stage has not run."""
     if not (ROOT / path).exists():
-        raise InputError(f"{path}: not there yet; run dvc repro first")
+        raise InputError(f"{path}: no such file or folder; run dvc repro first")
     return ROOT / path

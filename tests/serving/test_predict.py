@@ -1,4 +1,4 @@
-"""Streams of texts and what comes out."""
+"""Predictions for streams of texts."""
 
 import itertools
 import json
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.serving.answers import answers, read_lines
-from pipeline.serving.runtime import Served, open_folder
+from pipeline.serving.predict import predict_rows, read_lines
+from pipeline.serving.runtime import ServedModel, open_folder
 
 
 @pytest.fixture
@@ -18,20 +18,20 @@ def served(tiny_classifier):
     return open_folder(tiny_classifier, "--model")
 
 
-def test_rows_keep_their_order_and_what_they_have(served, reviews):
+def test_rows_keep_their_order_and_values(served, reviews):
     rows = [{"text": text, "n": n} for n, text in enumerate(reviews(23).texts)]
-    given = list(answers(served, rows, chunk=5))
-    assert [row["n"] for row in given] == list(range(23))
+    predicted = list(predict_rows(served, rows, chunk=5))
+    assert [row["n"] for row in predicted] == list(range(23))
     logits = served.outputs([row["text"] for row in rows], None).astype(float)
-    chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    assert [row["predicted"] for row in given] == [served.names[best] for best in chances.argmax(1)]
-    np.testing.assert_allclose([row["probability"] for row in given], chances.max(1), atol=1e-4)
+    probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert [row["predicted"] for row in predicted] == [served.names[best] for best in probs.argmax(1)]
+    np.testing.assert_allclose([row["probability"] for row in predicted], probs.max(1), atol=1e-4)
 
 
-def test_no_more_is_read_than_is_being_answered(served):
+def test_only_one_chunk_is_read_ahead(served):
     read = itertools.count()
     endless = ({"text": "a film", "n": next(read)} for _ in itertools.count())
-    first = list(itertools.islice(answers(served, endless, chunk=4), 6))
+    first = list(itertools.islice(predict_rows(served, endless, chunk=4), 6))
     assert len(first) == 6
     assert next(read) == 8
 
@@ -40,22 +40,22 @@ def test_a_number_is_a_value(tokenizer):
     def lengths(batch):
         return batch["attention_mask"].sum(1, keepdim=True).numpy() + 0.123456
 
-    said = answers(Served(lengths, tokenizer, [], 16), [{"text": "the film"}, {"text": "a"}])
-    assert list(said) == [{"text": "the film", "predicted": 4.1235}, {"text": "a", "predicted": 3.1235}]
+    predicted = predict_rows(ServedModel(lengths, tokenizer, [], 16), [{"text": "the film"}, {"text": "a"}])
+    assert list(predicted) == [{"text": "the film", "predicted": 4.1235}, {"text": "a", "predicted": 3.1235}]
 
 
 def test_pairs_and_single_texts_are_not_mixed(served):
     rows = [{"text": "a", "text_pair": "film"}, {"text": "b"}]
     with pytest.raises(InputError, match="text_pair: got a single text where the model or the rows before have pairs"):
-        list(answers(served, rows))
+        list(predict_rows(served, rows))
 
 
-def test_kinds_are_not_mixed_across_chunks_and_a_model_may_know_its_own(served):
+def test_kinds_are_not_mixed_across_chunks_nor_unlike_the_models(served):
     rows = [{"text": "a"}] * 4 + [{"text": "a", "text_pair": "b"}]
     with pytest.raises(InputError, match="got a pair where the model or the rows before have a single text"):
-        list(answers(served, rows, chunk=2))
+        list(predict_rows(served, rows, chunk=2))
     with pytest.raises(InputError, match="got a single text where the model or the rows before have pairs"):
-        list(answers(replace(served, pairs=True), rows))
+        list(predict_rows(replace(served, pairs=True), rows))
 
 
 def test_lines_are_texts_and_line_ends_are_not():
@@ -70,12 +70,12 @@ def test_lines_are_texts_and_line_ends_are_not():
     ("line", "message"),
     [
         (b"\xff", "x: line 2 is not UTF-8"),
-        (b"{", "x: line 2 is no JSON object"),
-        (b"[" * 100_000, "x: line 2 is no JSON object"),
+        (b"{", "x: line 2 is not a JSON object"),
+        (b"[" * 100_000, "x: line 2 is not a JSON object"),
         (b'["text"]', "x: line 2 has no text"),
         (b'{"text": 3}', "x: line 2 has no text"),
-        (b'{"text": "a", "text_pair": 3}', "x: line 2: text_pair is no text"),
-        (b'{"text": "\\ud800"}', "x: line 2: text is no UTF-8 text"),
+        (b'{"text": "a", "text_pair": 3}', "x: line 2: text_pair is not a text"),
+        (b'{"text": "\\ud800"}', "x: line 2: text is not valid UTF-8 text"),
     ],
 )
 def test_a_bad_line_is_named(line, message):
@@ -86,16 +86,16 @@ def test_a_bad_line_is_named(line, message):
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         ({"id2label": {"0": "a", "7": "b"}}, "id2label of its config.json has the numbers 0, 7; accepted: 0, 1, 2"),
         ({"id2label": {"1": "a", "2": "b"}}, "id2label of its config.json has the numbers 1, 2"),
     ],
 )
-def test_classes_are_numbered_as_outputs_are(tiny_classifier, tmp_path, config, said):
+def test_classes_are_numbered_as_outputs_are(tiny_classifier, tmp_path, config, message):
     folder = tmp_path / "model"
     shutil.copytree(tiny_classifier, folder)
-    written = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(written | config))
-    with pytest.raises(InputError, match=said):
+    original = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(original | config))
+    with pytest.raises(InputError, match=message):
         open_folder(folder, "--model")

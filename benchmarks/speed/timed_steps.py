@@ -1,4 +1,4 @@
-"""Algorithm 1 for a few steps, again and again from the same student and the same batches."""
+"""Timing of a few steps of Algorithm 1, always from the same student and with the same batches."""
 
 import copy
 import time
@@ -6,61 +6,62 @@ from collections.abc import Callable
 
 from transformers import PreTrainedModel
 
-from benchmarks.speed.made import made
+from benchmarks.speed.default_run import output
 from pipeline.data.texts import read_texts
 from pipeline.distill.dataset import DistillationDataset, read_dataset
 from pipeline.distill.loop import distill
+from pipeline.distill.run import Distillation
 from pipeline.evaluation.validation import Validation
 from pipeline.models.student import build_student, load_student_tokenizer
 from pipeline.params.schema import Params
 
 
-class Enough(Exception):  # noqa: N818 - no error
+class StopLoop(Exception):  # noqa: N818 - not an error
     """Raised to leave a loop."""
 
 
 class Stopwatch:
-    """Told of every step, it ends the loop after so many, the first not counted: optimizers are built in it."""
+    """Called after every step; ends the loop after `steps`, not counting the first, in which optimizers are built."""
 
     def __init__(self, steps: int) -> None:
         self.steps, self.stamps = steps, list[float]()
 
     def step(self) -> None:
-        """A step is over."""
+        """Record the end of a step."""
         self.stamps.append(time.perf_counter())
         if len(self.stamps) > self.steps:
-            raise Enough
+            raise StopLoop
 
     def seconds(self, loop: Callable[[], object]) -> float:
-        """What the steps of a loop took."""
+        """Seconds that the steps of a loop took."""
         try:
             loop()
-        except Enough:
+        except StopLoop:
             return self.stamps[-1] - self.stamps[0]
         raise RuntimeError(f"the loop ended before its {self.steps + 1} steps")
 
 
-def default_lessons(params: Params) -> DistillationDataset:
-    """What the default run's student learns from."""
+def default_dataset(params: Params) -> DistillationDataset:
+    """The training data of the default run's student."""
     return read_dataset(
         params,
-        prepared=made("data/prepared"),
-        augmented=made("data/augmented"),
-        cache=made("data/teacher"),
-        tokenizer=load_student_tokenizer(params, teacher=made("models/teacher")),
+        prepared=output("data/prepared"),
+        augmented=output("data/augmented"),
+        cache=output("data/teacher"),
+        tokenizer=load_student_tokenizer(params, teacher=output("models/teacher")),
     )
 
 
 def default_validation(params: Params) -> Validation:
-    """What pays the default run's selector."""
-    texts = read_texts(made("data/prepared") / "validation.parquet")
-    return Validation(texts, load_student_tokenizer(params, teacher=made("models/teacher")), params.max_length)
+    """The validation set that rewards the default run's selector."""
+    texts = read_texts(output("data/prepared") / "validation.parquet")
+    return Validation(texts, load_student_tokenizer(params, teacher=output("models/teacher")), params.max_length)
 
 
 def default_student(params: Params) -> PreTrainedModel:
     """The default run's student as it starts, or one of other sizes over the same words."""
-    names = read_texts(made("data/prepared") / "validation.parquet").names
-    return build_student(params, teacher=made("models/teacher"), labels=names, pairs=False)
+    names = read_texts(output("data/prepared") / "validation.parquet").names
+    return build_student(params, teacher=output("models/teacher"), labels=names, pairs=False)
 
 
 def without_selector(params: Params) -> Params:
@@ -68,17 +69,17 @@ def without_selector(params: Params) -> Params:
     return params.model_copy(update={"selector": params.selector.model_copy(update={"kind": "none"})})
 
 
-def steps(
+def time_steps(
     count: int,
     student: PreTrainedModel,
     width: int,
-    lessons: DistillationDataset,
+    dataset: DistillationDataset,
     validation: Validation,
     params: Params,
 ) -> float:
-    """Seconds of so many steps, from the same student and through the same batches each time."""
+    """Seconds of `count` steps, from the same student and with the same batches each time."""
     watch = Stopwatch(count)
-    mine = copy.deepcopy(student)
+    fresh = copy.deepcopy(student)
     return watch.seconds(
-        lambda: distill(mine, width, lessons, validation, params, lambda _step, _figures: watch.step())
+        lambda: distill(Distillation(fresh, width, dataset, validation, params, lambda _step, _figures: watch.step()))
     )

@@ -1,0 +1,31 @@
+"""A model's outputs for a text as a prediction: a class and its probability, or a number."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Prediction = dict[str, Any] | float
+"""`{"class": "positive", "probability": 0.93}`, or the predicted number."""
+Outputs = npt.NDArray[np.float32]
+
+
+def make_prediction(outputs: Outputs, names: list[str]) -> Prediction:
+    """The prediction for one text's outputs (classes,), rounded to 4 decimals; without names it is a number."""
+    values, probs = decide(outputs[None], names)
+    return as_prediction(values[0], probs[0], names)
+
+
+def decide(outputs: Outputs, names: list[str]) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+    """The classes and their probabilities, or the numbers and NaN, for outputs (texts, outputs): (texts,) each."""
+    if not names:
+        return outputs[:, 0], np.full(len(outputs), np.nan)
+    scores = np.exp(outputs.astype(np.float64) - outputs.max(1, keepdims=True))
+    return outputs.argmax(1), scores.max(1) / scores.sum(1)
+
+
+def as_prediction(value: Any, probability: float, names: list[str]) -> Prediction:
+    """The prediction for one class index and its probability, or for one number."""
+    if not names:
+        return round(float(value), 4)
+    return {"class": names[int(value)], "probability": round(float(probability), 4)}

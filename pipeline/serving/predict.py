@@ -1,0 +1,78 @@
+"""Predictions for a stream of texts of any length, in constant memory and in order."""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.evaluation.prediction import make_prediction
+from pipeline.serving.runtime import ServedModel
+
+Row = dict[str, Any]
+
+CHUNK = 2048
+"""Texts read before they are predicted: enough to batch texts of similar length together."""
+
+
+def predict_rows(served: ServedModel, rows: Iterable[Row], chunk: int = CHUNK) -> Iterator[Row]:
+    """Yield each row with the prediction for its `text`, or for its `text` and `text_pair`.
+
+    A row keeps its values and gets `predicted`, a class or a number, and for a class its `probability`.
+    Raises InputError if pairs and single texts are mixed, or if the model is known to read the other kind.
+    """
+    rows = iter(rows)
+    pairs_expected = served.pairs
+    while batch := list(islice(rows, chunk)):
+        for row in batch:
+            is_pair = row.get("text_pair") is not None
+            if pairs_expected is not None and is_pair != pairs_expected:
+                got, expected = ("a pair", "a single text") if is_pair else ("a single text", "pairs")
+                raise InputError(f"text_pair: got {got} where the model or the rows before have {expected}")
+            pairs_expected = is_pair
+        pairs = [row["text_pair"] for row in batch] if pairs_expected else None
+        for row, outputs in zip(batch, served.outputs([row["text"] for row in batch], pairs), strict=True):
+            prediction = make_prediction(outputs, served.names)
+            if isinstance(prediction, float):
+                yield row | {"predicted": prediction}
+            else:
+                yield row | {"predicted": prediction["class"], "probability": prediction["probability"]}
+
+
+def check_text(text: str, where: str) -> str:
+    """Return the text. Raises InputError that starts with `where` if it has a lone surrogate, so is not valid UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where} is not valid UTF-8 text") from error
+    return text
+
+
+def read_lines(lines: Iterable[bytes], name: str, *, objects: bool) -> Iterator[Row]:
+    """Turn lines into rows with a `text`: each line is a text or, with `objects`, a JSON object that has one.
+
+    Raises InputError naming the line that is not UTF-8, or not an object with a text.
+    """
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{name}: line {number} is not UTF-8") from error
+        if not objects:
+            yield {"text": text}
+        elif text.strip():
+            yield _row(text, f"{name}: line {number}")
+
+
+def _row(line: str, where: str) -> Row:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} is not a JSON object") from error
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+        raise InputError(f'{where} has no text; accepted: {{"text": "…"}}, for pairs also "text_pair": "…"')
+    if not isinstance(row.get("text_pair", ""), str | None):
+        raise InputError(f"{where}: text_pair is not a text")
+    for name in ("text", "text_pair"):
+        check_text(row.get(name) or "", f"{where}: {name}")
+    return row
