@@ -13,19 +13,21 @@ def main(
     prepared: Annotated[Path, typer.Option(help="Folder of the prepared texts.")] = Path("data/prepared"),
     generator: Annotated[Path | None, typer.Option(help=f"Folder of the masked language model{OF_ROUND}")] = None,
     out: Annotated[Path | None, typer.Option(help=f"Folder for the shards{OF_ROUND}")] = None,
-    number: Round = 1,
+    round_number: Round = 1,
 ) -> str:
     """Draw z ~ P_s(z|x) (Eqs. 10–12): augment.samples neighbours of each source and target training text."""
     from pipeline.params.file import load
     from pipeline.storage.layout import Layout
 
-    checked, layout = load(params), Layout(number)
+    checked, layout = load(params), Layout(round_number)
     out = out or layout.augmented
-    if skipped := skip_round(number, checked.rounds, out=out):
+    if skipped := skip_round(round_number, checked.rounds, out=out):
         return skipped
     from pipeline.augment.augment import augment
 
-    return augment(checked, prepared=prepared, generator=generator or layout.generator, out=out, number=number)
+    return augment(
+        checked, prepared=prepared, generator=generator or layout.generator, out=out, round_number=round_number
+    )
 
 
 app = stage(main)

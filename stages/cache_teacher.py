@@ -14,15 +14,15 @@ def main(
     augmented: Annotated[Path | None, typer.Option(help=f"Folder of the neighbours' shards{OF_ROUND}")] = None,
     teacher: Annotated[Path, typer.Option(help="Folder of the teacher.")] = Path("models/teacher"),
     out: Annotated[Path | None, typer.Option(help=f"Folder for the cache{OF_ROUND}")] = None,
-    number: Round = 1,
+    round_number: Round = 1,
 ) -> str:
     """Run the teacher on all neighbours and keep its logits, last hidden states and last-layer attention."""
     from pipeline.params.file import load
     from pipeline.storage.layout import Layout
 
-    checked, layout = load(params), Layout(number)
+    checked, layout = load(params), Layout(round_number)
     out = out or layout.teacher_cache
-    if skipped := skip_round(number, checked.rounds, out=out):
+    if skipped := skip_round(round_number, checked.rounds, out=out):
         return skipped
     from pipeline.distill.cache_teacher import cache_teacher
 

@@ -1,4 +1,4 @@
-"""How every stage runs: params checked first, one line when it is done, one line if something is wrong."""
+"""How every stage runs: outputs checked first, one line when it is done, one line if something is wrong."""
 
 import errno
 import inspect
@@ -207,16 +207,16 @@ def check_outputs(**options: Any) -> None:
             check_output(path, f"--{option.replace('_', '-')}", folder=OUTPUTS[option])
 
 
-def skip_round(number: int, rounds: int, **outputs: Path) -> str | None:
+def skip_round(round_number: int, rounds: int, **outputs: Path) -> str | None:
     """Write placeholders for a round's outputs, given by option, if params ask for fewer rounds.
 
-    Returns a summary that says so; None if the round is to be run.
+    Returns a summary that states it; None if the round is to be run.
     """
     check_outputs(**outputs)
-    if number <= rounds:
+    if round_number <= rounds:
         return None
     for path in outputs.values():
         with publish_file(path) if path.suffix else publish_folder(path) as temporary:
             # DVC warns of empty outs.
             (temporary if path.suffix else temporary / "left_out.json").write_text('"rounds does not ask for it"\n')
-    return f"nothing, for rounds is {rounds}"
+    return f"skipped: rounds is {rounds}"

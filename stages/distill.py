@@ -8,7 +8,7 @@ import typer
 from pipeline.errors import InputError
 from stages.command import OF_ROUND, ParamsFile, Round, skip_round, stage
 
-OF_EARLIER = "; if not given, that of the round before, if there is one."
+OF_EARLIER = "; if not given, that of the previous round, if there is one."
 
 
 def main(
@@ -25,17 +25,17 @@ def main(
     earlier_projection_and_policy: Annotated[
         Path | None, typer.Option(help=f"W and the policy to continue from{OF_EARLIER}")
     ] = None,
-    number: Round = 1,
+    round_number: Round = 1,
 ) -> str:
     """Run Algorithm 1: train on the kept neighbours, reward the selector with the student's progress."""
     from pipeline.params.file import load
     from pipeline.storage.layout import Layout
 
-    checked, layout = load(params), Layout(number)
+    checked, layout = load(params), Layout(round_number)
     out, selection, curves = out or layout.student, selection or layout.selection, curves or layout.curves
     projection_and_policy = projection_and_policy or layout.projection_and_policy
     if skipped := skip_round(
-        number,
+        round_number,
         checked.rounds,
         out=out,
         selection=selection,
@@ -50,8 +50,8 @@ def main(
     earlier = None
     if earlier_student and earlier_projection_and_policy:
         earlier = earlier_student, earlier_projection_and_policy
-    elif number > 1:
-        earlier = Layout(number - 1).student, Layout(number - 1).projection_and_policy
+    elif round_number > 1:
+        earlier = Layout(round_number - 1).student, Layout(round_number - 1).projection_and_policy
     from pipeline.distill.curves import publish_curves
     from pipeline.distill.distill import distill_student
 

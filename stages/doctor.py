@@ -20,7 +20,7 @@ def main(params: ParamsFile = Path("params.yaml")) -> str:
         typer.echo(f"{finding.mark:5}  {finding.what:10}  {line}")
     wrong = marks.count("wrong")
     if wrong:
-        raise InputError(f"{wrong} of {len(marks)} would stop the run")
+        raise InputError(f"{wrong} of {len(marks)} checks found something that would stop the run")
     return f"nothing would stop the run, {marks.count('look')} of {len(marks)} to look at"
 
 

@@ -31,7 +31,7 @@ def main(
         prepared=prepared,
         teacher=teacher,
         student=student or Layout(checked.rounds).student,
-        augmented=[Layout(number).augmented for number in range(1, checked.rounds + 1)],
+        augmented=[Layout(round_number).augmented for round_number in range(1, checked.rounds + 1)],
         outs={"onnx": onnx, "int8": int8},
         metrics=metrics,
     )

@@ -18,7 +18,7 @@ def main(
             help="The few labelled texts: a CSV, TSV, JSONL or Parquet file or glob, a hub id, or package:module/file."
         ),
     ] = None,
-    source: Annotated[str | None, typer.Option(help="A table of a neighbouring domain with many.")] = None,
+    source: Annotated[str | None, typer.Option(help="A table of a source domain, with many texts.")] = None,
     model: Annotated[str | None, typer.Option(help="The teacher: a hub id, a folder or package:module/folder.")] = None,
     preset: Annotated[
         Path | None, typer.Option(help="In place of a table: a file in presets, which is laid over params.yaml.")

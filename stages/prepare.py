@@ -19,9 +19,9 @@ def main(
     from pipeline.params.file import check_whole, load
 
     checked = load(params)
-    dag = Path("dvc.yaml")
-    if params == Path("params.yaml") and dag.is_file():
-        check_whole(params, dag)
+    dvc_yaml = Path("dvc.yaml")
+    if params == Path("params.yaml") and dvc_yaml.is_file():
+        check_whole(params, dvc_yaml)
     from pipeline.data.prepare import prepare
 
     return prepare(checked, out=out, metrics=metrics)

@@ -1,4 +1,4 @@
-"""The generator, refined on what it drew in the round before and how much each neighbour was worth."""
+"""The generator, refined on its neighbours of the previous round, each weighted by its reward."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from pipeline.errors import InputError
 from stages.command import OF_ROUND, ParamsFile, Round, skip_round, stage
 
-OF_EARLIER = "; if not given, that of the round before."
+OF_EARLIER = "; if not given, that of the previous round."
 
 
 def main(
@@ -20,25 +20,25 @@ def main(
     metrics: Annotated[
         Path | None, typer.Option(help=f"File for the words' likelihood before and after{OF_ROUND}")
     ] = None,
-    number: Round = 2,
+    round_number: Round = 2,
 ) -> str:
-    """Train G_θ on the neighbours of the round before, each weighted by its reward (Eqs. 5–9)."""
+    """Train G_θ on the neighbours of the previous round, each weighted by its reward (Eqs. 5–9)."""
     from pipeline.params.file import load
     from pipeline.storage.layout import Layout
 
-    if number < 2:
-        raise InputError(f"--round: got {number}; accepted: 2 or more, for the first round has none before it")
-    checked, earlier, layout = load(params), Layout(number - 1), Layout(number)
+    if round_number < 2:
+        raise InputError(f"--round: got {round_number}; accepted: 2 or more, the first round has no previous one")
+    checked, previous, layout = load(params), Layout(round_number - 1), Layout(round_number)
     out, metrics = out or layout.generator, metrics or layout.generator_metrics
-    if skipped := skip_round(number, checked.rounds, out=out, metrics=metrics):
+    if skipped := skip_round(round_number, checked.rounds, out=out, metrics=metrics):
         return skipped
     from pipeline.augment.refine import refine_generator
 
     return refine_generator(
         checked,
-        augmented=augmented or earlier.augmented,
-        selection=selection or earlier.selection,
-        generator=generator or earlier.generator,
+        augmented=augmented or previous.augmented,
+        selection=selection or previous.selection,
+        generator=generator or previous.generator,
         out=out,
         metrics=metrics,
     )

@@ -20,8 +20,8 @@ def main(
     from pipeline.storage.atomic import publish_folder
 
     with publish_folder(out) as folder:
-        for number in range(1, LAST_ROUND + 1):
-            (folder / f"{number}.json").write_text("true\n" if number <= checked.rounds else "false\n")
+        for round_number in range(1, LAST_ROUND + 1):
+            (folder / f"{round_number}.json").write_text("true\n" if round_number <= checked.rounds else "false\n")
     return f"{checked.rounds} of {LAST_ROUND} rounds, in {out}"
 
 

@@ -180,7 +180,7 @@ def _student(params: Params, folder: Path, generator: Path, here: Path, before: 
                 metrics=folder / f"refine-{number}.json",
             )
             masked_lm = refined
-        augment(params, prepared=prepared, generator=masked_lm, out=augmented, number=number)
+        augment(params, prepared=prepared, generator=masked_lm, out=augmented, round_number=number)
         cache_teacher(params, prepared=prepared, augmented=augmented, teacher=teacher, out=cache)
         distill_student(
             params,

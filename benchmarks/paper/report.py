@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmarks.paper.plan import read_asked, read_row, read_task
 from benchmarks.paper.results import BASELINE
-from pipeline.distill.run import count_epochs
+from pipeline.distill.dataset import count_epochs
 from pipeline.errors import InputError
 from pipeline.params.file import load
 from pipeline.storage.atomic import publish_file, publish_folder

@@ -21,7 +21,7 @@ from benchmarks.speed.measure import Figure, publish, rate, ratio, side_by_side,
 from benchmarks.speed.nlpaug_peer import Nlpaug
 from pipeline.augment.filler import Filler
 from pipeline.augment.neighbour import draw_positions
-from pipeline.augment.originals import originals_of
+from pipeline.augment.originals import encode_rows
 from pipeline.augment.sampler import sample_neighbours
 from pipeline.augment.shards import read_augmented
 from pipeline.data.texts import Texts, read_texts
@@ -48,15 +48,16 @@ def compare(words: int, texts: Texts, rows: list[int], params: Params, folder: P
     tokenizer = load_tokenizer(folder, "generator")
     filler, distances = Filler(model, tokenizer, params), exactly(words)
     pipe = transformers_pipeline("fill-mask", model=str(folder), tokenizer=str(folder), device="cpu", top_k=20)
-    originals = originals_of(texts, rows, tokenizer, params)
-    drafts = [draft for one in originals if (draft := draw_positions(one, 1, 0, params.seed, distances)) is not None]
+    originals = encode_rows(texts, rows, tokenizer, params)
+    drawn = [draw_positions(original, 1, 0, params.seed, distances) for original in originals]
+    neighbours = [neighbour for neighbour in drawn if neighbour is not None]
     mask = str(tokenizer.mask_token)
-    masked = [one.original.replace_words(one.positions, [mask] * len(one.positions))[0][0] for one in drafts]
-    pieces = [len(one.pieces(0)[0]) for one in drafts]
-    needed = flops.encoder(model.config, pieces) + flops.masked_lm_head(model.config, words * len(drafts))
+    masked = [one.original.replace_words(one.positions, [mask] * len(one.positions))[0][0] for one in neighbours]
+    lengths = [len(one.encode(0)[0]) for one in neighbours]
+    needed = flops.encoder(model.config, lengths) + flops.masked_lm_head(model.config, words * len(neighbours))
 
     def sample() -> None:
-        sample_neighbours(originals_of(texts, rows, tokenizer, params), 1, filler, distances, params.seed)
+        sample_neighbours(encode_rows(texts, rows, tokenizer, params), 1, filler, distances, params.seed)
 
     with Nlpaug(folder, [texts.texts[row] for row in rows], words) as nlpaug:
         seconds = side_by_side(
@@ -88,9 +89,9 @@ def main() -> None:
     params, folder = default_params(), output("models/generator")
     average = round(mean(read_augmented(output("data/augmented"), ["distance"])["distance"].to_pylist()))
     texts = read_texts(output("data/prepared") / "test.parquet")
-    originals = originals_of(texts, range(len(texts)), load_tokenizer(folder, "generator"), params)
+    originals = encode_rows(texts, range(len(texts)), load_tokenizer(folder, "generator"), params)
     rows = [
-        row for row, one in enumerate(originals) if len(one.words) >= average and len(one.pieces) < params.max_length
+        row for row, one in enumerate(originals) if len(one.words) >= average and len(one.token_ids) < params.max_length
     ]
     rows = rows[:TEXTS]
     publish("sampling", compare(1, texts, rows, params, folder) + compare(average, texts, rows, params, folder))

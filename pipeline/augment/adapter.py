@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.compute import distributed
-from pipeline.compute.batching import padded
+from pipeline.compute.batching import pad
 from pipeline.compute.precision import precision
 from pipeline.compute.progress import track
 from pipeline.errors import InputError
@@ -48,7 +48,7 @@ def with_adapter(model: PreTrainedModel, rank: int) -> PeftModel:
 
 def save_adapter(adapted: PeftModel, path: Path) -> None:
     """Write the trained weights as float16 safetensors, with a hash of the model's embeddings as metadata."""
-    weights = {name: parameter.detach().half().contiguous() for name, parameter in _trained(adapted)}
+    weights = {name: parameter.detach().half().contiguous() for name, parameter in _trained_parameters(adapted)}
     save_file(weights, path, metadata={"embeddings": _embeddings_hash(adapted.base_model.model)})
 
 
@@ -64,12 +64,12 @@ def load_adapter(model: PreTrainedModel, path: Path, key: str) -> PreTrainedMode
         with safe_open(path, "pt") as file:
             trained_on = (file.metadata() or {}).get("embeddings")
     except Exception as error:
-        raise InputError(f"{key}: {path} is no safetensors file ({error})") from error
+        raise InputError(f"{key}: {path} is not a safetensors file ({error})") from error
     low_rank = [weight for name, weight in weights.items() if "lora_A" in name]
     if not low_rank:
         raise InputError(f"{key}: {path} holds no low-rank weights; accepted: a file the generator stage trained")
     adapted = with_adapter(model, rank=low_rank[0].shape[0])
-    expected = {name: parameter.shape for name, parameter in _trained(adapted)}
+    expected = {name: parameter.shape for name, parameter in _trained_parameters(adapted)}
     if expected != {name: weight.shape for name, weight in weights.items()}:
         raise InputError(f"{key}: {path} was trained on another model: its weights have other names or sizes")
     if trained_on != _embeddings_hash(model):
@@ -77,7 +77,7 @@ def load_adapter(model: PreTrainedModel, path: Path, key: str) -> PreTrainedMode
             f"{key}: {path} was trained on another model of these sizes; accepted: exactly the model it was trained on"
         )
     with torch.no_grad():
-        for name, parameter in _trained(adapted):
+        for name, parameter in _trained_parameters(adapted):
             parameter.copy_(weights[name])
     return merge(adapted)
 
@@ -93,7 +93,7 @@ def merge(adapted: PeftModel) -> PreTrainedModel:
     return adapted.merge_and_unload().eval()
 
 
-def _trained(adapted: PeftModel) -> list[tuple[str, torch.nn.Parameter]]:
+def _trained_parameters(adapted: PeftModel) -> list[tuple[str, torch.nn.Parameter]]:
     return [(name, parameter) for name, parameter in adapted.named_parameters() if parameter.requires_grad]
 
 
@@ -116,7 +116,7 @@ def train_adapter(
     torch.manual_seed(seed)
     # Dropout stays off: each sentence is seen about once, so there is no overfitting to prevent.
     adapted = with_adapter(model, params.rank).to(distributed.device()).eval()
-    trained = [parameter for _, parameter in _trained(adapted)]
+    trained = [parameter for _, parameter in _trained_parameters(adapted)]
     optimizer = torch.optim.AdamW(trained, lr=params.learning_rate, weight_decay=0.0, betas=(0.9, 0.98))
     rising = max(1, round(params.warmup * params.steps))
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -124,7 +124,7 @@ def train_adapter(
     )
     state = TrainState(adapted, optimizer, schedule, "generator.learning_rate")
     rng = np.random.default_rng(seed)
-    batches = (_masked(batch, tokenizer, params, rng) for batch in _batches(tokenizer, texts, params, rng))
+    batches = (_mask_batch(batch, tokenizer, params, rng) for batch in _batches(tokenizer, texts, params, rng))
     for batch in remaining_batches(state, batches, steps=params.steps, description="generator", checkpoint=checkpoint):
         state.step(_loss(model, adapted, *batch))
     return adapted
@@ -133,19 +133,19 @@ def train_adapter(
 def _loss(
     model: PreTrainedModel,
     adapted: PeftModel,
-    tokens: torch.Tensor,
-    attention: torch.Tensor,
+    token_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
     masked: torch.Tensor,
     labels: torch.Tensor,
 ) -> torch.Tensor:
     """The local part of the mean loss over masked tokens, scaled: its mean over all processes is the batch's loss."""
     device = distributed.device()
-    local, count = distributed.local_rows(range(len(tokens)))
+    local, count = distributed.local_rows(range(len(token_ids)))
     scale = distributed.loss_scale(int(masked[local[:count]].sum()), len(labels))
     labels = labels[torch.isin(masked.nonzero()[:, 0], torch.from_numpy(local))].to(device)
-    tokens, attention, masked = (tensor[local].to(device) for tensor in (tokens, attention, masked))
+    token_ids, attention_mask, masked = (tensor[local].to(device) for tensor in (token_ids, attention_mask, masked))
     with precision(device), head_only_at(model, masked):
-        logits = adapted(input_ids=tokens, attention_mask=attention).logits
+        logits = adapted(input_ids=token_ids, attention_mask=attention_mask).logits
     return cross_entropy(logits.float(), labels) * scale
 
 
@@ -160,10 +160,10 @@ def masked_accuracy(
     encoded = sorted(_encode(tokenizer, texts, params.max_length), key=len)
     correct = total = 0
     for start in track(range(0, len(encoded), params.batch_size), "measure", unit="batch"):
-        batch = _masked(encoded[start : start + params.batch_size], tokenizer, params, rng)
-        tokens, attention, masked, labels = (tensor.to(device) for tensor in batch)
+        batch = _mask_batch(encoded[start : start + params.batch_size], tokenizer, params, rng)
+        token_ids, attention_mask, masked, labels = (tensor.to(device) for tensor in batch)
         with head_only_at(model, masked):
-            logits = model(input_ids=tokens, attention_mask=attention).logits
+            logits = model(input_ids=token_ids, attention_mask=attention_mask).logits
         correct += int((logits.argmax(-1) == labels).sum())
         total += len(labels)
     return correct / max(1, total)
@@ -190,17 +190,17 @@ def _batches(
                 yield encoded[first : first + params.batch_size]
 
 
-def _masked(
+def _mask_batch(
     encoded: list[list[int]], tokenizer: PreTrainedTokenizerFast, params: Generator, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Pad a batch and mask `params.mask` of each text's tokens, at least one.
 
-    Returns tokens, attention mask and which are masked, each (texts, longest), and the masked tokens' ids, (masks,).
+    Returns token ids, attention mask and which are masked, each (texts, longest), and the masked token ids, (masks,).
     """
-    tokens, attention = padded(encoded, tokenizer.pad_token_id)
-    special = torch.isin(tokens, torch.tensor(tokenizer.all_special_ids))
-    scores = torch.from_numpy(rng.random(tokens.shape)).masked_fill(special, 2.0)
+    token_ids, attention_mask = pad(encoded, tokenizer.pad_token_id)
+    special = torch.isin(token_ids, torch.tensor(tokenizer.all_special_ids))
+    scores = torch.from_numpy(rng.random(token_ids.shape)).masked_fill(special, 2.0)
     count = ((~special).sum(1, keepdim=True) * params.mask).round().clamp(min=1)
     masked = (scores.argsort(1).argsort(1) < count) & ~special
-    labels = tokens[masked]
-    return tokens.masked_fill(masked, tokenizer.mask_token_id), attention, masked, labels
+    labels = token_ids[masked]
+    return token_ids.masked_fill(masked, tokenizer.mask_token_id), attention_mask, masked, labels

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.augment.methods.registry import Draw, MethodInputs, build, module_name
+from pipeline.augment.methods.interface import Draw, MethodInputs, build, module_name
 from pipeline.augment.methods.wordnet import load_wordnet
-from pipeline.augment.originals import originals_of
+from pipeline.augment.originals import encode_rows
 from pipeline.augment.shards import shard_name
 from pipeline.compute.engine import for_each
 from pipeline.compute.environment import environment
@@ -61,11 +61,11 @@ class ShardJob:
     metadata: str
 
 
-def augment(params: Params, *, prepared: Path, generator: Path, out: Path, number: int = 1) -> str:
+def augment(params: Params, *, prepared: Path, generator: Path, out: Path, round_number: int = 1) -> str:
     """Draw the neighbours of both domains' training texts into Parquet shards (Eq. 10).
 
     Args:
-        number: of the round; each has sample numbers of its own.
+        round_number: each round has sample numbers of its own.
 
     Shards already drawn for the same params, texts, code and generator are taken from the work cache. A domain without
     texts or samples has shards without rows. Returns what was made, in a few words.
@@ -75,7 +75,7 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, numbe
     for file in DOMAINS.values():
         # Missing or damaged texts stop the stage before any work.
         read_texts(prepared / file)
-    jobs = _jobs(params, prepared, generator, number)
+    jobs = _jobs(params, prepared, generator, round_number)
     missing = [job for job in jobs if not is_finished(job.path)]
     logger.info("%d of %d shards from the work cache", len(jobs) - len(missing), len(jobs))
     # A model that the method trains is trained once here, not once in every worker.
@@ -92,7 +92,7 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, numbe
     )
 
 
-def _jobs(params: Params, prepared: Path, generator: Path, number: int) -> list[ShardJob]:
+def _jobs(params: Params, prepared: Path, generator: Path, round_number: int) -> list[ShardJob]:
     """The shards of both domains. The name of their folder depends on all that decides what is in them."""
     method = METHODS[params.augment.method]
     settings = {
@@ -116,7 +116,7 @@ def _jobs(params: Params, prepared: Path, generator: Path, number: int) -> list[
     jobs = []
     for domain, file in DOMAINS.items():
         samples = getattr(params.augment.samples, domain)
-        offset = (number - 1) * samples
+        offset = (round_number - 1) * samples
         key = fingerprint(**inputs, texts=file_hash(prepared / file), samples=samples, offset=offset)
         folder = work_folder("augment", key)
         metadata = json.dumps({"fingerprint": key, "params": settings, "samples": samples})
@@ -141,7 +141,7 @@ def draw_shard(job: ShardJob) -> None:
     tables = [schema.empty_table()]
     size = max(1, AT_ONCE // max(1, job.samples))
     for start in range(0, len(rows), size):
-        originals = originals_of(texts, rows[start : start + size], tokenizer, params)
+        originals = encode_rows(texts, rows[start : start + size], tokenizer, params)
         draw = _draw(job.params, job.generator, job.prepared, job.generator_hash)
         neighbours, drawn_counts = draw(originals, job.samples, offset=job.offset)
         counts.update(drawn_counts)

@@ -16,33 +16,34 @@ def log_choose(length: int, distance: np.ndarray | int) -> np.ndarray:
 
 
 @lru_cache(maxsize=4096)
-def log_p_distance(length: int, *, alpha: float, vocabulary: int, count: Count, least: int) -> np.ndarray:
-    """log P(d | x) for d = 0 … m: (m + 1,) float64, −inf below `least` (Eq. 11, p. 4).
+def log_p_distance(length: int, *, alpha: float, vocabulary: int, count: Count, min_distance: int) -> np.ndarray:
+    """log P(d | x) for d = 0 … m: (m + 1,) float64, −inf below `min_distance` (Eq. 11, p. 4).
 
     P(d) is proportional to c(d, m)·exp(−d/α), where c(d, m) counts the texts at distance d:
 
     - `literal`: C(m,d)·(|V|−1)^d, as printed; nearly all mass lies at d = m for any usual α.
     - `rescaled`: C(m,d)·(|V|−1)^(d−d/α), which Norouzi et al. 2016 use.
-    - `vocabulary_free`: C(m,d), which makes d binomial with chance 1/(1+e^(1/α)).
+    - `vocabulary_free`: C(m,d), which makes d binomial with probability 1/(1+e^(1/α)).
 
     Args:
         length: m, the words that may change.
         vocabulary: |V|.
-        least: the smallest d allowed; the distribution is conditioned on it. If `least` > m all entries are −inf.
+        min_distance: the smallest d allowed; the distribution is conditioned on it. If it is above m all entries are
+            −inf.
     """
     distance = np.arange(length + 1, dtype=np.float64)
     log_words = np.log(vocabulary - 1.0)
     exponent = {"literal": distance, "rescaled": distance - distance / alpha, "vocabulary_free": 0.0 * distance}[count]
     log_weight = log_choose(length, distance) + exponent * log_words - distance / alpha
-    log_weight[:least] = -np.inf
-    out = log_weight if least > length else log_weight - logsumexp(log_weight)
+    log_weight[:min_distance] = -np.inf
+    out = log_weight if min_distance > length else log_weight - logsumexp(log_weight)
     out.setflags(write=False)
     return out
 
 
 @lru_cache(maxsize=4096)
 def log_p_binomial(length: int, *, share: float) -> np.ndarray:
-    """log P(d | x) if each word changes with chance `share` and at least one does: (m + 1,) float64."""
+    """log P(d | x) if each word changes with probability `share` and at least one does: (m + 1,) float64."""
     distance = np.arange(length + 1, dtype=np.float64)
     log_weight = log_choose(length, distance) + distance * np.log(share) + (length - distance) * np.log1p(-share)
     log_weight[:1] = -np.inf
@@ -51,7 +52,7 @@ def log_p_binomial(length: int, *, share: float) -> np.ndarray:
     return out
 
 
-def draw_distance(log_p: np.ndarray, uniform: float) -> int:
-    """The distance at quantile `uniform` of the distribution (inverse of its cumulative sum)."""
+def draw_distance(log_p: np.ndarray, quantile: float) -> int:
+    """The distance at a quantile of the distribution (inverse of its cumulative sum)."""
     cumulative = np.cumsum(np.exp(log_p))
-    return int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))
+    return int(np.searchsorted(cumulative, quantile * cumulative[-1], side="right"))

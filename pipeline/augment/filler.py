@@ -8,16 +8,16 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.augment.neighbour import Neighbour
-from pipeline.augment.words import draw_words, log_p_words, piece_text, uniform_over_top, whole_words
+from pipeline.augment.words import draw_words, log_p_words, token_text, uniform_over_top, whole_words
 from pipeline.compute import distributed
-from pipeline.compute.batching import length_batches, padded
+from pipeline.compute.batching import length_batches, pad
 from pipeline.errors import InputError
 from pipeline.models.forward_shortcuts import head_only_at
 from pipeline.models.loading import load_masked_lm
 from pipeline.params.schema import Params
 
 BATCH_TOKENS = 2048
-"""Pieces in one forward pass. They bound the memory, most of which is the vocabulary's logits at the masks."""
+"""Tokens in one forward pass. They bound the memory, most of which is the vocabulary's logits at the masks."""
 CACHED_ROWS = 32
 """Masks whose distributions over some 30,000 words fit into a processor's cache together."""
 
@@ -53,43 +53,47 @@ class Filler:
         self.temperature = params.temperature
         self.sequential = params.augment.fill == "sequential"
         self.allowed = whole_words(tokenizer).to(self.device)
-        self.whole_words = {piece_text(tokenizer, piece): piece for piece in self.allowed.nonzero().squeeze(1).tolist()}
+        allowed_ids = self.allowed.nonzero().squeeze(1).tolist()
+        self.whole_words = {token_text(tokenizer, token_id): token_id for token_id in allowed_ids}
 
-    def fill(self, drafts: Sequence[Neighbour]) -> None:
+    def fill(self, unfilled: Sequence[Neighbour]) -> None:
         """Write words and their log-probability into neighbours whose positions are drawn."""
-        batches = length_batches(np.array([len(draft.pieces(0)[0]) for draft in drafts]), tokens=BATCH_TOKENS)
-        for batch in batches:
-            chosen = [drafts[i] for i in batch]
-            steps = max(len(draft.positions) for draft in chosen) if self.sequential else 1
+        lengths = np.array([len(neighbour.encode(0)[0]) for neighbour in unfilled])
+        for rows in length_batches(lengths, tokens=BATCH_TOKENS):
+            batch = [unfilled[row] for row in rows]
+            steps = max(len(neighbour.positions) for neighbour in batch) if self.sequential else 1
             for step in range(steps):
-                open_masks = [draft for draft in chosen if len(draft.positions) > step]
-                if open_masks:
-                    self._fill_masks(open_masks, slice(step, step + 1) if self.sequential else slice(None))
+                masked = [neighbour for neighbour in batch if len(neighbour.positions) > step]
+                if masked:
+                    self._fill_masks(masked, slice(step, step + 1) if self.sequential else slice(None))
 
-    def distributions(self, drafts: Sequence[Neighbour], which: slice = slice(None)) -> torch.Tensor:
-        """log P(w | d, o, x) at the masks that `which` selects of each neighbour (Eq. 12): (masks, vocabulary).
+    def distributions(self, unfilled: Sequence[Neighbour]) -> torch.Tensor:
+        """log P(w | d, o, x) at all masks of the neighbours (Eq. 12), in one forward pass: (masks, vocabulary)."""
+        mask_slice = slice(None)
+        return self._log_p(self._logits(unfilled, mask_slice), self._old_token_ids(unfilled, mask_slice))
 
-        One forward pass. Words that the neighbours already have are in the text; the others are masked.
+    def _logits(self, neighbours: Sequence[Neighbour], mask_slice: slice) -> torch.Tensor:
+        """The model's outputs at the masks of each neighbour that `mask_slice` selects: (masks, outputs).
+
+        Words that the neighbours already have are in the text; all others are masked.
         """
-        return self._log_p(self._logits(drafts, which), self._old_pieces(drafts, which))
-
-    def _logits(self, drafts: Sequence[Neighbour], which: slice) -> torch.Tensor:
-        """The model's outputs at the masks: (masks, outputs)."""
-        pieces = [draft.pieces(self.tokenizer.mask_token_id) for draft in drafts]
-        tokens, attention = padded([row for row, _ in pieces], self.tokenizer.pad_token_id)
-        inputs = {"input_ids": tokens, "attention_mask": attention}
+        encoded = [neighbour.encode(self.tokenizer.mask_token_id) for neighbour in neighbours]
+        token_ids, attention_mask = pad([row for row, _ in encoded], self.tokenizer.pad_token_id)
+        inputs = {"input_ids": token_ids, "attention_mask": attention_mask}
         if "token_type_ids" in self.tokenizer.model_input_names:
-            inputs["token_type_ids"] = padded([types for _, types in pieces], 0)[0]
-        masked = torch.zeros_like(tokens, dtype=torch.bool)
-        for row, draft in enumerate(drafts):
-            masked[row, draft.masks()[which]] = True
+            inputs["token_type_ids"] = pad([row for _, row in encoded], 0)[0]
+        masked = torch.zeros_like(token_ids, dtype=torch.bool)
+        for row, neighbour in enumerate(neighbours):
+            masked[row, neighbour.masks()[mask_slice]] = True
         with head_only_at(self.model, masked.to(self.device)):
             logits: torch.Tensor = self.model(**{name: value.to(self.device) for name, value in inputs.items()}).logits
         return logits
 
-    def _old_pieces(self, drafts: Sequence[Neighbour], which: slice) -> torch.Tensor:
-        """The original's pieces at the masks: (masks,)."""
-        old = [piece for draft in drafts for piece in draft.old_pieces(self.whole_words)[which]]
+    def _old_token_ids(self, neighbours: Sequence[Neighbour], mask_slice: slice) -> torch.Tensor:
+        """The original's tokens at these masks: (masks,)."""
+        old = [
+            token_id for neighbour in neighbours for token_id in neighbour.old_token_ids(self.whole_words)[mask_slice]
+        ]
         return torch.tensor(old, device=self.device)
 
     def _log_p(self, logits: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
@@ -97,12 +101,14 @@ class Filler:
         return log_p if self.candidates is None else uniform_over_top(log_p, self.candidates)
 
     @torch.inference_mode()
-    def _fill_masks(self, drafts: Sequence[Neighbour], which: slice) -> None:
-        """Draw words for the masks that `which` selects of each neighbour, in one forward pass."""
-        logits, old = self._logits(drafts, which), self._old_pieces(drafts, which)
-        quantiles = torch.tensor([q for draft in drafts for q in draft.quantiles[which]], device=self.device)
-        excluded = _excluded(drafts, which)
-        words: list[int] = []
+    def _fill_masks(self, neighbours: Sequence[Neighbour], mask_slice: slice) -> None:
+        """Draw words for the masks that `mask_slice` selects of each neighbour, in one forward pass."""
+        logits, old = self._logits(neighbours, mask_slice), self._old_token_ids(neighbours, mask_slice)
+        quantiles = torch.tensor(
+            [quantile for neighbour in neighbours for quantile in neighbour.quantiles[mask_slice]], device=self.device
+        )
+        excluded = _excluded_token_ids(neighbours, mask_slice)
+        new_token_ids: list[int] = []
         log_probs: list[float] = []
         # On a CPU a few rows of the vocabulary at a time, which stay in its cache.
         size = CACHED_ROWS if self.device.type == "cpu" else len(logits)
@@ -111,36 +117,38 @@ class Filler:
             log_p = self._log_p(logits[rows], old[rows])
             # One output that is NaN makes its whole row NaN.
             if log_p[:, 0].isnan().any():
-                raise InputError("generator: its outputs are NaN; accepted: a masked language model that works")
-            excluded_here = {row - first: excluded[row] for row in range(*rows.indices(len(logits))) if row in excluded}
-            drawn = draw_words(_without(log_p, excluded_here), quantiles[rows])
-            words += drawn.tolist()
+                raise InputError("generator: its outputs are NaN; check generator.model")
+            excluded_in_rows = {
+                row - first: excluded[row] for row in range(*rows.indices(len(logits))) if row in excluded
+            }
+            drawn = draw_words(_exclude(log_p, excluded_in_rows), quantiles[rows])
+            new_token_ids += drawn.tolist()
             log_probs += log_p.gather(1, drawn.unsqueeze(1)).squeeze(1).double().tolist()
-        filled = iter(zip(words, log_probs, strict=True))
-        for draft in drafts:
-            for _ in draft.positions[which]:
-                word, log_prob = next(filled)
-                draft.words.append(word)
-                draft.log_p_words += log_prob
+        filled = iter(zip(new_token_ids, log_probs, strict=True))
+        for neighbour in neighbours:
+            for _ in neighbour.positions[mask_slice]:
+                token_id, log_prob = next(filled)
+                neighbour.new_token_ids.append(token_id)
+                neighbour.log_p_words += log_prob
 
 
-def _excluded(drafts: Sequence[Neighbour], which: slice) -> dict[int, list[int]]:
-    """Pieces that the last mask of a draft may not become, by the mask's index among all that `which` selects."""
+def _excluded_token_ids(neighbours: Sequence[Neighbour], mask_slice: slice) -> dict[int, list[int]]:
+    """Token ids that a neighbour's last mask may not become, by its row among all masks that `mask_slice` selects."""
     excluded = {}
     row = -1
-    for draft in drafts:
-        open_masks = range(len(draft.positions))[which]
-        row += len(open_masks)
-        if draft.excluded and open_masks[-1] == len(draft.positions) - 1:
-            excluded[row] = sorted(draft.excluded)
+    for neighbour in neighbours:
+        masks = range(len(neighbour.positions))[mask_slice]
+        row += len(masks)
+        if neighbour.excluded and masks[-1] == len(neighbour.positions) - 1:
+            excluded[row] = sorted(neighbour.excluded)
     return excluded
 
 
-def _without(log_p: torch.Tensor, excluded: dict[int, list[int]]) -> torch.Tensor:
-    """The distributions renormalised without the excluded pieces of each row; a row with no other piece stays."""
+def _exclude(log_p: torch.Tensor, excluded: dict[int, list[int]]) -> torch.Tensor:
+    """Renormalise distributions without the excluded tokens of each row; a row with no other token stays as it is."""
     out = log_p.clone() if excluded else log_p
-    for row, pieces in excluded.items():
-        remaining = log_p[row].index_fill(0, torch.tensor(pieces, device=log_p.device), -torch.inf)
+    for row, token_ids in excluded.items():
+        remaining = log_p[row].index_fill(0, torch.tensor(token_ids, device=log_p.device), -torch.inf)
         if remaining.isfinite().any():
             out[row] = remaining.log_softmax(0)
     return out

@@ -13,54 +13,54 @@ from pipeline.augment.originals import Original
 
 @dataclass(slots=True)
 class Neighbour:
-    """A sample z of an original: what was drawn and how likely it was. `words` and `log_p_words` come last."""
+    """A sample z of an original: what was drawn and how likely it was. The words are drawn last."""
 
     original: Original
     sample: int
-    attempt: int
     positions: list[int]
     quantiles: list[float]
     log_p_distance: float
     log_p_positions: float
-    words: list[int] = field(default_factory=list)
+    new_token_ids: list[int] = field(default_factory=list)
+    """The words drawn so far: one token for each of the first positions."""
     log_p_words: float = 0.0
     excluded: set[int] = field(default_factory=set)
-    """Pieces that the last changed word may not become; the log-probability of its word stays that of Eq. 12."""
+    """Token ids that the last new word may not have; its log-probability stays that of Eq. 12."""
 
-    def pieces(self, mask: int) -> tuple[list[int], list[int]]:
-        """The original's pieces and their types, one for each changed word: the new word, if drawn, or the mask."""
-        tokens: list[int] = []
-        types: list[int] = []
+    def encode(self, mask_token_id: int) -> tuple[list[int], list[int]]:
+        """Token ids and token type ids. A changed word is one token: the new word's if it is drawn, else the mask."""
+        token_ids: list[int] = []
+        token_type_ids: list[int] = []
         cursor = 0
-        for order, position in enumerate(self.positions):
+        for index, position in enumerate(self.positions):
             word = self.original.words[position]
-            tokens += self.original.pieces[cursor : word.first]
-            types += self.original.types[cursor : word.first + 1]
-            tokens.append(self.words[order] if order < len(self.words) else mask)
-            cursor = word.last + 1
-        return tokens + self.original.pieces[cursor:], types + self.original.types[cursor:]
+            token_ids += self.original.token_ids[cursor : word.first_token]
+            token_type_ids += self.original.token_type_ids[cursor : word.first_token + 1]
+            token_ids.append(self.new_token_ids[index] if index < len(self.new_token_ids) else mask_token_id)
+            cursor = word.last_token + 1
+        return token_ids + self.original.token_ids[cursor:], token_type_ids + self.original.token_type_ids[cursor:]
 
     def masks(self) -> list[int]:
-        """Where in `pieces` the changed words are."""
+        """Positions of the changed words among the token ids that `encode` returns."""
         shift = 0
         out = []
         for position in self.positions:
             word = self.original.words[position]
-            out.append(word.first - shift)
-            shift += word.last - word.first
+            out.append(word.first_token - shift)
+            shift += word.last_token - word.first_token
         return out
 
-    def old_pieces(self, whole_words: Mapping[str, int]) -> list[int]:
-        """The piece that each changed word was, −1 for words of several.
+    def old_token_ids(self, whole_words: Mapping[str, int]) -> list[int]:
+        """The token that each changed word was, −1 for a word of several tokens.
 
         Args:
-            whole_words: whole-word pieces by their text. In byte-level vocabularies a text's first word is made of
-                other pieces than the same word further on, which must not replace it.
+            whole_words: token ids of whole words by their text. In byte-level vocabularies a text's first word has
+                another token than the same word further on, which must not replace it.
         """
         out = []
         for position in self.positions:
             word = self.original.words[position]
-            single = self.original.pieces[word.first] if word.first == word.last else -1
+            single = self.original.token_ids[word.first_token] if word.first_token == word.last_token else -1
             out.append(whole_words.get(self.original.word_text(word), single))
         return out
 
@@ -90,9 +90,8 @@ def draw_positions(original: Original, sample: int, attempt: int, seed: int, dis
     return Neighbour(
         original,
         sample,
-        attempt,
         positions,
-        rng.random(distance).tolist(),
-        float(log_p[distance]),
-        -float(log_choose(length, distance)),
+        quantiles=rng.random(distance).tolist(),
+        log_p_distance=float(log_p[distance]),
+        log_p_positions=-float(log_choose(length, distance)),
     )

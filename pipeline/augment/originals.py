@@ -1,4 +1,4 @@
-"""Original texts as the sampler sees them: their words, the characters and pieces of each, and how to replace them."""
+"""Original texts as the sampler sees them: their words, the characters and tokens of each, and how to replace them."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -26,13 +26,19 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A whole word that may change: its characters in one of the texts, and its pieces in the encoding."""
+    """A whole word that may change.
+
+    Args:
+        side: 0 in the text, 1 in the second text of a pair.
+        start, end: its characters, `end` not included.
+        first_token, last_token: its tokens in the encoding of the text or pair, both included.
+    """
 
     side: int
     start: int
     end: int
-    first: int
-    last: int
+    first_token: int
+    last_token: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,8 @@ class Original:
     id: str
     texts: tuple[str, ...]
     label: str | float | None
-    pieces: list[int]
-    types: list[int]
+    token_ids: list[int]
+    token_type_ids: list[int]
     words: list[Word]
 
     def word_text(self, word: Word) -> str:
@@ -53,7 +59,7 @@ class Original:
     def replace_words(self, positions: Sequence[int], new_words: Sequence[str]) -> tuple[tuple[str, ...], list[Span]]:
         """Replace the words at rising positions; every other character stays as it is.
 
-        A blank separates a new word from a neighbour it would run into: the apostrophe of `it's` may become a word.
+        A blank is added where a new word would run into the text beside it: the apostrophe of `it's` may become a word.
 
         Returns the texts, and where in them each new word is.
         """
@@ -111,10 +117,11 @@ def _joins(character: str) -> bool:
     return unicodedata.category(character)[0] != "P" and not unicodedata.name(character, "").startswith(IDEOGRAPHS)
 
 
-def _trimmed(words: list[Word], texts: Sequence[str]) -> list[Word]:
-    """The words without leading blanks, which some vocabularies include, and with the accents that others leave out.
+def _trim_words(words: list[Word], texts: Sequence[str]) -> list[Word]:
+    """Correct the bounds of words.
 
-    A word of blanks alone is dropped.
+    Some vocabularies count leading blanks as part of a word: they are cut off, and a word of blanks alone is dropped.
+    Others leave out an accent after the last letter: it is added.
     """
     out: list[Word] = []
     for word in reversed(words):
@@ -129,7 +136,7 @@ def _trimmed(words: list[Word], texts: Sequence[str]) -> list[Word]:
     return out[::-1]
 
 
-def read_originals(
+def encode_originals(
     ids: Sequence[str],
     texts: Sequence[str],
     pairs: Sequence[str] | None,
@@ -142,7 +149,7 @@ def read_originals(
     """Encode texts and find their words.
 
     Positions count over both texts of a pair, the first one's words before the second's. Words beyond `max_length`
-    pieces do not change; neither does a side that `side` leaves out.
+    tokens do not change; neither does a side that `side` leaves out.
     """
     if not texts:
         return []
@@ -154,17 +161,17 @@ def read_originals(
         words: list[Word] = []
         previous = None
         # The tokenizer builds each of these lists at every access.
-        pieces = zip(encoding.sequence_ids, encoding.word_ids, encoding.offsets, strict=True)
-        for piece, (piece_side, word_id, (start, end)) in enumerate(pieces):
-            if piece_side not in sides or word_id is None:
+        tokens = zip(encoding.sequence_ids, encoding.word_ids, encoding.offsets, strict=True)
+        for token, (token_side, word_id, (start, end)) in enumerate(tokens):
+            if token_side not in sides or word_id is None:
                 continue
-            if (piece_side, word_id) == previous:
-                words[-1] = Word(piece_side, words[-1].start, end, words[-1].first, piece)
+            if (token_side, word_id) == previous:
+                words[-1] = Word(token_side, words[-1].start, end, words[-1].first_token, token)
             else:
-                words.append(Word(piece_side, start, end, piece, piece))
-            previous = (piece_side, word_id)
+                words.append(Word(token_side, start, end, token, token))
+            previous = (token_side, word_id)
         pair = () if pairs is None else (pairs[row],)
-        words = _trimmed(words, (texts[row], *pair))
+        words = _trim_words(words, (texts[row], *pair))
         if encoding.overflowing:
             # The last word of a text that was cut may be half a word.
             last = {word.side: word for word in words}
@@ -173,11 +180,11 @@ def read_originals(
     return out
 
 
-def originals_of(
+def encode_rows(
     texts: Texts, rows: Sequence[int], tokenizer: PreTrainedTokenizerFast, params: Params
 ) -> list[Original]:
-    """The texts at `rows` with the words that `augment.side` and `max_length` let change."""
-    return read_originals(
+    """Encode the texts at `rows` and find the words that `augment.side` and `max_length` let change."""
+    return encode_originals(
         [texts.ids[i] for i in rows],
         [texts.texts[i] for i in rows],
         [texts.pairs[i] for i in rows] if texts.pairs is not None else None,

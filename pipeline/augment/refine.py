@@ -11,7 +11,7 @@ import torch
 
 from pipeline.augment.filler import BATCH_TOKENS, Filler, load_generator
 from pipeline.augment.neighbour import Neighbour
-from pipeline.augment.originals import read_originals
+from pipeline.augment.originals import encode_originals
 from pipeline.augment.rewards import rewards, weights
 from pipeline.augment.selection import matching_selection
 from pipeline.augment.shards import read_augmented
@@ -35,14 +35,14 @@ COLUMNS = (
     "log_p",
 )  # fmt: skip
 KEY = "refine.learning_rate"
-Words = Sequence[Sequence[int]]
-"""Of each neighbour, the token ids of its changed words."""
+TokenIds = Sequence[Sequence[int]]
+"""For each neighbour the token ids of its new words."""
 
 
 def refine_generator(
     params: Params, *, augmented: Path, selection: Path, generator: Path, out: Path, metrics: Path
 ) -> str:
-    """Train the generator on the neighbours of the round before; write it, and log P of their words before and after.
+    """Train the generator on the previous round's neighbours; write it, and log P of their words before and after.
 
     Originals with a single neighbour are left out: its weight is 1 whatever its reward. Returns a one-line summary.
     Raises InputError if no original has two neighbours, or if the neighbours are not this generator's.
@@ -50,12 +50,12 @@ def refine_generator(
     table, pi, original = _read_neighbours(augmented, selection)
     tokenizer = load_tokenizer(generator, "generator")
     filler = Filler(load_generator(generator), tokenizer, params)
-    neighbours, words = _with_open_masks(table, original, filler, params, augmented)
+    neighbours, new_token_ids = _mask_neighbours(table, original, filler, params, augmented)
     reward = rewards(table["log_p"].to_numpy(), pi, original, scale=params.refine.scale)
     # With mean 1, so that the step size does not depend on how many neighbours an original has.
     weight = weights(reward, original) * np.bincount(original)[original]
 
-    before = log_likelihoods(filler, neighbours, words, BATCH_TOKENS)
+    before = log_likelihoods(filler, neighbours, new_token_ids, BATCH_TOKENS)
     checkpoint = Checkpoint(
         "refine",
         __name__,
@@ -64,8 +64,8 @@ def refine_generator(
         selection=file_hash(selection),
         start=model_hash(filler.model, tokenizer),
     )
-    fit_generator(filler, neighbours, words, weight, params, checkpoint)
-    after = log_likelihoods(filler, neighbours, words, BATCH_TOKENS)
+    fit_generator(filler, neighbours, new_token_ids, weight, params, checkpoint)
+    after = log_likelihoods(filler, neighbours, new_token_ids, BATCH_TOKENS)
     check_finite(float(after.sum()), KEY, params.refine.learning_rate)
     save_model(filler.model, tokenizer, out)
     measured: dict[str, Any] = {
@@ -84,7 +84,7 @@ def refine_generator(
 def fit_generator(
     filler: Filler,
     neighbours: Sequence[Neighbour],
-    words: Words,
+    new_token_ids: TokenIds,
     weight: npt.NDArray[np.float64],
     params: Params,
     checkpoint: Checkpoint | None = None,
@@ -104,7 +104,7 @@ def fit_generator(
     fit = params.refine
     model = filler.model.eval()
     model.get_input_embeddings().weight.requires_grad_(False)
-    lengths = np.array([len(neighbour.pieces(0)[0]) for neighbour in neighbours])
+    lengths = np.array([len(neighbour.encode(0)[0]) for neighbour in neighbours])
     rng = np.random.default_rng(params.seed)
     batches = [rows for _ in range(fit.epochs) for rows in length_batches(lengths, size=fit.batch_size, rng=rng)]
     optimizer = adamw(model, fit)
@@ -113,27 +113,29 @@ def fit_generator(
         local, count = distributed.local_rows(rows)
         scale = distributed.loss_scale(count, len(rows))
         with precision(filler.device):
-            log_p = log_likelihood(filler, [neighbours[row] for row in local], [words[row] for row in local])
+            log_p = batch_log_likelihood(
+                filler, [neighbours[row] for row in local], [new_token_ids[row] for row in local]
+            )
         state.step(-(torch.from_numpy(weight[local]).float().to(filler.device) * log_p).mean() * scale)
 
 
-def log_likelihood(filler: Filler, neighbours: Sequence[Neighbour], words: Words) -> torch.Tensor:
+def batch_log_likelihood(filler: Filler, neighbours: Sequence[Neighbour], new_token_ids: TokenIds) -> torch.Tensor:
     """log P(w | d, o, x) of the words at each neighbour's masks, all masked at once: (neighbours,)."""
     log_p = filler.distributions(neighbours)
-    token_ids = torch.tensor([token_id for row in words for token_id in row], device=log_p.device)
-    rows = torch.repeat_interleave(torch.tensor([len(row) for row in words], device=log_p.device))
+    token_ids = torch.tensor([token_id for row in new_token_ids for token_id in row], device=log_p.device)
+    rows = torch.repeat_interleave(torch.tensor([len(row) for row in new_token_ids], device=log_p.device))
     log_p_words = log_p.gather(1, token_ids.unsqueeze(1)).squeeze(1)
-    return torch.zeros(len(words), device=log_p.device).index_add(0, rows, log_p_words)
+    return torch.zeros(len(new_token_ids), device=log_p.device).index_add(0, rows, log_p_words)
 
 
 @torch.inference_mode()
 def log_likelihoods(
-    filler: Filler, neighbours: Sequence[Neighbour], words: Words, tokens: int
+    filler: Filler, neighbours: Sequence[Neighbour], new_token_ids: TokenIds, tokens: int
 ) -> npt.NDArray[np.float64]:
-    """`log_likelihood` of many neighbours, in batches of at most `tokens` pieces: (neighbours,)."""
+    """`batch_log_likelihood` of many neighbours, in batches of at most `tokens` tokens: (neighbours,)."""
     out = np.zeros(len(neighbours))
-    for rows in length_batches(np.array([len(neighbour.pieces(0)[0]) for neighbour in neighbours]), tokens=tokens):
-        log_p = log_likelihood(filler, [neighbours[row] for row in rows], [words[row] for row in rows])
+    for rows in length_batches(np.array([len(neighbour.encode(0)[0]) for neighbour in neighbours]), tokens=tokens):
+        log_p = batch_log_likelihood(filler, [neighbours[row] for row in rows], [new_token_ids[row] for row in rows])
         out[rows] = log_p.cpu().numpy()
     return out
 
@@ -151,7 +153,9 @@ def _read_neighbours(
     table = read_augmented(augmented, COLUMNS)
     selected = matching_selection(selection, augmented, ["pi"])
     if selected is None:
-        raise InputError(f"{selection}: not of the neighbours in {augmented}; run the distill stage again")
+        raise InputError(
+            f"{selection}: made for other neighbours than those in {augmented}; run the distill stage again"
+        )
     # A copy has no changed words.
     changed = table["distance"].to_numpy() > 0
     table, pi = table.filter(changed), selected["pi"].to_numpy()[changed].astype(np.float64)
@@ -167,13 +171,13 @@ def _read_neighbours(
     return table.filter(several), pi[several], original
 
 
-def _with_open_masks(
+def _mask_neighbours(
     table: pa.Table, original: npt.NDArray[np.int64], filler: Filler, params: Params, augmented: Path
 ) -> tuple[list[Neighbour], list[list[int]]]:
-    """Each neighbour with masks instead of its changed words, and the token ids of those words."""
+    """Each neighbour with masks in place of its new words, and the token ids of those words."""
     _, first = np.unique(original, return_index=True)
     columns = table.take(first).to_pydict()
-    originals = read_originals(
+    originals = encode_originals(
         columns["original_id"],
         columns["original_text"],
         second_texts(columns["original_text_pair"], augmented),
@@ -182,13 +186,16 @@ def _with_open_masks(
         max_length=params.max_length,
         side=params.augment.side,
     )
-    neighbours, words = [], []
+    neighbours, new_token_ids = [], []
     rows = zip(original, *(table[name].to_pylist() for name in ("id", "length", "positions", "new_words")), strict=True)
     for index, neighbour_id, length, positions, new_words in rows:
         if length != len(originals[index].words) or not filler.whole_words.keys() >= set(new_words):
             raise InputError(
                 f"{neighbour_id}: not drawn by this generator with these params; run the augment stage again"
             )
-        neighbours.append(Neighbour(originals[index], 0, 0, positions, [], 0.0, 0.0))
-        words.append([filler.whole_words[word] for word in new_words])
-    return neighbours, words
+        neighbour = Neighbour(
+            originals[index], sample=0, positions=positions, quantiles=[], log_p_distance=0.0, log_p_positions=0.0
+        )
+        neighbours.append(neighbour)
+        new_token_ids.append([filler.whole_words[word] for word in new_words])
+    return neighbours, new_token_ids

@@ -1,4 +1,4 @@
-"""R_φ(z): what a neighbour is worth to the generator, shared out among the neighbours of one original (Eqs. 5–8)."""
+"""R_φ(z): what a neighbour is worth to the generator, shared out among the neighbours of one original (Eqs. 5–9)."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,10 +7,10 @@ Floats = npt.NDArray[np.float64]
 
 
 def rewards(log_p: Floats, pi: Floats, original: npt.NDArray[np.int64], *, scale: float) -> Floats:
-    """R_φ(z) = log P_s(z) + π_φ(z), both of a size (Eq. 6, p. 4): (neighbours,).
+    """R_φ(z) = log P_s(z) + π_φ(z), both on one scale (Eq. 6, p. 4): (neighbours,).
 
     log P_s is a sum over words and tens below zero, π lies between 0 and 1: log P_s is brought to mean 0 and
-    deviation 1 among the neighbours of an original, and π is multiplied by `scale`.
+    standard deviation 1 among the neighbours of an original, and π is multiplied by `scale`.
 
     Args:
         log_p: log P_s(z|x) of each neighbour.
@@ -19,9 +19,9 @@ def rewards(log_p: Floats, pi: Floats, original: npt.NDArray[np.int64], *, scale
     """
     counts = np.bincount(original)
     mean = np.bincount(original, log_p) / counts
-    apart = log_p - mean[original]
-    deviation = np.sqrt(np.bincount(original, apart**2) / counts)
-    return apart / np.where(deviation > 0, deviation, 1.0)[original] + scale * pi
+    centred = log_p - mean[original]
+    deviation = np.sqrt(np.bincount(original, centred**2) / counts)
+    return centred / np.where(deviation > 0, deviation, 1.0)[original] + scale * pi
 
 
 def weights(reward: Floats, original: npt.NDArray[np.int64]) -> Floats:

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from pipeline.augment.filler import Filler
 from pipeline.augment.neighbour import Distances, Neighbour, draw_positions
 from pipeline.augment.originals import Original, Span
-from pipeline.augment.words import piece_text
+from pipeline.augment.words import token_text
 
 REDRAWS = 10
 """How often a neighbour that repeats another of its original is drawn again."""
@@ -33,54 +33,66 @@ def sample_neighbours(
     """
     requests = [(original, sample) for original in originals for sample in range(offset + 1, offset + samples + 1)]
     first = [draw_positions(original, sample, 0, seed, distances) for original, sample in requests]
-    drafts = [draft for draft in first if draft is not None]
-    filler.fill(drafts)
+    neighbours = [neighbour for neighbour in first if neighbour is not None]
+    filler.fill(neighbours)
     for attempt in range(1, REDRAWS + 1):
-        redrawn = [
-            (i, draft)
-            for i in _repeated(drafts)
-            if (draft := draw_positions(drafts[i].original, drafts[i].sample, attempt, seed, distances)) is not None
-        ]
+        redrawn = {
+            i: neighbour
+            for i in _repeated(neighbours)
+            if (neighbour := draw_positions(neighbours[i].original, neighbours[i].sample, attempt, seed, distances))
+        }
         if not redrawn:
             break
-        filler.fill([draft for _, draft in redrawn])
-        for i, draft in redrawn:
-            drafts[i] = draft
-    tried: set[int] = set()
-    while reopened := _with_last_word_open(drafts, tried):
-        filler.fill(list(reopened.values()))
-        tried |= reopened.keys()
-        for i, draft in reopened.items():
-            drafts[i] = draft
+        filler.fill(list(redrawn.values()))
+        for i, neighbour in redrawn.items():
+            neighbours[i] = neighbour
+    refilled: set[int] = set()
+    while to_refill := _clear_repeated(neighbours, refilled):
+        filler.fill(list(to_refill.values()))
+        refilled |= to_refill.keys()
+        for i, neighbour in to_refill.items():
+            neighbours[i] = neighbour
+    too_short = {id(original) for (original, _), drawn in zip(requests, first, strict=True) if drawn is None}
     counts = {
-        "not_distinct": sum(1 for _ in _repeated(drafts)),
-        "too_short": len({id(original) for (original, _), draft in zip(requests, first, strict=True) if draft is None}),
+        "not_distinct": sum(1 for _ in _repeated(neighbours)),
+        "too_short": len(too_short),
     }
-    return [_row(draft, filler.tokenizer) for draft in drafts], counts
+    return [_row(neighbour, filler.tokenizer) for neighbour in neighbours], counts
 
 
-def _with_last_word_open(drafts: Sequence[Neighbour], tried: set[int]) -> dict[int, Neighbour]:
-    """One repeated neighbour of each original, by index: its words to be drawn again, the last unlike the others'."""
-    chosen = {drafts[i].original.id: i for i in _repeated(drafts) if drafts[i].positions and i not in tried}
-    last_words: dict[tuple[str, tuple[int, ...], tuple[int, ...]], set[int]] = {}
-    for draft in drafts:
-        if draft.original.id in chosen and draft.positions:
-            last_words.setdefault(_all_but_last(draft), set()).add(draft.words[-1])
+def _clear_repeated(neighbours: Sequence[Neighbour], refilled: set[int]) -> dict[int, Neighbour]:
+    """One repeated neighbour of each original, by index, without its words.
+
+    The words are to be drawn again at the same quantiles; the last may be none that a neighbour with the same other
+    words has.
+
+    Args:
+        refilled: indices to leave out.
+    """
+    chosen = {
+        neighbours[i].original.id: i for i in _repeated(neighbours) if neighbours[i].positions and i not in refilled
+    }
+    last_token_ids: dict[tuple[str, tuple[int, ...], tuple[int, ...]], set[int]] = {}
+    for neighbour in neighbours:
+        if neighbour.original.id in chosen and neighbour.positions:
+            last_token_ids.setdefault(_all_but_last(neighbour), set()).add(neighbour.new_token_ids[-1])
     return {
-        i: replace(drafts[i], words=[], log_p_words=0.0, excluded=last_words[_all_but_last(drafts[i])])
+        i: replace(
+            neighbours[i], new_token_ids=[], log_p_words=0.0, excluded=last_token_ids[_all_but_last(neighbours[i])]
+        )
         for i in chosen.values()
     }
 
 
-def _all_but_last(draft: Neighbour) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
-    return draft.original.id, tuple(draft.positions), tuple(draft.words[:-1])
+def _all_but_last(neighbour: Neighbour) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
+    return neighbour.original.id, tuple(neighbour.positions), tuple(neighbour.new_token_ids[:-1])
 
 
-def _repeated(drafts: Sequence[Neighbour]) -> Iterator[int]:
+def _repeated(neighbours: Sequence[Neighbour]) -> Iterator[int]:
     """Indices of neighbours that equal an earlier one of the same original."""
     seen = set()
-    for i, draft in enumerate(drafts):
-        key = (draft.original.id, tuple(draft.positions), tuple(draft.words))
+    for i, neighbour in enumerate(neighbours):
+        key = (neighbour.original.id, tuple(neighbour.positions), tuple(neighbour.new_token_ids))
         if key in seen:
             yield i
         seen.add(key)
@@ -89,7 +101,7 @@ def _repeated(drafts: Sequence[Neighbour]) -> Iterator[int]:
 def _row(neighbour: Neighbour, tokenizer: PreTrainedTokenizerFast) -> dict[str, object]:
     original = neighbour.original
     old = [original.words[position] for position in neighbour.positions]
-    new_words = [piece_text(tokenizer, word) for word in neighbour.words]
+    new_words = [token_text(tokenizer, token_id) for token_id in neighbour.new_token_ids]
     texts, new_spans = original.replace_words(neighbour.positions, new_words)
     parts = (neighbour.log_p_distance, neighbour.log_p_positions, neighbour.log_p_words)
     return original.row(neighbour.sample, texts) | {

@@ -1,4 +1,4 @@
-"""π and kept of each neighbour: selection.parquet, if it belongs to the shards at hand."""
+"""π and kept of each neighbour: selection.parquet, if it was made for these shards."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from pipeline.storage.parquet import read_table
 def matching_selection(selection: Path, augmented: Path, columns: Sequence[str]) -> pa.Table | None:
     """The selection's `id` and `columns`, a row for each neighbour in the order of the shards.
 
-    Returns None if the selection was made among other neighbours: its metadata have another hash of the shards, or its
+    Returns None if the selection was made for other neighbours: its metadata have another hash of the shards, or its
     ids are not theirs. Raises InputError if a file is missing or damaged, or lacks a column.
     """
     table = read_table(selection, ["id", *columns], "distill")

@@ -10,37 +10,37 @@ NO_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 
 
 def whole_words(tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
-    """Which pieces are whole words: boolean, (vocabulary,).
+    """Which tokens of the vocabulary are whole words: boolean, (vocabulary,).
 
-    Left out are special and unused pieces and pieces that continue a word: `##ing` in WordPiece, and in byte-level or
+    Left out are special and unused tokens and tokens that continue a word: `##ing` in WordPiece, and in byte-level or
     sentence-piece vocabularies those without the sign of a word's beginning; and bytes that make no whole character.
     """
-    pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     starts = next(
-        (sign for sign in STARTS_WORD if sum(piece.startswith(sign) for piece in pieces) > len(pieces) / 20), ""
+        (sign for sign in STARTS_WORD if sum(token.startswith(sign) for token in tokens) > len(tokens) / 20), ""
     )
     special = set(tokenizer.all_special_tokens)
     return torch.tensor(
         [
-            piece not in special
-            and not piece.startswith(CONTINUES_WORD)
-            and not (piece.startswith("[unused") and piece.endswith("]"))
-            and piece.startswith(starts)
-            and bool(text := _written(tokenizer, piece))
+            token not in special
+            and not token.startswith(CONTINUES_WORD)
+            and not (token.startswith("[unused") and token.endswith("]"))
+            and token.startswith(starts)
+            and bool(text := _decode(tokenizer, token))
             and NO_CHARACTER not in text
-            for piece in pieces
+            for token in tokens
         ]
     )
 
 
-def piece_text(tokenizer: PreTrainedTokenizerFast, piece: int) -> str:
-    """A whole-word piece as it is written in a text."""
-    return _written(tokenizer, str(tokenizer.convert_ids_to_tokens(piece)))
+def token_text(tokenizer: PreTrainedTokenizerFast, token_id: int) -> str:
+    """A whole-word token as it is written in a text."""
+    return _decode(tokenizer, str(tokenizer.convert_ids_to_tokens(token_id)))
 
 
-def _written(tokenizer: PreTrainedTokenizerFast, piece: str) -> str:
+def _decode(tokenizer: PreTrainedTokenizerFast, token: str) -> str:
     """A byte-level vocabulary spells é as Ã©: only the tokenizer's decoder knows the text."""
-    return str(tokenizer.convert_tokens_to_string([piece])).strip()
+    return str(tokenizer.convert_tokens_to_string([token])).strip()
 
 
 def log_p_words(logits: torch.Tensor, *, temperature: float, allowed: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
@@ -48,10 +48,10 @@ def log_p_words(logits: torch.Tensor, *, temperature: float, allowed: torch.Tens
 
     Args:
         logits: (masks, outputs), the masked language model's output at each mask; some models have more outputs than
-            their tokenizer has pieces.
+            their tokenizer has tokens.
         temperature: T.
         allowed: boolean, (vocabulary,).
-        old: (masks,) int64, the original piece there; −1 where the word had several.
+        old: (masks,) int64, the original token there; −1 where the word had several.
 
     Returns (masks, vocabulary), −inf for what is not allowed.
     """
@@ -65,21 +65,21 @@ def log_p_words(logits: torch.Tensor, *, temperature: float, allowed: torch.Tens
 
 
 def uniform_over_top(log_p: torch.Tensor, candidates: int) -> torch.Tensor:
-    """Give each row's likeliest words the same chance, and all others none: (masks, vocabulary)."""
+    """Give each row's likeliest words the same probability, and all others none: (masks, vocabulary)."""
     chosen = log_p.topk(min(candidates, log_p.shape[1]), dim=-1)
     even = torch.full_like(log_p, -torch.inf)
     even.scatter_(1, chosen.indices, torch.where(chosen.values.isfinite(), 0.0, -torch.inf))
     return even.log_softmax(-1)
 
 
-def draw_words(log_p: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-    """The piece at quantile `uniform` of each row's distribution: (masks,) int64.
+def draw_words(log_p: torch.Tensor, quantiles: torch.Tensor) -> torch.Tensor:
+    """The token at a quantile of each row's distribution: (masks,) int64.
 
-    One number a mask, instead of one a word, makes a draw depend on its row's seed alone.
+    One random number a mask, instead of one a word, makes a draw depend on its row's seed alone.
     """
     cumulative = log_p.exp()
     torch.cumsum(cumulative, dim=-1, out=cumulative)
     whole = cumulative[:, -1:]
-    # In float32 a quantile just below 1 is 1, and after the last sum there are only pieces that may not be drawn.
-    threshold = (uniform.to(cumulative).unsqueeze(1) * whole).minimum(whole.nextafter(torch.zeros_like(whole)))
+    # In float32 a quantile just below 1 is 1, and after the last sum there are only tokens that may not be drawn.
+    threshold = (quantiles.to(cumulative).unsqueeze(1) * whole).minimum(whole.nextafter(torch.zeros_like(whole)))
     return torch.searchsorted(cumulative, threshold, right=True).squeeze(1)

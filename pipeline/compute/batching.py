@@ -62,14 +62,14 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: list[str], pairs: list[str
 
 def collate(encoded: Encoded, rows: Sequence[int] | Rows) -> Batch:
     """Pad the texts of these rows to the longest: a model's inputs by name, int64, each (rows, tokens)."""
-    tokens, attention = padded([encoded.input_ids[row] for row in rows], encoded.pad_token_id)
+    tokens, attention = pad([encoded.input_ids[row] for row in rows], encoded.pad_token_id)
     batch = {"input_ids": tokens, "attention_mask": attention}
     if encoded.token_type_ids is not None:
-        batch["token_type_ids"], _ = padded([encoded.token_type_ids[row] for row in rows], 0)
+        batch["token_type_ids"], _ = pad([encoded.token_type_ids[row] for row in rows], 0)
     return batch
 
 
-def padded(rows: Sequence[Sequence[int] | npt.NDArray[np.int32]], fill: int) -> tuple[torch.Tensor, torch.Tensor]:
+def pad(rows: Sequence[Sequence[int] | npt.NDArray[np.int32]], fill: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Pad rows of token ids to the longest with `fill`: tokens and attention mask, int64, both (rows, tokens)."""
     lengths = np.array([len(row) for row in rows])
     inside = np.arange(lengths.max()) < lengths[:, None]

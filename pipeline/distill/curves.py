@@ -23,7 +23,7 @@ PLOTTED = {"loss/attention", "loss/hidden", "loss/dark", "validation/metric", "r
 
 @contextmanager
 def publish_curves(folder: Path) -> Iterator[Log]:
-    """Yield a function that logs a step's figures by name; at the end the curves are published in `folder`.
+    """Yield a function that logs a step's metrics by name; at the end the curves are published in `folder`.
 
     If the run fails, the earlier curves stay in `folder`, and TensorBoard keeps the new ones up to the failure.
     Raises InputError if TensorBoard is asked for and not installed.
@@ -32,20 +32,20 @@ def publish_curves(folder: Path) -> Iterator[Log]:
     logged: list[tuple[int, dict[str, float]]] = []
     with _tensorboard(tensorboard_folder) if tensorboard_folder else nullcontext() as write:
 
-        def log(step: int, figures: dict[str, float]) -> None:
-            logged.append((step, figures))
+        def log(step: int, metrics: dict[str, float]) -> None:
+            logged.append((step, metrics))
             if write:
-                write(step, figures)
+                write(step, metrics)
 
         yield log
-    names = {name for _, figures in logged for name in figures}
+    names = {name for _, metrics in logged for name in metrics}
     with (
         publish_folder(folder) as temporary,
         Live(str(temporary), resume=False, report=None, save_dvc_exp=False, dvcyaml=None) as live,
     ):
-        for step, figures in logged:
+        for step, metrics in logged:
             live.step = step
-            for name, value in figures.items():
+            for name, value in metrics.items():
                 live.log_metric(name, value)
         # dvc plots fails if one of its curves is missing: those of objectives that are off are one point, at 0.
         for name in sorted(PLOTTED - names):
@@ -76,12 +76,12 @@ def _tensorboard(folder: Path) -> Iterator[Log]:
     writers: list[SummaryWriter] = []
     writable = True
 
-    def write(step: int, figures: dict[str, float]) -> None:
+    def write(step: int, metrics: dict[str, float]) -> None:
         nonlocal writable
         try:
             if writable and not writers:
                 writers.append(SummaryWriter(str(folder), flush_secs=10))
-            for name, value in figures.items() if writable else ():
+            for name, value in metrics.items() if writable else ():
                 writers[0].add_scalar(name, value, step)
         except OSError as error:
             logger.warning(

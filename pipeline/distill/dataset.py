@@ -1,5 +1,6 @@
 """What the student is trained on: neighbours and originals, tokenized once, each with the teacher's cached outputs."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pipeline.compute.batching import Encoded, collate, encode
 from pipeline.data.texts import DOMAINS, read_texts, second_texts
 from pipeline.distill.teacher_cache import TeacherCache
 from pipeline.errors import InputError
-from pipeline.params.schema import Params
+from pipeline.params.schema import Distill, Params
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,15 @@ class DistillationDataset:
         return torch.from_numpy(self.cache.logits[self.cache_rows[rows]])
 
 
+def count_epochs(texts: int, params: Distill) -> tuple[int, int]:
+    """Number of epochs, and of batches in each, over so many texts.
+
+    Few texts take more epochs than `epochs`, until there are `least_steps` batches; `states_first` takes at least two.
+    """
+    batches = math.ceil(texts / params.batch_size)
+    return max(params.epochs, math.ceil(params.least_steps / batches), 2 if params.states_first else 1), batches
+
+
 def read_dataset(
     params: Params, *, prepared: Path, augmented: Path, cache: Path, tokenizer: PreTrainedTokenizerFast
 ) -> DistillationDataset:
@@ -58,14 +68,14 @@ def read_dataset(
     for kind, (key, off) in params.cache_needs().items():
         if kind not in teacher_cache.kinds:
             raise InputError(
-                f"{key}: it needs the teacher's {kind}, but {cache} was made without; "
+                f"{key}: it needs the teacher's {kind}, which {cache} does not contain; "
                 f"accepted: {key}: {off}, or cache.{kind}: true and the cache_teacher stage again"
             )
     table = read_augmented(augmented, ["id", "domain", "text", "text_pair", "label", "log_p"])
     ids, domains, texts = (table[name].to_pylist() for name in ("id", "domain", "text"))
     pairs, labels = table["text_pair"].to_pylist(), table["label"].to_pylist()
     neighbours, paired = len(ids), second_texts(pairs, augmented) is not None
-    names: list[str] = []
+    names: list[str] = []  # Both domains have the same classes.
     for domain in DOMAINS:
         originals = read_texts(prepared / DOMAINS[domain])
         names = originals.names

@@ -12,7 +12,7 @@ from pipeline.data.texts import read_texts
 from pipeline.distill.dataset import DistillationDataset, read_dataset
 from pipeline.distill.loop import distill
 from pipeline.distill.run import Distillation
-from pipeline.distill.state import Distilled, Log
+from pipeline.distill.state import DistillationResult, Log
 from pipeline.errors import InputError
 from pipeline.evaluation.scoring import headline
 from pipeline.evaluation.validation import Validation
@@ -48,7 +48,7 @@ def distill_student(
         selection: Parquet file for π(z) and the last decision.
         projection_and_policy: file for W and the policy, for a later round.
         log: called with a step's number and figures by name.
-        earlier: student folder, and file of projection and policy, of the round before, to continue from.
+        earlier: student folder, and file of projection and policy, of the previous round, to continue from.
 
     Returns a sentence with the result. Raises InputError, before anything is trained, if the models, the cache and the
     params do not fit together.
@@ -65,7 +65,7 @@ def distill_student(
     check_vocabulary(params.objectives, tokenizer, load_tokenizer(teacher, "teacher"))
     check_sizes(params.objectives, student.config, teacher_config)
     check_ids(tokenizer, student.config, "student")
-    check_length(params.max_length, tokenizer, student.config, "student")
+    check_length(params.max_length, tokenizer, student.config, "the student")
     dataset = read_dataset(params, prepared=prepared, augmented=augmented, cache=cache, tokenizer=tokenizer)
     teacher_hash = folder_hash(teacher)
     if dataset.cache.teachers != {teacher_hash}:
@@ -97,39 +97,39 @@ def distill_student(
             Validation(validation, tokenizer, params.max_length),
             params,
             log,
-            projection_and_policy=earlier_tensors,
+            earlier=earlier_tensors,
             teacher=live_teacher,
             checkpoint=checkpoint,
         )
-        distilled = distill(run)
+        result = distill(run)
 
     with publish_file(selection) as temporary:
-        write_table(_selection_table(dataset, distilled, augmented_hash), temporary)
+        write_table(_selection_table(dataset, result, augmented_hash), temporary)
         with publish_file(projection_and_policy) as temporary_tensors:
-            tensors = distilled.projection_and_policy
+            tensors = result.projection_and_policy
             save_file(tensors, temporary_tensors, metadata={"checksum": checksum(tensors)})
             # Where the student is served, texts are cut as they were in training.
             tokenizer.model_max_length = params.max_length
             # Last, so that the student appears only if the selection that goes with it could be written.
             save_model(student, tokenizer, out)
     checkpoint.finish()
-    kept = distilled.kept[dataset.is_neighbour]
+    kept = result.kept[dataset.is_neighbour]
     return (
         f"{parameter_count(student) / 1e6:.1f}M parameters, validation {headline(validation.names)} "
-        f"{distilled.best.metric:.3f} after epoch {distilled.epoch} of {distilled.epochs} ({distilled.steps:,} steps, "
+        f"{result.best.metric:.3f} after epoch {result.epoch} of {result.epochs} ({result.steps:,} steps, "
         f"{kept.sum():,} of {len(kept):,} neighbours kept at the end), in {out}"
     )
 
 
-def _selection_table(dataset: DistillationDataset, distilled: Distilled, augmented_hash: str) -> pa.Table:
+def _selection_table(dataset: DistillationDataset, result: DistillationResult, augmented_hash: str) -> pa.Table:
     """`id`, `domain`, `pi` and `kept` of every neighbour; the metadata hold the hash of the shards they are from."""
     rows = dataset.is_neighbour
     return pa.table(
         {
             "id": pa.array([id_ for id_, is_row in zip(dataset.ids, rows, strict=True) if is_row], pa.string()),
             "domain": pa.array(dataset.domains[rows].tolist(), pa.string()),
-            "pi": distilled.pi[rows],
-            "kept": distilled.kept[rows],
+            "pi": result.pi[rows],
+            "kept": result.kept[rows],
         },
         # The same ids belong to other texts once params have changed.
         metadata={"augmented": augmented_hash},
@@ -138,7 +138,7 @@ def _selection_table(dataset: DistillationDataset, distilled: Distilled, augment
 
 def _read_projection_and_policy(path: Path) -> Tensors:
     """Read W and the policy. Raises InputError naming the file if it is missing or damaged."""
-    again = "run the distill stage of the round before again"
+    again = "run the distill stage of the previous round again"
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -1,6 +1,6 @@
-"""The losses of a batch (Eqs. 1–3, and those of rivals), text by text, and the weights that train with the student."""
+"""The losses of a batch, text by text (Eqs. 1–3, and those of other methods), and what is trained with the student."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from pipeline.training.checkpoint import Tensors
 
 
 class DistillationLosses(torch.nn.Module):
-    """The losses with a weight above 0, and the weights that train with the student: W, and a masked-LM head."""
+    """The losses that are on, and the modules that are trained with the student: W, and a masked-LM head."""
 
     def __init__(
         self, student: PreTrainedModel, teacher_width: int, dataset: DistillationDataset, params: Params
@@ -40,7 +40,7 @@ class DistillationLosses(torch.nn.Module):
         self.teacher_reads = params.objectives.reads(live=True) - {"logits"}
         self.cache_reads = params.objectives.reads(live=False)
 
-    def losses(
+    def forward(
         self,
         student_model: PreTrainedModel,
         teacher_model: PreTrainedModel | None,
@@ -53,7 +53,7 @@ class DistillationLosses(torch.nn.Module):
             teacher_model: in evaluation mode; needed if a loss reads more of it than its cache holds.
             inputs: the rows' padded tokens.
 
-        Returns the student's states and each active loss by name, (texts,), without its weight.
+        Returns the student's states and each active loss by name, (texts,), not weighted.
         """
         objectives, regression = self.params.objectives, self.params.task == "regression"
         mask = inputs["attention_mask"]
@@ -76,6 +76,12 @@ class DistillationLosses(torch.nn.Module):
             "layers": lambda: tinybert.layers_loss(student.layers, teacher.layers, mask, self.projection),
         }
         return student, {name: losses[name]() for name in objectives.active()}
+
+    def l_kd(self, losses: Tensors, names: Collection[str]) -> torch.Tensor:
+        """L_KD, the weighted sum of the losses named (Eq. 1, p. 3): (texts,)."""
+        device = next(iter(losses.values())).device
+        weighted = [getattr(self.params.objectives, name) * loss for name, loss in losses.items() if name in names]
+        return sum(weighted, start=torch.zeros(len(next(iter(losses.values()))), device=device))
 
     @torch.no_grad()
     def _teacher_states(
@@ -102,7 +108,9 @@ class DistillationLosses(torch.nn.Module):
 
 
 def mean_of_kept(losses: torch.Tensor, keep: torch.Tensor, kept: int) -> torch.Tensor:
-    """Mean loss of the texts kept, as far as this process computes it: the processes' mean is that of the batch.
+    """Mean loss of the texts kept.
+
+    With several processes each returns a part: the mean of the parts is the mean over the batch.
 
     Args:
         losses: of the local rows, (local,).

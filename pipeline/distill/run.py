@@ -1,4 +1,4 @@
-"""A run of Algorithm 1: models, data, optimizer and selector, the steps of the loop, and how far it is."""
+"""A run of Algorithm 1: models, data, optimizer and selector, the steps of the loop, and its progress."""
 
 import math
 from collections.abc import Iterator
@@ -10,25 +10,19 @@ from transformers import PreTrainedModel
 from pipeline.compute import distributed
 from pipeline.compute.batching import Rows, length_batches
 from pipeline.compute.progress import track
-from pipeline.distill.dataset import DistillationDataset
+from pipeline.distill.dataset import DistillationDataset, count_epochs
 from pipeline.distill.losses import DistillationLosses, mean_of_kept
-from pipeline.distill.selector import ReinforcedSelector, Step, build_selector, policy_state, reward, state_size
-from pipeline.distill.state import Batch, Distilled, Log, LoopState
+from pipeline.distill.selector import ReinforcedSelector, Step, build_selector, feature_count, policy_features, reward
+from pipeline.distill.state import Batch, DistillationResult, Log, LoopState
 from pipeline.errors import InputError
 from pipeline.evaluation.validation import Score, Validation
-from pipeline.params.schema import Distill, Params
+from pipeline.params.schema import Params
 from pipeline.training.checkpoint import Checkpoint, Tensors, strip_prefix, with_prefix
 from pipeline.training.optimizer import TrainState, adamw, warm_up_and_decay
 
 
-def count_epochs(texts: int, params: Distill) -> tuple[int, int]:
-    """Number of epochs over so many texts, at least `least_steps` long, and of batches in each."""
-    batches = math.ceil(texts / params.batch_size)
-    return max(params.epochs, math.ceil(params.least_steps / batches), 2 if params.states_first else 1), batches
-
-
 class Distillation:
-    """A run of Algorithm 1: models, data, optimizer, selector, and where it is."""
+    """A run of Algorithm 1: models, data, optimizer, selector, and its progress."""
 
     def __init__(
         self,
@@ -39,7 +33,7 @@ class Distillation:
         params: Params,
         log: Log,
         *,
-        projection_and_policy: Tensors | None = None,
+        earlier: Tensors | None = None,
         teacher: PreTrainedModel | None = None,
         checkpoint: Checkpoint | None = None,
     ) -> None:
@@ -47,12 +41,12 @@ class Distillation:
 
         Args:
             teacher_width: width of the teacher's hidden states, the output size of W.
-            log: called with a step's number and figures by name.
-            projection_and_policy: W and the policy of an earlier round; the optimizers start from scratch.
+            log: called with a step's number and metrics by name.
+            earlier: W and the policy of the previous round, to continue from; the optimizers start from scratch.
             teacher: the model itself, for losses that read more of it than its cache holds.
             checkpoint: where to continue from, and where to save the state now and then.
 
-        Raises InputError if `projection_and_policy` does not fit.
+        Raises InputError if `earlier` does not fit.
         """
         torch.manual_seed(params.seed + distributed.rank())
         self.rng = np.random.default_rng(params.seed)
@@ -63,19 +57,21 @@ class Distillation:
         student.to(self.device).train()
         self.losses.to(self.device)
         self.epochs, batches = count_epochs(len(dataset), params.distill)
-        self.state_epochs = min(math.ceil(round(params.distill.states_first * self.epochs, 6)), self.epochs - 1)
+        # Rounded, because 0.3 × 10 is a little more than 3.
+        state_epochs = math.ceil(round(params.distill.states_first * self.epochs, 6))
+        self.state_epochs = min(state_epochs, self.epochs - 1)
         trained = torch.nn.ModuleList([student, self.losses])
         optimizer = adamw(trained, params.distill)
         schedule = warm_up_and_decay(optimizer, self.epochs * batches, params.distill.warmup)
         self.training = TrainState(trained, optimizer, schedule, "distill.learning_rate")
         outputs, losses = student.config.num_labels, len(params.objectives.active())
         widths = student.config.hidden_size + teacher_width if params.selector.representations else 0
-        self.selector = build_selector(state_size(outputs, losses, widths), params.selector, params.seed)
+        self.selector = build_selector(feature_count(outputs, losses, widths), params.selector, params.seed)
         self.reinforced = isinstance(self.selector, ReinforcedSelector)
-        if projection_and_policy:
-            _load(self.losses.projection, projection_and_policy, "projection")
+        if earlier:
+            _load(self.losses.projection, earlier, "projection")
             if isinstance(self.selector, ReinforcedSelector):
-                _load(self.selector.policy, projection_and_policy, "policy")
+                _load(self.selector.policy, earlier, "policy")
         ones = np.ones(len(dataset))
         self.state = LoopState(self.rng.bit_generator.state, ones.astype(np.float32), ones.astype(np.bool_))
         if saved := checkpoint.load() if checkpoint else None:
@@ -84,14 +80,14 @@ class Distillation:
             self.state.score = validation.score(student)
         steps = range(self.state.steps, self.epochs * batches)
         self.bar = track(steps, "distill", unit="step", done=self.state.steps)
-        self.figures: dict[str, float] = {}
+        self.metrics: dict[str, float] = {}
 
     def _continue(self, tensors: Tensors, values: dict[str, object]) -> None:
         self.state = LoopState.from_tensors(tensors, values)
         self.training.load_state_dict(strip_prefix("training", tensors))
         self.selector.load_state_dict(strip_prefix("selector", tensors))
-        for step, figures in self.state.logged:
-            self.log(step, figures)
+        for step, metrics in self.state.logged:
+            self.log(step, metrics)
 
     def remaining_epochs(self) -> range:
         """Epochs from the current one on, counted from 1."""
@@ -105,35 +101,35 @@ class Distillation:
 
     def forward(self, rows: Rows) -> Batch:
         """Run student and teacher on this process's rows of a batch."""
-        local, counted = distributed.local_rows(range(len(rows)))
+        local, num_real = distributed.local_rows(range(len(rows)))
         inputs = {name: tensor.to(self.device) for name, tensor in self.dataset.inputs(rows[local]).items()}
-        states, losses = self.losses.losses(self.student, self.teacher, rows[local], inputs)
-        return Batch(rows, local, counted, states, losses)
+        states, losses = self.losses(self.student, self.teacher, rows[local], inputs)
+        return Batch(rows, local, num_real, states, losses)
 
     def act(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Let the selector decide.
 
-        Returns its input for the batch's neighbours, (neighbours, features), and which rows to keep, (rows,).
+        Returns what it saw of the batch's neighbours, (neighbours, features), and which rows to keep, (rows,).
         """
         is_neighbour = torch.from_numpy(self.dataset.is_neighbour[batch.rows])
-        state = torch.empty(len(batch.rows), 0)
+        features = torch.empty(len(batch.rows), 0)
         if self.reinforced:
-            state = distributed.all_gather_rows(self._policy_state(batch)[: batch.counted], len(batch.rows))
-        state = state[is_neighbour]
-        probabilities = self.selector.probabilities(state)
+            features = distributed.all_gather_rows(self._features(batch)[: batch.num_real], len(batch.rows))
+        features = features[is_neighbour]
+        probabilities = self.selector.probabilities(features)
         keep = torch.ones(len(batch.rows), dtype=torch.bool)
         keep[is_neighbour] = self.selector.decide(probabilities)
         self.state.pi[batch.rows[is_neighbour.numpy()]] = probabilities.numpy()
         self.state.kept[batch.rows] = keep.numpy()
-        return state, keep
+        return features, keep
 
-    def _policy_state(self, batch: Batch) -> torch.Tensor:
+    def _features(self, batch: Batch) -> torch.Tensor:
         dataset, rows = self.dataset, batch.rows[batch.local]
         representations: list[torch.Tensor] = []
         if self.params.selector.representations:
             teacher_hidden = dataset.cache.hidden(dataset.cache_rows[rows])
             representations = [batch.states.hidden[:, 0].cpu(), teacher_hidden[:, 0].float()]
-        return policy_state(
+        return policy_features(
             batch.states.logits.cpu(),
             dataset.teacher_logits(rows),
             dataset.labels[rows],
@@ -143,74 +139,79 @@ class Distillation:
             representations=representations,
         )
 
-    def update_student(self, batch: Batch, keep: torch.Tensor, epoch: int) -> None:
-        """One optimizer step on the weighted losses, averaged over the texts kept; none kept, no step."""
-        objectives = self.params.objectives
-        counting = objectives.active()
-        if self.state_epochs:
-            kind = "state" if epoch <= self.state_epochs else "prediction"
-            counting = objectives.active(lambda objective: objective.kind == kind)
-        weighted = (getattr(objectives, name) * loss for name, loss in batch.losses.items() if name in counting)
-        total = sum(weighted, start=torch.zeros(len(batch.local), device=self.device))
-        gathered = {
-            name: distributed.all_gather_rows(loss.detach()[: batch.counted], len(batch.rows))
-            for name, loss in batch.losses.items()
-        }
-        self.figures = {f"loss/{name}": float(loss.mean()) for name, loss in gathered.items()}
-        local_keep = keep[batch.local[: batch.counted]].to(self.device)
+    def update_student(self, batch: Batch, keep: torch.Tensor) -> None:
+        """One optimizer step on the mean L_KD of the texts kept; none kept, no step."""
+        total = self.losses.l_kd(batch.losses, self._trained_on())
+        local_keep = keep[batch.local[: batch.num_real]].to(self.device)
         # Without a loss nothing moves but the learning rate.
         self.training.step(mean_of_kept(total, local_keep, int(keep.sum())) if keep.any() else None)
-        self.bar.update()
+        self.metrics = {}
+        for name, loss in batch.losses.items():
+            gathered = distributed.all_gather_rows(loss.detach()[: batch.num_real], len(batch.rows))
+            self.metrics[f"loss/{name}"] = float(gathered.mean())
 
-    def record(self, rows: Rows, state: torch.Tensor, keep: torch.Tensor) -> None:
-        """Reward the step, log it, and save a checkpoint if it is time."""
-        current = self.state
-        if self.reinforced:
-            score = self.validation.score(self.student) if keep.any() else current.score
-            step_reward = reward(current.score, score, self.params.selector.reward)
-            neighbours = keep[torch.from_numpy(self.dataset.is_neighbour[rows])]
-            current.episode.append(Step(state, neighbours, step_reward))
-            current.score = score
-            self.figures |= {"reward": step_reward, **_validation_figures(score)}
-        current.batch, current.steps = current.batch + 1, current.steps + 1
+    def _trained_on(self) -> list[str]:
+        """The losses of the current epoch: all, or with `states_first` those of states, then those of predictions."""
+        objectives = self.params.objectives
+        if not self.state_epochs:
+            return objectives.active()
+        kind = "state" if self.state.epoch <= self.state_epochs else "prediction"
+        return objectives.active(lambda objective: objective.kind == kind)
+
+    def reward(self, batch: Batch, features: torch.Tensor, keep: torch.Tensor) -> None:
+        """Add the step and its reward to the episode, if there is a policy that learns from it."""
+        if not self.reinforced:
+            return
+        # A step that kept nothing has not changed the student.
+        score = self.validation.score(self.student) if keep.any() else self.state.score
+        step_reward = reward(self.state.score, score, self.params.selector.reward)
+        neighbours = keep[torch.from_numpy(self.dataset.is_neighbour[batch.rows])]
+        self.state.episode.append(Step(features, neighbours, step_reward))
+        self.state.score = score
+        self.metrics |= {"reward": step_reward, **_validation_metrics(score)}
+
+    def finish_step(self) -> None:
+        """Count the step, log it, and save a checkpoint if it is time."""
+        self.state.batch, self.state.steps = self.state.batch + 1, self.state.steps + 1
+        self.bar.update()
         self._log()
         if self.checkpoint and self.checkpoint.due:
-            tensors, values = current.to_tensors()
+            tensors, values = self.state.to_tensors()
             tensors |= with_prefix("training", self.training.state_dict())
             self.checkpoint.save(tensors | with_prefix("selector", self.selector.state_dict()), values)
 
-    def keep_if_best(self, epoch: int) -> None:
+    def keep_if_best(self) -> None:
         """Score the epoch's student and remember it if none was better. Raises InputError if its loss is NaN."""
-        current = self.state
-        score = current.score if self.reinforced else self.validation.score(self.student)
-        losses = sum(value for name, value in current.logged[-1][1].items() if name.startswith("loss/"))
+        state = self.state
+        score = state.score if self.reinforced else self.validation.score(self.student)
+        losses = sum(value for name, value in state.logged[-1][1].items() if name.startswith("loss/"))
         self.training.check_finite(score.minus_loss + losses)
         # A student trained on state losses alone has not learnt to predict.
-        if epoch > self.state_epochs and score > current.best_score:
-            current.best_score, current.best_epoch = score, epoch
-            current.best_student = {name: tensor.detach().clone() for name, tensor in self.student.state_dict().items()}
-            current.best_projection = _tensors("projection", self.losses.projection)
-        # With a policy the last step has logged its score.
-        self.figures = {} if self.reinforced else _validation_figures(score)
+        if state.epoch > self.state_epochs and score > state.best_score:
+            state.best_score, state.best_epoch = score, state.epoch
+            state.best_student = {name: tensor.detach().clone() for name, tensor in self.student.state_dict().items()}
+            state.best_projection = _tensors("projection", self.losses.projection)
+        # With a policy the score was logged with the last step.
+        self.metrics = {} if self.reinforced else _validation_metrics(score)
         self.bar.set_postfix(validation=f"{score.metric:.3f}")
 
     def update_policy(self) -> None:
         """Let the selector learn from the episode (Eqs. 14, 15)."""
         mean_return = self.selector.learn(self.state.episode)
         if mean_return is not None:
-            self.figures["return"] = mean_return
+            self.metrics["return"] = mean_return
 
-    def next_epoch(self) -> None:
+    def finish_epoch(self) -> None:
         """Log which neighbours were kept, and begin the next episode."""
-        dataset, current = self.dataset, self.state
+        dataset, state = self.dataset, self.state
         for domain in np.unique(dataset.domains[dataset.is_neighbour]):
             rows = dataset.is_neighbour & (dataset.domains == domain)
-            self.figures[f"kept/{domain}"] = float(current.kept[rows].mean())
+            self.metrics[f"kept/{domain}"] = float(state.kept[rows].mean())
         self._log()
-        current.epoch, current.batch, current.episode = current.epoch + 1, 0, []
-        current.rng_state = self.rng.bit_generator.state
+        state.epoch, state.batch, state.episode = state.epoch + 1, 0, []
+        state.rng_state = self.rng.bit_generator.state
 
-    def result(self) -> Distilled:
+    def result(self) -> DistillationResult:
         """The outcome, with the best epoch's weights loaded into the student."""
         self.bar.close()
         state = self.state
@@ -218,14 +219,16 @@ class Distillation:
         self.student.eval()
         policy = _tensors("policy", self.selector.policy) if isinstance(self.selector, ReinforcedSelector) else {}
         learned = state.best_projection | policy
-        return Distilled(state.best_score, state.best_epoch, self.epochs, state.steps, state.pi, state.kept, learned)
+        return DistillationResult(
+            state.best_score, state.best_epoch, self.epochs, state.steps, state.pi, state.kept, learned
+        )
 
     def _log(self) -> None:
-        self.state.logged.append((self.state.steps, self.figures))
-        self.log(self.state.steps, self.figures)
+        self.state.logged.append((self.state.steps, self.metrics))
+        self.log(self.state.steps, self.metrics)
 
 
-def _validation_figures(score: Score) -> dict[str, float]:
+def _validation_metrics(score: Score) -> dict[str, float]:
     return {"validation/metric": score.metric, "validation/loss": -score.minus_loss}
 
 
@@ -240,6 +243,6 @@ def _load(module: torch.nn.Module, tensors: Tensors, name: str) -> None:
         module.load_state_dict(weights)
     except RuntimeError as error:
         raise InputError(
-            f"--earlier-projection-and-policy: its {name} is missing or of another size; accepted: that of the round "
-            "before, with the same student, objectives and selector"
+            f"projection_and_policy.safetensors of the previous round: its {name} is missing or has another size; "
+            "run that round's distill stage again with the same student, objectives and selector"
         ) from error

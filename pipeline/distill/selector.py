@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, log_softmax
@@ -18,8 +18,8 @@ from pipeline.training.optimizer import load_optimizer_state, optimizer_state
 class Step:
     """One step of an episode: the state of each neighbour in the batch, the action taken, and the reward."""
 
-    state: torch.Tensor
-    """(neighbours, features)."""
+    features: torch.Tensor
+    """The state as the policy sees it, (neighbours, features)."""
     keep: torch.Tensor
     """Whether each was kept, (neighbours,)."""
     reward: float
@@ -46,7 +46,7 @@ def returns(rewards: Sequence[float], discount: float) -> list[float]:
     return out[::-1]
 
 
-def policy_state(
+def policy_features(
     student: torch.Tensor,
     teacher: torch.Tensor,
     labels: torch.Tensor,
@@ -56,7 +56,7 @@ def policy_state(
     regression: bool,
     representations: Sequence[torch.Tensor] = (),
 ) -> torch.Tensor:
-    """The policy's input for each neighbour: (texts, `state_size`), without gradient.
+    """The state of each neighbour, the policy's input: (texts, `feature_count`), without gradient.
 
     Probabilities (regression: outputs) of teacher and student, the loss of each against the original's label, the
     distillation losses, log P_s(z|x) standardised over all neighbours, and representations if given.
@@ -79,8 +79,8 @@ def policy_state(
     return torch.cat([part.detach().float() for part in parts], dim=1)
 
 
-def state_size(outputs: int, losses: int, representations: int = 0) -> int:
-    """Number of features that `policy_state` gives.
+def feature_count(outputs: int, losses: int, representations: int = 0) -> int:
+    """Number of features of each neighbour in `policy_features`.
 
     Args:
         outputs: logits of a model.
@@ -90,50 +90,72 @@ def state_size(outputs: int, losses: int, representations: int = 0) -> int:
     return 2 * (outputs + 1) + losses + 1 + representations
 
 
-class KeepAll:
-    """Keeps every neighbour: distillation without a selector."""
+class NeighbourSelector(Protocol):
+    """Decides which neighbours the student learns from."""
 
-    def probabilities(self, state: torch.Tensor) -> torch.Tensor:
+    def probabilities(self, features: torch.Tensor) -> torch.Tensor:
         """π(z), the probability of being kept: (texts,)."""
-        return torch.ones(len(state))
 
     def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
         """Whether to keep each neighbour: (texts,) boolean."""
-        return torch.ones_like(probabilities, dtype=torch.bool)
 
     def learn(self, episode: Sequence[Step]) -> float | None:
-        """Learn from an episode; returns its mean return, None where nothing learns."""
-        return None
+        """Learn from an episode. Returns its mean return, or None if this selector does not learn."""
 
     def state_dict(self) -> Tensors:
-        """All that changes, as tensors."""
+        """Everything that changes, as tensors."""
+
+    def load_state_dict(self, tensors: Tensors) -> None:
+        """Restore what `state_dict` returned."""
+
+
+class KeepAll:
+    """Keeps every neighbour: distillation without a selector."""
+
+    def probabilities(self, features: torch.Tensor) -> torch.Tensor:
+        """1 for each: (texts,)."""
+        return torch.ones(len(features))
+
+    def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """True for each: (texts,)."""
+        return torch.ones_like(probabilities, dtype=torch.bool)
+
+    def learn(self, episode: Sequence[Step]) -> None:
+        """Nothing to learn."""
+
+    def state_dict(self) -> Tensors:
+        """Nothing changes."""
         return {}
 
     def load_state_dict(self, tensors: Tensors) -> None:
-        """Restore it."""
+        """Nothing to restore."""
 
 
-class RandomSelector(KeepAll):
+class RandomSelector:
     """Keeps each neighbour with one fixed probability: the baseline for a policy that keeps as many."""
 
     def __init__(self, params: Selector, seed: int) -> None:
         self.params = params
         self.rng = torch.Generator().manual_seed(seed)
 
-    def probabilities(self, state: torch.Tensor) -> torch.Tensor:
+    def probabilities(self, features: torch.Tensor) -> torch.Tensor:
         """π(z), the probability of being kept: (texts,)."""
-        return torch.full((len(state),), self.params.initial_keep)
+        return torch.full((len(features),), self.params.initial_keep)
 
     def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
         """Draw keep (True) or drop for each neighbour: (texts,) boolean."""
         return torch.rand(probabilities.shape, generator=self.rng) < probabilities
 
+    def learn(self, episode: Sequence[Step]) -> float | None:
+        """Nothing to learn."""
+        return None
+
     def state_dict(self) -> Tensors:
-        """All that changes, as tensors."""
+        """Everything that changes, as tensors."""
         return {"rng": self.rng.get_state()}
 
     def load_state_dict(self, tensors: Tensors) -> None:
-        """Restore it."""
+        """Restore what `state_dict` returned."""
         self.rng.set_state(tensors["rng"])
 
 
@@ -151,48 +173,50 @@ class ReinforcedSelector(RandomSelector):
         self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=params.learning_rate, betas=(0.9, 0.998))
 
     @torch.no_grad()
-    def probabilities(self, state: torch.Tensor) -> torch.Tensor:
+    def probabilities(self, features: torch.Tensor) -> torch.Tensor:
         """π(z), the probability of being kept: (texts,)."""
-        return self.policy(state).squeeze(1).sigmoid()
+        return self.policy(features).squeeze(1).sigmoid()
 
     def learn(self, episode: Sequence[Step]) -> float:
         """One step of gradient ascent on Σ_t r(τ_t) Σ_z log π(a_z|s_z) (Eq. 15, p. 5); returns the mean return.
 
         Both sums are means, so that the step does not grow with the batch or the episode.
         """
-        values = torch.tensor(returns([step.reward for step in episode], self.params.discount))
-        mean = float(values.mean()) if episode else 0.0
+        weights = torch.tensor(returns([step.reward for step in episode], self.params.discount))
+        mean = float(weights.mean()) if episode else 0.0
         if self.params.normalise_returns and len(episode) > 1:
-            values = (values - values.mean()) / (values.std() + 1e-8)
+            weights = (weights - weights.mean()) / (weights.std() + 1e-8)
         loss = torch.zeros((), requires_grad=True)
-        for step, value in zip(episode, values, strict=True):
-            if not len(step.state):
+        for step, weight in zip(episode, weights, strict=True):
+            if not len(step.features):
                 continue
             # −log π(a|s), the mean over the step's neighbours.
-            surprise = binary_cross_entropy_with_logits(self.policy(step.state).squeeze(1), step.keep.float())
-            loss = loss + value * surprise
+            negative_log_likelihood = binary_cross_entropy_with_logits(
+                self.policy(step.features).squeeze(1), step.keep.float()
+            )
+            loss = loss + weight * negative_log_likelihood
         self.optimizer.zero_grad()
         (loss / max(1, len(episode))).backward()
         self.optimizer.step()
         return mean
 
     def state_dict(self) -> Tensors:
-        """All that changes, as tensors."""
+        """Everything that changes, as tensors."""
         adam = with_prefix("adam", optimizer_state(self.optimizer))
         return super().state_dict() | with_prefix("policy", self.policy.state_dict()) | adam
 
     def load_state_dict(self, tensors: Tensors) -> None:
-        """Restore it."""
+        """Restore what `state_dict` returned."""
         super().load_state_dict(tensors)
         self.policy.load_state_dict(strip_prefix("policy", tensors))
         load_optimizer_state(self.optimizer, strip_prefix("adam", tensors))
 
 
-def build_selector(features: int, params: Selector, seed: int) -> KeepAll:
+def build_selector(features: int, params: Selector, seed: int) -> NeighbourSelector:
     """The selector of `selector.kind`.
 
     Args:
-        features: `state_size` of what the policy is shown.
+        features: number of features that the policy is shown.
     """
     match params.kind:
         case "none":

@@ -17,7 +17,7 @@ from pipeline.training.checkpoint import Tensors, strip_prefix, with_prefix
 
 WORST = Score(-math.inf, -math.inf)
 Log = Callable[[int, dict[str, float]], None]
-"""Takes a step's number and its figures by name."""
+"""Takes a step's number and its metrics by name."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Batch:
     """Rows of the dataset, (rows,)."""
     local: Rows
     """Positions in `rows` of those that this process computes, (local,)."""
-    counted: int
-    """How many of the local rows count; 0 if this process only takes part so that all make the same steps."""
+    num_real: int
+    """Number of local rows with a weight: 0 if this process runs one only so that all take the same steps."""
     states: States
     """The student's outputs and states of the local rows."""
     losses: Tensors
-    """Each active loss of the local rows, (local,), without its weight."""
+    """Each active loss of the local rows, (local,), not weighted."""
 
 
 @dataclass
@@ -62,20 +62,21 @@ class LoopState:
         """All of it as tensors and JSON-like values."""
         tensors = {"pi": torch.from_numpy(self.pi), "kept": torch.from_numpy(self.kept)}
         if self.episode:
-            tensors["state"] = torch.cat([step.state for step in self.episode])
+            tensors["features"] = torch.cat([step.features for step in self.episode])
             tensors["keep"] = torch.cat([step.keep for step in self.episode])
         tensors |= with_prefix("best_student", self.best_student)
         tensors |= with_prefix("best_projection", self.best_projection)
         plain = ("rng_state", "epoch", "batch", "steps", "best_epoch", "logged")
         values = {name: getattr(self, name) for name in plain}
-        values |= {name: [score.metric, score.minus_loss] for name, score in self._scores().items()}
+        for name, score in (("score", self.score), ("best_score", self.best_score)):
+            values[name] = [score.metric, score.minus_loss]
         return tensors, values | {"episode": [(len(step.keep), step.reward) for step in self.episode]}
 
     @classmethod
     def from_tensors(cls, tensors: Tensors, values: dict[str, Any]) -> "LoopState":
         """Rebuild it from what `to_tensors` returned."""
         sizes = [size for size, _ in values["episode"]]
-        states = tensors["state"].split(sizes) if sizes else ()
+        features = tensors["features"].split(sizes) if sizes else ()
         keeps = tensors["keep"].split(sizes) if sizes else ()
         rewards = [reward for _, reward in values["episode"]]
         return cls(
@@ -87,16 +88,13 @@ class LoopState:
             best_score=Score(*values["best_score"]),
             best_student=strip_prefix("best_student", tensors),
             best_projection=strip_prefix("best_projection", tensors),
-            episode=[Step(*step) for step in zip(states, keeps, rewards, strict=True)],
-            logged=[(step, figures) for step, figures in values["logged"]],
+            episode=[Step(*step) for step in zip(features, keeps, rewards, strict=True)],
+            logged=[(step, metrics) for step, metrics in values["logged"]],
         )
-
-    def _scores(self) -> dict[str, Score]:
-        return {"score": self.score, "best_score": self.best_score}
 
 
 @dataclass(frozen=True)
-class Distilled:
+class DistillationResult:
     """The outcome of the loop. The student itself holds the best epoch's weights."""
 
     best: Score

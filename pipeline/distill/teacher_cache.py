@@ -12,13 +12,14 @@ import numpy.typing as npt
 import torch
 
 from pipeline.errors import InputError
+from pipeline.storage.columns import CACHE_INDEX
 from pipeline.storage.fingerprint import file_hash
-from pipeline.storage.parquet import concatenated, read_table
+from pipeline.storage.parquet import concatenate, read_table
 
 ARRAYS = ("hidden", "attention")
 """What is stored in arrays beside the index, if it is cached at all."""
-COLUMNS = {"id", "text_hash", "tokens", "hidden_start", "attention_start"}
-"""What every index has."""
+COLUMNS = {column.name for column in CACHE_INDEX} - {"logits"}
+"""What every index has; logits are optional."""
 
 
 class TeacherCache:
@@ -39,7 +40,7 @@ class TeacherCache:
                 )
         self.teachers = {(table.schema.metadata or {}).get(b"teacher", b"").decode() for table in tables}
         """Hashes of the teachers that the texts were run through: one, unless folders were mixed."""
-        index = concatenated(dict(zip(indices, tables, strict=True)), "cache_teacher")
+        index = concatenate(dict(zip(indices, tables, strict=True)), "cache_teacher")
         ids = index["id"].to_pylist()
         self._rows = {id_: row for row, id_ in enumerate(ids)}
         self.logits = np.zeros((len(ids), 0), dtype=np.float32)

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.augment.shards import ROWS, scan
 from pipeline.errors import InputError
 from pipeline.evaluation.prediction import make_prediction
 from pipeline.inspect.predictions import CachedPredictions, cached_predictions, load_student
 from pipeline.inspect.query import COLUMNS, ArtifactPaths, Filter, Matches, find_matches
+from pipeline.storage.parquet import BATCH_ROWS, scan
 
 FIRST_BATCH = 64
 """Neighbours searched first for one that teacher and student disagree on."""
@@ -22,7 +22,7 @@ Row = dict[str, Any]
 Indices = npt.NDArray[np.int64]
 """Indices into the matches, sorted."""
 Read = Callable[[Indices, int], Iterator[tuple[int, Row]]]
-"""From indices, and the size of the first batch (then twice as many, up to ROWS), to each index with its row."""
+"""From indices, and the size of the first batch (then twice as many, up to BATCH_ROWS), to each index with its row."""
 
 
 def inspect(
@@ -30,7 +30,7 @@ def inspect(
 ) -> str:
     """Show neighbours: a row of `augmented` each, with `pi`, `kept`, `teacher`, `teacher_on_original` and `student`.
 
-    Unknown values are None. Rows are read once, except with `disagree` and a seed. The student reads few rows more
+    Unknown values are None. Rows are read once, except with `disagree` and a seed. The student reads few more rows
     than are shown or, with `disagree`, searched. The memory that grows with the neighbours is their ids, π, and
     24 bytes for each text in the teacher's cache.
 
@@ -48,11 +48,11 @@ def inspect(
     read, missing = _reader(paths, matches)
     if not disagree:
         indices = np.sort(order[:rows])
-        for _, row in read(indices, ROWS):
+        for _, row in read(indices, BATCH_ROWS):
             show(row)
         return f"{len(indices):,} of {len(matches):,} neighbours in {paths.augmented}{missing}"
     shown, searched = 0, len(matches)
-    for count, row in _first_disputed(read, order) if seed is None else _sampled_disputed(read, order, rows):
+    for count, row in _first_differing(read, order) if seed is None else _sampled_differing(read, order, rows):
         show(row)
         shown += 1
         if shown == rows:
@@ -63,23 +63,23 @@ def inspect(
     return f"teacher and student disagree on {shown:,} of {searched:,} neighbours searched{missing}"
 
 
-def _first_disputed(read: Read, order: Indices) -> Iterator[tuple[int, Row]]:
+def _first_differing(read: Read, order: Indices) -> Iterator[tuple[int, Row]]:
     """Neighbours that teacher and student disagree on, each with how many were searched so far."""
-    return ((index + 1, row) for index, row in read(order, FIRST_BATCH) if _disputed(row))
+    return ((index + 1, row) for index, row in read(order, FIRST_BATCH) if _predictions_differ(row))
 
 
-def _sampled_disputed(read: Read, order: Indices, most: int) -> Iterator[tuple[int, Row]]:
+def _sampled_differing(read: Read, order: Indices, most: int) -> Iterator[tuple[int, Row]]:
     """The same in the given order of all matches; no more than `most` rows are in memory.
 
-    Each pass over the files searches twice as many as the one before.
+    Each pass over the files searches twice as many neighbours as the previous one.
     """
     rank = np.argsort(order)
     searched, size = 0, FIRST_BATCH
     while most and searched < len(order):
         indices = np.sort(order[searched : searched + size])
         searched, size = searched + len(indices), 2 * size
-        disputed = ((int(rank[index]), row) for index, row in read(indices, FIRST_BATCH) if _disputed(row))
-        for row_rank, row in nsmallest(most, disputed, key=lambda ranked: ranked[0]):
+        differing = ((int(rank[index]), row) for index, row in read(indices, FIRST_BATCH) if _predictions_differ(row))
+        for row_rank, row in nsmallest(most, differing, key=lambda ranked: ranked[0]):
             most -= 1
             yield row_rank + 1, row
 
@@ -96,7 +96,7 @@ def _check_classes(paths: ArtifactPaths) -> None:
         )
 
 
-def _disputed(row: Row) -> bool:
+def _predictions_differ(row: Row) -> bool:
     """Whether teacher and student predict different classes."""
     teacher, student = row["teacher"], row["student"]
     return teacher is not None and student is not None and bool(teacher["class"] != student["class"])
@@ -113,7 +113,7 @@ def _reader(paths: ArtifactPaths, matches: Matches) -> tuple[Read, str]:
         selection_rows = pc.index_in(pa.concat_arrays(matches.ids.values()), value_set=selection["id"])
         selection = selection.select(["pi", "kept"]).take(selection_rows).combine_chunks()
     elif paths.selection is not None:
-        notes.append(f"{paths.selection} is of other neighbours: run the distill stage again")
+        notes.append(f"{paths.selection} was made for other neighbours: run the distill stage again")
     teacher = None if paths.cache is None else cached_predictions(paths.cache, names)
     predict = None
     if paths.student is not None:
@@ -122,7 +122,7 @@ def _reader(paths: ArtifactPaths, matches: Matches) -> tuple[Read, str]:
     def read(indices: Indices, size: int) -> Iterator[tuple[int, Row]]:
         pending = zip(map(int, indices), _rows(matches, indices), strict=True)
         while batch := list(islice(pending, size)):
-            size = min(2 * size, ROWS)
+            size = min(2 * size, BATCH_ROWS)
             rows = [row for _, row in batch]
             selected: list[Row] = [{"pi": None, "kept": None}] * len(rows)
             if selection is not None:
@@ -134,13 +134,13 @@ def _reader(paths: ArtifactPaths, matches: Matches) -> tuple[Read, str]:
                 outputs = predict([row["text"] for row in rows], [row["text_pair"] for row in rows])
                 by_student = [make_prediction(each, names) for each in outputs]
             columns = zip(batch, selected, by_teacher, on_originals, by_student, strict=True)
-            for (index, row), judgement, on_neighbour, on_original, student in columns:
+            for (index, row), selected_row, on_neighbour, on_original, student in columns:
                 yield (
                     index,
                     row
                     | {
-                        "pi": _rounded(judgement["pi"]),
-                        "kept": judgement["kept"],
+                        "pi": _round(selected_row["pi"]),
+                        "kept": selected_row["kept"],
                         "teacher": on_neighbour,
                         "teacher_on_original": on_original,
                         "student": student,
@@ -177,6 +177,6 @@ def _teacher_predictions(teacher: CachedPredictions, rows: list[Row]) -> tuple[l
     return neighbours, originals
 
 
-def _rounded(number: float | None) -> float | None:
-    """A float32 with few decimals: 0.9, and not 0.8999999761581421."""
+def _round(number: float | None) -> float | None:
+    """A float32 rounded to six decimals: 0.9 in place of 0.8999999761581421."""
     return None if number is None else round(number, 6)

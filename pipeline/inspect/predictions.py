@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.augment.shards import read_schema, scan
 from pipeline.errors import InputError
 from pipeline.evaluation.prediction import Outputs, Prediction, as_prediction, decide
+from pipeline.storage.parquet import read_schema, scan
 
 Predict = Callable[[Sequence[str], Sequence[str | None]], Outputs]
 """From texts and the second texts of pairs, None where they are single, to outputs (texts, outputs)."""

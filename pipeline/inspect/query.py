@@ -13,18 +13,19 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from pipeline.augment.selection import matching_selection
-from pipeline.augment.shards import check_task, read_schema, scan, shards
+from pipeline.augment.shards import check_task, shards
 from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
 from pipeline.params.types import Domain
 from pipeline.storage.columns import AUGMENTED
+from pipeline.storage.parquet import read_schema, scan
 
 COLUMNS = tuple(column.name for column in AUGMENTED)
 
 
 @dataclass(frozen=True)
 class ArtifactPaths:
-    """The artifacts' paths; None for what does not exist yet.
+    """The artifacts' paths; None for those that do not exist yet.
 
     Args:
         prepared: names the classes; read only if there is a cache or a student.
@@ -59,7 +60,7 @@ class ArtifactPaths:
 
     @cached_property
     def selection_table(self) -> pa.Table | None:
-        """`id`, `pi` and `kept` of every neighbour; None without a selection, or if it is of other neighbours."""
+        """`id`, `pi` and `kept` of every neighbour; None without a selection, or if it was made for others."""
         if self.selection is None:
             return None
         return matching_selection(self.selection, self.augmented, ["pi", "kept"])
@@ -81,7 +82,7 @@ class Filter:
     def expression(self, paths: ArtifactPaths) -> Any:
         """The filter as an expression of pyarrow.dataset; None if it lets everything pass.
 
-        Raises InputError if it needs a selection and there is none, or only one of other neighbours.
+        Raises InputError if it needs a selection and there is none, or only one made for other neighbours.
         """
         values = {"domain": self.domain, "original_id": self.original, "distance": self.distance}
         parts = [ds.field(column) == value for column, value in values.items() if value is not None]
@@ -91,7 +92,7 @@ class Filter:
             selection = paths.selection_table
             if selection is None:
                 raise InputError(
-                    f"{self}: {paths.selection} is of other neighbours than those in {paths.augmented}; "
+                    f"{self}: {paths.selection} was made for other neighbours than those in {paths.augmented}; "
                     "run the distill stage again"
                 )
             parts.append(ds.field("id").isin(_ids(selection.filter(pc.field("kept") == self.kept).to_batches())))

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.augment.distance import log_p_distance
-from pipeline.augment.shards import scan
 from pipeline.errors import InputError
 from pipeline.inspect.predictions import cached_predictions
 from pipeline.inspect.query import ArtifactPaths, Filter, find_matches
+from pipeline.storage.parquet import scan
 
 COLUMNS = (
     "id", "original_id", "domain", "text", "text_pair", "original_text", "original_text_pair", "distance", "length",
@@ -55,7 +55,7 @@ def summarise(paths: ArtifactPaths, filter_: Filter) -> Summary:
         replacements.append(_replacements(batch))
         # Seldom enough to cost little, often enough that what is not yet counted stays as small as what is.
         if sum(len(part) for part in replacements[1:]) > len(replacements[0]):
-            replacements = [_counted(replacements)]
+            replacements = [_add_up(replacements)]
         neighbour_hashes.append(np.array(text_hashes(columns["text"], columns["text_pair"])))
         original_hashes.append(np.array(text_hashes(columns["original_text"], columns["original_text_pair"])))
     neighbours, originals = np.concatenate(neighbour_hashes), np.concatenate(original_hashes)
@@ -66,7 +66,7 @@ def summarise(paths: ArtifactPaths, filter_: Filter) -> Summary:
         "originals": len(np.unique(originals)),
         "distinct": round(len(np.unique(neighbours)) / len(neighbours), 4),
         "distances": _distances(distances, expected),
-        "replacements": _most_frequent(_counted(replacements)),
+        "replacements": _most_frequent(_add_up(replacements)),
         "teacher": teacher,
     }
 
@@ -77,7 +77,7 @@ def _replacements(batch: pa.RecordBatch) -> pa.Table:
     return pa.table({"old": old, "new": new, "times": pa.array(np.ones(len(old), dtype=np.int64))})
 
 
-def _counted(parts: list[pa.Table]) -> pa.Table:
+def _add_up(parts: list[pa.Table]) -> pa.Table:
     counted = pa.concat_tables(parts).group_by(["old", "new"]).aggregate([("times", "sum")])
     return counted.rename_columns({"times_sum": "times"}).select(["old", "new", "times"])
 
@@ -106,7 +106,7 @@ def _expected(paths: ArtifactPaths, lengths: Counter[int]) -> npt.NDArray[np.flo
             alpha=params["alpha"],
             vocabulary=vocabulary,
             count=settings["count"],
-            least=settings["min_distance"],
+            min_distance=settings["min_distance"],
         )
         expected[: length + 1] += times * np.exp(log_p)
     return expected
@@ -126,10 +126,10 @@ def _vocabulary(generator: Path) -> int:
 
 def _distances(drawn: Counter[int], expected: npt.NDArray[np.float64] | None) -> list[dict[str, Any]]:
     """Each distance that was drawn, or that is expected at least once."""
-    likely = [] if expected is None else [d for d, times in enumerate(expected) if times >= 1]
+    expected_once = [] if expected is None else [d for d, times in enumerate(expected) if times >= 1]
     return [
         {"distance": d, "drawn": drawn[d], "expected": None if expected is None else round(float(expected[d]), 1)}
-        for d in sorted({*drawn, *likely})
+        for d in sorted({*drawn, *expected_once})
     ]
 
 

@@ -45,14 +45,14 @@ def _is_control(character: str) -> bool:
 
 def print_json(row: dict[str, Any]) -> None:
     """Print one line of JSON: ASCII, with null for NaN and infinity."""
-    sys.stdout.write(json.dumps(_finite(row), allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(_null_if_not_finite(row), allow_nan=False) + "\n")
 
 
-def _finite(value: Any) -> Any:
+def _null_if_not_finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
+        return {name: _null_if_not_finite(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_finite(part) for part in value]
+        return [_null_if_not_finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -91,21 +91,21 @@ def _texts(row: dict[str, Any]) -> tuple[list[Text], list[Text]]:
     neighbours = (row["text"], row["text_pair"])
     by_side = changes(row)
     return (
-        [_coloured(text, [each[:2] for each in side], OLD) for text, side in zip(originals, by_side, strict=False)],
-        [_coloured(text, [each[2:] for each in side], NEW) for text, side in zip(neighbours, by_side, strict=False)],
+        [_colour(text, [each[:2] for each in side], OLD) for text, side in zip(originals, by_side, strict=False)],
+        [_colour(text, [each[2:] for each in side], NEW) for text, side in zip(neighbours, by_side, strict=False)],
     )
 
 
-def _coloured(text: str, spans: list[tuple[int, ...]], style: str) -> Text:
+def _colour(text: str, spans: list[tuple[int, ...]], style: str) -> Text:
     """The text with these stretches in colour, and without most of what follows the last of them."""
     line, cursor = Text(), 0
     for start, end in spans:
         line.append(harmless(text[cursor:start])).append(harmless(text[start:end]), style)
         cursor = end
-    return _shortened(line.append(harmless(text[cursor:])))
+    return _shorten(line.append(harmless(text[cursor:])))
 
 
-def _shortened(line: Text) -> Text:
+def _shorten(line: Text) -> Text:
     """The line without most of what follows the last change."""
     end = max((span.end for span in line.spans), default=0) + TAIL
     rest = len(line) - end

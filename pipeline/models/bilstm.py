@@ -77,10 +77,10 @@ class BiLSTMForSequenceClassification(PreTrainedModel):  # type: ignore[misc]
             # The first separator ends the first text: some tokenizers have no token types. The token before the first
             # text, and a second separator before the second text, are left out, so that equal texts give equal states.
             end = (input_ids == self.config.sep_token_id).int().argmax(1)
-            doubled = _shifted(input_ids, end + 1)[:, 0] == self.config.sep_token_id
+            doubled = _shift(input_ids, end + 1)[:, 0] == self.config.sep_token_id
             begin = end + 1 + (doubled & (lengths > end + 2))
             first = self._final_states(input_ids[:, 1:], end)
-            second = self._final_states(_shifted(input_ids, begin), lengths - begin)
+            second = self._final_states(_shift(input_ids, begin), lengths - begin)
             features = torch.cat([first, second, (first - second).abs(), first * second], dim=1)
         else:
             features = self._final_states(input_ids, lengths)
@@ -118,7 +118,7 @@ def _onnx_gates(weights: torch.Tensor) -> torch.Tensor:
     return torch.cat([input_gate, output_gate, forget_gate, cell_gate])
 
 
-def _shifted(tokens: torch.Tensor, begin: torch.Tensor) -> torch.Tensor:
+def _shift(tokens: torch.Tensor, begin: torch.Tensor) -> torch.Tensor:
     """The tokens of each row from position `begin[row]` on, filled up with the row's last token."""
     positions = torch.arange(tokens.shape[1], device=tokens.device) + begin[:, None]
     return tokens.gather(1, positions.clamp_max(tokens.shape[1] - 1))

@@ -75,7 +75,7 @@ def check_student(params: Params) -> None:
         student_tokenizer = load_tokenizer(student.model, "student.model")
         check_vocabulary(params.objectives, student_tokenizer, tokenizer)
         check_sizes(params.objectives, config, teacher)
-        check_length(params.max_length, student_tokenizer, config, "student")
+        check_length(params.max_length, student_tokenizer, config, "the student")
         if _compares_heads(params):
             check_attention(config, "student.model")
 

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.params.types import Filters, Name, Names, Probability, Rows, Section
+from pipeline.params.types import Filters, Name, Names, Probability, RowCount, Section
 
 
 class Columns(Section):
@@ -38,24 +38,24 @@ class Table(Section):
 
 
 class Source(Table):
-    """The rich neighbouring domain."""
+    """The source domain: a related domain with many texts."""
 
-    rows: Rows | None = None
+    rows: RowCount | None = None
     """Use this many rows, drawn at random, stratified by label; all of them if null."""
 
 
 class Target(Table):
-    """The scarce domain: a few labelled rows to train on, a validation set and a test set."""
+    """The target domain: a few labelled rows to train on, a validation set and a test set."""
 
-    per_class: Rows | None = None
+    per_class: RowCount | None = None
     """Training rows of each class (the paper: 40)."""
     fraction: Probability | None = None
     """Training rows as a share of the rows that are not in validation or test (the paper: 0.01)."""
-    rows: Rows | None = None
+    rows: RowCount | None = None
     """Training rows, stratified by label."""
-    validation: Rows = 200
+    validation: RowCount = 200
     """Rows of D^v, which picks the best model and rewards the selector (Eq. 13)."""
-    test: Rows = 2000
+    test: RowCount = 2000
     """Rows of the test set, which only `evaluate` and the stages after it read."""
 
     @model_validator(mode="after")
@@ -69,7 +69,7 @@ class Target(Table):
 class Heldout(Table):
     """Texts on which the masked language model is measured."""
 
-    rows: Rows = 500
+    rows: RowCount = 500
     """Number of texts, drawn at random."""
 
 

@@ -27,7 +27,7 @@ class Value:
     comment: str | None = None
 
 
-def replaced(text: str, values: dict[str, Value], place: str) -> str:
+def replace_values(text: str, values: dict[str, Value], place: str) -> str:
     """Give keys other values.
 
     Args:
@@ -47,7 +47,7 @@ def replaced(text: str, values: dict[str, Value], place: str) -> str:
     return text
 
 
-def overlaid(text: str, preset: str, place: str) -> str:
+def overlay_preset(text: str, preset: str, place: str) -> str:
     """Lay a preset over a whole params file as `overlay.merge` does.
 
     The preset's comments replace those of its keys; a section that it replaces is taken over with its comments.
@@ -69,27 +69,34 @@ def overlaid(text: str, preset: str, place: str) -> str:
             values[key] = Value("".join(f"\n{' ' * indent}{line}" if line else "\n" for line in lines))
         else:
             values[key] = Value(inline(value), rest.partition("#")[2].strip() or None)
-    return replaced(text, values, place)
+    return replace_values(text, values, place)
 
 
 def _changes(
-    base: dict[str, Any], overlay: dict[str, Any], below: Any, above: Any, prefix: str = ""
+    base: dict[str, Any], overlay: dict[str, Any], base_node: Any, overlay_node: Any, prefix: str = ""
 ) -> dict[str, tuple[Any, int | None]]:
     """The new values by key, each with the indentation of its lines if the preset's text can be taken over.
 
     Sections are merged key by key if both texts have a line for each key; else the merged section is one value.
+
+    Args:
+        base, overlay: values of the params file and of the preset.
+        base_node, overlay_node: their nodes in the trees of the two texts.
+        prefix: the section's name with a dot, before each key.
     """
-    labels = {label.value: label for label, _ in below.value}
-    below, above = ({label.value: node for label, node in root.value} for root in (below, above))
+    key_nodes = {key_node.value: key_node for key_node, _ in base_node.value}
+    base_nodes, overlay_nodes = (
+        {key_node.value: node for key_node, node in section.value} for section in (base_node, overlay_node)
+    )
     changes = {}
     for name, value in overlay.items():
         key = f"{prefix}{name}"
         old: Any = base.get(name)
         if not is_merged(str(name), old, value):
-            label = labels.get(str(name))
-            changes[key] = value, label and label.start_mark.column + 2
-        elif all(_is_block(nodes[str(name)]) for nodes in (below, above)) and value.keys() <= old.keys():
-            changes |= _changes(old, value, below[str(name)], above[str(name)], f"{key}.")
+            key_node = key_nodes.get(str(name))
+            changes[key] = value, key_node and key_node.start_mark.column + 2
+        elif all(_is_block(nodes[str(name)]) for nodes in (base_nodes, overlay_nodes)) and value.keys() <= old.keys():
+            changes |= _changes(old, value, base_nodes[str(name)], overlay_nodes[str(name)], f"{key}.")
         else:
             changes[key] = merge(old, value), None
     return changes
@@ -119,11 +126,11 @@ def _span(root: Any, key: str, text: str, place: str) -> tuple[int, int]:
     start, end = 0, len(text)
     for name in key.split("."):
         pairs = node.value if isinstance(node, MappingNode) else []
-        found = [(label, value) for label, value in pairs if label.value == name]
+        found = [(key_node, value_node) for key_node, value_node in pairs if key_node.value == name]
         if not found:
             raise InputError(f"{place}: no {key}; accepted: a file with every key, as the project's params.yaml has")
-        label, node = found[0]
-        start, end = label.end_mark.index + 1, node.end_mark.index
+        key_node, node = found[0]
+        start, end = key_node.end_mark.index + 1, node.end_mark.index
         if isinstance(node, CollectionNode) and not node.flow_style:
             # The parser counts blank lines and comments before the next key as part of this one.
             lines = text[start:end].splitlines(keepends=True)
@@ -133,7 +140,7 @@ def _span(root: Any, key: str, text: str, place: str) -> tuple[int, int]:
     return start, end
 
 
-def headed(text: str, header: str) -> str:
+def replace_header(text: str, header: str) -> str:
     """Replace the comment lines at the beginning of a text."""
     lines = text.splitlines(keepends=True)
     while lines and lines[0].startswith("#"):

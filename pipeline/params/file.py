@@ -48,21 +48,23 @@ def check(values: dict[str, Any], place: str) -> Params:
         raise InputError(f"{place}: {printable(_one_line(error.errors(), values))}") from error
 
 
-def check_whole(path: Path, dag: Path) -> None:
-    """Raise InputError if a params file lacks keys that a stage of `dag`, a dvc.yaml, depends on."""
-    check_keys(read_yaml(path), str(path), dag)
+def check_whole(path: Path, dvc_yaml: Path) -> None:
+    """Raise InputError if a params file lacks keys that a stage of `dvc_yaml` depends on."""
+    check_keys(read_yaml(path), str(path), dvc_yaml)
 
 
-def check_keys(values: dict[str, Any], place: str, dag: Path) -> None:
-    """Raise InputError if parameters lack keys that a stage of `dag`, a dvc.yaml, depends on.
+def check_keys(values: dict[str, Any], place: str, dvc_yaml: Path) -> None:
+    """Raise InputError if parameters lack keys that a stage of `dvc_yaml` depends on.
 
     Most have a default, but DVC would stop at the first stage that names one, maybe after hours of work.
     """
-    stages = [stage.get("do", stage) for stage in read_yaml(dag)["stages"].values()]
+    stages = [stage.get("do", stage) for stage in read_yaml(dvc_yaml)["stages"].values()]
     watched = [key for stage in stages for key in stage.get("params", [])]
     missing = [key for key in dict.fromkeys(watched) if not _has(values, key.split("."))]
     if missing:
-        raise InputError(f"{place}: {', '.join(missing)} missing, which {dag} names; accepted: a file with all of them")
+        raise InputError(
+            f"{place}: {', '.join(missing)} missing, which {dvc_yaml} names; accepted: a file with all of them"
+        )
 
 
 def _has(values: Any, names: list[str]) -> bool:
@@ -74,7 +76,7 @@ def _has(values: Any, names: list[str]) -> bool:
 
 
 def _one_line(errors: list[ErrorDetails], values: dict[str, Any]) -> str:
-    # Of a misspelt key and the one that is missing for it, the misspelt one says what to change.
+    # Of a misspelt key and the one that is missing for it, the misspelt one shows what to change.
     first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
     if first["type"] in ("extra_forbidden", "missing"):
         key = ".".join(str(part) for part in first["loc"])

@@ -9,7 +9,7 @@ from pipeline.params.types import (
     Count,
     Domains,
     Few,
-    FewOrNone,
+    FewOrZero,
     Name,
     Positive,
     Probability,
@@ -36,10 +36,10 @@ class Fit(Section):
 class PerDomain(Section):
     """A number for each domain."""
 
-    source: FewOrNone
-    """Of the rich neighbouring domain."""
-    target: FewOrNone
-    """Of the scarce domain."""
+    source: FewOrZero
+    """For the source domain, which has many texts."""
+    target: FewOrZero
+    """For the target domain, which has few."""
 
 
 class Teacher(Fit):
@@ -111,7 +111,9 @@ class Student(Section):
     def _model_is_named(self) -> Self:
         if (self.init == "pretrained") != (self.model is not None):
             model = "null" if self.model is None else self.model
-            raise ValueError(f"init is {self.init} and model is {model}; accepted: a model if init is pretrained")
+            raise ValueError(
+                f"init is {self.init} and model is {model}; accepted: a model with init: pretrained, null otherwise"
+            )
         if self.init == "fresh" and self.hidden % self.heads:
             raise ValueError(f"hidden is {self.hidden} with {self.heads} heads; accepted: a multiple of heads")
         return self

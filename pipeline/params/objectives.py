@@ -31,7 +31,7 @@ class Objective:
 
 
 class Objectives(Section):
-    """Weights of the losses (Eqs. 1–3, and those of rivals); 0 switches one off."""
+    """Weights of the losses (Eqs. 1–3, and those of other methods); 0 switches one off."""
 
     attention: Annotated[Weight, Objective("state", ("attention",), token_by_token=True, equal=("heads",))] = 1.0
     """L_att, Eq. 2."""

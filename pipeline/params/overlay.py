@@ -13,11 +13,11 @@ _KEYS_ARE_DATA = ("columns", "labels", "where")
 
 
 def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
-    """`base` with what `overlay` holds.
+    """`base` with the values of `overlay`.
 
-    Mappings are merged key by key, but for those that describe data, where a key of the one means nothing to the other:
-    a table with a `path` replaces the whole table, and `columns`, `labels` and `where` replace those of the table.
-    null is a value: it does not remove a key.
+    Mappings are merged key by key. Those that describe a table are replaced instead, because their keys belong to that
+    table: a mapping with a `path` replaces the whole table, and `columns`, `labels` and `where` replace the old ones.
+    null is a value like any other: it does not remove a key.
     """
     merged = dict(base)
     for key, value in overlay.items():
@@ -26,7 +26,7 @@ def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_merged(key: str, base: Any, overlay: Any) -> bool:
-    """Whether the value of a key is merged with the one below it, and does not replace it."""
+    """Whether a key's value is merged with that of the base; otherwise it replaces it."""
     mappings = isinstance(base, dict) and isinstance(overlay, dict)
     return mappings and key not in _KEYS_ARE_DATA and "path" not in overlay
 

@@ -1,4 +1,7 @@
-"""The schema of params.yaml: every parameter with its meaning, unit and equation."""
+"""The schema of params.yaml: its top level and the smaller sections, and the checks between sections.
+
+`data` is in `data.py`; `teacher`, `generator` and `student` are in `models.py`; `objectives` is in `objectives.py`.
+"""
 
 from typing import Annotated, Literal, Self
 
@@ -31,7 +34,7 @@ class Augment(Section):
     """Sampling neighbours z ~ P_s(z|x) (Eq. 10)."""
 
     method: MethodName = "neighbours"
-    """z ~ P_s (Eq. 10), or a rival's method: EDA, CBERT, TinyBERT's, BiLSTM_SOFT's rules; see docs/paper.md."""
+    """z ~ P_s (Eq. 10), or another method: EDA, CBERT, TinyBERT's, BiLSTM_SOFT's rules; see docs/paper.md."""
     samples: PerDomain = PerDomain(source=1, target=20)
     """Neighbours of each original."""
     count: Literal["rescaled", "literal", "vocabulary_free"] = "rescaled"

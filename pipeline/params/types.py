@@ -16,23 +16,39 @@ def _no_boolean(value: Any) -> Any:
 
 # Without an upper bound a mistyped number would fill the memory or run for ever without an error.
 Count = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
+"""How many; 0 is none."""
 Positive = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
-FewOrNone = Annotated[int, Field(ge=0, le=10_000, strict=True)]
+"""How many, at least one."""
+FewOrZero = Annotated[int, Field(ge=0, le=10_000, strict=True)]
+"""How many of something that is costly by the thousand; 0 is none."""
 Few = Annotated[int, Field(ge=1, le=10_000, strict=True)]
-Rows = Annotated[int, Field(ge=1, le=2**31, strict=True)]
+"""How many of something that is costly by the thousand, at least one: layers, widths, shards."""
+RowCount = Annotated[int, Field(ge=1, le=2**31, strict=True)]
+"""Number of rows of a table."""
 Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_boolean)]
+"""A finite number."""
 Rate = Annotated[Number, Field(gt=0)]
+"""A learning rate, above 0."""
 Temperature = Annotated[Number, Field(ge=0.001, le=1000)]
+"""A divisor of logits or distances."""
 Weight = Annotated[Number, Field(ge=0, le=1e6)]
+"""A factor of a loss or another term; 0 leaves the term out."""
 Name = Annotated[str, Field(min_length=1)]
+"""A text that is not empty: an address, a column."""
 Share = Annotated[Number, Field(ge=0, le=1)]
+"""A fraction, from none (0) to all (1)."""
 Probability = Annotated[Number, Field(gt=0, lt=1)]
+"""A fraction strictly between 0 and 1."""
 Domains = Annotated[list[Domain], AfterValidator(lambda domains: _unique(domains))]
+"""Domains in order, each once."""
 Names = Annotated[dict[str, str], BeforeValidator(lambda names: _as_text(names))]
+"""A new name for each old one."""
 Cell = str | int | float | bool
+"""The value of a cell of a table."""
 Filters = Annotated[
     dict[str, Cell | Annotated[list[Cell], Field(min_length=1)]], BeforeValidator(lambda filters: _as_written(filters))
 ]
+"""The accepted values by column."""
 
 
 def _as_text(names: Any) -> Any:

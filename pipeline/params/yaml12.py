@@ -1,7 +1,7 @@
-"""YAML 1.2, which DVC reads and writes params.yaml as: `no` is a text, `12:30` is one, and so is a date.
+"""Reading and writing YAML 1.2, as DVC does: `no`, `12:30` and dates are texts.
 
-DVC drops quotes that YAML 1.2 does not need, so that a reader of YAML 1.1 would read another value after
-`dvc exp run -S`.
+YAML 1.1 would read a boolean, a number and a date. When DVC writes params.yaml (`dvc exp run -S`), it drops the quotes
+that YAML 1.2 does not need, so that a reader of YAML 1.1 would then read another value.
 """
 
 import io
@@ -122,19 +122,19 @@ def to_yaml(value: Any) -> str:
     """A value as YAML, a line for each key; its keys stay in their order."""
     yaml = _yaml()
     yaml.default_flow_style = False
-    return _dumped(yaml, value)
+    return _dump(yaml, value)
 
 
 def inline(value: Any) -> str:
     """A value as YAML on one line."""
     yaml = _yaml()
     yaml.default_flow_style = True
-    line = _dumped(yaml, value).removesuffix("...\n").strip()
+    line = _dump(yaml, value).removesuffix("...\n").strip()
     # JSON is YAML too, and writes a line break as two characters.
     return json.dumps(value, ensure_ascii=False) if "\n" in line else line
 
 
-def _dumped(yaml: YAML, value: Any) -> str:
+def _dump(yaml: YAML, value: Any) -> str:
     stream = io.StringIO()
     yaml.dump(value, stream)
     return stream.getvalue()

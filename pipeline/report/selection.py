@@ -74,11 +74,13 @@ class Selection:
 def read_selection(selection: Path, augmented: Path) -> Selection | None:
     """Summarise π and kept of all neighbours; None if there are no neighbours.
 
-    Raises InputError if the selection is of other neighbours.
+    Raises InputError if the selection was made for other neighbours.
     """
     table = matching_selection(selection, augmented, ("domain", "pi", "kept"))
     if table is None:
-        raise InputError(f"{selection}: not of the neighbours in {augmented}; run the distill stage again")
+        raise InputError(
+            f"{selection}: made for other neighbours than those in {augmented}; run the distill stage again"
+        )
     if not len(table):
         return None
     pi, kept = table["pi"].to_numpy().astype(np.float64), table["kept"].to_numpy()
@@ -92,8 +94,8 @@ def read_selection(selection: Path, augmented: Path) -> Selection | None:
         figures.append(_kept_by_distance(distances))
     if pi.max() > pi.min():
         figures.append(_histogram(pi))
-    # kept is sampled with probability π: where π hardly differs, neighbours at either end of it may all be kept. So the
-    # clearest examples are, of those kept, the highest π and, of those dropped, the lowest; of equals the first id.
+    # kept is sampled with probability π: where π hardly differs, neighbours at either end may all be kept. So the
+    # clearest examples are those kept with the highest π and those dropped with the lowest; at equal π the first ids.
     ids = np.array(table["id"].to_pylist())
     best, worst = np.lexsort((ids, -pi)), np.lexsort((ids, pi))
     examples = [_examples(table, rows[:EXAMPLES], augmented) for rows in (best[kept[best]], worst[~kept[worst]])]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline.augment.shards import scan, shards
+from pipeline.augment.shards import shards
 from pipeline.compute.batching import Batch, collate, encode
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
@@ -28,6 +28,7 @@ from pipeline.serving.vocabulary import check_wordpiece, cut_vocabulary, used_pi
 from pipeline.storage.atomic import publish_folder
 from pipeline.storage.checksums import write_sums
 from pipeline.storage.json_file import write_json
+from pipeline.storage.parquet import scan
 
 
 def export(

@@ -27,8 +27,8 @@ def predict_rows(served: ServedModel, rows: Iterable[Row], chunk: int = CHUNK) -
         for row in batch:
             is_pair = row.get("text_pair") is not None
             if pairs_expected is not None and is_pair != pairs_expected:
-                got, expected = ("a pair", "a single text") if is_pair else ("a single text", "pairs")
-                raise InputError(f"text_pair: got {got} where the model or the rows before have {expected}")
+                got, expected = ("a pair", "single texts") if is_pair else ("a single text", "pairs")
+                raise InputError(f"text_pair: got {got}; accepted: {expected}, as expected by the model or first row")
             pairs_expected = is_pair
         pairs = [row["text_pair"] for row in batch] if pairs_expected else None
         for row, outputs in zip(batch, served.outputs([row["text"] for row in batch], pairs), strict=True):

@@ -12,13 +12,13 @@ from pipeline.errors import InputError
 from pipeline.models.compatibility import check_words
 from pipeline.models.loading import load_encoder_config, load_tokenizer, quiet
 from pipeline.models.student import check_student
-from pipeline.params.edit import COLUMN, Value, headed, replaced
+from pipeline.params.edit import COLUMN, Value, replace_header, replace_values
 from pipeline.params.file import load
 from pipeline.params.schema import Params
 from pipeline.params.yaml12 import inline
 from pipeline.setup.columns import Choose
 from pipeline.setup.proposal import Proposal, Table, propose
-from pipeline.setup.write import KEYS, PARAMS, checked, write_params
+from pipeline.setup.write import KEYS, PARAMS, check_text, write_params
 from pipeline.storage.atomic import check_writable
 
 RAW = Path("data/raw")
@@ -47,7 +47,7 @@ def init(
 
     Args:
         target: address of the table of few labelled texts.
-        source: address of the neighbouring domain's.
+        source: address of the source domain's.
         model: of the teacher, and of the generator if it has a masked-LM head.
         out: what is there is kept beside it under a name with `.bak`, if `choose` takes the first answer.
         choose: is asked what the tables do not show.
@@ -66,7 +66,7 @@ def init(
             say(f"{path}: outside {RAW}, so DVC does not notice when it changes")
     address, values = _models(model, say)
     values |= {"max_length": Value(str(_max_length(proposal.target, address, say)))} | _settings(proposal)
-    text, prepared = _tried(proposal, values)
+    text, prepared = _try_prepare(proposal, values)
     say(f"prepare gives {prepared}")
     return write_params(text, out, choose, say)
 
@@ -129,7 +129,7 @@ def _settings(proposal: Proposal) -> dict[str, Value]:
     }
 
 
-def _tried(proposal: Proposal, values: dict[str, Value]) -> tuple[str, str]:
+def _try_prepare(proposal: Proposal, values: dict[str, Value]) -> tuple[str, str]:
     """The params file's text, and what `prepare` makes of it in a temporary folder."""
     with TemporaryDirectory() as name:
         out, metrics = Path(name) / "prepared", Path(name) / "data.json"
@@ -149,9 +149,9 @@ def _with_values(proposal: Proposal, values: dict[str, Value]) -> tuple[str, Par
     what = f"{proposal.task} of {proposal.target.path}"
     what += "" if proposal.source is None else f" beside {proposal.source.path}"
     text = PARAMS.read_text(encoding="utf-8")
-    text = replaced(text, values | {"data": Value(_data(proposal))}, str(PARAMS))
-    text = headed(text, "\n".join((HEADER.format(what=" ".join(what.split())), KEYS)))
-    return text, checked(text)
+    text = replace_values(text, values | {"data": Value(_data(proposal))}, str(PARAMS))
+    text = replace_header(text, "\n".join((HEADER.format(what=" ".join(what.split())), KEYS)))
+    return text, check_text(text)
 
 
 def _data(proposal: Proposal) -> str:

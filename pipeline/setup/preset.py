@@ -5,11 +5,11 @@ from itertools import takewhile
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.params.edit import headed, overlaid
+from pipeline.params.edit import overlay_preset, replace_header
 from pipeline.params.file import load
 from pipeline.params.overlay import PRESETS, base_of, find_params
 from pipeline.setup.columns import Choose
-from pipeline.setup.write import KEYS, checked, write_params
+from pipeline.setup.write import KEYS, check_text, write_params
 from pipeline.storage.atomic import check_writable
 
 USE = "# Laid over params.yaml: "
@@ -34,9 +34,9 @@ def init_preset(name: Path, *, out: Path, choose: Choose, say: Callable[[str], N
         raise InputError(f"--preset: got {name}; accepted: the name of a file in {PRESETS}")
     load(path)
     preset = path.read_text(encoding="utf-8")
-    text = overlaid(base.read_text(encoding="utf-8"), preset, str(base))
+    text = overlay_preset(base.read_text(encoding="utf-8"), preset, str(base))
     about = takewhile(lambda line: line.startswith("#") and not line.startswith(USE), preset.splitlines())
     header = [*(line.removeprefix("#").strip() for line in about), FROM.format(preset=path, name=path.stem), KEYS]
-    text = headed(text, "\n".join(header))
-    checked(text)
+    text = replace_header(text, "\n".join(header))
+    check_text(text)
     return write_params(text, out, choose, say)

@@ -1,4 +1,4 @@
-"""The params proposed for a table with few labels, alone or beside a large table of a neighbouring domain."""
+"""The params proposed for a table with few labels, alone or beside a large table of a source domain."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -67,7 +67,7 @@ def propose(target: str, source: str | None, choose: Choose, seed: int) -> Propo
 
     Args:
         target: address of the few labelled texts.
-        source: address of the table of the neighbouring domain.
+        source: address of the source domain's table.
         choose: is asked what the tables do not show.
         seed: of the splits; with groups the number of training rows depends on it.
 

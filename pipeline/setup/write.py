@@ -15,16 +15,16 @@ KEYS = "Every key with its meaning, unit and equation: pipeline/params/. Vary on
 """The last line of its header."""
 
 
-def checked(text: str) -> Params:
+def check_text(text: str) -> Params:
     """The params of a text made from params.yaml.
 
     Raises InputError if one is wrong, or if a key that DVC needs is missing.
     """
     values = parse(text)
     params = check(values, str(PARAMS))
-    dag = Path("dvc.yaml")
-    if dag.is_file():
-        check_keys(values, str(PARAMS), dag)
+    dvc_yaml = Path("dvc.yaml")
+    if dvc_yaml.is_file():
+        check_keys(values, str(PARAMS), dvc_yaml)
     return params
 
 

@@ -20,9 +20,9 @@ from pipeline.errors import InputError
 from pipeline.storage.checksums import SUMS
 
 SUFFIXES = {".csv", ".html", ".json", ".npy", ".parquet", ".safetensors", ".tsv"}
-"""Of the files that stages write."""
+"""Suffixes of the files that stages write."""
 DAY = 24 * 60 * 60
-"""Seconds."""
+"""Seconds in a day."""
 
 
 def is_main_process() -> bool:

@@ -5,21 +5,19 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-CHECKED = "checks values; the values are among a stage's params, and hashed"
-NAMES = "decides the name of a piece of work, which an out has in its metadata at most"
 INERT = {
     "stages": "what a signal does while modules are imported",
     "stages.command": "how a stage starts, reports and stops",
     "pipeline.errors": "the wording of errors",
-    "pipeline.params.data": CHECKED,
-    "pipeline.params.file": CHECKED,
-    "pipeline.params.models": CHECKED,
-    "pipeline.params.schema": CHECKED,
-    "pipeline.params.types": CHECKED,
+    "pipeline.params.data": "checks params, whose values are hashed themselves",
+    "pipeline.params.file": "checks params, whose values are hashed themselves",
+    "pipeline.params.models": "checks params, whose values are hashed themselves",
+    "pipeline.params.schema": "checks params, whose values are hashed themselves",
+    "pipeline.params.types": "checks params, whose values are hashed themselves",
     "pipeline.storage.atomic": "how a file gets its name, not what is in it",
     "pipeline.storage.workcache": "where finished pieces are kept, not what is in them",
-    "pipeline.storage.closure": NAMES,
-    "pipeline.compute.environment": NAMES,
+    "pipeline.storage.closure": "decides under which name finished work is kept, not what is in it",
+    "pipeline.compute.environment": "decides under which name finished work is kept, not what is in it",
     "pipeline.compute.engine": "where a shard is computed; it is the same everywhere",
     "pipeline.compute.progress": "progress bars",
     "pipeline.models.compatibility": "checks that pass or stop the stage",
@@ -27,8 +25,11 @@ INERT = {
 }
 """Modules whose change leaves every result as it is, each with the reason; their own imports are not followed."""
 
-REACHED = {"pipeline.distill.losses": ["pipeline.params.objectives"]}
-"""Modules whose code is called through values, without an import: params decide which losses are computed."""
+INDIRECT_IMPORTS = {"pipeline.distill.losses": ["pipeline.params.objectives"]}
+"""By module, other modules that it uses without an import statement.
+
+`losses.py` calls methods of `Objectives`, which it gets as a field of the params, to find out which losses to compute.
+"""
 
 
 def closure(module: str) -> tuple[str, ...]:
@@ -47,11 +48,11 @@ def closure(module: str) -> tuple[str, ...]:
 
 
 def imports(module: str) -> set[str]:
-    """Names of this project's modules that a module imports or reaches, without what those import.
+    """Names of this project's modules that a module imports or uses (`INDIRECT_IMPORTS`), without their own imports.
 
     Importing `a.b.c` also runs `a/__init__.py` and `a/b/__init__.py`.
     """
-    names = {*_imported_names(source(module)), *REACHED.get(module, [])}
+    names = {*_imported_names(source(module)), *INDIRECT_IMPORTS.get(module, [])}
     packages = {".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 1)}
     return {name for name in names | packages if name != module and source(name).is_file() and has_code(name)}
 

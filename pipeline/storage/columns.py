@@ -26,61 +26,67 @@ class Column:
 
 
 AUGMENTED = (
-    Column("id", TEXT, True, "the original's id and the sample's number"),
-    Column("original_id", TEXT, True, "row of `data/prepared/source.parquet` or `train.parquet`"),
-    Column("domain", TEXT, True, "`source` or `target`"),
-    Column("text", TEXT, True, "the neighbour z, or the first text of a pair"),
-    Column("text_pair", TEXT, False, "the second text of a pair"),
-    Column("original_text", TEXT, True, "the original x, or its first text"),
-    Column("original_text_pair", TEXT, False, "its second text"),
-    Column("label", None, True, "the original's label, which may be wrong for the neighbour; the teacher decides"),
-    Column("distance", INTEGER, False, "d, how many words were changed (Eq. 11)"),
-    Column("length", INTEGER, False, "m, how many words the original has"),
+    Column("id", TEXT, required=True, meaning="the original's id and the sample's number"),
+    Column("original_id", TEXT, required=True, meaning="row of `data/prepared/source.parquet` or `train.parquet`"),
+    Column("domain", TEXT, required=True, meaning="`source` or `target`"),
+    Column("text", TEXT, required=True, meaning="the neighbour z, or the first text of a pair"),
+    Column("text_pair", TEXT, meaning="the second text of a pair"),
+    Column("original_text", TEXT, required=True, meaning="the original x, or its first text"),
+    Column("original_text_pair", TEXT, meaning="its second text"),
+    Column(
+        "label",
+        None,
+        required=True,
+        meaning="the original's label, which may be wrong for the neighbour; the teacher decides",
+    ),
+    Column("distance", INTEGER, meaning="d, how many words were changed (Eq. 11)"),
+    Column("length", INTEGER, meaning="m, how many words the original has"),
     Column(
         "positions",
         pa.list_(INTEGER),
-        False,
-        "which of them, from 0; in a pair the second text's words follow the first's",
+        meaning="which of them, from 0; in a pair the second text's words follow the first's",
     ),
-    Column("old_words", pa.list_(TEXT), False, "the original's words at these positions"),
-    Column("new_words", pa.list_(TEXT), False, "the words that replaced them"),
+    Column("old_words", pa.list_(TEXT), meaning="the original's words at these positions"),
+    Column("new_words", pa.list_(TEXT), meaning="the words that replaced them"),
     Column(
         "old_spans",
         SPANS,
-        False,
-        "where each old word is: `original_text[start:end]`, or `original_text_pair[start:end]` if `side` is 1; "
-        "`start` and `end` count characters",
+        meaning="where each old word is: `original_text[start:end]`, or `original_text_pair[start:end]` if `side` is "
+        "1; `start` and `end` count characters",
     ),
     Column(
         "new_spans",
         SPANS,
-        False,
-        "where each new word is: `text[start:end]`, or `text_pair[start:end]` if `side` is 1; all outside is as in the "
-        "original, except for a blank where two words would run together",
+        meaning="where each new word is: `text[start:end]`, or `text_pair[start:end]` if `side` is 1; all outside is "
+        "as in the original, except for a blank where two words would run together",
     ),
-    Column("log_p_distance", FLOAT, False, "log P(d), in nats (Eq. 11)"),
-    Column("log_p_positions", FLOAT, False, "log P of these positions (Eq. 10)"),
-    Column("log_p_words", FLOAT, False, "log P of these words (Eq. 12)"),
-    Column("log_p", FLOAT, False, r"log P_s(z\|x), the sum of the three"),
+    Column("log_p_distance", FLOAT, meaning="log P(d), in nats (Eq. 11)"),
+    Column("log_p_positions", FLOAT, meaning="log P of these positions (Eq. 10)"),
+    Column("log_p_words", FLOAT, meaning="log P of these words (Eq. 12)"),
+    Column("log_p", FLOAT, meaning=r"log P_s(z\|x), the sum of the three"),
 )
-"""Of the neighbours; methods other than the paper's leave some of them null or empty."""
+"""Columns of the shards of neighbours.
+
+With `eda` and `rules` the distance and the log-probabilities are null, and positions, words and spans are empty lists.
+"""
 SELECTION = (
-    Column("id", TEXT, True),
-    Column("domain", TEXT, True),
-    Column("pi", pa.float32(), True),
-    Column("kept", pa.bool_(), True),
+    Column("id", TEXT, required=True),
+    Column("domain", TEXT, required=True),
+    Column("pi", pa.float32(), required=True),
+    Column("kept", pa.bool_(), required=True),
 )
+"""Columns of selection.parquet: what the selector made of each neighbour."""
 CACHE_INDEX = (
-    Column("id", TEXT, True),
-    Column("text_hash", pa.int64(), True),
-    Column("tokens", pa.int64(), True),
-    Column("logits", pa.list_(pa.float32()), True),
-    Column("hidden_start", pa.int64()),
-    Column("attention_start", pa.int64()),
+    Column("id", TEXT, required=True),
+    Column("text_hash", pa.int64(), required=True),
+    Column("tokens", pa.int64(), required=True),
+    Column("logits", pa.list_(pa.float32()), required=True),
+    Column("hidden_start", pa.int64(), required=True),
+    Column("attention_start", pa.int64(), required=True),
 )
-"""Of the teacher's cache; the kinds that are not cached have no column."""
+"""Columns of the index of the teacher's cache; `logits` is missing if logits are not cached."""
 COLUMNS = {column.name: column for table in (AUGMENTED, SELECTION, CACHE_INDEX) for column in table}
-"""By name: a name means the same in every file."""
+"""All columns by name: a name means the same in every file."""
 
 
 def augmented_schema(task: str) -> pa.Schema:

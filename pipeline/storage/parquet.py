@@ -1,17 +1,20 @@
 """Parquet files that one stage writes and others read, checked when they are read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError
 from pipeline.storage.columns import COLUMNS
 
-Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
+BATCH_ROWS = 4096
+"""Rows of a batch that `scan` yields. They bound the memory."""
+TableOrBatch = TypeVar("TableOrBatch", pa.Table, pa.RecordBatch)
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -26,19 +29,61 @@ def read_table(path: Path, columns: Sequence[str], stage: str) -> pa.Table:
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            found = file.schema_arrow.names
+            names = file.schema_arrow.names
             table = file.read(list(columns) or None)
     except (pa.ArrowException, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path}: damaged, or not Parquet ({reason}); run the {stage} stage again") from error
-    wrong = [f"no column {column!r}" for column in columns if column not in found]
-    wrong += [f"column {column!r} twice" for column in table.column_names if table.column_names.count(column) > 1]
-    if wrong:
-        raise InputError(f"{path}: {wrong[0]}; accepted: a file that the {stage} stage wrote")
-    return fitted(table.select(list(columns)) if columns else table, path, stage)
+        raise _damaged(path, stage, error) from error
+    check_columns(path, names, columns, stage)
+    twice = [column for column in table.column_names if table.column_names.count(column) > 1]
+    if twice:
+        raise InputError(f"{path}: column {twice[0]!r} twice; accepted: a file that the {stage} stage wrote")
+    return cast_columns(table.select(list(columns)) if columns else table, path, stage)
 
 
-def concatenated(tables: Mapping[Path, pa.Table], stage: str) -> pa.Table:
+def scan(files: Sequence[Path], columns: Sequence[str], stage: str, where: Any = None) -> Iterator[pa.RecordBatch]:
+    """Read files that `stage` wrote, one after the other.
+
+    Args:
+        columns: those to read; `where` may use no others.
+        where: a filter on rows, as an expression of pyarrow.dataset.
+
+    Raises InputError naming the file that is damaged or lacks a column, and the column that has other values.
+    """
+    for file in files:
+        try:
+            dataset = _open(file)
+            check_columns(file, dataset.schema.names, columns, stage)
+            scanner = dataset.scanner(
+                columns=list(columns),
+                filter=where,
+                batch_size=BATCH_ROWS,
+                batch_readahead=1,
+                fragment_readahead=1,
+                use_threads=False,
+            )
+            yield from (cast_columns(batch, file, stage) for batch in scanner.to_batches() if batch.num_rows)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise _damaged(file, stage, error) from error
+
+
+def read_schema(file: Path, columns: Sequence[str], stage: str) -> pa.Schema:
+    """The columns of a file and its metadata. Raises InputError naming the file if it is damaged or lacks a column."""
+    try:
+        schema = _open(file).schema
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _damaged(file, stage, error) from error
+    check_columns(file, schema.names, columns, stage)
+    return schema
+
+
+def check_columns(file: Path, names: Sequence[str], columns: Sequence[str], stage: str) -> None:
+    """Raise InputError naming the file and the first column that it lacks."""
+    missing = [column for column in columns if column not in names]
+    if missing:
+        raise InputError(f"{file}: no column {missing[0]!r}; accepted: a file that the {stage} stage wrote")
+
+
+def concatenate(tables: Mapping[Path, pa.Table], stage: str) -> pa.Table:
     """Concatenate the tables of files. Raises InputError naming the first file with other columns than the first."""
     (first, first_table), *_ = tables.items()
     first_types = {field.name: field.type for field in first_table.schema}
@@ -50,7 +95,7 @@ def concatenated(tables: Mapping[Path, pa.Table], stage: str) -> pa.Table:
     return pa.concat_tables(tables.values(), promote_options="default")
 
 
-def fitted(rows: Rows, path: Path, stage: str) -> Rows:
+def cast_columns(rows: TableOrBatch, path: Path, stage: str) -> TableOrBatch:
     """Cast columns to the types that the stages write: other programs may store the same values in other types.
 
     Raises InputError naming the file and the column if a value does not fit, or a required one is missing.
@@ -85,3 +130,13 @@ def _missing(column: pa.Array | pa.ChunkedArray) -> int:
 def _label_type(stored: pa.DataType) -> pa.DataType:
     """The type of a label column: float64 in regression, else text."""
     return pa.float64() if pa.types.is_floating(stored) else pa.string()
+
+
+def _open(file: Path) -> Any:
+    options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    return ds.dataset(file, format=ds.ParquetFileFormat(default_fragment_scan_options=options))
+
+
+def _damaged(file: Path, stage: str, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())[:160]
+    return InputError(f"{file}: damaged, or not Parquet ({reason}); run the {stage} stage again")

@@ -17,8 +17,8 @@ def remaining_batches(
     """Yield the batches that are still to be trained on; the caller takes one `state.step` with each.
 
     Args:
-        batches: all of the run's, the same in every start. A resumed run draws and drops the ones it is done with, so
-            that their random number generator gets into the state it was in.
+        batches: all batches of the run, the same at every start. A resumed run draws the batches that it has already
+            trained on once more and skips them. This brings their random number generator into the right state.
         steps: number of batches to train on in all; `batches` may be endless.
         description: label of the progress bar.
         checkpoint: restored before the first batch, written after a step when due.

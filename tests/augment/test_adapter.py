@@ -131,7 +131,7 @@ def test_an_adapter_of_the_same_model_fine_tuned(trained, tiny_encoder, tmp_path
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "no such adapter file"), (b"nonsense", "is no safetensors file"), ({}, "holds no low-rank weights")],
+    [(None, "no such adapter file"), (b"nonsense", "is not a safetensors file"), ({}, "holds no low-rank weights")],
 )
 def test_files_that_are_no_adapter(tiny_encoder, tmp_path, content, message):
     path = tmp_path / "a.safetensors"

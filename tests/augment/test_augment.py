@@ -273,7 +273,7 @@ def test_texts_longer_than_the_generator_takes(run):
 
 
 def test_reading_what_is_not_there(tmp_path):
-    with pytest.raises(InputError, match=r"nothing: no such folder; the augment stage makes it$"):
+    with pytest.raises(InputError, match=r"nothing: no such folder; run the augment stage first$"):
         read_augmented(tmp_path / "nothing")
 
 

@@ -17,8 +17,8 @@ lengths = st.integers(1, 200)
 alphas = st.floats(0.2, 4)
 
 
-def chances(length, alpha, count, *, vocabulary=30522, least=0):
-    return np.exp(log_p_distance(length, alpha=alpha, vocabulary=vocabulary, count=count, least=least))
+def probs(length, alpha, count, *, vocabulary=30522, min_distance=0):
+    return np.exp(log_p_distance(length, alpha=alpha, vocabulary=vocabulary, count=count, min_distance=min_distance))
 
 
 def exactly(length, alpha, vocabulary, words_changed):
@@ -35,7 +35,7 @@ def exactly(length, alpha, vocabulary, words_changed):
 
 @given(lengths, alphas)
 def test_without_the_vocabulary_it_is_binomial(length, alpha):
-    found = log_p_distance(length, alpha=alpha, vocabulary=30522, count="vocabulary_free", least=0)
+    found = log_p_distance(length, alpha=alpha, vocabulary=30522, count="vocabulary_free", min_distance=0)
     wanted = stats.binom(length, 1 / (1 + math.exp(1 / alpha))).logpmf(range(length + 1))
     np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
 
@@ -45,9 +45,9 @@ def test_without_the_vocabulary_it_is_binomial(length, alpha):
 @pytest.mark.parametrize("alpha", [0.25, 0.6, 1.0, 1.75])
 def test_literal_and_rescaled_equal_exact_sums(length, vocabulary, alpha):
     literal = exactly(length, alpha, vocabulary, lambda d, _: d)
-    np.testing.assert_allclose(chances(length, alpha, "literal", vocabulary=vocabulary), literal, rtol=1e-9)
+    np.testing.assert_allclose(probs(length, alpha, "literal", vocabulary=vocabulary), literal, rtol=1e-9)
     rescaled = exactly(length, alpha, vocabulary, lambda d, heat: d - d / heat)
-    np.testing.assert_allclose(chances(length, alpha, "rescaled", vocabulary=vocabulary), rescaled, rtol=1e-9)
+    np.testing.assert_allclose(probs(length, alpha, "rescaled", vocabulary=vocabulary), rescaled, rtol=1e-9)
 
 
 def test_literal_counts_every_text():
@@ -56,12 +56,12 @@ def test_literal_counts_every_text():
     for text in product(range(4), repeat=3):
         distance = sum(word != 0 for word in text)
         weights[distance] += math.exp(-distance / 0.7)
-    np.testing.assert_allclose(chances(3, 0.7, "literal", vocabulary=4), weights / weights.sum())
+    np.testing.assert_allclose(probs(3, 0.7, "literal", vocabulary=4), weights / weights.sum())
 
 
 @given(lengths, alphas, st.sampled_from(COUNTS), st.integers(0, 5))
-def test_it_sums_to_one(length, alpha, count, least):
-    assert math.isclose(chances(length, alpha, count, least=min(least, length)).sum(), 1, rel_tol=1e-9)
+def test_it_sums_to_one(length, alpha, count, min_distance):
+    assert math.isclose(probs(length, alpha, count, min_distance=min(min_distance, length)).sum(), 1, rel_tol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -76,28 +76,28 @@ def test_it_sums_to_one(length, alpha, count, least):
     ],
 )
 def test_mean_distances_of_the_design(count, alpha, mean):
-    found = chances(20, alpha, count) @ np.arange(21)
+    found = probs(20, alpha, count) @ np.arange(21)
     assert format(found, f".{len(mean) - 2}f") == mean
 
 
 @pytest.mark.parametrize("alpha", [0.6, 0.8, 1.0])
 def test_as_printed_everything_changes(alpha):
-    assert chances(20, alpha, "literal")[20] > 0.996
+    assert probs(20, alpha, "literal")[20] > 0.996
 
 
 @given(lengths, alphas, st.sampled_from(COUNTS), st.data())
 def test_conditioned_on_the_least(length, alpha, count, data):
-    least = data.draw(st.integers(1, length))
-    free = log_p_distance(length, alpha=alpha, vocabulary=50, count=count, least=0)
-    bound = log_p_distance(length, alpha=alpha, vocabulary=50, count=count, least=least)
-    assert (bound[:least] == -np.inf).all()
-    np.testing.assert_allclose(np.diff(bound[least:]), np.diff(free[least:]), atol=1e-8)
+    min_distance = data.draw(st.integers(1, length))
+    free = log_p_distance(length, alpha=alpha, vocabulary=50, count=count, min_distance=0)
+    bound = log_p_distance(length, alpha=alpha, vocabulary=50, count=count, min_distance=min_distance)
+    assert (bound[:min_distance] == -np.inf).all()
+    np.testing.assert_allclose(np.diff(bound[min_distance:]), np.diff(free[min_distance:]), atol=1e-8)
     assert math.isclose(np.exp(bound).sum(), 1, rel_tol=1e-9)
 
 
 @pytest.mark.parametrize("length", [0, 2])
 def test_a_text_with_too_few_words_has_no_distance(length):
-    assert (chances(length, 1.0, "rescaled", least=3) == 0).all()
+    assert (probs(length, 1.0, "rescaled", min_distance=3) == 0).all()
 
 
 @pytest.mark.parametrize(("length", "distance"), [(5, 0), (5, 2), (5, 5), (60, 30)])
@@ -106,10 +106,10 @@ def test_ways_to_choose_positions(length, distance):
 
 
 @pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("least", [0, 2])
-def test_draws_have_the_distribution(count, least):
-    log_p = log_p_distance(8, alpha=0.9, vocabulary=30, count=count, least=least)
-    drawn = [draw_distance(log_p, uniform) for uniform in np.random.default_rng(1).random(4000)]
+@pytest.mark.parametrize("min_distance", [0, 2])
+def test_draws_have_the_distribution(count, min_distance):
+    log_p = log_p_distance(8, alpha=0.9, vocabulary=30, count=count, min_distance=min_distance)
+    drawn = [draw_distance(log_p, quantile) for quantile in np.random.default_rng(1).random(4000)]
     expected = 4000 * np.exp(log_p)
     observed = np.bincount(drawn, minlength=9)
     assert (observed[expected == 0] == 0).all()
@@ -121,7 +121,7 @@ def test_draws_have_the_distribution(count, least):
 
 
 @given(lengths, alphas, st.sampled_from(COUNTS), st.integers(0, 1))
-def test_the_outermost_quantiles_are_distances(length, alpha, count, least):
-    log_p = log_p_distance(length, alpha=alpha, vocabulary=30522, count=count, least=least)
-    for uniform in (0.0, np.nextafter(1.0, 0.0)):
-        assert least <= draw_distance(log_p, uniform) <= length
+def test_the_outermost_quantiles_are_distances(length, alpha, count, min_distance):
+    log_p = log_p_distance(length, alpha=alpha, vocabulary=30522, count=count, min_distance=min_distance)
+    for quantile in (0.0, np.nextafter(1.0, 0.0)):
+        assert min_distance <= draw_distance(log_p, quantile) <= length

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
-from pipeline.augment.originals import read_originals
+from pipeline.augment.originals import encode_originals
 
 
 def read(tokenizer, text, pair=None, *, max_length=64, side="both"):
     pairs = None if pair is None else [pair]
-    return read_originals(["o"], [text], pairs, ["positive"], tokenizer, max_length=max_length, side=side)[0]
+    return encode_originals(["o"], [text], pairs, ["positive"], tokenizer, max_length=max_length, side=side)[0]
 
 
 def words(original):
@@ -40,11 +40,14 @@ def test_words_are_whole_as_written(tokenizer, text, wanted):
     assert words(read(tokenizer, text)) == wanted
 
 
-def test_a_word_knows_its_pieces(tokenizer):
+def test_a_word_knows_its_tokens(tokenizer):
     original = read(tokenizer, "the filmgoer was good")
-    pieces = [tokenizer.convert_ids_to_tokens(original.pieces[word.first : word.last + 1]) for word in original.words]
-    assert pieces == [["the"], ["film", "##g", "##o", "##er"], ["was"], ["good"]]
-    assert original.pieces == tokenizer("the filmgoer was good")["input_ids"]
+    tokens = [
+        tokenizer.convert_ids_to_tokens(original.token_ids[word.first_token : word.last_token + 1])
+        for word in original.words
+    ]
+    assert tokens == [["the"], ["film", "##g", "##o", "##er"], ["was"], ["good"]]
+    assert original.token_ids == tokenizer("the filmgoer was good")["input_ids"]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +61,7 @@ def test_a_word_knows_its_pieces(tokenizer):
 def test_words_of_a_pair(tokenizer, side, wanted):
     original = read(tokenizer, "a film", "the joke!", side=side)
     assert [(word.side, original.word_text(word)) for word in original.words] == wanted
-    assert original.types == tokenizer("a film", "the joke!")["token_type_ids"]
+    assert original.token_type_ids == tokenizer("a film", "the joke!")["token_type_ids"]
     texts, _ = original.replace_words([len(wanted) - 1], ["story"])
     assert texts == (("a story", "the joke!") if side == "first" else ("a film", "the joke story"))
 
@@ -76,17 +79,17 @@ def test_the_side_of_a_single_text_is_the_text(tokenizer):
 def test_a_text_that_is_cut_has_no_half_words(tokenizer, first, second, max_length, paired):
     texts = (" ".join(first), " ".join(second) if paired else None)
     cut, whole = read(tokenizer, *texts, max_length=max_length), read(tokenizer, *texts, max_length=1000)
-    assert len(cut.pieces) == min(max_length, len(whole.pieces))
+    assert len(cut.token_ids) == min(max_length, len(whole.token_ids))
     spans = [(word.side, word.start, word.end) for word in whole.words]
     assert all((word.side, word.start, word.end) in spans for word in cut.words)
-    if len(whole.pieces) <= max_length:
+    if len(whole.token_ids) <= max_length:
         assert cut == whole
 
 
 def test_ten_thousand_words(tokenizer):
     original = read(tokenizer, "a good film , " * 2500, max_length=20_000)
     assert len(original.words) == 10_000
-    assert original.words[-1].last == 10_000
+    assert original.words[-1].last_token == 10_000
     changed = list(range(1, 10_000, 4))
     assert original.replace_words(changed, ["bad"] * 2500)[0] == ("a bad film , " * 2500,)
     assert len(read(tokenizer, "a good film , " * 2500).words) == 61

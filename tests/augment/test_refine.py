@@ -9,8 +9,8 @@ from helpers.killed import EveryStep, Killed
 
 from pipeline.augment.filler import Filler
 from pipeline.augment.neighbour import Neighbour
-from pipeline.augment.originals import read_originals
-from pipeline.augment.refine import fit_generator, log_likelihood, log_likelihoods
+from pipeline.augment.originals import encode_originals
+from pipeline.augment.refine import batch_log_likelihood, fit_generator, log_likelihoods
 from pipeline.augment.rewards import rewards, weights
 from pipeline.errors import InputError
 from pipeline.models.loading import load_masked_lm
@@ -30,15 +30,15 @@ def filler(tiny_masked_lm, tokenizer, make_params):
 def neighbours(filler):
     """Four neighbours of each text: open masks, and the words that were drawn."""
     tokenizer = filler.tokenizer
-    originals = read_originals(["a", "b"], TEXTS, None, ["x", "x"], tokenizer, max_length=32, side="both")
-    drafts = [Neighbour(o, 0, 0, positions, [], 0.0, 0.0) for o in originals for positions, _ in CHANGES]
-    return drafts, [tokenizer.convert_tokens_to_ids(new) for _ in originals for _, new in CHANGES]
+    originals = encode_originals(["a", "b"], TEXTS, None, ["x", "x"], tokenizer, max_length=32, side="both")
+    unfilled = [Neighbour(o, 0, positions, [], 0.0, 0.0) for o in originals for positions, _ in CHANGES]
+    return unfilled, [tokenizer.convert_tokens_to_ids(new) for _ in originals for _, new in CHANGES]
 
 
 @torch.no_grad()
 def test_the_likelihood_is_the_models(filler, neighbours):
     """One neighbour of two words, against a pass computed by hand with both masked."""
-    drafts, words = neighbours
+    unfilled, words = neighbours
     ids = filler.tokenizer("[MASK] [MASK] film", return_tensors="pt").input_ids
     logits = filler.model(input_ids=ids).logits[0, 1:3].double()
     expected = 0.0
@@ -48,22 +48,22 @@ def test_the_likelihood_is_the_models(filler, neighbours):
         allowed = filler.allowed.clone()
         allowed[old] = False
         expected += float(logits[index, new] - logits[index, allowed].logsumexp(0))
-    assert float(log_likelihood(filler, drafts, words)[3]) == pytest.approx(expected, abs=1e-4)
-    assert log_likelihoods(filler, drafts, words, 16) == pytest.approx(
-        log_likelihood(filler, drafts, words).numpy(), abs=1e-4
+    assert float(batch_log_likelihood(filler, unfilled, words)[3]) == pytest.approx(expected, abs=1e-4)
+    assert log_likelihoods(filler, unfilled, words, 16) == pytest.approx(
+        batch_log_likelihood(filler, unfilled, words).numpy(), abs=1e-4
     )
 
 
 def test_kept_neighbours_become_likelier_and_dropped_ones_less(filler, neighbours, make_params):
-    drafts, words = neighbours
+    unfilled, words = neighbours
     pi = np.array([1.0, 0.0, 1.0, 0.0] * 2)
     original = np.repeat([0, 1], 4)
     weight = weights(rewards(np.full(8, -10.0), pi, original, scale=20.0), original) * 4
     embeddings = filler.model.get_input_embeddings().weight.detach().clone()
-    before = log_likelihoods(filler, drafts, words, 64)
+    before = log_likelihoods(filler, unfilled, words, 64)
     params = make_params(refine={"epochs": 10, "batch_size": 4, "learning_rate": 0.003})
-    fit_generator(filler, drafts, words, weight, params)
-    change = log_likelihoods(filler, drafts, words, 64) - before
+    fit_generator(filler, unfilled, words, weight, params)
+    change = log_likelihoods(filler, unfilled, words, 64) - before
     # `great` and `bad` are alternatives at the same mask: one gains what the other loses.
     assert change[pi == 1].min() > 0.1
     assert change[[1, 5]].max() < -0.1

@@ -15,9 +15,9 @@ from pipeline.augment import filler as filler_module
 from pipeline.augment.distance import log_p_distance
 from pipeline.augment.filler import Filler
 from pipeline.augment.neighbour import draw_positions
-from pipeline.augment.originals import read_originals
+from pipeline.augment.originals import encode_originals
 from pipeline.augment.sampler import sample_neighbours
-from pipeline.augment.words import piece_text, whole_words
+from pipeline.augment.words import token_text, whole_words
 from pipeline.models.loading import load_masked_lm
 
 TEXTS = [
@@ -45,7 +45,7 @@ def params(make_params):
 
 def read(tokenizer, texts, pairs=None, side="both"):
     ids = [f"o{row}" for row in range(len(texts))]
-    return read_originals(ids, texts, pairs, ["good"] * len(texts), tokenizer, max_length=64, side=side)
+    return encode_originals(ids, texts, pairs, ["good"] * len(texts), tokenizer, max_length=64, side=side)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def eq_11(given, vocabulary=104):
     """What `sample_neighbours` takes of the params: the distances' distribution and the seed."""
     augment = given.augment
     distances = partial(
-        log_p_distance, alpha=given.alpha, vocabulary=vocabulary, count=augment.count, least=augment.min_distance
+        log_p_distance, alpha=given.alpha, vocabulary=vocabulary, count=augment.count, min_distance=augment.min_distance
     )
     return distances, given.seed
 
@@ -319,19 +319,19 @@ def test_distances_and_positions_have_the_distribution(tokenizer, params, count)
     log_words = math.log(99) * (d - d / 0.9) if count == "rescaled" else 0
     weights = special.comb(7, d) * np.exp(log_words - d / 0.9) * (d >= 1)
     expected = 3000 * weights / weights.sum()
-    observed = np.bincount([len(draft.positions) for draft in drawn], minlength=8)
+    observed = np.bincount([len(neighbour.positions) for neighbour in drawn], minlength=8)
     seldom = expected < 5
     assert observed[0] == 0
     observed = [*observed[~seldom], observed[seldom].sum()]
     expected = [*expected[~seldom], expected[seldom].sum()]
     assert stats.chisquare(observed, expected).pvalue > 0.001
-    positions = np.bincount([position for draft in drawn for position in draft.positions])
+    positions = np.bincount([position for neighbour in drawn for position in neighbour.positions])
     assert stats.chisquare(positions).pvalue > 0.001
-    assert all(draft.positions == sorted(set(draft.positions)) for draft in drawn)
+    assert all(neighbour.positions == sorted(set(neighbour.positions)) for neighbour in drawn)
 
 
 def test_the_first_word_of_a_byte_level_text_is_not_its_own_neighbour(byte_level, params):
-    """`The` at a text's beginning is another piece than ` The` within it, but the same word."""
+    """`The` at a text's beginning is another token than ` The` within it, but the same word."""
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     config = RobertaConfig(vocab_size=len(byte_level), pad_token_id=1, max_position_embeddings=70, **sizes)
@@ -342,7 +342,7 @@ def test_the_first_word_of_a_byte_level_text_is_not_its_own_neighbour(byte_level
     assert len({row["text"] for row in rows}) > 20
     for row in rows:
         assert row["text"] != row["original_text"]
-        assert row["text"] in {piece_text(byte_level, piece) for piece in filler.allowed.nonzero().squeeze(1).tolist()}
+        assert row["text"] in {token_text(byte_level, piece) for piece in filler.allowed.nonzero().squeeze(1).tolist()}
 
 
 def test_a_model_without_token_types(tokenizer, model, params):

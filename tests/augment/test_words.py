@@ -1,4 +1,4 @@
-"""Eq. 12: the candidates, their chances, and a draw at a quantile."""
+"""Eq. 12: the candidates, their probabilities, and a draw at a quantile."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 from transformers import BertTokenizer
 
-from pipeline.augment.words import draw_words, log_p_words, piece_text, whole_words
+from pipeline.augment.words import draw_words, log_p_words, token_text, whole_words
 
 
 def logits_of(masks, vocabulary, seed=0):
@@ -88,13 +88,13 @@ def test_whole_words_of_a_word_piece_vocabulary():
     tokenizer = BertTokenizer(vocab={piece: index for index, piece in enumerate(pieces)})
     found = [piece for piece, whole in zip(pieces, whole_words(tokenizer), strict=True) if whole]
     assert found == ["film", "!", "é", "7", "[", "#"]
-    assert [piece_text(tokenizer, tokenizer.convert_tokens_to_ids(piece)) for piece in found] == found
+    assert [token_text(tokenizer, tokenizer.convert_tokens_to_ids(piece)) for piece in found] == found
 
 
 def test_whole_words_of_a_byte_level_vocabulary(byte_level):
     whole = whole_words(byte_level)
     assert whole.shape == (len(byte_level),)
-    written = {piece_text(byte_level, piece): piece for piece in whole.nonzero().squeeze(1).tolist()}
+    written = {token_text(byte_level, piece): piece for piece in whole.nonzero().squeeze(1).tolist()}
     assert {"film", "The", "café", "😀", "!"} <= set(written)
     assert byte_level.convert_ids_to_tokens(written["film"]) == "Ġfilm"
     assert not set(written) & {"", *byte_level.all_special_tokens}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.compute import batching
-from pipeline.compute.batching import collate, encode, length_batches, padded
+from pipeline.compute.batching import collate, encode, length_batches, pad
 
 lengths = st.lists(st.integers(1, 60), min_size=1, max_size=200).map(np.array)
 
@@ -61,7 +61,7 @@ def test_collate_equals_what_the_tokenizer_pads(tokenizer):
 
 def test_collate_of_texts_equals_padded(tokenizer):
     encoded = encode(tokenizer, ["the film", "it was never slow ."], None, 16)
-    tokens, attention = padded([row.tolist() for row in encoded.input_ids], tokenizer.pad_token_id)
+    tokens, attention = pad([row.tolist() for row in encoded.input_ids], tokenizer.pad_token_id)
     batch = collate(encoded, np.array([0, 1]))
     torch.testing.assert_close(batch["input_ids"], tokens)
     torch.testing.assert_close(batch["attention_mask"], attention)

@@ -100,7 +100,7 @@ def test_a_cache_without_what_is_needed(dataset, cached, tmp_path, missing, give
     with pytest.raises(InputError) as error:
         dataset(cache=folder, **given)
     assert str(error.value) == (
-        f"{key}: it needs the teacher's {missing}, but {folder} was made without; "
+        f"{key}: it needs the teacher's {missing}, which {folder} does not contain; "
         f"accepted: {key}: {off}, or cache.{missing}: true and the cache_teacher stage again"
     )
     assert len(dataset(cache=folder, **without)) == 112

@@ -168,7 +168,7 @@ def test_another_vocabulary_with_logits_alone(run, other_vocabulary):
     ("given", "said"),
     [
         ({"student": {"layers": 4}}, r"^student\.layers: got 4, but .* has 3 layers; accepted: 1 to 3$"),
-        ({"max_length": 65}, r"^max_length: got 65, but student takes 64 tokens; accepted: 8 to 64$"),
+        ({"max_length": 65}, r"^max_length: got 65, but the student takes 64 tokens; accepted: 8 to 64$"),
         ({"student": {"init": "pretrained", "model": "/none"}}, r"^student\.model: no such model folder: /none$"),
     ],
 )
@@ -187,7 +187,7 @@ def test_a_teacher_of_other_classes(run, untrained, saved):
 def test_a_cache_that_lacks_a_part(run, untrained, cached, tmp_path):
     shutil.copytree(cached, tmp_path / "teacher", ignore=shutil.ignore_patterns("*.hidden.npy"))
     with pytest.raises(
-        InputError, match=r"^objectives\.hidden: it needs the teacher's hidden, but .*teacher was made without; "
+        InputError, match=r"^objectives\.hidden: it needs the teacher's hidden, which .*teacher does not contain; "
     ):
         run(cache=tmp_path / "teacher")
 
@@ -201,13 +201,13 @@ def test_originals_alone(run, make_params, tiny_masked_lm, tiny_classifier, unev
     cache_teacher(params, prepared=uneven, **given, out=tmp_path / "cache")
     logged = []
     said, out, selection = run(
-        cache=tmp_path / "cache", selector={"kind": kind}, log=lambda _, figures: logged.append(figures), **given
+        cache=tmp_path / "cache", selector={"kind": kind}, log=lambda _, metrics: logged.append(metrics), **given
     )
     assert "(2 steps, 0 of 0 neighbours kept at the end)" in said
     table = pq.read_table(selection)
     assert (table.num_rows, table.schema.names) == (0, ["id", "domain", "pi", "kept"])
     assert load_config(out, "student").num_hidden_layers == 2
-    assert all(np.isfinite(list(figures.values())).all() for figures in logged)
+    assert all(np.isfinite(list(metrics.values())).all() for metrics in logged)
 
 
 def test_states_alone(run, make_params, uneven, augmented, tiny_classifier, tmp_path):
@@ -216,7 +216,7 @@ def test_states_alone(run, make_params, uneven, augmented, tiny_classifier, tmp_
     params = make_params(augment={"shards": 2}, cache={"logits": False}, **without)
     cache_teacher(params, prepared=uneven, augmented=augmented, teacher=tiny_classifier, out=tmp_path / "cache")
     logged = []
-    said, _, _ = run(cache=tmp_path / "cache", log=lambda _, figures: logged.append(figures), **without)
+    said, _, _ = run(cache=tmp_path / "cache", log=lambda _, metrics: logged.append(metrics), **without)
     assert "96 of 96 neighbours kept" in said
     assert logged[0].keys() == {"loss/attention", "loss/hidden"}
 
@@ -244,23 +244,18 @@ def test_a_wider_teacher_is_projected(run, saved, make_params, uneven, augmented
 )
 def test_the_teacher_itself_where_its_cache_is_not_enough(run, tiny_classifier, monkeypatch, objectives, live):
     """It is as it was fine-tuned, without dropout, and still is after the student has learnt."""
-    seen = []
-    real = run_module.distill
-
-    def distill(*given, teacher, **options):
-        seen.append(teacher)
-        return real(*given, teacher=teacher, **options)
-
-    monkeypatch.setattr(run_module, "distill", distill)
+    teachers = []
+    distill = run_module.distill
+    monkeypatch.setattr(run_module, "distill", lambda run: teachers.append(run.teacher) or distill(run))
     logged = []
-    run(objectives=objectives, distill={"epochs": 1}, log=lambda _, figures: logged.append(figures))
+    run(objectives=objectives, distill={"epochs": 1}, log=lambda _, metrics: logged.append(metrics))
     assert logged[0].keys() >= {f"loss/{name}" for name in objectives}
-    assert all(np.isfinite(list(figures.values())).all() for figures in logged)
-    assert [teacher is not None for teacher in seen] == [live]
+    assert all(np.isfinite(list(metrics.values())).all() for metrics in logged)
+    assert [teacher is not None for teacher in teachers] == [live]
     if live:
-        assert not seen[0].training
+        assert not teachers[0].training
         weights = load_classifier(str(tiny_classifier), "teacher").state_dict()
-        assert all(torch.equal(weight, weights[name]) for name, weight in seen[0].state_dict().items())
+        assert all(torch.equal(weight, weights[name]) for name, weight in teachers[0].state_dict().items())
 
 
 def test_states_first(run):
@@ -276,7 +271,7 @@ def test_a_bilstm_from_end_to_end(run, uneven, tmp_path):
     """Its folder opens with the scores it was chosen for, and a later round goes on from it."""
     logged = []
     fit = {"epochs": 4, "learning_rate": 0.01}
-    said, out, _ = run(**BILSTM, distill=fit, log=lambda _, figures: logged.append(figures))
+    said, out, _ = run(**BILSTM, distill=fit, log=lambda _, metrics: logged.append(metrics))
     validation, tokenizer = read_texts(uneven / "validation.parquet"), AutoTokenizer.from_pretrained(out)
     student = load_classifier(out, "student")
     assert student.config.model_type == "l2a_bilstm"
@@ -284,7 +279,7 @@ def test_a_bilstm_from_end_to_end(run, uneven, tmp_path):
     assert f"validation accuracy {score.metric:.3f} after epoch" in said
     last = [figures for figures in logged if "validation/loss" in figures]
     assert any(figures["validation/loss"] == pytest.approx(-score.minus_loss, abs=1e-5) for figures in last)
-    # A learning rate that moves next to nothing leaves it as the round before did.
+    # A learning rate that moves next to nothing leaves it as the previous round did.
     still = {"epochs": 1, "learning_rate": 1e-12}
     given = {"earlier": (out, tmp_path / "one" / "projection_and_policy.safetensors"), "distill": still}
     _, again, _ = run("two", **BILSTM, **given)
@@ -325,7 +320,7 @@ def test_a_damaged_projection_and_policy(run, tmp_path):
     learned.write_bytes(content)
     with pytest.raises(
         InputError,
-        match=r"projection_and_policy\.safetensors: damaged; run the distill stage of the round before again",
+        match=r"projection_and_policy\.safetensors: damaged; run the distill stage of the previous round again",
     ):
         run("two", earlier=(out, learned))
     save_file({"w": torch.zeros(1)}, learned)

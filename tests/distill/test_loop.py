@@ -33,7 +33,7 @@ def run(make_params, uneven, augmented, cached, tiny_classifier, tokenizer):
         change=lambda dataset: None,
         distill_=None,
         dropout=True,
-        projection_and_policy=None,
+        earlier=None,
         checkpoint=None,
         **sections,
     ):
@@ -53,7 +53,7 @@ def run(make_params, uneven, augmented, cached, tiny_classifier, tokenizer):
             if params.objectives.active(lambda objective: objective.live)
             else None
         )
-        given = {"projection_and_policy": projection_and_policy, "teacher": teacher, "checkpoint": checkpoint}
+        given = {"earlier": earlier, "teacher": teacher, "checkpoint": checkpoint}
         done = distill(
             Distillation(student, 32, dataset, validation, params, lambda *given: logged.append(given), **given)
         )
@@ -308,13 +308,11 @@ def test_a_random_selector_keeps_its_share_and_learns_nothing(run):
 
 
 def test_what_was_learnt_is_gone_on_with(run):
-    """W and the policy of an earlier round are where the next one begins."""
+    """W and the policy of the previous round are where the next one begins."""
     done, _, _ = run(distill_={"epochs": 1})
     assert {name.partition(".")[0] for name in done.projection_and_policy} == {"projection", "policy"}
     marked = {name: torch.full_like(tensor, 0.01) for name, tensor in done.projection_and_policy.items()}
-    again, _, _ = run(
-        distill_={"epochs": 1, "learning_rate": 1e-12}, selector={"learning_rate": 1e-12}, projection_and_policy=marked
-    )
+    again, _, _ = run(distill_={"epochs": 1, "learning_rate": 1e-12}, selector={"learning_rate": 1e-12}, earlier=marked)
     for name, tensor in again.projection_and_policy.items():
         torch.testing.assert_close(tensor, marked[name], atol=1e-6, rtol=0, msg=name)
 
@@ -372,8 +370,8 @@ def test_the_policy_learns_once_an_episode(run, monkeypatch):
     monkeypatch.setattr(ReinforcedSelector, "learn", learn)
     run(distill_={"epochs": 3})
     assert [len(episode) for episode in episodes] == [7, 7, 7]
-    assert all(len(step.state) == len(step.keep) for episode in episodes for step in episode)
-    assert sum(len(step.state) for step in episodes[0]) == 96
+    assert all(len(step.features) == len(step.keep) for episode in episodes for step in episode)
+    assert sum(len(step.features) for step in episodes[0]) == 96
 
 
 @pytest.mark.parametrize("kind", ["reinforced", "random", "none"])
@@ -404,8 +402,8 @@ def test_a_killed_run_goes_on(run, monkeypatch, work_cache, kills, sections):
     """With dropout; seven steps an epoch. Curves, π, decisions, W, policy and student are those of a run in peace."""
     whole, student, logged = run(**sections)
     served = []
-    imitate = DistillationLosses.losses
-    monkeypatch.setattr(DistillationLosses, "losses", lambda *given: served.append(1) or imitate(*given))
+    imitate = DistillationLosses.forward
+    monkeypatch.setattr(DistillationLosses, "forward", lambda *given: served.append(1) or imitate(*given))
     for steps in kills:
         with pytest.raises(Killed):
             run(checkpoint=EveryStep(steps), **sections)

@@ -102,7 +102,7 @@ def test_every_objective_text_by_text(imitation):
     lengths = inputs["attention_mask"].sum(1)
     assert lengths.min() < lengths.max()
     assert not torch.equal(held.dataset.labels[ROWS], held.dataset.labels[:4])
-    states, losses = held.losses(student, teacher, ROWS, inputs)
+    states, losses = held(student, teacher, ROWS, inputs)
     assert set(losses) == set(OBJECTIVES)
     assert all(loss.shape == (4,) for loss in losses.values())
     for row, n in enumerate(lengths):
@@ -123,10 +123,10 @@ def test_every_objective_text_by_text(imitation):
 def test_each_objective_alone_is_what_it_is_among_all(imitation, name):
     """What others ask the models for changes nothing; the rest is not reckoned at all."""
     student, held, teacher = imitation({name: 1}, selector={"kind": "none"})
-    _, alone = held.losses(student, teacher if OBJECTIVES[name].live else None, ROWS, held.dataset.inputs(ROWS))
+    _, alone = held(student, teacher if OBJECTIVES[name].live else None, ROWS, held.dataset.inputs(ROWS))
     assert alone.keys() == {name}
     student, held, teacher = imitation(ALL)
-    _, among = held.losses(student, teacher, ROWS, held.dataset.inputs(ROWS))
+    _, among = held(student, teacher, ROWS, held.dataset.inputs(ROWS))
     # Attention is of half precision where the cache's is read for it.
     torch.testing.assert_close(alone[name], among[name], rtol=1e-3 if name == "relations" else 1e-5, atol=1e-5)
 
@@ -136,7 +136,7 @@ def test_each_objective_teaches_the_student_and_not_the_teacher(imitation, name)
     student, held, teacher = imitation({name: 1})
     student.train()
     before = {key: tensor.clone() for key, tensor in teacher.state_dict().items()}
-    _, losses = held.losses(student, teacher, ROWS, held.dataset.inputs(ROWS))
+    _, losses = held(student, teacher, ROWS, held.dataset.inputs(ROWS))
     losses[name].sum().backward()
     assert student.bert.encoder.layer[0].attention.self.value.weight.grad.abs().max() > 0
     assert all(weight.grad is None for weight in teacher.parameters())
@@ -152,7 +152,7 @@ def test_a_student_that_is_the_teacher(imitation, tiny_classifier):
     """It has nothing to learn of states or logits as long as W is the identity."""
     _, held, teacher = imitation({**ALL, "masked_lm": 0})
     student = load_classifier(str(tiny_classifier), "student").eval()
-    _, losses = held.losses(student, teacher, ROWS, held.dataset.inputs(ROWS))
+    _, losses = held(student, teacher, ROWS, held.dataset.inputs(ROWS))
     states = {name for name, objective in OBJECTIVES.items() if objective.kind == "state"}
     for name in states - {"masked_lm"} | {"logits"}:
         assert losses[name].abs().max() < 2e-3, name
@@ -163,7 +163,7 @@ def test_states_for_the_policy_alone(imitation):
     """Hidden states of the student are there if the policy looks at them, though no objective does."""
     student, held, _ = imitation({"dark": 1}, selector={"representations": True})
     inputs = held.dataset.inputs(ROWS)
-    states, losses = held.losses(student, None, ROWS, inputs)
+    states, losses = held(student, None, ROWS, inputs)
     assert losses.keys() == {"dark"}
     torch.testing.assert_close(states.hidden, forward(student, inputs, hidden=True).hidden)
 

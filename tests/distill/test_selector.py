@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import special
 
-from pipeline.distill.selector import ReinforcedSelector, Step, policy_state, returns
+from pipeline.distill.selector import ReinforcedSelector, Step, policy_features, returns
 from pipeline.params.schema import Selector
 
 
@@ -39,7 +39,7 @@ def test_the_state_of_a_classification():
     student, teacher = torch.tensor([[0.0, 1.0], [2.0, 0.0]]), torch.tensor([[3.0, 0.0], [0.0, 0.0]])
     labels, log_p = torch.tensor([1, 0]), torch.tensor([-0.5, 2.0])
     losses = [torch.tensor([0.1, 0.2]), torch.tensor([5.0, 6.0])]
-    found = policy_state(student, teacher, labels, log_p, losses, regression=False).numpy()
+    found = policy_features(student, teacher, labels, log_p, losses, regression=False).numpy()
     teaches, learns = special.softmax(teacher.numpy(), 1), special.softmax(student.numpy(), 1)
     for row, label in enumerate(labels.tolist()):
         wanted = [
@@ -51,7 +51,7 @@ def test_the_state_of_a_classification():
 
 def test_the_state_of_a_regression():
     student, teacher = torch.tensor([[0.5]]), torch.tensor([[2.0]])
-    found = policy_state(
+    found = policy_features(
         student, teacher, torch.tensor([1.0]), torch.tensor([0.3]), [torch.tensor([2.25])], regression=True
     )
     # The teacher's output and its squared error, the student's, the loss between them, log P_s.
@@ -62,7 +62,7 @@ def test_representations_stand_behind():
     student = torch.zeros(2, 3, requires_grad=True)
     own, theirs = torch.rand(2, 4, requires_grad=True), torch.rand(2, 5).half()
     labels, log_p = torch.tensor([0, 2]), torch.zeros(2)
-    found = policy_state(student, student, labels, log_p, [], regression=False, representations=[own, theirs])
+    found = policy_features(student, student, labels, log_p, [], regression=False, representations=[own, theirs])
     assert found.shape == (2, 3 + 1 + 3 + 1 + 1 + 4 + 5)
     torch.testing.assert_close(found[:, -9:], torch.cat([own, theirs.float()], 1))
     assert found.dtype == torch.float32

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pipeline.augment.distance import log_p_distance
 from pipeline.augment.filler import Filler
-from pipeline.augment.originals import read_originals
+from pipeline.augment.originals import encode_originals
 from pipeline.augment.sampler import sample_neighbours
 from pipeline.data.loading import load_table
 from pipeline.distill.cache_teacher import Piece, run_teacher
@@ -210,11 +210,11 @@ def through(tiny_masked_lm, tiny_classifier, tokenizer, make_params, tmp_path_fa
     params = make_params(augment={"count": "vocabulary_free"}, max_length=32)
     filler = Filler(load_masked_lm(tiny_masked_lm, "generator")[0], tokenizer, params)
     teacher, folder = load_classifier(tiny_classifier, "teacher"), tmp_path_factory.mktemp("cache")
-    distances = partial(log_p_distance, alpha=1.0, vocabulary=104, count="vocabulary_free", least=1)
+    distances = partial(log_p_distance, alpha=1.0, vocabulary=104, count="vocabulary_free", min_distance=1)
 
     def sample(texts):
         ids = [f"o{row}" for row in range(len(texts))]
-        originals = read_originals(ids, texts, None, ["good"] * len(texts), tokenizer, max_length=32, side="both")
+        originals = encode_originals(ids, texts, None, ["good"] * len(texts), tokenizer, max_length=32, side="both")
         rows, counts = sample_neighbours(originals, 2, filler, distances, 1)
         assert len(rows) == 2 * (len(texts) - counts["too_short"])
         if not rows:

@@ -12,7 +12,6 @@ import json
 import os
 import runpy
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -82,8 +81,11 @@ def main() -> None:
     # A fork would copy the pages of what it looks at for garbage.
     gc.freeze()
     library_path = sys.path[:]
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while listener in select.select([listener, sys.stdin], [], [])[0]:
+        # Forks that have ended.
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         connection, _ = listener.accept()
         if not os.fork():
             listener.close()
@@ -105,7 +107,6 @@ def preload() -> None:
 
 def serve(connection: socket.socket, library_path: list[str]) -> None:
     """Run one program in this fork, tell the client its exit code, and end."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     size, streams, _, _ = socket.recv_fds(connection, 8, 3)
     with connection.makefile("rb") as file:
         request = json.loads(file.read(int.from_bytes(size)))

@@ -8,12 +8,12 @@ from helpers.hand_made import neighbour, undecided, write_selection, write_shard
 from transformers import BertForSequenceClassification
 
 from pipeline.augment import selection as selection_module
-from pipeline.augment import shards as shards_module
 from pipeline.data.texts import Texts, write_texts
 from pipeline.errors import InputError
 from pipeline.inspect import inspect as inspect_module
 from pipeline.inspect import predictions as predictions_module
 from pipeline.inspect.query import ArtifactPaths, Filter
+from pipeline.storage import parquet as parquet_module
 from pipeline.storage.fingerprint import folder_hash
 from pipeline.storage.parquet import write_table
 
@@ -54,8 +54,8 @@ def test_without_a_filter_the_first_are_shown_in_order(augmented, uneven, whole)
 
 
 def test_more_rows_than_a_batch_are_in_order(augmented, uneven, whole, monkeypatch):
-    monkeypatch.setattr(inspect_module, "ROWS", 5)
-    monkeypatch.setattr(shards_module, "ROWS", 3)
+    monkeypatch.setattr(inspect_module, "BATCH_ROWS", 5)
+    monkeypatch.setattr(parquet_module, "BATCH_ROWS", 3)
     found, _ = seen(ArtifactPaths(augmented, uneven), rows=1000)
     assert [row["id"] for row in found] == whole["id"].tolist()
 
@@ -142,10 +142,10 @@ def test_each_file_is_read_once_however_many_rows_are_shown(augmented, uneven, c
 
         return reading
 
-    monkeypatch.setattr(inspect_module, "ROWS", 5)
-    monkeypatch.setattr(shards_module, "ROWS", 3)
-    monkeypatch.setattr(inspect_module, "scan", recorded(shards_module.scan))
-    monkeypatch.setattr(predictions_module, "scan", recorded(shards_module.scan))
+    monkeypatch.setattr(inspect_module, "BATCH_ROWS", 5)
+    monkeypatch.setattr(parquet_module, "BATCH_ROWS", 3)
+    monkeypatch.setattr(inspect_module, "scan", recorded(parquet_module.scan))
+    monkeypatch.setattr(predictions_module, "scan", recorded(parquet_module.scan))
     monkeypatch.setattr(selection_module, "read_table", recorded(selection_module.read_table))
     for seed in (None, 1):
         opened.clear()
@@ -171,9 +171,9 @@ def test_a_selection_of_other_neighbours_is_not_used(uneven, tmp_path, other):
     paths = ArtifactPaths(shards, uneven, selection=selection)
     found, summary = seen(paths)
     assert {(row["pi"], row["kept"]) for row in found} == {(None, None)}
-    assert summary.endswith(f"; {selection} is of other neighbours: run the distill stage again)")
+    assert summary.endswith(f"; {selection} was made for other neighbours: run the distill stage again)")
     assert refused(paths, kept=False, domain="target") == (
-        f"--domain target --dropped: {selection} is of other neighbours than those in {shards}; "
+        f"--domain target --dropped: {selection} was made for other neighbours than those in {shards}; "
         "run the distill stage again"
     )
 
@@ -223,7 +223,7 @@ def test_what_cannot_be_shown_is_one_line(augmented, uneven, cached, tmp_path, r
     paths = ArtifactPaths(augmented, uneven)
     assert (
         refused(ArtifactPaths(tmp_path / "no", uneven))
-        == f"{tmp_path / 'no'}: no such folder; the augment stage makes it"
+        == f"{tmp_path / 'no'}: no such folder; run the augment stage first"
     )
     assert "no shards; run the augment stage" in refused(ArtifactPaths(tmp_path, uneven))
     assert refused(ArtifactPaths(uneven, uneven)).startswith(f"{uneven / 'source.parquet'}: no column 'original_id'")

@@ -47,7 +47,7 @@ def test_what_is_expected_needs_the_generators_vocabulary(augmented, uneven, tin
     table = pd.concat([pd.read_parquet(file) for file in augmented.glob("target*")])
     for row in counted["distances"]:
         probs = [
-            np.exp(log_p_distance(m, alpha=1.0, vocabulary=len(tokenizer), count="rescaled", least=1))
+            np.exp(log_p_distance(m, alpha=1.0, vocabulary=len(tokenizer), count="rescaled", min_distance=1))
             for m in table["length"]
         ]
         expected = sum(p[row["distance"]] for p in probs if len(p) > row["distance"])

@@ -4,7 +4,7 @@ import pytest
 from helpers.tiny_project import ROOT
 
 from pipeline.errors import InputError
-from pipeline.params.edit import COLUMN, Value, headed, overlaid, replaced
+from pipeline.params.edit import COLUMN, Value, overlay_preset, replace_header, replace_values
 from pipeline.params.overlay import merge
 from pipeline.params.yaml12 import parse
 
@@ -27,38 +27,40 @@ last:
 
 
 def test_a_value_alone_changes():
-    assert replaced(TEXT, {"seed": Value("22")}, "p").splitlines()[1] == "seed: 22"
-    assert replaced(TEXT, {"alpha": Value("0.25")}, "p").splitlines()[2] == "alpha: 0.25                 # how far"
-    assert replaced(TEXT, {"alpha": Value("1.0")}, "p") == TEXT
+    assert replace_values(TEXT, {"seed": Value("22")}, "p").splitlines()[1] == "seed: 22"
+    assert (
+        replace_values(TEXT, {"alpha": Value("0.25")}, "p").splitlines()[2] == "alpha: 0.25                 # how far"
+    )
+    assert replace_values(TEXT, {"alpha": Value("1.0")}, "p") == TEXT
 
 
 def test_a_long_value_moves_its_comment():
-    text = replaced(TEXT, {"teacher.model": Value("package:somewhere/else")}, "p")
+    text = replace_values(TEXT, {"teacher.model": Value("package:somewhere/else")}, "p")
     assert "  model: package:somewhere/else # quick\n" in text
 
 
 def test_a_comment_of_its_own():
-    text = replaced(TEXT, {"seed": Value("2", "new"), "alpha": Value("1.0", "other")}, "p").splitlines()
+    text = replace_values(TEXT, {"seed": Value("2", "new"), "alpha": Value("1.0", "other")}, "p").splitlines()
     assert text[1] == "seed: 2 ".ljust(COLUMN) + "# new"
     assert text[2] == "alpha: 1.0                  # other"
 
 
 def test_a_section_is_replaced_whole_and_what_follows_stays():
-    text = replaced(TEXT, {"data": Value("\n  target: {path: c.csv}"), "last": Value("\n  two: 2")}, "p")
+    text = replace_values(TEXT, {"data": Value("\n  target: {path: c.csv}"), "last": Value("\n  two: 2")}, "p")
     assert text == TEXT.partition("data:")[0] + "data:\n  target: {path: c.csv}\n\n# models" + (
         TEXT.partition("# models")[2].replace("one: 1", "two: 2")
     )
 
 
 def test_a_value_on_two_lines():
-    text = replaced(TEXT, {"teacher.domains": Value("[target]")}, "p")
+    text = replace_values(TEXT, {"teacher.domains": Value("[target]")}, "p")
     assert parse(text)["teacher"] == {"model": "small", "domains": ["target"]}
     assert text.count("# both") == 1
 
 
 def test_many_at_once():
     values = {"last.one": Value("3"), "seed": Value("4"), "data.source": Value("null"), "teacher.model": Value("m")}
-    found = parse(replaced(TEXT, values, "p"))
+    found = parse(replace_values(TEXT, values, "p"))
     assert (found["last"], found["seed"], found["data"]["source"]) == ({"one": 3}, 4, None)
     assert found["data"]["target"] == {"path": "b.csv"}
 
@@ -66,18 +68,18 @@ def test_many_at_once():
 @pytest.mark.parametrize("key", ["none", "teacher.none", "seed.none"])
 def test_a_key_that_is_not_there(key):
     with pytest.raises(InputError, match=f"^p: no {key}; accepted: a file with every key"):
-        replaced(TEXT, {key: Value("1")}, "p")
+        replace_values(TEXT, {key: Value("1")}, "p")
 
 
 def test_a_header_takes_the_place_of_the_first_comments():
-    assert headed(TEXT, "one\ntwo") == "# one\n# two\n" + TEXT.partition("# about\n")[2]
+    assert replace_header(TEXT, "one\ntwo") == "# one\n# two\n" + TEXT.partition("# about\n")[2]
 
 
 def test_the_projects_own_file_stays_what_it_is():
     text = (ROOT / "params.yaml").read_text()
     params = parse(text)
     values = {"task": Value(params["task"]), "teacher.model": Value(params["teacher"]["model"])}
-    assert replaced(text, values, "p") == text
+    assert replace_values(text, values, "p") == text
 
 
 PRESET = """# another
@@ -95,7 +97,7 @@ last: {one: 2}
 
 def test_a_preset_is_laid_over_the_text_with_its_comments():
     assert (
-        overlaid(TEXT, PRESET, "p")
+        overlay_preset(TEXT, PRESET, "p")
         == """# about
 seed: 1
 alpha: 0.5                  # near
@@ -133,20 +135,20 @@ last: {one: 2}
     ],
 )
 def test_the_text_with_a_preset_holds_what_merging_gives(preset):
-    merged = parse(overlaid(TEXT, preset, "p"))
+    merged = parse(overlay_preset(TEXT, preset, "p"))
     assert merged == merge(parse(TEXT), parse(preset))
 
 
 def test_a_preset_with_a_section_that_is_not_there():
     with pytest.raises(InputError, match=r"^p: no rounds; accepted: a file with every key"):
-        overlaid(TEXT, "rounds: 2", "p")
+        overlay_preset(TEXT, "rounds: 2", "p")
 
 
 @pytest.mark.parametrize("preset", sorted((ROOT / "presets").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_preset_becomes_a_whole_file_once_and_for_all(preset):
     base, overlay = (ROOT / "params.yaml").read_text(), preset.read_text()
-    text = overlaid(base, overlay, "p")
+    text = overlay_preset(base, overlay, "p")
     assert parse(text) == merge(parse(base), parse(overlay))
-    assert overlaid(text, overlay, "p") == text
+    assert overlay_preset(text, overlay, "p") == text
     # Each section keeps its place, and each key its line.
     assert [line.split(":")[0] for line in text.splitlines() if line[:1].isalpha()] == list(parse(base))

@@ -46,15 +46,15 @@ def test_a_number_is_a_value(tokenizer):
 
 def test_pairs_and_single_texts_are_not_mixed(served):
     rows = [{"text": "a", "text_pair": "film"}, {"text": "b"}]
-    with pytest.raises(InputError, match="text_pair: got a single text where the model or the rows before have pairs"):
+    with pytest.raises(InputError, match="text_pair: got a single text; accepted: pairs, as expected"):
         list(predict_rows(served, rows))
 
 
 def test_kinds_are_not_mixed_across_chunks_nor_unlike_the_models(served):
     rows = [{"text": "a"}] * 4 + [{"text": "a", "text_pair": "b"}]
-    with pytest.raises(InputError, match="got a pair where the model or the rows before have a single text"):
+    with pytest.raises(InputError, match="got a pair; accepted: single texts, as expected"):
         list(predict_rows(served, rows, chunk=2))
-    with pytest.raises(InputError, match="got a single text where the model or the rows before have pairs"):
+    with pytest.raises(InputError, match="got a single text; accepted: pairs, as expected"):
         list(predict_rows(replace(served, pairs=True), rows))
 
 

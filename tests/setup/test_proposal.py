@@ -335,7 +335,7 @@ def test_a_first_row_that_was_taken_for_the_header(labels, tmp_path, monkeypatch
         f"t.csv: its first line looks like a row: column '{label}' has '{label}' as a label of {others} rows; "
         "accepted: a table whose first line names its columns"
     )
-    # So is a table of the neighbouring domain.
+    # So is a table of the source domain.
     few = table(Path("few.csv"), rows)
     with pytest.raises(InputError, match=r"^t\.csv: its first line looks like a row"):
         propose(few, path, lambda *_: 0, 1)

@@ -61,7 +61,7 @@ def test_an_error_is_one_line_and_leaves_nothing(command, one_line, places, sect
 
 def test_no_shards_and_no_teacher(command, one_line, places):
     result = command(app, *places, "--augmented", "nowhere")
-    assert one_line(result) == "cache_teacher: nowhere: no such folder; the augment stage makes it\n"
+    assert one_line(result) == "cache_teacher: nowhere: no such folder; run the augment stage first\n"
     assert "no such model folder: nowhere" in one_line(command(app, *places, "--teacher", "nowhere"))
 
 

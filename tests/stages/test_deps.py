@@ -78,7 +78,7 @@ def test_the_code_that_decides_numbers_is_not_inert() -> None:
 
 def test_only_known_modules_are_imported_by_computed_names() -> None:
     calls = [name for name in MODULES if "import_module(" in source(name).read_text(encoding="utf-8")]
-    assert set(calls) - {"pipeline.storage.closure"} == {"pipeline.augment.methods.registry", "stages.l2a"}
+    assert set(calls) - {"pipeline.storage.closure"} == {"pipeline.augment.methods.interface", "stages.l2a"}
     assert all(source(name).is_file() for names in DYNAMIC.values() for name in names)
 
 

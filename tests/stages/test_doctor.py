@@ -34,7 +34,7 @@ def test_the_exit_code_is_1_only_if_something_would_stop_it(run):
     result = run(Finding("look", "git", "dirty"), Finding("wrong", "disk", "full", "make room"))
     assert result.exit_code == 1
     assert result.stdout.splitlines()[-1] == "wrong  disk        full; make room"
-    assert result.stderr == "doctor: 1 of 2 would stop the run\n"
+    assert result.stderr == "doctor: 1 of 2 checks found something that would stop the run\n"
 
 
 def test_help_does_not_import_torch():

@@ -37,7 +37,7 @@ def test_what_was_kept_becomes_likelier(command, options, tmp_path):
 def test_a_round_that_params_do_not_ask_for_is_skipped(command, options, tmp_path):
     result = command(app, *options, "--round", "3", rounds=2)
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("refine: nothing, for rounds is 2, ")
+    assert result.stdout.startswith("refine: skipped: rounds is 2, ")
     assert [file.name for file in (tmp_path / "rounds/3/generator").iterdir()] == ["left_out.json"]
 
 
@@ -45,7 +45,7 @@ def test_the_selection_of_other_neighbours(command, one_line, options):
     pd.DataFrame({"id": ["x"], "pi": [0.5]}).to_parquet(options[1])
     message = one_line(command(app, *options, rounds=2))
     assert message.startswith("refine: ")
-    assert "selection.parquet: not of the neighbours in " in message
+    assert "selection.parquet: made for other neighbours than those in " in message
 
 
 def test_too_high_a_rate(command, one_line, options):
@@ -72,4 +72,4 @@ def test_a_selection_that_was_edited(command, one_line, options, columns, messag
 
 def test_the_first_round_has_none_before_it(command, one_line):
     line = one_line(command(app, "--round", "1"))
-    assert line == "refine: --round: got 1; accepted: 2 or more, for the first round has none before it\n"
+    assert line == "refine: --round: got 1; accepted: 2 or more, the first round has no previous one\n"

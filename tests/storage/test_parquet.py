@@ -6,10 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.augment.shards import scan
 from pipeline.errors import InputError
 from pipeline.storage.columns import COLUMNS
-from pipeline.storage.parquet import concatenated, read_table
+from pipeline.storage.parquet import concatenate, read_table, scan
 
 
 @pytest.fixture
@@ -103,14 +102,14 @@ def test_different_files_of_a_folder(tmp_path):
     one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
     tables = {one: pa.table({"id": ["x"], "label": ["a"]}), other: pa.table({"id": ["y"], "label": [1.0]})}
     with pytest.raises(InputError) as caught:
-        concatenated(tables, "augment")
+        concatenate(tables, "augment")
     assert str(caught.value) == f"{other}: column 'label' is not as in one.parquet; run the augment stage again"
 
 
 def test_columns_are_in_the_requested_order(write):
     files = [write({"id": ["a"], "pi": [0.5]}, "a.parquet"), write({"pi": [0.25], "id": ["b"]}, "b.parquet")]
     tables = {file: read_table(file, ["id", "pi"], "distill") for file in files}
-    assert concatenated(tables, "distill").to_pydict() == {"id": ["a", "b"], "pi": [0.5, 0.25]}
+    assert concatenate(tables, "distill").to_pydict() == {"id": ["a", "b"], "pi": [0.5, 0.25]}
 
 
 def test_a_column_twice(tmp_path):

@@ -1,1 +1,1 @@
-"""The ways to augment, one module each: the paper's neighbours and those of its rivals."""
+"""The ways to augment, one module each: the paper's neighbours and those of other papers."""

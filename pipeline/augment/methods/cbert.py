@@ -12,11 +12,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.augment.distance import log_p_binomial
 from pipeline.augment.filler import Filler, load_generator
-from pipeline.augment.methods.registry import Draw, MethodInputs, Rows
-from pipeline.augment.originals import Original, originals_of
+from pipeline.augment.methods.interface import AugmentedRows, Draw, MethodInputs
+from pipeline.augment.originals import Original, encode_rows
 from pipeline.augment.sampler import sample_neighbours
 from pipeline.compute import distributed
-from pipeline.compute.batching import length_batches, padded
+from pipeline.compute.batching import length_batches, pad
 from pipeline.compute.precision import precision
 from pipeline.data.texts import Texts
 from pipeline.errors import InputError
@@ -26,10 +26,13 @@ from pipeline.training.optimizer import TrainState, adamw, warm_up_and_decay
 from pipeline.training.steps import remaining_batches
 
 SHARE = 0.15
-"""Chance that a word is masked, in training and in sampling."""
-EPOCHS, LEARNING_RATE = 10, 5e-5
+"""Probability that a word is masked, in training and in sampling."""
+EPOCHS = 10
+"""Epochs of fine-tuning on the target's training texts."""
+LEARNING_RATE = 5e-5
+"""The highest learning rate of fine-tuning."""
 BINS = 5
-"""In regression the label is the number's fifth among the training texts' numbers: the paper has classes only."""
+"""In regression, where the paper has no classes, the label is the quintile of the number among the training texts'."""
 
 
 def build(inputs: MethodInputs) -> Draw:
@@ -37,13 +40,13 @@ def build(inputs: MethodInputs) -> Draw:
     params, tokenizer, texts = inputs.params, inputs.tokenizer, inputs.training_texts
     model = load_generator(inputs.generator)
     labels = Labels(texts)
-    training_originals = labels.conditioned(originals_of(texts, range(len(texts)), tokenizer, params))
-    model = label_conditioned(model, tokenizer, training_originals, labels, params.seed)
+    training_originals = labels.condition(encode_rows(texts, range(len(texts)), tokenizer, params))
+    model = fine_tune_on_labels(model, tokenizer, training_originals, labels, params.seed)
     filler = Filler(model, tokenizer, params)
     distances = partial(log_p_binomial, share=SHARE)
 
-    def draw(originals: Sequence[Original], samples: int, *, offset: int) -> tuple[Rows, dict[str, int]]:
-        return sample_neighbours(labels.conditioned(originals), samples, filler, distances, params.seed, offset=offset)
+    def draw(originals: Sequence[Original], samples: int, *, offset: int) -> tuple[AugmentedRows, dict[str, int]]:
+        return sample_neighbours(labels.condition(originals), samples, filler, distances, params.seed, offset=offset)
 
     return draw
 
@@ -62,12 +65,12 @@ class Labels:
             return self.names.index(str(label)) if label in self.names else 0
         return int(np.searchsorted(self.edges, float(label or 0.0), side="right"))
 
-    def conditioned(self, originals: Sequence[Original]) -> list[Original]:
-        """Originals with their label's index as the type of every piece."""
-        return [replace(each, types=[self.index(each.label)] * len(each.types)) for each in originals]
+    def condition(self, originals: Sequence[Original]) -> list[Original]:
+        """Originals with their label's index as the type of every token."""
+        return [replace(each, token_type_ids=[self.index(each.label)] * len(each.token_type_ids)) for each in originals]
 
 
-def label_conditioned(
+def fine_tune_on_labels(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, originals: Sequence[Original], labels: Labels, seed: int
 ) -> PreTrainedModel:
     """Fine-tune a masked language model in place on conditioned originals, its segment embedding now one of labels.
@@ -99,22 +102,26 @@ def _masked_batches(
 ) -> Iterator[tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]]:
     """Endless batches with each word masked with probability SHARE, at least one of each original.
 
-    Yields the model's inputs, which pieces are masked, (originals, longest), and the masked pieces, (masks,).
+    Yields the model's inputs, which tokens are masked, (originals, longest), and the masked token ids, (masks,).
     """
-    lengths = np.array([len(original.pieces) for original in originals])
+    lengths = np.array([len(original.token_ids) for original in originals])
     while True:
         for rows in length_batches(lengths, size=size, rng=rng):
             batch = [originals[row] for row in rows]
-            tokens, attention = padded([original.pieces for original in batch], tokenizer.pad_token_id)
-            types, _ = padded([original.types for original in batch], 0)
-            masked = torch.zeros_like(tokens, dtype=torch.bool)
+            token_ids, attention_mask = pad([original.token_ids for original in batch], tokenizer.pad_token_id)
+            token_type_ids, _ = pad([original.token_type_ids for original in batch], 0)
+            masked = torch.zeros_like(token_ids, dtype=torch.bool)
             for row, original in enumerate(batch):
                 picked = rng.random(len(original.words)) < SHARE
                 picked[rng.integers(len(original.words))] |= not picked.any()
                 for word in np.array(original.words, dtype=object)[picked]:
-                    masked[row, word.first : word.last + 1] = True
-            inputs = {"input_ids": tokens.masked_fill(masked, tokenizer.mask_token_id)}
-            yield inputs | {"attention_mask": attention, "token_type_ids": types}, masked, tokens[masked]
+                    masked[row, word.first_token : word.last_token + 1] = True
+            inputs = {
+                "input_ids": token_ids.masked_fill(masked, tokenizer.mask_token_id),
+                "attention_mask": attention_mask,
+                "token_type_ids": token_type_ids,
+            }
+            yield inputs, masked, token_ids[masked]
 
 
 def _embed_labels(model: PreTrainedModel, count: int, seed: int) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from pipeline.augment.methods.registry import Draw, MethodInputs
+from pipeline.augment.methods.interface import Draw, MethodInputs
 from pipeline.augment.methods.rule_based import Change, augment_each, change_sides
 from pipeline.augment.methods.wordnet import WordNet, load_wordnet
 from pipeline.augment.originals import SIDES

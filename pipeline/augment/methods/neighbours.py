@@ -4,7 +4,7 @@ from functools import partial
 
 from pipeline.augment.distance import log_p_distance
 from pipeline.augment.filler import Filler, load_generator
-from pipeline.augment.methods.registry import Draw, MethodInputs
+from pipeline.augment.methods.interface import Draw, MethodInputs
 from pipeline.augment.sampler import sample_neighbours
 
 
@@ -16,7 +16,7 @@ def build(inputs: MethodInputs) -> Draw:
         alpha=params.alpha,
         vocabulary=len(inputs.tokenizer),
         count=params.augment.count,
-        least=params.augment.min_distance,
+        min_distance=params.augment.min_distance,
     )
     filler = Filler(load_generator(inputs.generator), inputs.tokenizer, params)
     return partial(sample_neighbours, filler=filler, distances=distances, seed=params.seed)

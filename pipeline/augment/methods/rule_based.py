@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pipeline.augment.methods.registry import Rows
+from pipeline.augment.methods.interface import AugmentedRows
 from pipeline.augment.neighbour import neighbour_rng
 from pipeline.augment.originals import Original
 from pipeline.augment.sampler import REDRAWS
@@ -15,15 +15,15 @@ Change = Callable[[Original, np.random.Generator], tuple[str, ...] | None]
 
 def augment_each(
     originals: Sequence[Original], samples: int, change: Change, seed: int, *, offset: int = 0
-) -> tuple[Rows, dict[str, int]]:
-    """Draw `samples` of each original, none like another or like the original if ten more tries suffice.
+) -> tuple[AugmentedRows, dict[str, int]]:
+    """Draw `samples` of each original, unlike each other and the original if ten more tries suffice.
 
     Args:
         offset: samples of each original drawn in earlier rounds; sample numbers continue from there.
 
     Returns rows and counts as `sample_neighbours` does; log P_s is not defined for these.
     """
-    rows: Rows = []
+    rows: AugmentedRows = []
     counts = {"not_distinct": 0, "too_short": 0}
     for original in originals:
         seen = {original.texts}
@@ -43,7 +43,7 @@ def augment_each(
 
 
 def change_sides(sides: tuple[int, ...], change: Callable[[list[str], np.random.Generator], list[str]]) -> Change:
-    """Turn a change of words into one of texts: of those at `sides` that have words, up to `max_length` pieces.
+    """Turn a change of words into one of texts: of those at `sides` that have words, up to `max_length` tokens.
 
     What is beyond `max_length`, which no model reads, stays as it is.
     """

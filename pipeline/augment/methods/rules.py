@@ -6,13 +6,19 @@ from functools import partial
 
 import numpy as np
 
-from pipeline.augment.methods.registry import Draw, MethodInputs
+from pipeline.augment.methods.interface import Draw, MethodInputs
 from pipeline.augment.methods.rule_based import Change, augment_each, change_sides
 from pipeline.augment.methods.wordnet import WordNet, load_wordnet
 from pipeline.augment.originals import SIDES
 
-MASK, SWAP, NGRAM, LONGEST = 0.1, 0.1, 0.25, 5
-"""Probabilities that a word is masked, that it is replaced, that only an n-gram of the text is kept; the largest n."""
+MASK = 0.1
+"""Probability that a word is masked."""
+SWAP = 0.1
+"""Probability that a word is replaced by another of its part of speech."""
+NGRAM = 0.25
+"""Probability that only an n-gram of the text is kept."""
+LONGEST = 5
+"""The largest n of an n-gram."""
 
 
 def build(inputs: MethodInputs) -> Draw:

@@ -4,11 +4,11 @@ from functools import partial
 
 from pipeline.augment.distance import log_p_binomial
 from pipeline.augment.filler import Filler, load_generator
-from pipeline.augment.methods.registry import Draw, MethodInputs
+from pipeline.augment.methods.interface import Draw, MethodInputs
 from pipeline.augment.sampler import sample_neighbours
 
 SHARE = 0.4
-"""Chance that a word changes."""
+"""Probability that a word changes."""
 CANDIDATES = 15
 """How many of the likeliest words it may become."""
 

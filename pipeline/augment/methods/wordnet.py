@@ -72,7 +72,7 @@ def load_wordnet(folder: Path | None = None) -> WordNet:
         from nltk.corpus import wordnet
         from nltk.corpus.reader import WordNetCorpusReader
     except ImportError as error:
-        raise InputError("augment.method: WordNet is read with nltk; accepted: pip install -e '.[wordnet]'") from error
+        raise InputError("augment.method: nltk is not installed; accepted: pip install -e '.[wordnet]'") from error
 
     class Reader(WordNetCorpusReader):  # type: ignore[misc]
         """Reads Debian's files, which lack the one that names groups of senses."""
@@ -95,7 +95,7 @@ def load_wordnet(folder: Path | None = None) -> WordNet:
                 folder = DEBIAN
         if not (folder / "data.noun").is_file():
             raise InputError(
-                "augment.method: WordNet is not here; accepted: python -m nltk.downloader wordnet, or "
+                "augment.method: WordNet's files were not found; accepted: python -m nltk.downloader wordnet, or "
                 "apt-get install wordnet-base"
             )
         # nltk reads only from folders on its path.

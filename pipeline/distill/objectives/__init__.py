@@ -1,1 +1,1 @@
-"""The losses, one module a paper: Eqs. 1-3 and those of rivals."""
+"""The losses, one module a paper: Eqs. 1-3 and those of other papers."""

@@ -9,9 +9,9 @@ from transformers import BertForMaskedLM, DistilBertConfig, DistilBertForMaskedL
 
 from pipeline.augment.filler import Filler
 from pipeline.augment.methods import cbert
-from pipeline.augment.methods.cbert import Labels, label_conditioned
+from pipeline.augment.methods.cbert import Labels, fine_tune_on_labels
 from pipeline.augment.neighbour import Neighbour
-from pipeline.augment.originals import read_originals
+from pipeline.augment.originals import encode_originals
 from pipeline.data.texts import Texts
 from pipeline.errors import InputError
 
@@ -23,7 +23,7 @@ BLAME = ["bad", "poor", "dull", "cold", "slow", "awful", "boring"]
 def originals(tokenizer, reviews):
     texts = reviews(120, 5)
     labels = [texts.names[label] for label in texts.labels]
-    return read_originals(texts.ids, texts.texts, None, labels, tokenizer, max_length=32, side="both")
+    return encode_originals(texts.ids, texts.texts, None, labels, tokenizer, max_length=32, side="both")
 
 
 def test_a_flipped_label_changes_what_fills_a_mask(tiny_masked_lm, tokenizer, originals, make_params, monkeypatch):
@@ -32,13 +32,13 @@ def test_a_flipped_label_changes_what_fills_a_mask(tiny_masked_lm, tokenizer, or
     monkeypatch.setattr(cbert, "LEARNING_RATE", 0.003)
     labels = Labels(Texts([], [], None, np.zeros(0, dtype=np.int64), ["negative", "positive"]))
     model = BertForMaskedLM.from_pretrained(tiny_masked_lm)
-    label_conditioned(model, tokenizer, labels.conditioned(originals), labels, 1)
+    fine_tune_on_labels(model, tokenizer, labels.condition(originals), labels, 1)
     filler = Filler(model, tokenizer, make_params())
     position = next(i for i, word in enumerate(originals[0].words) if originals[0].word_text(word) in PRAISE + BLAME)
-    both = labels.conditioned([replace(originals[0], label=label) for label in labels.names])
-    drafts = [Neighbour(each, 1, 0, [position], [0.5], 0.0, 0.0) for each in both]
+    both = labels.condition([replace(originals[0], label=label) for label in labels.names])
+    unfilled = [Neighbour(each, 1, [position], [0.5], 0.0, 0.0) for each in both]
     with torch.no_grad():
-        negative, positive = filler.distributions(drafts).exp()
+        negative, positive = filler.distributions(unfilled).exp()
     praise = tokenizer.convert_tokens_to_ids(PRAISE)
     blame = tokenizer.convert_tokens_to_ids(BLAME)
     assert positive[praise].sum() > 1.5 * positive[blame].sum()
@@ -50,13 +50,13 @@ def test_more_labels_than_segments(tiny_masked_lm, tokenizer, originals):
     labels = Labels(Texts([], [], None, np.zeros(0, dtype=np.int64), names))
     model = BertForMaskedLM.from_pretrained(tiny_masked_lm)
     before = model.bert.embeddings.token_type_embeddings.weight.detach().clone()
-    label_conditioned(model, tokenizer, labels.conditioned(originals[:8]), labels, 1)
+    fine_tune_on_labels(model, tokenizer, labels.condition(originals[:8]), labels, 1)
     assert model.bert.embeddings.token_type_embeddings.weight.shape == (3, before.shape[1])
     assert labels.index("neither") == 2
     assert labels.index("something else") == 0
 
 
-def test_numbers_are_fifths():
+def test_numbers_are_quintiles():
     labels = Labels(Texts([], [], None, np.linspace(0, 1, 101).astype(np.float32), []))
     assert labels.count == 5
     assert [labels.index(value) for value in (0.0, 0.1, 0.3, 0.5, 0.7, 0.99)] == [0, 0, 1, 2, 3, 4]
@@ -66,4 +66,4 @@ def test_a_model_without_segments(tokenizer, originals):
     config = DistilBertConfig(vocab_size=len(tokenizer), dim=16, n_layers=1, n_heads=2, hidden_dim=16)
     labels = Labels(Texts([], [], None, np.zeros(0, dtype=np.int64), ["negative", "positive"]))
     with pytest.raises(InputError, match="cbert needs a masked language model with segments"):
-        label_conditioned(DistilBertForMaskedLM(config), tokenizer, originals, labels, 1)
+        fine_tune_on_labels(DistilBertForMaskedLM(config), tokenizer, originals, labels, 1)

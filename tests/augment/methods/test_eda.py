@@ -16,7 +16,7 @@ from pipeline.augment.methods.eda import (
     swap_words,
 )
 from pipeline.augment.methods.rule_based import augment_each
-from pipeline.augment.originals import read_originals
+from pipeline.augment.originals import encode_originals
 
 KNOWN = ["film", "good", "bad", "slow", "joke"]
 texts = st.lists(st.sampled_from([*KNOWN, "the", "so", "of", "!", "warm"]), min_size=1, max_size=40)
@@ -68,7 +68,7 @@ def test_a_tenth_is_dropped(wordnet):
 
 def originals(tokenizer, texts, pairs=None, side="both"):
     ids = [f"o{row}" for row in range(len(texts))]
-    return read_originals(ids, texts, pairs, ["x"] * len(texts), tokenizer, max_length=64, side=side)
+    return encode_originals(ids, texts, pairs, ["x"] * len(texts), tokenizer, max_length=64, side=side)
 
 
 def test_rows_and_their_counts(wordnet, tokenizer):

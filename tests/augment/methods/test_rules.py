@@ -5,14 +5,14 @@ import pytest
 
 from pipeline.augment.methods import rules as module
 from pipeline.augment.methods.rules import LONGEST, rules
-from pipeline.augment.originals import read_originals
+from pipeline.augment.originals import encode_originals
 
 TEXT = "the good film was so slow and the joke of the bad cast"
 
 
 @pytest.fixture
 def original(tokenizer):
-    return read_originals(["a"], [TEXT], None, ["x"], tokenizer, max_length=64, side="both")[0]
+    return encode_originals(["a"], [TEXT], None, ["x"], tokenizer, max_length=64, side="both")[0]
 
 
 def drawn(original, wordnet, count=2000):
@@ -44,5 +44,5 @@ def test_a_quarter_are_n_grams(original, wordnet):
 
 
 def test_nothing_to_change(tokenizer, wordnet):
-    (empty,) = read_originals(["a"], ["  "], None, ["x"], tokenizer, max_length=64, side="both")
+    (empty,) = encode_originals(["a"], ["  "], None, ["x"], tokenizer, max_length=64, side="both")
     assert rules(wordnet, [TEXT], "[MASK]", (0, 1))(empty, np.random.default_rng(0)) is None

@@ -31,6 +31,6 @@ def test_where_there_is_none_both_ways_to_get_it_are_named(tmp_path):
     with pytest.raises(InputError) as caught:
         load_wordnet(tmp_path)
     assert str(caught.value) == (
-        "augment.method: WordNet is not here; accepted: python -m nltk.downloader wordnet, or "
+        "augment.method: WordNet's files were not found; accepted: python -m nltk.downloader wordnet, or "
         "apt-get install wordnet-base"
     )

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from pipeline.augment.methods import eda, rules
-from pipeline.augment.methods.registry import MethodInputs, build
-from pipeline.augment.originals import originals_of
+from pipeline.augment.methods.interface import MethodInputs, build
+from pipeline.augment.originals import encode_rows
 from pipeline.augment.words import uniform_over_top
 from pipeline.data.texts import Texts
 from pipeline.params.methods import METHODS
@@ -29,7 +29,7 @@ def sample(tiny_masked_lm, tokenizer, wordnet, make_params, monkeypatch, texts):
     def run(name, samples=5, offset=0, texts=texts, **augment):
         params = make_params(augment={"method": name, **augment})
         draw = build(MethodInputs(params, tiny_masked_lm, tokenizer, texts))
-        return draw(originals_of(texts, range(len(texts)), tokenizer, params), samples, offset=offset)
+        return draw(encode_rows(texts, range(len(texts)), tokenizer, params), samples, offset=offset)
 
     return run
 

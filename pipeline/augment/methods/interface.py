@@ -1,7 +1,7 @@
-"""From `augment.method` to the function that draws its neighbours: the `build` of the module of that name.
+"""The interface of augmentation methods: a module with a function `build`, which makes the function that draws.
 
-A new method is a module in this package with a function `build(inputs: MethodInputs) -> Draw`, and a line in
-`pipeline.params.methods.METHODS`.
+A new method is a module in this package, named as the value of `augment.method`, with a function
+`build(inputs: MethodInputs) -> Draw`, and a line in `pipeline.params.methods.METHODS`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ from pipeline.augment.originals import Original
 from pipeline.data.texts import Texts
 from pipeline.params.schema import Params
 
-Rows = list[dict[str, object]]
+AugmentedRows = list[dict[str, object]]
+"""Rows of `augmented`, without the domain."""
 
 
 class Draw(Protocol):
@@ -26,7 +27,9 @@ class Draw(Protocol):
     repeat another of the same original, and `too_short`, originals that cannot be changed.
     """
 
-    def __call__(self, originals: Sequence[Original], samples: int, *, offset: int) -> tuple[Rows, dict[str, int]]:
+    def __call__(
+        self, originals: Sequence[Original], samples: int, *, offset: int
+    ) -> tuple[AugmentedRows, dict[str, int]]:
         """Draw."""
 
 
