@@ -8,9 +8,9 @@
 # build@1. `dvc freeze build@1` fails with "cannot dump a parametrized stage". So does a stage of a `matrix`, and any stage
 # with `${...}` in it, for instance a value of params.yaml.
 #
-# Why it matters: a pipeline whose rounds come from a list in params.yaml cannot keep one finished round as it is with
-# `dvc freeze`. `frozen: true` below `do:` freezes all of them. If `dvc repro` would only run the round again because of a
-# change that leaves its results as they are, `dvc commit build@1` accepts these results.
+# Why it matters: where the rounds of a pipeline are a list in params.yaml, `dvc freeze` cannot keep one finished round as it
+# is. `frozen: true` below `do:` freezes all of them. When a round has to be accepted as it is after a change that leaves its
+# results alone, `dvc commit --force build@1` does that.
 # DVC's issues 6070 and 10380 ask for it.
 #
 # Needs bash, git, Python 3.11 or newer and a package index. Exits with 1 if the behaviour is not seen any more.

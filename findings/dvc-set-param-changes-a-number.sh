@@ -6,7 +6,7 @@
 #
 # `-S alpha=0.8` writes the whole params.yaml again with ruamel.yaml. Numbers it was not asked to change come out as
 #
-#   -100_000  ->  -_100_000   the sign is counted as a digit, so that the underscore comes one place too early
+#   -100_000  ->  -_100_000   the sign is counted as a digit, and one more underscore separates it
 #   1_000.5   ->  01000.5     the underscore is dropped and its place filled with a zero
 #
 # ruamel.yaml, and so DVC, reads the same values before and after. Others do not. PyYAML (YAML 1.1) reads -100_000 as a number
@@ -51,7 +51,7 @@ EOF
 git add .
 git commit --quiet --message start
 cp params.yaml ../before.yaml
-dvc exp run --quiet -S alpha=0.8
+dvc exp run --quiet -S alpha=0.8 > /dev/null
 
 python - ../before.yaml params.yaml <<'EOF'
 import sys

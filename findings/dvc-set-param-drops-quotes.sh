@@ -46,7 +46,7 @@ EOF
 git add .
 git commit --quiet --message start
 cp params.yaml ../before.yaml
-dvc exp run --quiet -S alpha=0.8
+dvc exp run --quiet -S alpha=0.8 > /dev/null
 
 python - ../before.yaml params.yaml <<'EOF'
 import sys

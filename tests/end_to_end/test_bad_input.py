@@ -1,4 +1,4 @@
-"""What a careless user gives: one line on standard error, nothing lost, and odd but honest input simply works."""
+"""Wrong input is one line on standard error and loses no file; unusual but valid input works."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ ODD = [
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, tiny_encoder, tiny_masked_lm, reviews):
-    """Run a stage in a folder with tables `source.csv` and `target.csv`: exit code, what was said, what was shouted."""
+    """Run a stage in a folder with tables `source.csv` and `target.csv`: exit code, standard output and error."""
     monkeypatch.chdir(tmp_path)
     for name, rows, seed in (("source", 16, 1), ("target", 36, 2)):
         texts = reviews(rows, seed)
@@ -71,29 +71,29 @@ def run(tmp_path, monkeypatch, tiny_encoder, tiny_masked_lm, reviews):
 
 @pytest.fixture
 def work(run):
-    """Run the stages, all of them if none is given, and fail where one does not work."""
+    """Run these stages, by default all, and fail if one of them fails."""
 
     def work(*stages, **sections):
         for stage in stages or CHAIN:
-            code, _, shouted = run(stage, **sections)
-            assert (code, shouted) == (0, ""), (stage.__name__, shouted)
+            code, _, error = run(stage, **sections)
+            assert (code, error) == (0, ""), (stage.__name__, error)
 
     return work
 
 
 @pytest.fixture
 def refusal(run, tmp_path):
-    """The one line of a stage that stops; what lay in the folder before lies there still, and nothing else."""
+    """The one line of a stage that fails and changes no file in the folder."""
 
     def contents():
         return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".yaml"}
 
     def refusal(stage, *options, code=1, **sections):
         before = contents()
-        found, said, shouted = run(stage, *options, **sections)
-        assert (found, said, shouted.count("\n")) == (code, "", 1), shouted
+        exit_code, output, error = run(stage, *options, **sections)
+        assert (exit_code, output, error.count("\n")) == (code, "", 1), error
         assert contents() == before
-        return shouted.partition(": ")[2].rstrip("\n")
+        return error.partition(": ")[2].rstrip("\n")
 
     return refusal
 
@@ -102,27 +102,27 @@ def refusal(run, tmp_path):
 def broken(tiny_encoder, tmp_path):
     """A copy of the tiny encoder without some of its files: `broken("config.json")`."""
 
-    def broken(*without):
+    def broken(*missing):
         folder = tmp_path / "model"
-        shutil.copytree(tiny_encoder, folder, ignore=shutil.ignore_patterns(*without))
+        shutil.copytree(tiny_encoder, folder, ignore=shutil.ignore_patterns(*missing))
         return folder
 
     return broken
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--prepraed", "x"], "No such option: --prepraed (Possible options: --prepared)"),
         (["x"], "Got unexpected extra argument"),
         (["--out"], "Option '--out' requires an argument."),
     ],
 )
-def test_a_command_line_that_is_wrong(refusal, options, said):
-    assert refusal(augment, *options, code=2).startswith(said)
+def test_a_wrong_command_line(refusal, options, message):
+    assert refusal(augment, *options, code=2).startswith(message)
 
 
-def test_where_nothing_can_be_written(refusal, tmp_path):
+def test_outs_that_cannot_be_written(refusal, tmp_path):
     (tmp_path / "mine").mkdir()
     for name in ("file", "mine/notes.txt"):
         (tmp_path / name).write_text("mine")
@@ -146,7 +146,7 @@ def test_a_link_to_a_folder_stays_a_link(tmp_path):
     assert [path.name for path in (tmp_path / "disk").iterdir()] == ["a"]
 
 
-def test_no_work_cache(refusal, work, tmp_path, monkeypatch):
+def test_a_work_cache_that_is_a_file(refusal, work, tmp_path, monkeypatch):
     work(prepare, generator)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
@@ -154,7 +154,7 @@ def test_no_work_cache(refusal, work, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("seed: 1\nalpha: 1\nseed: 2\n", "params.yaml: not YAML: seed stands twice in "),
         ("data: {target: {path: ~nobody-here/t.csv, rows: 8}}", "data.target.path: no such file: ~nobody-here/t.csv"),
@@ -168,10 +168,10 @@ def test_no_work_cache(refusal, work, tmp_path, monkeypatch):
          "params.yaml: augment.samples: 0 for target, and distill.originals is []; accepted: "),
     ],
 )  # fmt: skip
-def test_params_and_tables(refusal, tmp_path, text, said):
+def test_params_and_tables(refusal, tmp_path, text, message):
     (tmp_path / "t.csv").mkdir()
     (tmp_path / "same.csv").write_text("text,label\n" + "good,a\nbad,b\n" * 3)
-    assert refusal(prepare, text=text).startswith(said)
+    assert refusal(prepare, text=text).startswith(message)
 
 
 def weights(folder, change):
@@ -179,18 +179,18 @@ def weights(folder, change):
     save_file(change(load_file(file)), file, metadata={"format": "pt"})
 
 
-def test_models_that_are_not_whole(work, refusal, broken):
+def test_incomplete_models(work, refusal, broken):
     work(prepare)
-    for without, said in (
+    for without, message in (
         ("config.json", "teacher.model: ./model has no config.json; accepted: "),
         ("tokenizer*", "teacher.model: ./model has no fast tokenizer; accepted: a folder with tokenizer.json"),
         ("model.safetensors", "teacher.model: ./model has no .safetensors weights; accepted: safetensors only"),
     ):
         folder = broken(without)
         (folder / "pytorch_model.bin").write_bytes(b"")
-        assert refusal(teacher, teacher={"model": "./model"}).startswith(said)
+        assert refusal(teacher, teacher={"model": "./model"}).startswith(message)
         shutil.rmtree(folder)
-    for change, said in (
+    for change, message in (
         (lambda file: file.write_bytes(file.read_bytes()[:-100]), "cannot be loaded (SafetensorError: "),
         (lambda file: weights(file.parent, lambda all_: dict(list(all_.items())[:9])), "does not hold the model that "),
         (
@@ -201,7 +201,7 @@ def test_models_that_are_not_whole(work, refusal, broken):
         folder = broken()
         change(folder / "model.safetensors")
         for stage, key in ((teacher, "teacher"), (generator, "generator")):
-            assert refusal(stage, **{key: {"model": "./model"}}).startswith(f"{key}.model: ./model {said}")
+            assert refusal(stage, **{key: {"model": "./model"}}).startswith(f"{key}.model: ./model {message}")
         shutil.rmtree(folder)
 
 
@@ -219,17 +219,17 @@ def test_models_of_another_kind(work, refusal, broken, byte_level):
     assert refusal(teacher, teacher={"model": "./gpt"}).startswith("teacher.model: ./gpt is a gpt2; accepted: an enco")
 
 
-def test_a_stage_s_model_in_the_place_of_another(work, refusal, tiny_encoder):
+def test_the_model_of_another_stage(work, refusal, tiny_encoder):
     work(prepare, teacher, generator, augment)
     assert refusal(augment, "--generator", "models/teacher").startswith("generator: models/teacher has no masked-LM ")
-    said = "has no classification head; accepted: a model that was fine-tuned"
+    message = "has no classification head; accepted: a model that was fine-tuned"
     for folder in ("models/generator", tiny_encoder):
-        assert refusal(cache_teacher, "--teacher", folder, max_length=23) == f"teacher: {folder} {said}"
+        assert refusal(cache_teacher, "--teacher", folder, max_length=23) == f"teacher: {folder} {message}"
     named = ("--teacher", "models/teacher", "--student", "models/generator", "--student-ft", "models/teacher")
-    assert refusal(evaluate, *named) == f"student: models/generator {said}"
+    assert refusal(evaluate, *named) == f"student: models/generator {message}"
 
 
-def test_a_generator_that_learnt_nothing_but_nan(work, refusal, broken, tiny_masked_lm, tmp_path):
+def test_a_generator_whose_weights_are_nan(work, refusal, broken, tiny_masked_lm, tmp_path):
     work(prepare)
     learning = {"steps": 2, "text": {"path": "source.csv"}, "learning_rate": 1e30, "warmup": 0}
     assert refusal(generator, generator=learning).startswith("generator.learning_rate: got 1e+30, with which the loss ")
@@ -238,7 +238,7 @@ def test_a_generator_that_learnt_nothing_but_nan(work, refusal, broken, tiny_mas
     assert refusal(augment, "--generator", "nan").startswith("generator: nan is damaged: some of its weights are no ")
 
 
-def test_what_goes_wrong_in_distill_leaves_the_last_run_as_it_is(work, refusal, tmp_path):
+def test_errors_of_distill_keep_the_outs_of_the_last_run(work, refusal, tmp_path):
     work(prepare, teacher, generator, augment, cache_teacher, distill)
     again = "; run the cache_teacher stage again"
     assert refusal(distill, distill={"learning_rate": 1e30, "warmup": 0}).startswith("distill.learning_rate: got 1e+30")
@@ -261,14 +261,14 @@ def test_what_goes_wrong_in_distill_leaves_the_last_run_as_it_is(work, refusal, 
         for damaged in (b"", whole[: len(whole) // 2]):
             Path(name).unlink()
             Path(name).write_bytes(damaged)
-            said = refusal(distill, *named)
-            assert said.startswith(f"{name}: ")
-            assert "damaged" in said
+            message = refusal(distill, *named)
+            assert message.startswith(f"{name}: ")
+            assert "damaged" in message
         Path(name).write_bytes(whole)
     work(cache_teacher, distill)
 
 
-def test_odd_texts_are_texts_like_others(work, tmp_path):
+def test_odd_texts(work, tmp_path):
     table = pd.DataFrame({"text": ODD, "label": ["positive", "negative"] * 6})
     table.to_json("odd.jsonl", orient="records", lines=True)
     target = {"path": "target.csv", "rows": 8, "validation": 6, "test": 8}
@@ -316,7 +316,7 @@ def test_odd_pairs_numbers_and_bytes(work, byte_level, tmp_path):
         (None, {"augment": {"samples": {"source": 0, "target": 0}}, "student": {"init": "encoder"}}),
     ],
 )
-def test_other_classes_and_nothing_but_originals(work, tmp_path, tiny_encoder, classes, sections):
+def test_other_classes_and_originals_only(work, tmp_path, tiny_encoder, classes, sections):
     target = pd.read_csv("target.csv")
     target.assign(label=[["good", "bad", "so-so"][row % 3] for row in range(len(target))]).to_csv("target.csv")
     source = pd.read_csv("source.csv")
@@ -329,7 +329,7 @@ def test_other_classes_and_nothing_but_originals(work, tmp_path, tiny_encoder, c
     assert len(pd.read_parquet("data/selection.parquet")) == (len(source) + 18 if classes else 0)
 
 
-def test_an_error_of_publishing_names_what_the_user_knows(tmp_path):
+def test_a_publishing_error_names_the_path_that_the_user_gave(tmp_path):
     with pytest.raises(OSError, match="No space left") as error, publish_folder(tmp_path / "out") as folder:
         raise OSError(28, "full", str(folder / "a"))
     assert error.value.filename == str(tmp_path / "out")

@@ -1,6 +1,6 @@
 """A pipeline that is killed again and again ends with the bytes of one that was not, and repeats almost no work.
 
-`python -m pytest -m slow tests/end_to_end/test_crash.py -s` prints the repeated work of each stage.
+`python -m pytest -m hours tests/end_to_end/test_crash.py -s` prints the repeated work of each stage.
 """
 
 import json
@@ -172,7 +172,7 @@ def work(repo: Repo) -> tuple[Counter[str], Counter[str], Counter[str]]:
     return steps, shards, unsaved
 
 
-@pytest.mark.slow
+@pytest.mark.hours
 @pytest.mark.timeout(7200)
 def test_kills_cost_next_to_nothing(counted: Callable[[str], Repo]) -> None:
     peaceful, killed = counted("peaceful"), counted("killed")

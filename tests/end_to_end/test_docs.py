@@ -1,9 +1,11 @@
 """Runs every command of README and the pages of docs/, on the default with tiny random weights."""
 
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -105,37 +107,58 @@ def clone(finished: Repo, packages: Path, tmp_path: Path) -> Iterator[Repo]:
     shutil.rmtree(tmp_path)
 
 
+def pages_with(need: str) -> list[Path]:
+    """The pages with blocks that need this."""
+    return [page for page in PAGES if any(block.needs == need for block in blocks(page))]
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_s_commands_do_what_it_says(page: Path, clone: Repo) -> None:
-    for block in blocks(page):
-        if block.needs is None:
-            do(block, clone, page)
+def test_commands_of_a_page(page: Path, clone: Repo) -> None:
+    run_page(page, clone, [None])
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if any(block.needs == "slow" for block in blocks(page))], ids=lambda page: page.stem
-)
-def test_so_do_those_with_what_takes_long_among_them(page: Path, clone: Repo) -> None:
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("page", pages_with("slow"), ids=lambda page: page.stem)
+def test_slow_commands_of_a_page(page: Path, clone: Repo) -> None:
+    run_page(page, clone, [None, "slow"])
+
+
+@pytest.mark.hours
+@pytest.mark.timeout(6 * 3600)
+@pytest.mark.parametrize("page", pages_with("hours"), ids=lambda page: page.stem)
+def test_long_commands_of_a_page(page: Path, clone: Repo) -> None:
+    run_page(page, clone, [None, "slow", "hours"])
+
+
+def run_page(page: Path, clone: Repo, needs: Collection[str | None]) -> None:
     for block in blocks(page):
-        if block.needs != "hub":
-            do(block, clone, page)
+        if block.needs in needs:
+            run_block(block, clone, page)
+            if "dvc queue start" in block.text:
+                wait_for_queue(clone)
 
 
-def do(block: Block, clone: Repo, page: Path) -> None:
-    """Do what a block tells to do, and compare what is seen with what the page says."""
+def wait_for_queue(clone: Repo) -> None:
+    """Wait until every queued experiment has run, and fail if one failed."""
+    while re.search("Queued|Running", status := clone.dvc("queue", "status")):
+        time.sleep(2)
+    assert "Failed" not in status
+
+
+def run_block(block: Block, clone: Repo, page: Path) -> None:
+    """Run a block, and compare its output with what the page shows."""
     where = f"{page.name}, line {block.line}"
     if block.language == "yaml":
-        told(block, clone.folder / "params.yaml")
+        change_params(block, clone.folder / "params.yaml")
         return
     words = {
         "console": ["bash", "-euo", "pipefail", "-s"],
         "python": ["python", "-"],
         "diff": ["git", "apply", "-"],
     }
-    done = subprocess.run(
+    process = subprocess.run(
         words[block.language],
         input=block.text,
         cwd=clone.folder,
@@ -144,25 +167,25 @@ def do(block: Block, clone: Repo, page: Path) -> None:
         text=True,
         check=False,
     )
-    seen = done.stdout + done.stderr
-    assert "Traceback" not in seen, f"{where}:\n{seen}"
-    assert block.said is None or matches(block.said, seen), f"{where}: not said:\n{block.said}\nbut:\n{seen}"
-    shows_an_error = page.stem == "troubleshooting" and block.said is not None
-    assert done.returncode == 0 or shows_an_error, f"{where}:\n{block.text}\n{seen}"
+    output = process.stdout + process.stderr
+    assert "Traceback" not in output, f"{where}:\n{output}"
+    assert block.output is None or matches(block.output, output), f"{where} shows:\n{block.output}\nbut:\n{output}"
+    shows_an_error = page.stem == "troubleshooting" and block.output is not None
+    assert process.returncode == 0 or shows_an_error, f"{where}:\n{block.text}\n{output}"
 
 
-def told(block: Block, params: Path) -> None:
-    """Write into params.yaml what a block says otherwise."""
-    said = yaml.safe_load(params.read_text(encoding="utf-8"))
+def change_params(block: Block, params: Path) -> None:
+    """Merge a block into params.yaml."""
+    values = yaml.safe_load(params.read_text(encoding="utf-8"))
     for key, value in yaml.safe_load(block.text).items():
-        said[key] = said[key] | value if isinstance(value, dict) else value
-    params.write_text(yaml.safe_dump(said), encoding="utf-8")
+        values[key] = values[key] | value if isinstance(value, dict) else value
+    params.write_text(yaml.safe_dump(values), encoding="utf-8")
 
 
-def test_output_is_compared_line_by_line_but_for_numbers() -> None:
-    seen = "prepare: 80 texts, 1.2 s\nteacher: accuracy 0.770 in models/teacher\n"
-    assert matches("prepare: 7 texts, 0.1 s", seen)
-    assert matches("prepare: 7 texts…\nteacher: … in models/teacher", seen)
-    assert not matches("teacher: accuracy 0.1\nprepare: 7 texts", seen)
-    assert not matches("prepare: no texts", seen)
-    assert not matches("accuracy 0.7 in models/student", seen)
+def test_output_is_compared_line_by_line_except_for_numbers() -> None:
+    output = "prepare: 80 texts, 1.2 s\nteacher: accuracy 0.770 in models/teacher\n"
+    assert matches("prepare: 7 texts, 0.1 s", output)
+    assert matches("prepare: 7 texts…\nteacher: … in models/teacher", output)
+    assert not matches("teacher: accuracy 0.1\nprepare: 7 texts", output)
+    assert not matches("prepare: no texts", output)
+    assert not matches("accuracy 0.7 in models/student", output)

@@ -1,7 +1,7 @@
-"""What becomes of a run when its storage fails: disks that are full, that cannot be written, that lose what they had.
+"""Storage that fails: disks that are full or read-only, and a work cache that is removed meanwhile.
 
-A stage that cannot leave its outs says so in one line that names the place, and leaves under each name what was there
-before or something whole. Once there is room the same command makes what it would have made.
+A stage that cannot write its outs reports one line with the path, and keeps under each path the earlier out or a
+complete new one. Once there is space, the same command writes what it would have written.
 """
 
 import json
@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 import yaml
 from click.testing import Result
-from helpers.small_disk import PAGE, ROOT, Done, SmallDisk, remounted
+from helpers.small_disk import PAGE, ROOT, Completed, SmallDisk, remount
 from typer.testing import CliRunner
 
 from pipeline.augment import augment as augmented
@@ -33,7 +33,7 @@ from pipeline.training import checkpoint
 from pipeline.training.checkpoint import Checkpoint
 from stages.l2a import PANELS
 
-PLACES: dict[str, dict[str, str]] = {
+OUTPUTS: dict[str, dict[str, str]] = {
     "prepare": {"out": "data/prepared", "metrics": "metrics/data.json"},
     "generator": {
         "out": "models/generator",
@@ -58,14 +58,14 @@ PLACES: dict[str, dict[str, str]] = {
     "rounds": {"out": "rounds/asked"},
     "init": {"out": "mine.yaml"},
 }
-"""Of each stage what it writes, by option, in an order in which they can run."""
-OUTS = [(stage, option) for stage, places in PLACES.items() for option in places]
+"""The outs of each stage by option, in an order in which the stages can run."""
+OUTS = [(stage, option) for stage, paths in OUTPUTS.items() for option in paths]
 TIMED = [("evaluate", "metrics"), ("export", "metrics")]
-"""What holds seconds, and is never the same twice."""
+"""Outs with seconds in them, which differ from run to run."""
 SHARDS = ("augment", "cache_teacher")
 LEARN = ("generator", "teacher", "distill", "refine", "student_ft")
-OTHERS = [stage for stage in PLACES if stage not in (*SHARDS, *LEARN)]
-"""Those that need no work cache."""
+OTHERS = [stage for stage in OUTPUTS if stage not in (*SHARDS, *LEARN)]
+"""Stages without a work cache."""
 FULL = "No space left on device"
 
 
@@ -77,65 +77,65 @@ class Finished:
         self.model = model
         self.cache = folder / "cache"
 
-    def at(self, stage: str) -> Path:
-        """Where it runs: the template that init starts from is no params file of tiny models."""
+    def cwd(self, stage: str) -> Path:
+        """Its working directory: init starts from the project's own params file, not from the tiny one."""
         return self.folder / "own" if stage == "init" else self.folder
 
-    def place(self, stage: str, option: str) -> Path:
-        return self.at(stage) / PLACES[stage][option]
+    def output(self, stage: str, option: str) -> Path:
+        return self.cwd(stage) / OUTPUTS[stage][option]
 
-    def options(self, stage: str, places: Mapping[str, Path]) -> list[str]:
-        """A command line that writes to these places."""
-        given = {"refine": ["--params", "two.yaml"], "init": ["target.csv", "--model", str(self.model)]}.get(stage, [])
-        named = [(flag(option), str(place)) for option, place in places.items()]
-        return [*given, *(word for pair in named for word in pair)]
+    def options(self, stage: str, paths: Mapping[str, Path]) -> list[str]:
+        """A command line that writes to these paths."""
+        inputs = {"refine": ["--params", "two.yaml"], "init": ["target.csv", "--model", str(self.model)]}.get(stage, [])
+        named = [(flag(option), str(path)) for option, path in paths.items()]
+        return [*inputs, *(word for pair in named for word in pair)]
 
-    def first(self, stage: str) -> str:
-        """Code before a stage that spares it what takes long and has nothing to do with a disk."""
+    def setup(self, stage: str) -> str:
+        """Code that replaces the parts of a stage that take long and do not depend on the disk."""
         if stage != "export":
             return ""
-        model = str(self.place("export", "onnx") / "model.onnx")
+        model = str(self.output("export", "onnx") / "model.onnx")
         return (
             "from pathlib import Path\nfrom pipeline.serving import export\nexport.timings = lambda runs, *_: "
             "{name: {} for name in runs}\nexport.to_onnx = lambda model, example, file: "
             f"file.write_bytes(Path({model!r}).read_bytes())\n"
         )
 
-    def made(self, stage: str, places: Mapping[str, Path]) -> bool:
-        """Whether what stands there is what this stage has made here."""
-        return all(self._same(stage, option, contents(place)) for option, place in places.items())
+    def made(self, stage: str, paths: Mapping[str, Path]) -> bool:
+        """Whether the paths hold what this stage has written here."""
+        return all(self._same(stage, option, contents(path)) for option, path in paths.items())
 
     def _same(self, stage: str, option: str, found: dict[str, bytes]) -> bool:
-        wanted = contents(self.place(stage, option))
+        expected = contents(self.output(stage, option))
         if (stage, option) not in TIMED:
-            return found == wanted
-        return found.keys() == wanted.keys() and json.loads(found["."]).keys() == json.loads(wanted["."]).keys()
+            return found == expected
+        return found.keys() == expected.keys() and json.loads(found["."]).keys() == json.loads(expected["."]).keys()
 
 
 def flag(option: str) -> str:
     return f"--{option.replace('_', '-')}"
 
 
-def contents(place: Path) -> dict[str, bytes]:
-    """Of a file or folder, all of it; nothing if it is not there."""
-    if place.is_file():
-        return {".": place.read_bytes()}
-    return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+def contents(out: Path) -> dict[str, bytes]:
+    """The bytes of a file, or of each file in a folder; empty if there is none."""
+    if out.is_file():
+        return {".": out.read_bytes()}
+    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
 
-def older(made: Path, place: Path) -> None:
-    """Put something there that a stage may have made before, but has not now."""
-    place.parent.mkdir(parents=True, exist_ok=True)
+def write_older(made: Path, out: Path) -> None:
+    """Write an out that differs from the one made, as of an earlier run."""
+    out.parent.mkdir(parents=True, exist_ok=True)
     if made.is_file():
-        place.write_bytes(made.read_bytes() + b"\n")
+        out.write_bytes(made.read_bytes() + b"\n")
         return
-    shutil.copytree(made, place)
-    with min(path for path in place.rglob("*") if path.is_file()).open("ab") as file:
+    shutil.copytree(made, out)
+    with min(path for path in out.rglob("*") if path.is_file()).open("ab") as file:
         file.write(b"\n")
 
 
-def stand_in(file: Path) -> None:
-    """Write a classifier that answers anything, in ONNX."""
+def write_constant_classifier(file: Path) -> None:
+    """Write an ONNX classifier with constant weights."""
     ids = onnx.helper.make_tensor_value_info("input_ids", onnx.TensorProto.INT64, ["texts", "tokens"])
     logits = onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["texts", 2])
     weights = onnx.numpy_helper.from_array(np.ones((1, 2), dtype=np.float32), "weights")
@@ -150,7 +150,7 @@ def stand_in(file: Path) -> None:
 
 
 def half_written(*folders: Path) -> list[Path]:
-    """What a stage should have removed."""
+    """Temporary files that a stage should have removed."""
     return [path for folder in folders for path in folder.rglob(".*") if path.suffix in (".part", ".old")]
 
 
@@ -190,16 +190,16 @@ def finished(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(done.cache))
         patch.setattr("pipeline.serving.export.timings", lambda runs, *_: {name: {} for name in runs})
-        patch.setattr("pipeline.serving.export.to_onnx", lambda model, example, file: stand_in(file))
-        for stage, places in PLACES.items():
-            with chdir(done.at(stage)):
-                result = invoke(stage, done.options(stage, {option: Path(place) for option, place in places.items()}))
+        patch.setattr("pipeline.serving.export.to_onnx", lambda model, example, file: write_constant_classifier(file))
+        for stage, paths in OUTPUTS.items():
+            with chdir(done.cwd(stage)):
+                result = invoke(stage, done.options(stage, {option: Path(path) for option, path in paths.items()}))
             assert (result.exit_code, result.stderr) == (0, ""), (stage, result.output)
     return done
 
 
 @pytest.fixture(scope="module")
-def the_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
+def shared_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
     try:
         disk = SmallDisk(tmp_path_factory.mktemp("small"))
     except OSError as error:
@@ -209,10 +209,10 @@ def the_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
 
 
 @pytest.fixture
-def disk(the_disk: SmallDisk) -> Iterator[SmallDisk]:
+def disk(shared_disk: SmallDisk) -> Iterator[SmallDisk]:
     """An empty one."""
-    yield the_disk
-    the_disk.clear()
+    yield shared_disk
+    shared_disk.clear()
 
 
 @pytest.fixture
@@ -221,55 +221,55 @@ def locked(disk: SmallDisk) -> SmallDisk:
     return disk
 
 
-def test_no_stage_is_left_out() -> None:
-    assert PLACES.keys() == {"init", *PANELS["Stages, in the order of `dvc repro`"]}
+def test_every_stage_is_tested() -> None:
+    assert OUTPUTS.keys() == {"init", *PANELS["Stages, in the order of `dvc repro`"]}
 
 
 @pytest.mark.parametrize(("stage", "option"), OUTS)
 def test_an_out_on_a_full_disk(stage: str, option: str, finished: Finished, disk: SmallDisk, tmp_path: Path) -> None:
-    name = Path(PLACES[stage][option]).name
-    beside = {other: tmp_path / place for other, place in PLACES[stage].items() if other != option}
-    places = {**beside, option: disk.folder / name}
+    name = Path(OUTPUTS[stage][option]).name
+    beside = {other: tmp_path / path for other, path in OUTPUTS[stage].items() if other != option}
+    paths = {**beside, option: disk.folder / name}
 
-    def run() -> Done:
-        options = finished.options(stage, places)
+    def run() -> Completed:
+        options = finished.options(stage, paths)
         cache = tmp_path / "cache"
-        return disk.stage(stage, *options, at=finished.at(stage), first=finished.first(stage), XDG_CACHE_HOME=cache)
+        return disk.stage(stage, *options, cwd=finished.cwd(stage), setup=finished.setup(stage), XDG_CACHE_HOME=cache)
 
-    made = finished.place(stage, option)
+    made = finished.output(stage, option)
     if stage != "init":
-        older(made, disk.seen / name)
+        write_older(made, disk.host_folder / name)
     before = disk.contents()
     pages = sum(math.ceil(len(content) / PAGE) for content in contents(made).values())
-    # Too little for the first half, and for the very end.
+    # Full in the middle of the out, and at its last page.
     for left in sorted({pages // 2, pages - 1}):
-        disk.leave(left)
+        disk.fill(left)
         done = run()
         assert (done.code, done.err) == (1, f"{stage}: {disk.folder / name}: {FULL}\n"), left
         assert done.out == "" or stage == "init"
         assert disk.contents() == before
-        assert half_written(tmp_path, disk.seen) == []
-        assert all(finished.made(stage, {other: place}) for other, place in beside.items() if place.exists())
+        assert half_written(tmp_path, disk.host_folder) == []
+        assert all(finished.made(stage, {other: path}) for other, path in beside.items() if path.exists())
     disk.free()
     done = run()
     assert (done.code, done.err) == (0, "")
-    assert finished.made(stage, {**beside, option: disk.seen / name})
-    assert half_written(tmp_path, disk.seen) == []
+    assert finished.made(stage, {**beside, option: disk.host_folder / name})
+    assert half_written(tmp_path, disk.host_folder) == []
 
 
 @pytest.mark.parametrize("stage", LEARN)
 def test_learning_goes_on_without_checkpoints_if_the_work_cache_is_full(
     stage: str, finished: Finished, disk: SmallDisk, tmp_path: Path
 ) -> None:
-    places = {option: tmp_path / place for option, place in PLACES[stage].items()}
-    # For the beginning of one.
-    disk.leave(12)
+    paths = {option: tmp_path / path for option, path in OUTPUTS[stage].items()}
+    # Enough for the beginning of a checkpoint.
+    disk.fill(12)
     cache = disk.folder / "cache"
-    done = disk.stage(stage, *finished.options(stage, places), at=finished.folder, XDG_CACHE_HOME=cache)
+    done = disk.stage(stage, *finished.options(stage, paths), cwd=finished.folder, XDG_CACHE_HOME=cache)
     assert done.code == 0
     file = rf"{re.escape(str(cache))}/l2a/{stage}/[0-9a-f]{{32}}/checkpoint\.safetensors"
     assert re.fullmatch(rf"{file}: cannot be written \({FULL}\); continuing without checkpoints\n", done.err)
-    assert finished.made(stage, places)
+    assert finished.made(stage, paths)
     assert {Path(name).name for name in disk.contents()} <= {checkpoint.FINISHED}
 
 
@@ -278,48 +278,48 @@ def test_shards_are_made_when_the_work_cache_has_room_again(
     stage: str, finished: Finished, disk: SmallDisk, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    made = finished.place(stage, "out")
-    older(made, out)
+    made = finished.output(stage, "out")
+    write_older(made, out)
     before = contents(out)
     cache = disk.folder / "cache"
 
-    def run() -> Done:
+    def run() -> Completed:
         options = finished.options(stage, {"out": out})
-        return disk.stage(stage, *options, at=finished.folder, XDG_CACHE_HOME=cache)
+        return disk.stage(stage, *options, cwd=finished.folder, XDG_CACHE_HOME=cache)
 
-    # Each with its checksum.
+    # A page more for the checksum of each.
     pages = sum(math.ceil(len(content) / PAGE) + 1 for content in contents(made).values())
     for most in (0, pages // 2, pages - 1):
         kept = sum(math.ceil(len(content) / PAGE) for content in disk.contents().values())
-        disk.leave(most - kept)
+        disk.fill(most - kept)
         done = run()
         piece = rf"{re.escape(str(cache))}/l2a/{stage}/[0-9a-f]{{32}}/[\w.-]+"
         assert done.code == 1
         assert re.fullmatch(rf"{stage}: {piece}: {FULL}\n", done.err), done.err
         assert contents(out) == before
-        assert half_written(tmp_path, disk.seen) == []
+        assert half_written(tmp_path, disk.host_folder) == []
     disk.free()
-    # The last that is written of a shard.
-    shards = {path: path.stat().st_ino for path in disk.seen.rglob("*.parquet.blake2b")}
+    # The file of a shard that is written last.
+    shards = {path: path.stat().st_ino for path in disk.host_folder.rglob("*.parquet.blake2b")}
     assert shards
     done = run()
     assert (done.code, done.err) == (0, "")
     assert finished.made(stage, {"out": out})
-    # What was finished was not made once more.
+    # Finished shards were not made again.
     assert {path: path.stat().st_ino for path in shards} == shards
 
 
 @pytest.mark.parametrize("stage", ["init", "export"])
 def test_temporary_files_on_a_full_disk(stage: str, finished: Finished, disk: SmallDisk, tmp_path: Path) -> None:
-    places = {option: tmp_path / place for option, place in PLACES[stage].items()}
-    disk.leave(1)
-    first = f"import tempfile\ntempfile.tempdir = None\n{finished.first(stage)}"
-    options = finished.options(stage, places)
-    done = disk.stage(stage, *options, at=finished.at(stage), first=first, TMPDIR=disk.folder)
+    paths = {option: tmp_path / path for option, path in OUTPUTS[stage].items()}
+    disk.fill(1)
+    setup = f"import tempfile\ntempfile.tempdir = None\n{finished.setup(stage)}"
+    options = finished.options(stage, paths)
+    done = disk.stage(stage, *options, cwd=finished.cwd(stage), setup=setup, TMPDIR=disk.folder)
     assert done.code == 1
-    place = rf"(standard output or )?{re.escape(str(disk.folder))}[^\n]*"
-    assert re.fullmatch(rf"{stage}: {place}: {FULL}\n", done.err), done.err
-    # onnxruntime leaves an empty file.
+    full = rf"(standard output or )?{re.escape(str(disk.folder))}[^\n]*"
+    assert re.fullmatch(rf"{stage}: {full}: {FULL}\n", done.err), done.err
+    # onnxruntime leaves an empty file on the disk.
     assert contents(tmp_path) == {}
     assert not any(disk.contents().values())
 
@@ -328,13 +328,13 @@ def test_temporary_files_on_a_full_disk(stage: str, finished: Finished, disk: Sm
 def test_an_out_on_a_disk_that_cannot_be_written(
     stage: str, option: str, finished: Finished, locked: SmallDisk, tmp_path: Path
 ) -> None:
-    """It is found before the work, of which there is no trace."""
-    place = locked.folder / "new" / Path(PLACES[stage][option]).name
-    places = {other: tmp_path / each for other, each in PLACES[stage].items()} | {option: place}
-    options = finished.options(stage, places)
-    done = locked.stage(stage, *options, at=finished.at(stage), XDG_CACHE_HOME=tmp_path / "cache")
+    """It is reported before any work: nothing is written elsewhere."""
+    path = locked.folder / "new" / Path(OUTPUTS[stage][option]).name
+    paths = {other: tmp_path / out for other, out in OUTPUTS[stage].items()} | {option: path}
+    options = finished.options(stage, paths)
+    done = locked.stage(stage, *options, cwd=finished.cwd(stage), XDG_CACHE_HOME=tmp_path / "cache")
     assert (done.code, done.out) == (1, "")
-    assert done.err == f"{stage}: {flag(option)}: {place} cannot be written: permission denied in {locked.folder}\n"
+    assert done.err == f"{stage}: {flag(option)}: {path} cannot be written: permission denied in {locked.folder}\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -342,51 +342,51 @@ def test_an_out_that_leads_to_a_disk_that_cannot_be_written(
     finished: Finished, locked: SmallDisk, tmp_path: Path
 ) -> None:
     (tmp_path / "out").symlink_to(locked.folder / "out")
-    done = locked.stage("rounds", "--out", tmp_path / "out", at=finished.folder)
-    said = f"rounds: --out: {tmp_path / 'out'} cannot be written: permission denied in {locked.folder}\n"
-    assert (done.code, done.err) == (1, said)
+    done = locked.stage("rounds", "--out", tmp_path / "out", cwd=finished.folder)
+    error = f"rounds: --out: {tmp_path / 'out'} cannot be written: permission denied in {locked.folder}\n"
+    assert (done.code, done.err) == (1, error)
 
 
 def test_an_out_that_is_a_disk(finished: Finished, disk: SmallDisk) -> None:
-    """It could not be replaced."""
-    done = disk.stage("rounds", "--out", disk.folder, at=finished.folder)
-    said = f"rounds: --out: {disk.folder} is where a disk is mounted; accepted: a folder inside it\n"
-    assert (done.code, done.err) == (1, said)
-    done = disk.stage("rounds", "--out", disk.folder / "out", at=finished.folder)
+    """A mount point cannot be replaced."""
+    done = disk.stage("rounds", "--out", disk.folder, cwd=finished.folder)
+    error = f"rounds: --out: {disk.folder} is where a disk is mounted; accepted: a folder inside it\n"
+    assert (done.code, done.err) == (1, error)
+    done = disk.stage("rounds", "--out", disk.folder / "out", cwd=finished.folder)
     assert done.code == 0
-    assert finished.made("rounds", {"out": disk.seen / "out"})
+    assert finished.made("rounds", {"out": disk.host_folder / "out"})
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_a_disk_that_can_no_longer_be_written_while_something_is(kind: str, disk: SmallDisk) -> None:
-    """As Linux locks a disk that begins to fail: what was there stays, and the error is that of the disk."""
-    place = disk.folder / "out"
+def test_a_disk_that_becomes_read_only_during_a_write(kind: str, disk: SmallDisk) -> None:
+    """Linux remounts a failing disk read-only: the earlier out stays, and the error is the disk's."""
+    path = disk.folder / "out"
     write = "write_text('new')" if kind == "file" else "joinpath('a').write_text('new')"
-    publish = f"with atomic.publish_{kind}(Path({str(place)!r})) as temporary:\n    "
-    first = "from pathlib import Path\nfrom pipeline.storage import atomic\n"
-    assert disk.python(f"{first}{publish}temporary.{write}").code == 0
+    publish = f"with atomic.publish_{kind}(Path({str(path)!r})) as temporary:\n    "
+    setup = "from pathlib import Path\nfrom pipeline.storage import atomic\n"
+    assert disk.python(f"{setup}{publish}temporary.{write}").code == 0
     before = disk.contents()
-    lock = remounted(disk.folder, True).replace("\n", "\n    ")
-    done = disk.python(f"{first}{publish}{lock}temporary.{write}")
+    lock = remount(disk.folder, True).replace("\n", "\n    ")
+    done = disk.python(f"{setup}{publish}{lock}temporary.{write}")
     assert done.code == 1
-    assert done.err.splitlines()[-1] == f"OSError: [Errno 30] Read-only file system: '{place}'"
+    assert done.err.splitlines()[-1] == f"OSError: [Errno 30] Read-only file system: '{path}'"
     assert disk.contents() == before
 
 
-@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize("stage", [*SHARDS, *LEARN])
 def test_a_work_cache_that_cannot_be_written(
-    stage: str, there: bool, finished: Finished, disk: SmallDisk, tmp_path: Path
+    stage: str, cached: bool, finished: Finished, disk: SmallDisk, tmp_path: Path
 ) -> None:
-    """Not even if what is wanted lies in it: the next shard would have to."""
+    """Also if the work cache already holds the shards: the next ones could not be written."""
     cache = disk.folder / "cache"
-    if there:
-        shutil.copytree(finished.cache / "l2a" / stage, disk.seen / "cache" / "l2a" / stage)
+    if cached:
+        shutil.copytree(finished.cache / "l2a" / stage, disk.host_folder / "cache" / "l2a" / stage)
     disk.lock(True)
-    places = {option: tmp_path / place for option, place in PLACES[stage].items()}
-    done = disk.stage(stage, *finished.options(stage, places), at=finished.folder, XDG_CACHE_HOME=cache)
+    paths = {option: tmp_path / path for option, path in OUTPUTS[stage].items()}
+    done = disk.stage(stage, *finished.options(stage, paths), cwd=finished.folder, XDG_CACHE_HOME=cache)
     assert (done.code, done.out) == (1, "")
-    reason = "Permission denied" if there else "Read-only file system"
+    reason = "Permission denied" if cached else "Read-only file system"
     assert re.fullmatch(
         rf"{stage}: {re.escape(str(cache))}/l2a/{stage}/[0-9a-f]{{32}}: the work cache cannot be written "
         rf"\({reason}\); accepted: XDG_CACHE_HOME set to a writable folder\n",
@@ -396,45 +396,45 @@ def test_a_work_cache_that_cannot_be_written(
 
 
 @pytest.mark.parametrize("stage", OTHERS)
-def test_a_work_cache_that_is_a_file_is_no_matter_to_whom_it_is_not_for(
+def test_stages_without_a_work_cache_run_if_its_path_is_a_file(
     stage: str, finished: Finished, disk: SmallDisk, tmp_path: Path
 ) -> None:
-    (disk.seen / "file").write_text("")
-    places = {option: tmp_path / place for option, place in PLACES[stage].items()}
-    options = finished.options(stage, places)
+    (disk.host_folder / "file").write_text("")
+    paths = {option: tmp_path / path for option, path in OUTPUTS[stage].items()}
+    options = finished.options(stage, paths)
     cache = disk.folder / "file"
-    done = disk.stage(stage, *options, at=finished.at(stage), first=finished.first(stage), XDG_CACHE_HOME=cache)
+    done = disk.stage(stage, *options, cwd=finished.cwd(stage), setup=finished.setup(stage), XDG_CACHE_HOME=cache)
     assert done.code == 0
-    # onnxruntime has something of its own to say.
+    # onnxruntime writes warnings of its own.
     assert done.err == "" or stage == "export"
-    assert finished.made(stage, places)
+    assert finished.made(stage, paths)
 
 
 @pytest.fixture
 def again(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run a stage here, with a work cache of its own, over what another has left: what it did, and where it wrote."""
+    """Run a stage in this process over earlier outs, with an empty work cache: its result and the paths of its outs."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(finished.folder)
 
     def run(stage: str) -> tuple[Result, dict[str, Path]]:
-        places = {option: tmp_path / place for option, place in PLACES[stage].items()}
-        for option, place in places.items():
-            if not place.exists():
-                older(finished.place(stage, option), place)
-        return invoke(stage, finished.options(stage, places)), places
+        paths = {option: tmp_path / path for option, path in OUTPUTS[stage].items()}
+        for option, path in paths.items():
+            if not path.exists():
+                write_older(finished.output(stage, option), path)
+        return invoke(stage, finished.options(stage, paths)), paths
 
     return run
 
 
-def once_after(module: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the work cache when a function has been called for the first time."""
-    real = getattr(module, name)
+def remove_cache_after(module: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the work cache after the first call of a function."""
+    original = getattr(module, name)
 
-    def work(*given: Any, **named: Any) -> Any:
-        done = real(*given, **named)
-        monkeypatch.setattr(module, name, real)
+    def work(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        monkeypatch.setattr(module, name, original)
         shutil.rmtree(workcache.root())
-        return done
+        return result
 
     monkeypatch.setattr(module, name, work)
 
@@ -455,18 +455,18 @@ def test_shards_whose_work_cache_is_removed_meanwhile(
     stage: str, module: Any, name: str, again: Any, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between two shards, while one is written, and while they are published."""
-    once_after(module, name, monkeypatch)
-    result, places = again(stage)
+    remove_cache_after(module, name, monkeypatch)
+    result, paths = again(stage)
     assert result.exit_code == 1
     piece = rf"{re.escape(str(tmp_path))}/cache/l2a/{stage}/[0-9a-f]{{32}}/[\w.-]+"
-    said = rf"{stage}: {piece}: removed from the work cache while it was in use; run the stage again\n"
-    assert re.fullmatch(said, result.stderr)
-    assert not finished.made(stage, places)
-    assert contents(places["out"]).keys() == contents(finished.place(stage, "out")).keys()
+    error = rf"{stage}: {piece}: removed from the work cache while it was in use; run the stage again\n"
+    assert re.fullmatch(error, result.stderr)
+    assert not finished.made(stage, paths)
+    assert contents(paths["out"]).keys() == contents(finished.output(stage, "out")).keys()
     assert half_written(tmp_path) == []
-    result, places = again(stage)
+    result, paths = again(stage)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert finished.made(stage, places)
+    assert finished.made(stage, paths)
 
 
 @pytest.mark.parametrize("stage", LEARN)
@@ -474,23 +474,23 @@ def test_learning_whose_work_cache_is_removed_between_checkpoints(
     stage: str, again: Any, finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Checkpoint, "due", True)
-    once_after(Checkpoint, "save", monkeypatch)
-    result, places = again(stage)
+    remove_cache_after(Checkpoint, "save", monkeypatch)
+    result, paths = again(stage)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert finished.made(stage, places)
+    assert finished.made(stage, paths)
 
 
 @pytest.mark.parametrize("stage", LEARN)
 def test_learning_whose_work_cache_is_removed_while_a_checkpoint_is_written(
     stage: str, again: Any, finished: Finished, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    once_after(checkpoint, "save_file", monkeypatch)
-    result, places = again(stage)
+    remove_cache_after(checkpoint, "save_file", monkeypatch)
+    result, paths = again(stage)
     assert result.exit_code == 0
-    [said] = caplog.messages
+    [message] = caplog.messages
     reason = "cannot be written (No such file or directory); continuing without checkpoints"
-    assert said.endswith(f"checkpoint.safetensors: {reason}")
-    assert finished.made(stage, places)
+    assert message.endswith(f"checkpoint.safetensors: {reason}")
+    assert finished.made(stage, paths)
 
 
 ROWS = """
@@ -505,8 +505,8 @@ stage(main, rows=%r)()
 
 @pytest.mark.parametrize("rows", [0, 10, 100_000])
 @pytest.mark.parametrize("for_rows", [False, True])
-def test_what_is_said_on_a_full_disk(rows: int, for_rows: bool) -> None:
-    """Of a log that cannot be written a stage says so in one line, and Python nothing more at the exit."""
+def test_output_to_a_full_disk(rows: int, for_rows: bool) -> None:
+    """A stage whose log cannot be written reports one line, and Python adds nothing at exit."""
     with Path("/dev/full").open("w") as full:
         words = [sys.executable, "-c", ROWS % (rows, for_rows)]
         done = subprocess.run(words, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
@@ -517,11 +517,11 @@ def test_what_is_said_on_a_full_disk(rows: int, for_rows: bool) -> None:
 
 
 @pytest.mark.parametrize("rows", [10, 100_000])
-def test_whoever_reads_no_further_has_enough(rows: int) -> None:
+def test_a_reader_that_stops_early_is_no_error(rows: int) -> None:
     words = [sys.executable, "-c", ROWS % (rows, True)]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
         assert started.stdout is not None
         assert started.stderr is not None
         started.stdout.close()
-        said = started.stderr.read()
-    assert (started.returncode, said) == (0, "")
+        error = started.stderr.read()
+    assert (started.returncode, error) == (0, "")

@@ -102,5 +102,5 @@ def test_neighbours_of_another_run(run):
     for file in (run / "data/augmented").iterdir():
         table = pq.read_table(file)
         pq.write_table(table.filter(pc.not_equal(table["id"], "target-000000-007")), file)
-    with pytest.raises(InputError, match=r"selection\.parquet: made for other neighbours than those in .*; run the distill stage"):
+    with pytest.raises(InputError, match=r"selection\.parquet: made for other neighbours than those in "):
         read(run)
