@@ -442,10 +442,10 @@ def remove_cache_after(module: Any, name: str, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("stage", "module", "name"),
     [
-        ("augment", augmented, "draw"),
+        ("augment", augmented, "draw_shard"),
         ("augment", augmented, "write_table"),
         ("augment", augmented, "link_or_copy"),
-        ("cache_teacher", cache_teacher, "ask"),
+        ("cache_teacher", cache_teacher, "cache_shard"),
         ("cache_teacher", cache_teacher, "forward"),
         ("cache_teacher", cache_teacher, "write_table"),
         ("cache_teacher", cache_teacher, "link_or_copy"),
