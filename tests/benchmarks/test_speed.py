@@ -155,10 +155,10 @@ def test_a_live_teacher_gives_the_losses_of_its_cache(tiny_run, tiny_classifier)
     distillation_losses = DistillationLosses(student, 32, dataset, params)
     for rows in length_batches(dataset.encoded.lengths, size=8, rng=np.random.default_rng(0)):
         inputs = dataset.inputs(rows)
-        _, cached = distillation_losses.losses(student, None, rows, inputs)
-        distillation_losses.lessons = live
-        _, computed = distillation_losses.losses(student, None, rows, inputs)
-        distillation_losses.lessons = dataset
+        _, cached = distillation_losses(student, None, rows, inputs)
+        distillation_losses.dataset = live
+        _, computed = distillation_losses(student, None, rows, inputs)
+        distillation_losses.dataset = dataset
         for name, loss in cached.items():
             # The cache holds float16.
             torch.testing.assert_close(loss, computed[name], rtol=2e-3, atol=1e-4)

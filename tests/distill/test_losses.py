@@ -31,8 +31,8 @@ def imitation(make_params, uneven, augmented, cached, tiny_classifier, tokenizer
         for weight in student.parameters():
             weight.data.add_(0.1 * torch.randn_like(weight))
         teacher = load_classifier(str(tiny_classifier), "teacher").eval()
-        lessons = read_dataset(params, prepared=uneven, augmented=augmented, cache=cached, tokenizer=tokenizer)
-        return student, DistillationLosses(student, 32, lessons, params), teacher
+        dataset = read_dataset(params, prepared=uneven, augmented=augmented, cache=cached, tokenizer=tokenizer)
+        return student, DistillationLosses(student, 32, dataset, params), teacher
 
     return make
 
