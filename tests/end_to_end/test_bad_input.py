@@ -156,7 +156,7 @@ def test_a_work_cache_that_is_a_file(refusal, work, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("seed: 1\nalpha: 1\nseed: 2\n", "params.yaml: not YAML: seed stands twice in "),
+        ("seed: 1\nalpha: 1\nseed: 2\n", "params.yaml: not YAML: duplicate key seed, line 3"),
         ("data: {target: {path: ~nobody-here/t.csv, rows: 8}}", "data.target.path: no such file: ~nobody-here/t.csv"),
         ("data: {target: {path: t.csv, rows: 8}}", "data.target.path: t.csv is a folder; accepted: a file, or the pat"),
         ("data: {target: {path: target.csv, where: {label: postive}, rows: 8}}",
@@ -235,7 +235,7 @@ def test_a_generator_whose_weights_are_nan(work, refusal, broken, tiny_masked_lm
     assert refusal(generator, generator=learning).startswith("generator.learning_rate: got 1e+30, with which the loss ")
     shutil.copytree(tiny_masked_lm, tmp_path / "nan")
     weights(tmp_path / "nan", lambda all_: {name: weight * torch.nan for name, weight in all_.items()})
-    assert refusal(augment, "--generator", "nan").startswith("generator: nan is damaged: some of its weights are no ")
+    assert refusal(augment, "--generator", "nan").startswith("generator: nan is damaged: some of its weights are NaN ")
 
 
 def test_errors_of_distill_keep_the_outs_of_the_last_run(work, refusal, tmp_path):
