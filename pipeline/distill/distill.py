@@ -47,7 +47,7 @@ def distill_student(
         cache: folder of the teacher's cache.
         selection: Parquet file for π(z) and the last decision.
         projection_and_policy: file for W and the policy, for a later round.
-        log: called with a step's number and figures by name.
+        log: called with a step's number and metrics by name.
         earlier: student folder, and file of projection and policy, of the previous round, to continue from.
 
     Returns a sentence with the result. Raises InputError, before anything is trained, if the models, the cache and the
