@@ -104,7 +104,8 @@ def read_yaml(path: Path) -> Any:
     except RecursionError as error:
         raise InputError(f"{path}: not YAML: lists or mappings are nested too deeply") from error
     # The scanner lets Python's own errors through for `"\UFFFFFFFF"`, which is no character.
-    except (YAMLError, ArithmeticError, ValueError) as error:
+    # ruamel asserts that a %YAML directive names a version it has.
+    except (YAMLError, ArithmeticError, AssertionError, ValueError) as error:
         raise InputError(f"{path}: not YAML: {printable(str(error))}") from error
 
 

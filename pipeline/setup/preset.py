@@ -32,11 +32,12 @@ def init_preset(name: Path, *, out: Path, choose: Choose, say: Callable[[str], N
     base = base_of(path)
     if base is None:
         raise InputError(f"--preset: got {name}; accepted: the name of a file in {PRESETS}")
-    load(path)
+    params = load(path)
     preset = path.read_text(encoding="utf-8")
     text = overlay_preset(base.read_text(encoding="utf-8"), preset, str(base))
     about = takewhile(lambda line: line.startswith("#") and not line.startswith(USE), preset.splitlines())
     header = [*(line.removeprefix("#").strip() for line in about), FROM.format(preset=path, name=path.stem), KEYS]
     text = replace_header(text, "\n".join(header))
-    check_text(text)
+    if check_text(text) != params:
+        raise InputError(f"{path}: a value of several lines cannot be laid over {base}; accepted: a value on one line")
     return write_params(text, out, choose, say)

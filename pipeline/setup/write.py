@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from ruamel.yaml.error import YAMLError
+
+from pipeline.errors import InputError
 from pipeline.params.file import check, check_keys
 from pipeline.params.schema import Params
 from pipeline.params.yaml12 import parse
@@ -20,7 +23,13 @@ def check_text(text: str) -> Params:
 
     Raises InputError if one is wrong, or if a key that DVC needs is missing.
     """
-    values = parse(text)
+    try:
+        values = parse(text)
+    except YAMLError as error:
+        raise InputError(
+            f"{PARAMS}: one of its values cannot be replaced in place; "
+            "accepted: a key a line, without anchors or aliases, as in the params.yaml that came with the project"
+        ) from error
     params = check(values, str(PARAMS))
     dvc_yaml = Path("dvc.yaml")
     if dvc_yaml.is_file():
