@@ -12,11 +12,11 @@ Outputs = npt.NDArray[np.float32]
 
 def make_prediction(outputs: Outputs, names: list[str]) -> Prediction:
     """The prediction for one text's outputs (classes,), rounded to 4 decimals; without names it is a number."""
-    values, probs = decide(outputs[None], names)
+    values, probs = most_probable(outputs[None], names)
     return as_prediction(values[0], probs[0], names)
 
 
-def decide(outputs: Outputs, names: list[str]) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+def most_probable(outputs: Outputs, names: list[str]) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
     """The classes and their probabilities, or the numbers and NaN, for outputs (texts, outputs): (texts,) each."""
     if not names:
         return outputs[:, 0], np.full(len(outputs), np.nan)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import InputError
-from pipeline.evaluation.prediction import Outputs, Prediction, as_prediction, decide
+from pipeline.evaluation.prediction import Outputs, Prediction, as_prediction, most_probable
 from pipeline.storage.parquet import read_schema, scan
 
 Predict = Callable[[Sequence[str], Sequence[str | None]], Outputs]
@@ -56,7 +56,7 @@ def cached_predictions(cache: Path, names: list[str]) -> CachedPredictions:
     probs = [np.zeros(0)]
     for batch in scan(_indices_with_logits(cache), ["text_hash", "logits"], "cache_teacher"):
         hashes.append(batch["text_hash"].to_numpy())
-        batch_values, batch_probs = decide(_logits(batch, cache, names), names)
+        batch_values, batch_probs = most_probable(_logits(batch, cache, names), names)
         values.append(batch_values)
         probs.append(batch_probs)
     unique, first = np.unique(np.concatenate(hashes), return_index=True)
