@@ -68,7 +68,7 @@ def read_texts(path: Path) -> Texts:
     Raises InputError naming the file if it is missing, damaged or of another format.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; the stage prepare writes it")
+        raise InputError(f"{path}: no such file; run the prepare stage first")
     table = read_table(path, (), "prepare")
     try:
         metadata = json.loads((table.schema.metadata or {})[b"l2a"])

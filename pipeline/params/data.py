@@ -4,7 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.params.types import Filters, Name, Names, Probability, RowCount, Section
+from pipeline.params.types import Name, Probability, RowCount, Section
+from pipeline.params.written import Filters, Names
 
 
 class Columns(Section):

@@ -25,10 +25,14 @@ INERT = {
 }
 """Modules whose change leaves every result as it is, each with the reason; their own imports are not followed."""
 
-INDIRECT_IMPORTS = {"pipeline.distill.losses": ["pipeline.params.objectives"]}
-"""By module, other modules that it uses without an import statement.
+INDIRECT_IMPORTS = {
+    "pipeline.distill.losses": ["pipeline.params.objectives"],
+    "pipeline.data.loading": ["pipeline.params.written", "pipeline.params.yaml12"],
+}
+"""By module, other modules that it uses without an import statement, because the params bring them.
 
-`losses.py` calls methods of `Objectives`, which it gets as a field of the params, to find out which losses to compute.
+`losses.py` calls methods of `Objectives` to find out which losses to compute. `data/loading.py` compares cells with
+labels and filters as they are written in params.yaml.
 """
 
 

@@ -80,7 +80,9 @@ def check_columns(file: Path, names: Sequence[str], columns: Sequence[str], stag
     """Raise InputError naming the file and the first column that it lacks."""
     missing = [column for column in columns if column not in names]
     if missing:
-        raise InputError(f"{file}: no column {missing[0]!r}; accepted: a file that the {stage} stage wrote")
+        raise InputError(
+            f"{file}: no column {missing[0]!r}; accepted: a file that the {stage} stage of this version wrote"
+        )
 
 
 def concatenate(tables: Mapping[Path, pa.Table], stage: str) -> pa.Table:

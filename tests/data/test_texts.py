@@ -79,7 +79,7 @@ def test_the_same_texts_give_the_same_bytes(tmp_path, texts):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(InputError, match=r"train\.parquet: no such file; the stage prepare writes it"):
+    with pytest.raises(InputError, match=r"train\.parquet: no such file; run the prepare stage first"):
         read_texts(tmp_path / "train.parquet")
 
 

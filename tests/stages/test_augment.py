@@ -62,7 +62,7 @@ def test_an_error_is_one_line_and_leaves_nothing(command, one_line, places, sect
 
 
 def test_no_texts_and_no_generator(command, one_line, places):
-    assert "nowhere/source.parquet: no such file; the stage prepare writes it" in one_line(
+    assert "nowhere/source.parquet: no such file; run the prepare stage first" in one_line(
         command(app, *places, "--prepared", "nowhere")
     )
     assert "no such model folder: nowhere" in one_line(command(app, *places, "--generator", "nowhere"))
