@@ -92,14 +92,14 @@ def load_student(folder: Path, names: list[str], max_length: int) -> Predict:
     from pipeline.models.compatibility import check_labels, check_length
     from pipeline.models.loading import load_classifier, load_tokenizer
 
-    model = load_classifier(folder, "the student")
-    check_labels(model.config, names, "the student")
-    tokenizer = load_tokenizer(folder, "the student")
-    check_length(max_length, tokenizer, model.config, "the student")
+    model = load_classifier(folder, "student")
+    check_labels(model.config, names, "student")
+    tokenizer = load_tokenizer(folder, "student")
+    check_length(max_length, tokenizer, model.config, "student")
 
     def predict_rows(texts: Sequence[str], pairs: Sequence[str | None]) -> Outputs:
         second = [pair for pair in pairs if pair is not None]
         rows = Texts([""] * len(texts), list(texts), second or None, np.zeros(len(texts)), names)
-        return predict(model, tokenizer, rows, max_length, description="the student")
+        return predict(model, tokenizer, rows, max_length, description="student")
 
     return predict_rows

@@ -101,7 +101,7 @@ def test_shards_of_an_earlier_version_are_one_line(tmp_path):
         (["--distance", "40"], "inspect: data/augmented: no neighbours that match --distance 40"),
         (["--kept"], "inspect: --kept: there is no selection.parquet yet"),
         (["--cache", "nowhere"], "inspect: nowhere: no teacher cache"),
-        (["--student", "nowhere"], "inspect: the student: no such model folder: nowhere"),
+        (["--student", "nowhere"], "inspect: student: no such model folder: nowhere"),
         (["--selection", "nowhere.parquet", "--kept"], "inspect: nowhere.parquet: "),
         (["--disagree"], "inspect: --disagree: teacher and student disagree on none of 96 neighbours"),
         (["--disagree", "--summary"], "inspect: --disagree: got --summary too"),
