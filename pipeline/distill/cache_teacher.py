@@ -22,6 +22,7 @@ from pipeline.compute.environment import environment
 from pipeline.data.texts import DOMAINS, read_texts, second_texts
 from pipeline.distill.teacher_cache import ARRAYS, array_file, text_hashes
 from pipeline.errors import InputError
+from pipeline.models.attention import attention_heads
 from pipeline.models.compatibility import check_length
 from pipeline.models.forward import forward
 from pipeline.models.loading import load_classifier, load_config, load_tokenizer
@@ -174,7 +175,7 @@ def run_teacher(
     encoded = encode(tokenizer, piece.texts, piece.pairs, params.max_length)
     lengths = encoded.lengths
     hidden_start = np.concatenate([[0], lengths.cumsum()])
-    attention_start = np.concatenate([[0], (config.num_attention_heads * lengths**2).cumsum()])
+    attention_start = np.concatenate([[0], (attention_heads(config) * lengths**2).cumsum()])
     logits = np.zeros((len(lengths), config.num_labels), dtype=np.float32)
     device = distributed.device()
     model.eval()

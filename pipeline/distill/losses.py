@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from pipeline.compute import distributed
 from pipeline.distill.dataset import DistillationDataset
 from pipeline.distill.objectives import bilstm_soft, distilbert, l2a, minilm, pkd, tinybert
+from pipeline.models.attention import attention_heads
 from pipeline.models.forward import States, forward
 from pipeline.params.schema import Params
 from pipeline.training.checkpoint import Tensors
@@ -102,7 +103,7 @@ class DistillationLosses(torch.nn.Module):
             states = replace(states, hidden=cache.hidden(cache_rows).to(device))
         if "attention" in self.cache_reads:
             # The student has as many heads as the teacher: that was checked.
-            heads = student_model.config.num_attention_heads
+            heads = attention_heads(student_model.config)
             states = replace(states, attention=cache.attention(cache_rows, heads=heads).to(device))
         return states
 

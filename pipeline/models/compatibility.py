@@ -1,19 +1,25 @@
 """Checks that models fit each other and the params, before any work."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
 from pipeline.errors import InputError
+from pipeline.models.attention import attention_heads
 from pipeline.models.positions import max_positions
 from pipeline.params.objectives import OBJECTIVES, Objectives
 
 SPLITTING = ("model", "added_tokens", "normalizer", "pre_tokenizer", "post_processor")
 """The parts of a tokenizer that decide its tokens."""
 
-SIZES = {"heads": ("attention heads", "num_attention_heads"), "width": ("hidden units", "hidden_size")}
-"""What must be equal for some losses (`Objective.equal`): its name in errors, and its attribute of a config."""
+SIZES: dict[str, tuple[str, Callable[[Any], int]]] = {
+    "heads": ("attention heads", attention_heads),
+    "width": ("hidden units", lambda config: config.hidden_size),
+}
+"""What must be equal for some losses (`Objective.equal`): its name in errors, and its number by a model's config."""
+_INSTEAD = {"heads": "; objectives.relations compares models with different numbers of heads"}
 
 
 def same_vocabulary(one: PreTrainedTokenizerFast, other: PreTrainedTokenizerFast) -> bool:
@@ -39,12 +45,12 @@ def check_sizes(objectives: Objectives, student: Any, teacher: Any) -> None:
     """Raise InputError if an objective compares heads, states or layers of two configs that differ in them."""
     for name in objectives.active():
         for size in OBJECTIVES[name].equal:
-            what, attribute = SIZES[size]
-            student_size, teacher_size = getattr(student, attribute), getattr(teacher, attribute)
+            what, number = SIZES[size]
+            student_size, teacher_size = number(student), number(teacher)
             if student_size != teacher_size:
                 raise InputError(
                     f"objectives.{name}: the student has {student_size} {what} and the teacher {teacher_size}; "
-                    f"accepted: equal numbers, or objectives.{name}: 0"
+                    f"accepted: equal numbers, or objectives.{name}: 0{_INSTEAD.get(size, '')}"
                 )
     if objectives.patience and student.num_hidden_layers == 1:
         raise InputError(

@@ -22,14 +22,20 @@ def head_only_at(model: PreTrainedModel, positions: torch.Tensor) -> Iterator[No
     """
 
     def gather(_module: Any, _inputs: Any, output: Any) -> Any:
-        output.last_hidden_state = output.last_hidden_state[positions]
+        # As one text: the heads of some families take nothing but (texts, tokens, width).
+        output.last_hidden_state = output.last_hidden_state[positions].unsqueeze(0)
         return output
 
-    hook = model.base_model.register_forward_hook(gather)
+    def flatten(_module: Any, _inputs: Any, output: Any) -> Any:
+        output.logits = output.logits.squeeze(0)
+        return output
+
+    hooks = [model.base_model.register_forward_hook(gather), model.register_forward_hook(flatten)]
     try:
         yield
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager

@@ -1,17 +1,16 @@
 """The untrained student f^s: layers of a larger model, a named model, random weights, or a BiLSTM."""
 
-import copy
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification, BertConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import BertConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.errors import InputError
 from pipeline.models.bilstm import BiLSTMConfig, principal_components
 from pipeline.models.compatibility import check_length, check_sizes, check_vocabulary
-from pipeline.models.forward import check_attention
-from pipeline.models.layer_map import layer_map
+from pipeline.models.families import check_family, student_needs, teacher_needs, warn_of_local_attention
+from pipeline.models.layers import check_layers, cut_config, new_classifier, take_layers
 from pipeline.models.loading import load_classifier, load_encoder_config, load_tokenizer
 from pipeline.params.schema import Params
 
@@ -31,7 +30,7 @@ def build_student(params: Params, *, teacher: Path | None, labels: list[str], pa
     with torch.random.fork_rng():
         torch.manual_seed(params.seed)
         if student.init == "fresh":
-            return _from_config(fresh_config(params, load_tokenizer(address, key), labels))
+            return new_classifier(fresh_config(params, load_tokenizer(address, key), labels))
         load_encoder_config(address, key)
         model = load_classifier(address, key, labels)
         if student.init == "bilstm":
@@ -61,85 +60,27 @@ def check_student(params: Params) -> None:
 
     Reads configs and tokenizers only, so that the first stage that uses models can check it.
     """
-    student = params.student
+    student, objectives = params.student, params.objectives
     teacher = load_encoder_config(params.teacher.model, "teacher.model")
-    if params.cache.attention or _compares_heads(params):
-        check_attention(teacher, "teacher.model")
+    check_family(teacher, "teacher.model", teacher_needs(params), params.max_length)
     tokenizer = load_tokenizer(params.teacher.model, "teacher.model")
+    if student.init == "bilstm":
+        return
     if student.init in ("teacher", "encoder"):
-        _check_layers(student.layers, teacher, params.teacher.model)
+        check_layers(teacher, student.layers, student.pick, params.teacher.model)
+        config = cut_config(teacher, student.layers, student.pick)
     elif student.init == "fresh":
-        check_sizes(params.objectives, fresh_config(params, tokenizer, []), teacher)
+        config = fresh_config(params, tokenizer, [])
+        check_sizes(objectives, config, teacher)
     elif student.model is not None:
         config = load_encoder_config(student.model, "student.model")
         student_tokenizer = load_tokenizer(student.model, "student.model")
-        check_vocabulary(params.objectives, student_tokenizer, tokenizer)
-        check_sizes(params.objectives, config, teacher)
+        check_vocabulary(objectives, student_tokenizer, tokenizer)
+        check_sizes(objectives, config, teacher)
         check_length(params.max_length, student_tokenizer, config, "the student")
-        if _compares_heads(params):
-            check_attention(config, "student.model")
-
-
-def _compares_heads(params: Params) -> bool:
-    return bool(params.objectives.active(lambda objective: "heads" in objective.equal))
-
-
-def _check_layers(layers: int, config: Any, address: str | Path) -> None:
-    depth = config.num_hidden_layers
-    if layers > depth:
-        raise InputError(f"student.layers: got {layers}, but {address} has {depth} layers; accepted: 1 to {depth}")
-
-
-def take_layers(
-    model: PreTrainedModel, layers: int, pick: Literal["first", "spaced"], address: str | Path
-) -> PreTrainedModel:
-    """Copy a classifier's embeddings, some of its layers and its head into a new one.
-
-    In any encoder of transformers, a config with fewer layers makes a model whose weights have the names of the first
-    layers; the weights of other layers are renamed to these.
-
-    Args:
-        layers: number of layers of the student.
-        pick: the first layers, or evenly spaced ones.
-        address: the model's address, for errors.
-
-    Raises InputError if the model has fewer layers, or layers that cannot replace each other.
-    """
-    _check_layers(layers, model.config, address)
-    config = copy.deepcopy(model.config)
-    config.num_hidden_layers = layers
-    if getattr(config, "layer_types", None):
-        taken = layer_map(layers, len(config.layer_types)) if pick == "spaced" else range(1, layers + 1)
-        config.layer_types = [config.layer_types[layer - 1] for layer in taken]
-    student = _from_config(config)
-    names = student.state_dict().keys()
-    renamed = _spaced_layers(model, layers, address) if pick == "spaced" else {}
-    if renamed.keys() - names:
-        raise InputError(f"student.pick: {address} has a first layer that is unlike the others; accepted: first")
-    weights = model.state_dict() | renamed
-    student.load_state_dict({name: weight for name, weight in weights.items() if name in names})
-    return student
-
-
-def _spaced_layers(model: PreTrainedModel, layers: int, address: str | Path) -> dict[str, torch.Tensor]:
-    """Weights of evenly spaced layers under the names of the first ones."""
-    depth = model.config.num_hidden_layers
-    stacks = [
-        name for name, module in model.named_modules()
-        if isinstance(module, torch.nn.ModuleList) and len(module) == depth
-    ]  # fmt: skip
-    if len(stacks) != 1:
-        raise InputError(f"student.pick: {address} has no list of {depth} layers to pick from; accepted: first")
-    weights = model.state_dict()
-    renamed: dict[str, torch.Tensor] = {}
-    for index, layer in enumerate(layer_map(layers, depth)):
-        prefix = f"{stacks[0]}.{layer - 1}."
-        renamed |= {
-            f"{stacks[0]}.{index}.{name.removeprefix(prefix)}": weight
-            for name, weight in weights.items()
-            if name.startswith(prefix)
-        }
-    return renamed
+        check_family(config, "student.model", student_needs(params), params.max_length)
+    if objectives.attention:
+        warn_of_local_attention(teacher, config, params.max_length)
 
 
 def _bilstm(
@@ -158,7 +99,7 @@ def _bilstm(
         sep_token_id=tokenizer.sep_token_id,
     )
     _name_labels(config, labels)
-    student = _from_config(config)
+    student = new_classifier(config)
     with torch.no_grad():
         embeddings = student.get_input_embeddings().weight
         embeddings.copy_(principal_components(model.get_input_embeddings().weight, config.embedding_size))
@@ -186,8 +127,3 @@ def _name_labels(config: Any, labels: list[str]) -> None:
     config.id2label = names
     config.label2id = {name: index for index, name in names.items()}
     config.problem_type = "single_label_classification" if labels else "regression"
-
-
-def _from_config(config: Any) -> PreTrainedModel:
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
-    return model.eval()

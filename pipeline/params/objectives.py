@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from pipeline.params.types import Section, Temperature, Weight
 
-State = Literal["logits", "hidden", "attention", "values", "layers", "scores"]
+State = Literal["logits", "hidden", "attention", "queries", "keys", "values", "layers", "scores"]
 """What a forward pass can give: the fields of `pipeline.models.forward.States`."""
 
 
@@ -55,9 +55,10 @@ class Objectives(Section):
     ] = 0.0
     """Distance of the normalised [CLS] states of mapped layers (PKD)."""
     relations: Annotated[
-        Weight, Objective("state", ("attention", "values"), token_by_token=True, equal=("heads",), live=True)
+        Weight, Objective("state", ("attention", "queries", "keys", "values"), token_by_token=True, live=True)
     ] = 0.0
-    """KL divergence of the last layer's attention and of its value relations (MiniLM)."""
+    """KL divergence of the last layer's attention and of its value relations (MiniLM). If the numbers of heads differ:
+    of query, key and value relations, in a number of heads that suits both (MiniLMv2)."""
     scores: Annotated[
         Weight, Objective("state", ("scores",), token_by_token=True, equal=("heads",), maps_layers=True, live=True)
     ] = 0.0

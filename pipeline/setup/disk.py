@@ -9,6 +9,7 @@ from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassificatio
 
 from pipeline.compute.batching import encode
 from pipeline.data.texts import Texts
+from pipeline.models.attention import attention_heads
 from pipeline.models.bilstm import BiLSTMConfig
 from pipeline.models.loading import load_config, load_encoder_config, load_tokenizer, parameter_count, quiet
 from pipeline.models.student import fresh_config
@@ -54,7 +55,7 @@ def estimate(params: Params, texts: dict[Domain, Texts]) -> dict[str, int]:
         prepared += COMPRESSED * size * (len(originals) + (evaluated if domain == "target" else 0))
         augmented += int(neighbours * (size + ROW))
         hidden = 2 * tokens * config.hidden_size * params.cache.hidden
-        attention = 2 * squares * config.num_attention_heads * params.cache.attention
+        attention = 2 * squares * attention_heads(config) * params.cache.attention
         cache += int(cached * (hidden + attention))
     teacher = _weight_bytes(AutoModelForSequenceClassification, config)
     student = _weight_bytes(AutoModelForSequenceClassification, _student_config(params, config, tokenizer))

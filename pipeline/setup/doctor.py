@@ -162,10 +162,11 @@ def _tables_and_room(params: Params, *, has_models: bool) -> Iterator[Finding]:
 
 def _memory(params: Params, weights: int) -> Finding:
     """Whether memory suffices to train the teacher, which takes most; activations as in a layer of BERT."""
+    from pipeline.models.attention import attention_heads
     from pipeline.models.loading import load_encoder_config
 
     config = load_encoder_config(params.teacher.model, "teacher.model")
-    numbers = ACTIVATIONS * config.hidden_size + 2 * config.num_attention_heads * params.max_length
+    numbers = ACTIVATIONS * config.hidden_size + 2 * attention_heads(config) * params.max_length
     tokens = params.teacher.batch_size * params.max_length
     needed = LIBRARIES + TRAINED * weights + 4 * tokens * config.num_hidden_layers * numbers
     free, limit = free_memory()

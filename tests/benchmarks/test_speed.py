@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
 from benchmarks.speed import (
+    attention,
     caching,
     default_run,
     flops,
@@ -193,6 +194,16 @@ def test_growth_runs_every_stage(tiny_run, tmp_path, monkeypatch):
     costs = growth.costs(60, folder)
     assert costs.keys() == set(growth.STAGES)
     assert all(cost.seconds > 0 for cost in costs.values())
+
+
+def test_the_cost_of_attention(tmp_path, monkeypatch):
+    sizes = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
+    monkeypatch.setattr(attention, "SIZES", sizes)
+    monkeypatch.setattr(measure, "RESULTS", tmp_path)
+    attention.main()
+    figures = json.loads((tmp_path / "attention.json").read_text())["figures"]
+    assert [figure["unit"].split()[0] for figure in figures] == ["texts", "times", "times", "times", "times"]
+    assert all(figure["value"] > 0 for figure in figures)
 
 
 def test_the_cost_of_a_process():

@@ -9,13 +9,15 @@ from transformers import (
     BertConfig,
     DistilBertConfig,
     ElectraConfig,
+    FNetConfig,
     MPNetConfig,
     RobertaConfig,
 )
 
 from pipeline.errors import InputError
-from pipeline.models import forward as forward_module
-from pipeline.models.forward import ATTENTION, forward
+from pipeline.models import attention as attention_module
+from pipeline.models.attention import ATTENTION
+from pipeline.models.forward import forward
 from pipeline.models.loading import quiet
 
 SIZES = {"num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64, "initializer_range": 0.3}
@@ -190,13 +192,13 @@ def test_only_the_states_requested_are_returned(inputs, requested):
 @pytest.mark.parametrize(("all_layers", "recorded"), [(False, 1), (True, 3)])
 def test_the_fused_kernel_is_used_in_layers_not_recorded(inputs, monkeypatch, all_layers, recorded):
     fused = []
-    kernel = forward_module.sdpa_attention_forward
+    kernel = attention_module.sdpa_attention_forward
 
     def count(module, *tensors, **options):
         fused.append(module)
         return kernel(module, *tensors, **options)
 
-    monkeypatch.setattr(forward_module, "sdpa_attention_forward", count)
+    monkeypatch.setattr(attention_module, "sdpa_attention_forward", count)
     forward(build(CONFIGS[0]), inputs, attention=True, scores=all_layers)
     assert len(fused) == 3 - recorded
 
@@ -226,8 +228,16 @@ def test_the_model_is_unchanged_after_an_error(inputs):
 
 @torch.no_grad()
 def test_a_family_whose_attention_cannot_be_taken(inputs):
-    """MPNet computes its attention by itself: no probabilities is an error, not an attention of zeros."""
-    model = build(MPNetConfig(vocab_size=50, hidden_size=32, **SIZES))
-    with pytest.raises(InputError, match=r"MPNetFor.*objectives\.attention: 0 with cache\.attention: false"):
+    """FNet has none: no probabilities is an error, not an attention of zeros."""
+    model = build(FNetConfig(vocab_size=50, hidden_size=32, num_hidden_layers=3, intermediate_size=64))
+    with pytest.raises(InputError, match=r"^fnet models do not show their attention probabilities$"):
         forward(model, inputs, **BOTH)
     assert forward(model, inputs, hidden=True).hidden.shape == (3, 6, 32)
+
+
+@torch.no_grad()
+def test_a_family_with_attention_of_its_own_shows_probabilities_alone(inputs):
+    model = build(MPNetConfig(vocab_size=50, hidden_size=32, **SIZES))
+    assert forward(model, inputs, attention=True).attention.shape == (3, 4, 6, 6)
+    with pytest.raises(InputError, match=r"^mpnet models do not show their value vectors$"):
+        forward(model, inputs, values=True)

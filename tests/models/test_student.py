@@ -5,8 +5,6 @@ import copy
 import pytest
 import torch
 from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
     BertConfig,
     BertForSequenceClassification,
     RobertaConfig,
@@ -17,7 +15,7 @@ from pipeline.errors import InputError
 from pipeline.models.compatibility import same_vocabulary
 from pipeline.models.loading import load_classifier, load_tokenizer, parameter_count
 from pipeline.models.saving import save_model
-from pipeline.models.student import build_student, check_student, fresh_config, load_student_tokenizer, take_layers
+from pipeline.models.student import build_student, check_student, fresh_config, load_student_tokenizer
 
 LABELS = ["negative", "positive"]
 
@@ -137,52 +135,6 @@ def test_missing_teacher(make_params, tmp_path):
         build_student(make_params(), teacher=tmp_path / "teacher", labels=LABELS, pairs=False)
 
 
-@pytest.mark.parametrize("kind", ["distilbert", "roberta", "electra", "albert", "mpnet", "deberta-v2", "modernbert"])
-def test_first_layers_of_other_encoders(kind):
-    sizes = {"vocab_size": 90, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
-    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
-    config = AutoConfig.for_model(kind, num_hidden_layers=4, max_position_embeddings=64, **sizes, **tokens)
-    whole = AutoModelForSequenceClassification.from_config(config).eval()
-    student = take_layers(whole, 2, "first", "it")
-    ids = torch.arange(5, 17).reshape(2, 6)
-    with torch.no_grad():
-        hidden = whole(ids, output_hidden_states=True).hidden_states
-        cut = student(ids, output_hidden_states=True).hidden_states
-    torch.testing.assert_close(cut[1], hidden[1])
-    assert len(cut) == 3
-
-
-def tall(kind, layers=6, **changes):
-    """A random classifier of so many layers."""
-    sizes = {"vocab_size": 90, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
-    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
-    config = AutoConfig.for_model(
-        kind, num_hidden_layers=layers, max_position_embeddings=64, **sizes, **tokens, **changes
-    )
-    return AutoModelForSequenceClassification.from_config(config).eval()
-
-
-@pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta", "electra", "mpnet", "deberta-v2"])
-@pytest.mark.parametrize(
-    ("pick", "layers", "taken"),
-    [("spaced", 3, [2, 4, 6]), ("spaced", 4, [2, 3, 5, 6]), ("spaced", 6, [1, 2, 3, 4, 5, 6]), ("first", 3, [1, 2, 3])],
-)
-def test_which_layers_are_taken(kind, pick, layers, taken):
-    """Weights of layer i are those of layer taken[i]; weights outside the layers are unchanged."""
-    torch.manual_seed(0)
-    whole = tall(kind)
-    student = take_layers(whole, layers, pick, "it")
-    weights, seen = whole.state_dict(), 0
-    for name, weight in student.state_dict().items():
-        parts = name.split(".")
-        for part in [part for part in parts if part.isdigit()]:
-            parts[parts.index(part)] = str(taken[int(part)] - 1)
-            seen += 1
-        assert torch.equal(weight, weights[".".join(parts)]), name
-    assert student.config.num_hidden_layers == layers
-    assert seen == 16 * layers
-
-
 def test_spaced_layers_of_the_teacher(make_params, saved, tiny_classifier):
     """Of a teacher of six layers the second, fourth and sixth, its embeddings and its head."""
     teacher = saved(BertForSequenceClassification, num_hidden_layers=6)
@@ -195,20 +147,6 @@ def test_spaced_layers_of_the_teacher(make_params, saved, tiny_classifier):
             assert torch.equal(weight, weights[name])
     assert torch.equal(student.classifier.weight, whole.classifier.weight)
     assert torch.equal(student.bert.pooler.dense.weight, whole.bert.pooler.dense.weight)
-
-
-@pytest.mark.parametrize(
-    ("kind", "layers", "expected"),
-    [
-        # All its layers are one.
-        ("albert", 2, r"^student\.pick: it has no list of 4 layers to pick from; accepted: first$"),
-        # Its first layer lacks a norm that the others have.
-        ("modernbert", 2, r"^student\.pick: it has a first layer that is unlike the others; accepted: first$"),
-    ],
-)
-def test_families_whose_layers_cannot_replace_each_other(kind, layers, expected):
-    with pytest.raises(InputError, match=expected):
-        take_layers(tall(kind, 4), layers, "spaced", "it")
 
 
 BILSTM = {"student": {"init": "bilstm"}, "objectives": {"attention": 0, "hidden": 0}}

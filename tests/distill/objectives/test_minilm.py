@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import kl_div, scaled_dot_product_attention
 
-from pipeline.distill.objectives.minilm import divergence_loss, relations_loss, value_relation
+from pipeline.distill.objectives.minilm import divergence_loss, relation_heads, relations_loss, split, vector_relation
 from pipeline.models.forward import States
 
 LENGTHS = [5, 2, 1]
@@ -51,12 +51,12 @@ def test_divergence_equals_torch_s_text_by_text(seed):
         torch.testing.assert_close(loss[row], torch_s(student[row, :, :n, :n], teacher[row, :, :n, :n]))
 
 
-def test_value_relations_by_hand():
+def test_vector_relations_by_hand():
     """Heads of width 4: (2, 0, 0, 0) and (0, 2, 0, 0) are related by 4 / √4 to themselves and by 0 to each other."""
     values = torch.zeros(1, 1, 3, 4)
     values[0, 0, 0, 0] = values[0, 0, 1, 1] = 2
     values[0, 0, 2] = 9.0
-    found = value_relation(values, torch.tensor([[1, 1, 0]]))
+    found = vector_relation(values, torch.tensor([[1, 1, 0]]))
     itself = math.exp(2) / (math.exp(2) + 1)
     wanted = torch.tensor([[itself, 1 - itself, 0], [1 - itself, itself, 0]])
     torch.testing.assert_close(found[0, 0, :2], wanted)
@@ -71,6 +71,50 @@ def test_both_relations_of_heads_of_different_widths(seed):
         ours, theirs = (related(states.values[row, :, :n]) for states in (student, teacher))
         attention = torch_s(student.attention[row, :, :n, :n], teacher.attention[row, :, :n, :n])
         torch.testing.assert_close(loss[row], attention + torch_s(ours, theirs), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher", "heads"),
+    [((12, 32), (16, 64), 8), ((12, 64), (12, 32), 12), ((4, 8), (6, 5), 2), ((1, 7), (3, 5), 1)],
+)
+def test_the_heads_that_suit_both(student, teacher, heads):
+    """Widths 384 and 1024 have 8 in common of what is at most 12, widths 32 and 30 two of what is at most 4."""
+    shapes = [(1, number, 2, width) for number, width in (student, teacher)]
+    assert relation_heads(*(torch.empty(shape) for shape in shapes)) == heads
+
+
+def test_vectors_split_into_other_heads():
+    """Three heads of two numbers become two of three."""
+    vectors = torch.arange(6).reshape(1, 3, 1, 2)
+    assert split(vectors, 2).tolist() == [[[[0, 1, 2]], [[3, 4, 5]]]]
+    assert torch.equal(split(vectors, 3), vectors)
+
+
+def in_heads(states, name, row, n, heads):
+    """The vectors of one text, joined and cut into other heads by hand."""
+    vectors = getattr(states, name)[row, :, :n]
+    joined = torch.cat(list(vectors), dim=-1)
+    return torch.stack(joined.chunk(heads, dim=-1))
+
+
+@given(st.integers(0, 1000))
+def test_relations_without_equal_heads(seed):
+    """Of queries, keys and values, in two heads: widths 8 and 12, which 2 heads and 3 have, have no more in common."""
+    draw = torch.Generator().manual_seed(seed)
+
+    def vectors(heads, width):
+        return [torch.randn(3, heads, 5, width, generator=draw) for _ in range(3)]
+
+    names = ("queries", "keys", "values")
+    student = States(attention=torch.rand(3, 2, 5, 5), **dict(zip(names, vectors(2, 4), strict=True)))
+    teacher = States(attention=torch.rand(3, 3, 5, 5), **dict(zip(names, vectors(3, 4), strict=True)))
+    loss = relations_loss(student, teacher, MASK)
+    for row, n in enumerate(LENGTHS):
+        expected = 0
+        for name in names:
+            ours, theirs = (related(in_heads(states, name, row, n, 2)) for states in (student, teacher))
+            expected += torch_s(ours, theirs)
+        torch.testing.assert_close(loss[row], expected, rtol=1e-4, atol=1e-5)
 
 
 @given(st.integers(0, 1000))

@@ -1,0 +1,138 @@
+"""Whether a family's models can be run and show what the losses compare, tried on a small model before any work."""
+
+import copy
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from pipeline.addresses.hub import one_line
+from pipeline.errors import InputError
+from pipeline.models.attention import attention_heads, sample_inputs, sums_to_one, trying
+from pipeline.models.forward import NAMES, States, forward
+from pipeline.models.layers import PER_LAYER
+from pipeline.models.positions import max_positions
+from pipeline.params.objectives import OBJECTIVES
+from pipeline.params.schema import Params
+
+logger = logging.getLogger(__name__)
+LONGEST = 1024
+"""Tokens of the longest text tried. Beyond 704 BigBird's attention becomes sparse."""
+WORDS = 128
+"""Size of the vocabulary of the small model."""
+
+
+def check_family(config: Any, key: str, needs: Mapping[str, tuple[str, str]], max_length: int) -> None:
+    """Raise InputError if models with this config cannot be run, or do not show a state.
+
+    A model of one layer with random weights is tried on two texts, so that no weights are read.
+
+    Args:
+        key: names the model in errors.
+        needs: by the name of a state in `States`, the parameter that needs it and the value with which it does not,
+            such as `{"attention": ("objectives.attention", "0")}`.
+        max_length: tokens of the longest texts.
+    """
+    family = config.model_type
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = _small(config)
+        length = max(4, min(max_length, max_positions(model.config, max_length), LONGEST))
+        inputs = sample_inputs(model, (length, 3))
+        with trying(model):
+            forward(model, inputs)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        raise InputError(f"{key}: {family} models cannot be run here ({reason}); accepted: another family") from error
+    for state, (parameter, off) in needs.items():
+        try:
+            with trying(model):
+                shown = _is_whole(state, forward(model, inputs, **{state: True}), model.config, inputs)
+        except Exception:
+            shown = False
+        if not shown:
+            raise InputError(
+                f"{key}: {family} models do not show their {NAMES[state]}, which {parameter} needs; "
+                f"accepted: {parameter}: {off}, or another family"
+            )
+
+
+def teacher_needs(params: Params) -> dict[str, tuple[str, str]]:
+    """What is read of the teacher: by state the parameter that needs it, and the value with which it does not."""
+    needs: dict[str, tuple[str, str]] = {}
+    for name in params.objectives.active():
+        objective = OBJECTIVES[name]
+        for state in (state for state in objective.reads if state != "logits"):
+            needs.setdefault(state, (f"objectives.{name}", "0" if objective.live else f"0 with cache.{state}: false"))
+    for state in ("hidden", "attention"):
+        if getattr(params.cache, state):
+            needs.setdefault(state, (f"cache.{state}", "false"))
+    return needs
+
+
+def student_needs(params: Params) -> dict[str, tuple[str, str]]:
+    """What is read of the student: by state the parameter that needs it, and the value with which it does not."""
+    needs: dict[str, tuple[str, str]] = {}
+    for name in params.objectives.active():
+        for state in (state for state in OBJECTIVES[name].reads if state != "logits"):
+            needs.setdefault(state, (f"objectives.{name}", "0"))
+    if params.selector.representations:
+        needs.setdefault("hidden", ("selector.representations", "false"))
+    return needs
+
+
+def _is_whole(state: str, states: States, config: Any, inputs: Mapping[str, torch.Tensor]) -> bool:
+    """Whether a state has one entry for each token and, if it is attention, rows that sum to one."""
+    mask = inputs["attention_mask"]
+    if state == "attention":
+        return sums_to_one(states.attention, mask) and states.attention.shape[1] == attention_heads(config)
+    if state == "hidden" and states.hidden.shape[2] != config.hidden_size:
+        return False  # Reformer's are twice as wide.
+    value = getattr(states, state)
+    tensors = value if isinstance(value, tuple) else (value,)
+    return all(mask.shape[1] in tensor.shape[1:3] for tensor in tensors)
+
+
+def _small(config: Any) -> PreTrainedModel:
+    """A model of the last layer's kind alone and a small vocabulary; of all layers if the family cannot have one."""
+    small = copy.deepcopy(config)
+    small.vocab_size = min(config.vocab_size, WORDS)
+    if config.pad_token_id is not None and config.pad_token_id >= WORDS:
+        small.pad_token_id = 0
+    whole = copy.deepcopy(small)
+    try:
+        small.num_hidden_layers = 1
+        for name in PER_LAYER:
+            if isinstance(settings := getattr(small, name, None), list):
+                setattr(small, name, settings[-1:])
+        model = AutoModelForSequenceClassification.from_config(small)
+    except Exception:
+        # Families with settings for each layer, or without a number of layers.
+        model = AutoModelForSequenceClassification.from_config(whole)
+    return model.eval()
+
+
+def warn_of_local_attention(teacher: Any, student: Any, max_length: int) -> None:
+    """Log a warning if the last layer of one model attends to near tokens only and that of the other to all.
+
+    Args:
+        teacher, student: configs.
+        max_length: tokens of the longest texts; in texts shorter than the window all tokens are near.
+    """
+    reach = [_reach(config, max_length) for config in (teacher, student)]
+    if reach[0] != reach[1]:
+        attends = [f"at most {tokens} tokens away" if tokens < max_length else "to all tokens" for tokens in reach]
+        logger.warning(
+            "objectives.attention: the last layer of the teacher attends %s, that of the student %s; "
+            "recommended: objectives.attention: 0",
+            *attends,
+        )
+
+
+def _reach(config: Any, max_length: int) -> int:
+    """How many tokens away the last layer attends; `max_length` if to all."""
+    local = (getattr(config, "layer_types", None) or [""])[-1] == "sliding_attention"
+    window: int | None = getattr(config, "sliding_window", None) if local else None
+    return max_length if window is None else min(window, max_length)
