@@ -4,9 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import AutoModelForMaskedLM
 
+from pipeline.addresses.resolve import resolve_model
 from pipeline.data.prepare import prepare
 from pipeline.errors import InputError
 from pipeline.models.compatibility import check_words
@@ -85,7 +90,7 @@ def _models(model: str | None, say: Callable[[str], None]) -> tuple[str, dict[st
         address, config = EMBEDDED, load_encoder_config(EMBEDDED, "teacher.model")
     else:
         say(f"models: {address}")
-    head = any(name.endswith(("ForMaskedLM", "ForPreTraining")) for name in config.architectures or [])
+    head = _has_masked_lm_head(address, config)
     if not head and address != EMBEDDED:
         say(f"generator: {EMBEDDED} with the adapter for film reviews, because {address} has no masked-LM head")
     return address, {
@@ -98,6 +103,28 @@ def _models(model: str | None, say: Callable[[str], None]) -> tuple[str, dict[st
         ),
         "generator.steps": Value("0"),
     }
+
+
+def _has_masked_lm_head(address: str, config: Any) -> bool:
+    """Whether a model has a masked-LM head: by the names of its weights or, of a model on the hub, by its config.
+
+    The config of a sentence encoder may still name the class of the model that it was trained from. Raises InputError
+    if a file with weights is damaged.
+    """
+    folder = Path(resolve_model(address, "--model"))
+    if not folder.is_dir():
+        return any(name.endswith(("ForMaskedLM", "ForPreTraining")) for name in config.architectures or [])
+    with torch.device("meta"), quiet():
+        model = AutoModelForMaskedLM.from_config(config)
+    head = {name for name in model.state_dict() if not name.startswith(f"{model.base_model_prefix}.")}
+    names: set[str] = set()
+    for file in folder.glob("*.safetensors"):
+        try:
+            with safe_open(file, "pt") as weights:
+                names.update(weights.keys())
+        except SafetensorError as error:
+            raise InputError(f"--model: {file} is not a safetensors file ({error})") from error
+    return bool(head & names)
 
 
 def _max_length(target: Table, address: str, say: Callable[[str], None]) -> int:
