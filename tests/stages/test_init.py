@@ -173,9 +173,9 @@ def test_an_archive_of_an_encoder_whose_config_names_a_head(run, tmp_path, monke
 
 
 def test_a_family_whose_attention_cannot_be_taken(run, tmp_path, byte_level):
-    sizes = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 64}
+    sizes = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "max_position_embeddings": 66}
     with quiet():
-        MPNetModel(MPNetConfig(vocab_size=len(byte_level), max_position_embeddings=66, **sizes)).save_pretrained("mpnet")
+        MPNetModel(MPNetConfig(vocab_size=len(byte_level), intermediate_size=64, **sizes)).save_pretrained("mpnet")
         byte_level.save_pretrained("mpnet")
     result = run("support.csv", "--out", "mine.yaml", model="./mpnet")
     assert result.exit_code == 0, result.output
