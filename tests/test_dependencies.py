@@ -12,6 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from pipeline.addresses.archives import ARCHIVES
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -76,10 +78,14 @@ def test_an_undeclared_import_is_found(tmp_path: Path) -> None:
 def test_constraints_have_an_admitted_version_of_each() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
     versions = {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
-    for requirement in map(Requirement, PROJECT["dependencies"] + EXTRAS["dev"]):
+    for requirement in map(Requirement, PROJECT["dependencies"] + EXTRAS["dev"] + EXTRAS["base"]):
         version = versions.get(canonicalize_name(requirement.name))
         assert version is not None, f"constraints.txt has no {requirement.name}"
         assert requirement.specifier.contains(version), f"{requirement}: constraints.txt has {version}"
+
+
+def test_the_parts_of_archives_are_an_extra() -> None:
+    assert names(EXTRAS["base"]) == {name for archive in ARCHIVES.values() for name in archive.parts}
 
 
 def test_dev_has_the_packages_of_every_feature() -> None:

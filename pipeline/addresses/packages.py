@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+from pipeline.addresses.archives import ARCHIVES
 from pipeline.errors import InputError, nearest
 
 
@@ -17,7 +18,10 @@ def package_path(address: str, key: str) -> Path:
     except (ImportError, ValueError):  # a loaded module that is not a package, such as __main__
         spec = None
     if spec is None or not spec.submodule_search_locations:
-        raise InputError(f"{key}: {address}: package {module!r} is not installed; accepted: package:module/path")
+        raise InputError(
+            f"{key}: {address}: package {module!r} is not installed; accepted: package:module/path"
+            f"{nearest(module, ARCHIVES)}"
+        )
     if ".." in Path(inner).parts:
         raise InputError(f"{key}: {address} leads out of the package; accepted: package:module/path")
     path = Path(spec.submodule_search_locations[0]) / inner

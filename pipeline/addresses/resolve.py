@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from pipeline.addresses.archives import is_archive, open_archive
 from pipeline.addresses.hub import connection_error
 from pipeline.addresses.packages import package_path
 from pipeline.errors import InputError
@@ -49,7 +50,8 @@ def resolve_model(address: str | Path, key: str) -> str:
     """Turn a model's address into what `from_pretrained` takes: a checked folder, or a hub id as it is.
 
     A Path is a folder, whatever its name; a string may be any address that params.yaml accepts. If the hub cannot be
-    reached, a hub id becomes its folder in the hub's cache on this machine.
+    reached, a hub id becomes its folder in the hub's cache on this machine. A model in the parts of an archive becomes
+    its folder in the user's cache, assembled the first time.
 
     Raises InputError if there is no such model, its folder has no config or no safetensors weights, or the SHA-256 of
     one of its files other than the weights does not match.
@@ -63,7 +65,7 @@ def resolve_model(address: str | Path, key: str) -> str:
             return str(address)
         folder = _cached_model(str(address), key, unreachable)
     elif kind == "package":
-        folder = package_path(str(address), key)
+        folder = open_archive(str(address), key) if is_archive(str(address)) else package_path(str(address), key)
     else:
         folder = address if isinstance(address, Path) else Path(expand_home(address))
     if not folder.is_dir():

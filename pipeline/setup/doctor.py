@@ -46,6 +46,7 @@ def examine(path: Path) -> Iterator[Finding]:
     yield _hub(params, unreachable)
     with _offline(unreachable != ""):
         yield _extras(params)
+        yield from _archives(params)
         models = _models(params)
         yield models
         yield from _tables_and_room(params, has_models=models.mark == "ok")
@@ -88,9 +89,8 @@ def _hub(params: Params, unreachable: str) -> Finding:
     """The models and tables on the hub that params name, and whether the hub answers."""
     from pipeline.addresses.resolve import kind_of
 
-    student = [params.student.model] if params.student.model else []
     tables = [table.path for table in (params.data.target, params.data.source, params.generator.text) if table]
-    addresses = dict.fromkeys([params.teacher.model, params.generator.model, *student, *tables])
+    addresses = dict.fromkeys([*_named_models(params), *tables])
     named = [address for address in addresses if kind_of(address) == "hub"]
     if not unreachable:
         return Finding("ok", "hub", f"answers; params name {', '.join(named) or 'nothing on it'}")
@@ -98,6 +98,11 @@ def _hub(params: Params, unreachable: str) -> Finding:
         advice = "they must be in its local cache; or name folders or package: addresses"
         return Finding("look", "hub", f"unreachable ({unreachable}); params name {', '.join(named)}", advice)
     return Finding("ok", "hub", f"unreachable ({unreachable}); params name nothing on it")
+
+
+def _named_models(params: Params) -> list[str]:
+    """The addresses of the models that params name."""
+    return [model for model in (params.teacher.model, params.generator.model, params.student.model) if model]
 
 
 def _extras(params: Params) -> Finding:
@@ -115,6 +120,20 @@ def _extras(params: Params) -> Finding:
     if adapter and not Path(adapter).is_file():
         return Finding("wrong", "extras", f"generator.adapter: no such file: {adapter}", "null, or a file that exists")
     return Finding("ok", "extras", "everything that params need")
+
+
+def _archives(params: Params) -> Iterator[Finding]:
+    """The archives that params name: where each is, or will be as soon as its model is read, and its size."""
+    from pipeline.addresses.archives import ARCHIVES, archive_folder, is_archive
+
+    for address in dict.fromkeys(filter(is_archive, _named_models(params))):
+        folder, size = archive_folder(address), ARCHIVES[address.removeprefix("package:")].size
+        if folder.is_dir():
+            yield Finding("ok", "archive", f"{address}: {format_bytes(size)} in {folder}")
+            continue
+        free = shutil.disk_usage(nearest_existing(folder)).free
+        found = f"{address}: will be assembled in {folder}; takes {format_bytes(size)} of {format_bytes(free)} free"
+        yield Finding("look" if free < size else "ok", "archive", found)
 
 
 def _models(params: Params) -> Finding:

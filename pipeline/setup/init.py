@@ -4,12 +4,18 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import AutoModelForMaskedLM
 
+from pipeline.addresses.resolve import resolve_model
 from pipeline.data.prepare import prepare
 from pipeline.errors import InputError
 from pipeline.models.compatibility import check_words
+from pipeline.models.forward import check_attention
 from pipeline.models.loading import load_encoder_config, load_tokenizer, quiet
 from pipeline.models.student import check_student
 from pipeline.params.edit import COLUMN, Value, replace_header, replace_values
@@ -85,10 +91,10 @@ def _models(model: str | None, say: Callable[[str], None]) -> tuple[str, dict[st
         address, config = EMBEDDED, load_encoder_config(EMBEDDED, "teacher.model")
     else:
         say(f"models: {address}")
-    head = any(name.endswith(("ForMaskedLM", "ForPreTraining")) for name in config.architectures or [])
+    head = _has_masked_lm_head(address, config)
     if not head and address != EMBEDDED:
         say(f"generator: {EMBEDDED} with the adapter for film reviews, because {address} has no masked-LM head")
-    return address, {
+    return address, _without_attention(config, say) | {
         "teacher.model": Value(inline(address)),
         # A learning rate that suits a small encoder is too high for a deep one.
         "teacher.learning_rate": Value("1.0e-4" if config.num_hidden_layers <= 6 else "5.0e-5"),
@@ -98,6 +104,40 @@ def _models(model: str | None, say: Callable[[str], None]) -> tuple[str, dict[st
         ),
         "generator.steps": Value("0"),
     }
+
+
+def _has_masked_lm_head(address: str, config: Any) -> bool:
+    """Whether a model has a masked-LM head: by the names of its weights or, of a model on the hub, by its config.
+
+    The config of a sentence encoder may still name the class of the model that it was trained from. Raises InputError
+    if a file with weights is damaged.
+    """
+    folder = Path(resolve_model(address, "--model"))
+    if not folder.is_dir():
+        return any(name.endswith(("ForMaskedLM", "ForPreTraining")) for name in config.architectures or [])
+    with torch.device("meta"), quiet():
+        model = AutoModelForMaskedLM.from_config(config)
+    head = {name for name in model.state_dict() if not name.startswith(f"{model.base_model_prefix}.")}
+    names: set[str] = set()
+    for file in folder.glob("*.safetensors"):
+        try:
+            with safe_open(file, "pt") as weights:
+                names.update(weights.keys())
+        except SafetensorError as error:
+            raise InputError(f"--model: {file} is not a safetensors file ({error})") from error
+    return bool(head & names)
+
+
+def _without_attention(config: Any, say: Callable[[str], None]) -> dict[str, Value]:
+    """The params that leave attention out, if it cannot be taken from models of this family; else none."""
+    try:
+        with quiet():
+            check_attention(config, "teacher.model")
+    except InputError:
+        say(f"objectives.attention: 0, because no attention can be taken from an encoder of type {config.model_type}")
+        cache = load(PARAMS).cache.model_dump() | {"attention": False}
+        return {"objectives.attention": Value("0.0"), "cache": Value(inline(cache))}
+    return {}
 
 
 def _max_length(target: Table, address: str, say: Callable[[str], None]) -> int:

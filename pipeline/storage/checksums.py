@@ -20,7 +20,7 @@ WEIGHTS = (".safetensors", ".onnx")
 def write_sums(folder: Path) -> None:
     """Write the list of checksums of a folder's files into it."""
     files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name != SUMS]
-    (folder / SUMS).write_text("".join(f"{_sha256(file)}  {file.name}\n" for file in files), encoding="utf-8")
+    (folder / SUMS).write_text("".join(f"{sha256(file)}  {file.name}\n" for file in files), encoding="utf-8")
 
 
 def check_sums(folder: Path, key: str, *, weights: bool) -> None:
@@ -45,14 +45,15 @@ def check_sums(folder: Path, key: str, *, weights: bool) -> None:
         names.add(match[2])
         if not file.is_file():
             raise InputError(f"{key}: {file} is missing; {fix}")
-        if (weights or file.suffix not in WEIGHTS) and _sha256(file) != match[1]:
+        if (weights or file.suffix not in WEIGHTS) and sha256(file) != match[1]:
             raise InputError(f"{key}: {file} is not what was written; {fix}")
     for file in sorted(folder.iterdir()):
         if file.suffix in (*WEIGHTS, ".json") and file.name not in names:
             raise InputError(f"{key}: {sums} does not name {file.name}; {fix}")
 
 
-def _sha256(file: Path) -> str:
+def sha256(file: Path) -> str:
+    """The SHA-256 of a file, in hex digits."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 

@@ -21,7 +21,8 @@ class Block:
     output: str | None
     """The `text` block right after it: its lines are in the output, in this order."""
     needs: str | None
-    """The comment before it: `slow` takes minutes, `hours` longer, `hub` needs the Hugging Face hub."""
+    """The comment before it: `slow` takes minutes, `hours` longer, `hub` needs the Hugging Face hub or a package that
+    is not installed with the project."""
 
 
 def blocks(page: Path) -> list[Block]:

@@ -3,12 +3,15 @@
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import yaml
+from helpers.made_archive import ADDRESS, NAME, lay_out_archive
 
 from pipeline.addresses import hub
+from pipeline.addresses.archives import ARCHIVES
 from pipeline.setup import doctor, environment
 from pipeline.setup.doctor import examine
 from pipeline.setup.environment import Finding, format_bytes
@@ -60,6 +63,7 @@ def test_a_run_that_would_get_through(found):
     assert findings["tables"].found.startswith("0 source, 8 train, 20 validation, 40 test texts")
     assert findings["hub"] == Finding("ok", "hub", "unreachable (Name or service not known); params name nothing on it")
     assert findings["work cache"].mark == "ok"
+    assert "archive" not in findings
     assert "float32" in findings["device"].found or "bfloat16" in findings["device"].found
     assert "a run from the start takes about" in findings["disk"].found
     assert all(finding.advice for finding in findings.values() if finding.mark == "wrong")
@@ -91,6 +95,29 @@ def test_an_adapter_that_is_not_there(found, tiny_encoder):
     findings = found(generator={"model": str(tiny_encoder), "adapter": "none.safetensors"})
     assert findings["extras"].mark == "wrong"
     assert "generator.adapter: no such file: none.safetensors" in findings["extras"].found
+
+
+def test_an_archive(found, tmp_path, work_cache, monkeypatch, tiny_encoder):
+    (tmp_path / "site").mkdir()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setitem(ARCHIVES, NAME, replace(lay_out_archive(tmp_path / "site", tiny_encoder), size=3 * GB))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2 * GB))
+    folder = work_cache / "archives" / NAME / "model"
+    findings = found(teacher={"model": ADDRESS})
+    what = f"{ADDRESS}: will be assembled in {folder}; takes 3.0 GB of 2.0 GB free"
+    assert findings["archive"] == Finding("look", "archive", what)
+    assert (findings["models"].mark, "(No space left on device)" in findings["models"].found) == ("wrong", True)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4 * GB))
+    findings = found(teacher={"model": ADDRESS})
+    assert (findings["archive"].mark, findings["models"].mark) == ("ok", "ok")
+    # The check of the models reads them.
+    assert found(teacher={"model": ADDRESS})["archive"] == Finding("ok", "archive", f"{ADDRESS}: 3.0 GB in {folder}")
+    shutil.rmtree(folder)
+    shutil.rmtree(tmp_path / "site")
+    finding = found(teacher={"model": ADDRESS})["models"]
+    assert (finding.mark, "made-model-part-001 is not installed; make base installs it" in finding.found) == (
+        "wrong", True
+    )  # fmt: skip
 
 
 def test_a_hub_out_of_reach_is_worth_a_look_where_it_is_named(found):

