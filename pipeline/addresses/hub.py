@@ -56,13 +56,25 @@ def ask(kind: Kind, hub_id: str, revision: str | None = None) -> Answer:
             with hub_requests():
                 info: Any = request(hub_id, revision=revision, timeout=TIMEOUT)
                 if info.gated:
-                    api.auth_check(hub_id, repo_type=kind)
+                    _check_access(kind, hub_id)
                 return Answer(files=frozenset(file.rfilename for file in info.siblings or []))
         except Exception as error:
             answer = explain(error, kind, hub_id)
             if not isinstance(error, HfHubHTTPError) or error.response.status_code < 500:
                 break
     return answer
+
+
+def _check_access(kind: Kind, hub_id: str) -> None:
+    """Raise GatedRepoError if a gated model or dataset is not open to this user, which its files would show later."""
+    from huggingface_hub import HfApi, errors
+
+    try:
+        HfApi().auth_check(hub_id, repo_type=kind)
+    except errors.HfHubHTTPError as error:
+        # A mirror need not know this request.
+        if isinstance(error, errors.GatedRepoError):
+            raise
 
 
 def explain(error: Exception, kind: Kind, hub_id: str) -> Answer:

@@ -58,14 +58,15 @@ def model_snapshot(hub_id: str, revision: str | None, key: str, *, weights: bool
 @lru_cache
 def _fetch(hub_id: str, revision: str | None, *, weights: bool, offline: bool) -> Path:
     """Fetch files of a model. Raises LocalEntryNotFoundError if `offline` and some of them are not in the cache."""
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
     from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
     if weights:
         revision = _fetch(hub_id, revision, weights=False, offline=offline).name
-    shows_progress = weights and sys.stderr.isatty() and is_main_process() and logger.isEnabledFor(logging.WARNING)
-    (enable_progress_bars if shows_progress else disable_progress_bars)()
+    if constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
+        shown = weights and sys.stderr.isatty() and is_main_process() and logger.isEnabledFor(logging.WARNING)
+        (enable_progress_bars if shown else disable_progress_bars)()
     with hub_requests():
         folder = Path(
             snapshot_download(

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.hub import HOME, TOKEN
+from helpers.hub import HOME
 
 from pipeline.addresses import hub as hub_module
 from pipeline.addresses.resolve import resolve_model
@@ -174,11 +174,18 @@ def test_a_gated_model(hub, monkeypatch, status, line):
     page = f"{os.environ['HF_ENDPOINT']}/someone/gated"
     assert complaint("someone/gated") == f"someone/gated {line.format(page=page)}"
     # With a token it opens, and no other host gets to see the token.
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setenv("HF_TOKEN", hub.TOKEN)
     hub.forget()
     assert fetch("someone/gated") == MODEL
     assert hub.tokens
     assert not [address for address, _ in hub.tokens if "/cdn/" in address]
+
+
+def test_a_gated_model_on_a_mirror_that_cannot_say_who_has_access(hub):
+    hub.publish("someone/gated", MODEL)
+    hub.repositories["model", "someone/gated"].refusal = 401
+    hub.fail("auth-check", status=404)
+    assert complaint("someone/gated").startswith("someone/gated is gated (401 Unauthorized); ask for access on ")
 
 
 def test_a_token_that_the_hub_does_not_know(hub, monkeypatch):

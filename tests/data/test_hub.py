@@ -7,7 +7,6 @@ import sys
 
 import pandas as pd
 import pytest
-from helpers.hub import TOKEN
 
 from pipeline.addresses import hub as hub_module
 
@@ -132,7 +131,7 @@ def test_a_gated_dataset(reviews, load, complaint, monkeypatch, status, line):
     page = f"{os.environ['HF_ENDPOINT']}/datasets/someone/reviews"
     message = complaint("someone/reviews", config="en")
     assert message == f"data.source.path: someone/reviews {line.format(page=page)}"
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setenv("HF_TOKEN", reviews.TOKEN)
     reviews.forget()
     assert load("someone/reviews", config="en")["text"].tolist() == ["good"]
     assert not [address for address, _ in reviews.tokens if "/cdn/" in address]
