@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import fork_server
+from helpers.hub import Hub
 from helpers.tiny_project import Repo, lay_out
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE
@@ -144,6 +145,18 @@ def tiny_encoder(saved: Callable[..., Path]) -> Path:
 def tiny_masked_lm(saved: Callable[..., Path]) -> Path:
     """A random masked language model."""
     return saved(BertForMaskedLM)
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """The hub, with nothing on it yet, and with an empty cache."""
+    served = Hub()
+    served.empty_cache()
+    served.forget()
+    served.start()
+    yield served
+    served.stop()
+    served.forget()
 
 
 @pytest.fixture(scope="session")

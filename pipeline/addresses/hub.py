@@ -1,35 +1,159 @@
-"""Whether the Hugging Face hub can be reached, asked once a name: the libraries would retry each request six times."""
+"""What the Hugging Face hub answers about a model or dataset, why it does not, and how long requests to it may take."""
 
+import errno
 import logging
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
+
+Kind = Literal["model", "dataset"]
 
 TIMEOUT = 10.0
-"""Seconds to wait for the hub's answer."""
+"""Seconds to wait for the hub's answer, or for the next part of it."""
+PATIENCE = 10.0
+"""Seconds at most of a wait that the hub asks for; the libraries would wait as long as it says, five times."""
+WAITS = (0.0, 1.0, 3.0)
+"""Seconds before each request for a model or dataset, which is repeated after an error of the hub's own."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the hub says of a model or dataset: its files, or why there are none."""
+
+    files: frozenset[str] = frozenset()
+    """Paths of its files."""
+    refusal: str = ""
+    """Why this one cannot be had and what to do about it, said of it: `is gated`; empty if it can."""
+    outage: str = ""
+    """Why the hub gives nothing now, a sentence; empty if it does."""
+
+    @property
+    def found(self) -> bool:
+        """Whether the hub gives it."""
+        return not self.refusal and not self.outage
+
+
+class BusyError(Exception):
+    """The hub asks for a wait that is longer than PATIENCE; the error's text says how long, and with which status."""
 
 
 @lru_cache
-def connection_error(kind: Literal["model", "dataset"], name: str) -> str:
-    """Why the hub cannot be reached with a request for `name`; empty if it answers, even if it has no such name."""
+def ask(kind: Kind, hub_id: str, revision: str | None = None) -> Answer:
+    """Ask the hub for a model or dataset, once in a process: with the hub out of reach, each request takes a while."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    request = HfApi().model_info if kind == "model" else HfApi().dataset_info
-    with quiet_hub():
+    api = HfApi()
+    request = api.model_info if kind == "model" else api.dataset_info
+    answer = Answer()
+    for wait in WAITS:
+        time.sleep(wait)
         try:
-            request(name, timeout=TIMEOUT)
-        except HfHubHTTPError:
-            return ""
+            with hub_requests():
+                info: Any = request(hub_id, revision=revision, timeout=TIMEOUT)
+                if info.gated:
+                    _check_access(kind, hub_id)
+                return Answer(files=frozenset(file.rfilename for file in info.siblings or []))
         except Exception as error:
-            return one_line(error) or type(error).__name__
-    return ""
+            answer = explain(error, kind, hub_id)
+            if not isinstance(error, HfHubHTTPError) or error.response.status_code < 500:
+                break
+    return answer
+
+
+def _check_access(kind: Kind, hub_id: str) -> None:
+    """Raise GatedRepoError if a gated model or dataset is not open to this user, which its files would show later."""
+    from huggingface_hub import HfApi, errors
+
+    try:
+        HfApi().auth_check(hub_id, repo_type=kind)
+    except errors.HfHubHTTPError as error:
+        # A mirror need not know this request.
+        if isinstance(error, errors.GatedRepoError):
+            raise
+
+
+def explain(error: Exception, kind: Kind, hub_id: str) -> Answer:
+    """Why a request failed. A full or broken disk is raised again as an OSError, with the cache's folder."""
+    from huggingface_hub import constants, errors
+
+    of_http = errors.HfHubHTTPError.__bases__[0]  # what all errors of the HTTP library are, too
+    reason: BaseException | None = None
+    for each in _chain(error):
+        if isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+            raise OSError(each.errno, each.strerror, constants.HF_HOME) from error
+        # That a file does not exist is what the libraries often want to know.
+        if isinstance(each, (BusyError, ConnectionError, of_http)) and not isinstance(each, errors.EntryNotFoundError):
+            reason = reason or each
+    if reason is None:
+        return Answer(refusal=f"cannot be read ({type(error).__name__}: {one_line(error)})")
+    if isinstance(reason, errors.OfflineModeIsEnabled):
+        return Answer(outage="the hub cannot be reached (offline mode)")
+    if isinstance(reason, BusyError):
+        return Answer(outage=f"the hub asks to try again {reason}")
+    if not isinstance(reason, errors.HfHubHTTPError):
+        return Answer(outage=f"the hub cannot be reached ({one_line(reason) or type(reason).__name__})")
+    status = reason.response.status_code
+    said = f"{status} {reason.response.reason_phrase}"
+    page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{hub_id}"
+    login = "`hf auth login` or set HF_TOKEN"
+    if isinstance(reason, errors.RevisionNotFoundError):
+        return Answer(refusal=f"is no revision that the hub has; accepted: {_revisions(kind, hub_id)}")
+    if isinstance(reason, errors.GatedRepoError):
+        then = f", then {login}" if status == 401 else ""
+        return Answer(refusal=f"is gated ({said}); ask for access on {page}{then}")
+    if reason.response.headers.get("X-Error-Message") == "Invalid credentials in Authorization header":
+        return Answer(refusal=f"needs another token, because the hub does not know yours ({said}); {login}")
+    if status in (401, 404):
+        local = {"model": "folder", "dataset": "file"}[kind]
+        line = f"is not a local {local}, and the hub has no such {kind} ({said}); accepted: the id of one"
+        return Answer(refusal=f"{line}; if it is private, {login}")
+    if status == 429 or status >= 500:
+        return Answer(outage=f"the hub asks to try again later ({said})")
+    return Answer(refusal=f"is refused by the hub ({said})")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what caused it or was handled as it was raised, and so on: the libraries replace one by another."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        yield error
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+
+
+def _revisions(kind: Kind, hub_id: str) -> str:
+    """The branches and tags that a model or dataset has, as far as the hub lists them."""
+    from huggingface_hub import HfApi
+
+    try:
+        with hub_requests():
+            refs = HfApi().list_repo_refs(hub_id, repo_type=kind)
+    except Exception:
+        return "a branch, a tag or the hash of a commit"
+    names = [ref.name for ref in (*refs.branches, *refs.tags)]
+    return f"{', '.join(names[:10])} or the hash of a commit"
 
 
 @contextmanager
-def quiet_hub() -> Iterator[None]:
-    """Silence the warnings of huggingface_hub and datasets; errors still come through."""
+def hub_requests() -> Iterator[None]:
+    """Inside, warnings of the libraries are silenced, and no request waits for long.
+
+    The libraries send some requests without a timeout: these get TIMEOUT. They sleep as long as the hub asks them to:
+    more than PATIENCE raises BusyError. Other errors of the hub's they raise after six tries in 23 s.
+    """
+    from huggingface_hub import get_session
+
+    client: Any = get_session()
+    hooks = client.event_hooks
+    client.event_hooks = {
+        "request": [*hooks["request"], _limit_time],
+        "response": [*hooks["response"], _refuse_to_wait],
+    }
     loggers = [logging.getLogger(name) for name in ("huggingface_hub", "datasets")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -37,10 +161,28 @@ def quiet_hub() -> Iterator[None]:
     try:
         yield
     finally:
+        client.event_hooks = hooks
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
 
 
-def one_line(error: Exception) -> str:
+def _limit_time(request: Any) -> None:
+    limits = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT)
+    given = request.extensions.get("timeout", {})
+    request.extensions["timeout"] = limits | {part: time for part, time in given.items() if time is not None}
+
+
+def _refuse_to_wait(response: Any) -> None:
+    """Raise BusyError if a response asks for a long wait in `Retry-After`, or by the seconds `t` of `RateLimit`."""
+    if response.status_code not in (429, 503):
+        return
+    asked = response.headers.get("Retry-After", "")
+    limit = re.search(r"\br=0;t=(\d+)", response.headers.get("RateLimit", ""))
+    seconds = int(asked) if asked.isdigit() else int(limit[1]) if limit else 0
+    if seconds > PATIENCE:
+        raise BusyError(f"in {seconds} s ({response.status_code} {response.reason_phrase})")
+
+
+def one_line(error: BaseException) -> str:
     """The first 160 characters of an error's message, on one line."""
     return " ".join(str(error).split())[:160]

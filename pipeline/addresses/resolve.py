@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.addresses.archives import is_archive, open_archive
-from pipeline.addresses.hub import connection_error
 from pipeline.addresses.packages import package_path
+from pipeline.addresses.snapshot import check_files, model_snapshot
 from pipeline.errors import InputError
 from pipeline.storage.checksums import check_sums
 
@@ -15,6 +15,8 @@ Kind = Literal["package", "local", "glob", "hub"]
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 HUB_ID = re.compile(r"(\b[\w.-]+\b/)?\b[\w.-]{1,96}\b")
 """`name` or `organisation/name`, as the hub accepts them."""
+REVISION = re.compile(r"\w[\w.+-]*(/\w[\w.+-]*)*")
+"""A branch, tag or commit, such as `main`, `v1.0` or `refs/pr/3`."""
 
 
 def kind_of(address: str) -> Kind | None:
@@ -23,8 +25,9 @@ def kind_of(address: str) -> Kind | None:
     1. `package`: it begins with `package:`.
     2. `local`: a file or folder of that name exists, `~` expanded.
     3. `glob`: it has one of the characters `*?[`.
-    4. `local`: it begins with `.`, `/` or `~`, has two slashes or more, or ends in one of `TABLE_SUFFIXES`.
-    5. `hub`: it is a valid hub id, `name` or `organisation/name`.
+    4. `local`: it begins with `.`, `/` or `~`, has two slashes or more before any `@`, or ends in one of
+       `TABLE_SUFFIXES`.
+    5. `hub`: it is a valid hub id, `name` or `organisation/name`, alone or followed by `@revision`.
 
     Returns None if no rule holds. Neither the hub nor the package is asked whether it has the model or table.
     """
@@ -34,11 +37,20 @@ def kind_of(address: str) -> Kind | None:
         return "local"
     if any(character in address for character in "*?["):
         return "glob"
-    if address.startswith((".", "/", "~")) or address.count("/") > 1 or address.lower().endswith(TABLE_SUFFIXES):
+    hub_id, revision = split_revision(address)
+    if address.startswith((".", "/", "~")) or hub_id.count("/") > 1 or address.lower().endswith(TABLE_SUFFIXES):
         return "local"
-    if HUB_ID.fullmatch(address) and "--" not in address and ".." not in address:
+    if revision is not None and (not REVISION.fullmatch(revision) or ".." in revision):
+        return None
+    if HUB_ID.fullmatch(hub_id) and "--" not in hub_id and ".." not in hub_id:
         return "hub"
     return None
+
+
+def split_revision(address: str) -> tuple[str, str | None]:
+    """The id and the revision of a hub address `id@revision`; the revision is None if there is none."""
+    hub_id, at, revision = address.partition("@")
+    return hub_id, revision if at else None
 
 
 def expand_home(address: str) -> str:
@@ -46,46 +58,30 @@ def expand_home(address: str) -> str:
     return os.path.expanduser(address)  # noqa: PTH111
 
 
-def resolve_model(address: str | Path, key: str) -> str:
-    """Turn a model's address into what `from_pretrained` takes: a checked folder, or a hub id as it is.
+def resolve_model(address: str | Path, key: str, *, weights: bool = False) -> str:
+    """Turn a model's address into the folder that `from_pretrained` takes, with its small files checked.
 
-    A Path is a folder, whatever its name; a string may be any address that params.yaml accepts. If the hub cannot be
-    reached, a hub id becomes its folder in the hub's cache on this machine. A model in the parts of an archive becomes
-    its folder in the user's cache, assembled the first time.
+    A Path is a folder, whatever its name; a string may be any address that params.yaml accepts. A model of the hub
+    becomes its folder in the hub's cache on this machine. A model in the parts of an archive becomes its folder in the
+    user's cache, assembled the first time.
 
-    Raises InputError if there is no such model, its folder has no config or no safetensors weights, or the SHA-256 of
-    one of its files other than the weights does not match.
+    Args:
+        weights: whether the weights of a model of the hub are fetched, too.
+
+    Raises InputError if there is no such model, it has no config or no safetensors weights, or the SHA-256 of one of
+    its files other than the weights does not match.
     """
     kind = "local" if isinstance(address, Path) else kind_of(address)
     if kind is None:
         raise InputError(f"{key}: {address} is not a valid address; accepted: a folder, package: address or hub id")
     if kind == "hub":
-        unreachable = connection_error("model", str(address))
-        if not unreachable:
-            return str(address)
-        folder = _cached_model(str(address), key, unreachable)
-    elif kind == "package":
+        return str(model_snapshot(*split_revision(str(address)), key, weights=weights))
+    if kind == "package":
         folder = open_archive(str(address), key) if is_archive(str(address)) else package_path(str(address), key)
     else:
         folder = address if isinstance(address, Path) else Path(expand_home(address))
     if not folder.is_dir():
         raise InputError(f"{key}: no such model folder: {address}")
     check_sums(folder, key, weights=False)
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{key}: {address} has no config.json; accepted: a folder written by save_pretrained")
-    if not list(folder.glob("*.safetensors")):
-        raise InputError(f"{key}: {address} has no .safetensors weights; accepted: safetensors only")
+    check_files([path.name for path in folder.iterdir()], key, address)
     return str(folder.absolute())
-
-
-def _cached_model(hub_id: str, key: str, unreachable: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(hub_id, local_files_only=True))
-    except LocalEntryNotFoundError as error:
-        raise InputError(
-            f"{key}: {hub_id} is not a local folder, the hub cannot be reached ({unreachable}) "
-            "and its cache has no such model"
-        ) from error

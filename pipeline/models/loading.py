@@ -92,7 +92,7 @@ def _load_weights(auto_class: Any, address: str | Path, key: str, **options: Any
     Raises InputError if weights of the encoder are missing, if the file has more layers than the config, or if a weight
     is NaN or infinite: transformers itself loads whatever fits from a damaged file or that of another model.
     """
-    check_sums(Path(resolve_model(address, key)), key, weights=True)
+    check_sums(Path(resolve_model(address, key, weights=True)), key, weights=True)
     options |= {"use_safetensors": True, "dtype": torch.float32}
     model, info = _from_pretrained(
         auto_class, address, key, output_loading_info=True, ignore_mismatched_sizes=True, **options
@@ -131,11 +131,11 @@ def _is_extra_layer(name: str, model: PreTrainedModel) -> bool:
 
 
 def _from_pretrained(auto_class: Any, address: str | Path, key: str, **options: Any) -> Any:
-    folder_or_id = resolve_model(address, key)
+    folder = resolve_model(address, key)
     try:
         with quiet():
             # Without this argument, transformers asks on the terminal whether to run code from the model's folder.
-            return auto_class.from_pretrained(folder_or_id, trust_remote_code=False, **options)
+            return auto_class.from_pretrained(folder, trust_remote_code=False, **options)
     except Exception as error:
         if "custom code" in str(error):
             raise InputError(

@@ -26,7 +26,7 @@ class Table(Section):
     """Where texts come from."""
 
     path: Name
-    """A CSV, TSV, JSONL or Parquet file or glob; `package:module/file`; or a hub id."""
+    """A CSV, TSV, JSONL or Parquet file or glob; `package:module/file`; or a hub id, alone or as `id@revision`."""
     config: str | None = None
     """The hub data set's configuration."""
     split: str = "train"

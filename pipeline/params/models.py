@@ -46,7 +46,7 @@ class Teacher(Fit):
     """The large model f^t, fine-tuned."""
 
     model: Name = "bert-base-uncased"
-    """A hub id, a folder or `package:module/folder` with an encoder."""
+    """A hub id (`id@revision` for a branch, tag or commit), a folder or `package:module/folder` with an encoder."""
     domains: Annotated[Domains, Field(min_length=1)] = ["source", "target"]
     """Fine-tune on these, one after the other. The paper's Teacher-FT sees [target]."""
     epochs: PerDomain = PerDomain(source=1, target=5)
@@ -57,7 +57,7 @@ class Generator(Section):
     """The masked language model G_θ that fills in the masked words."""
 
     model: Name = "bert-base-uncased"
-    """A hub id, a folder or `package:module/folder`; without a masked-LM head it needs an adapter or steps."""
+    """As for the teacher; without a masked-LM head it needs an adapter or steps."""
     adapter: Name | None = None
     """A file written by this stage with low-rank weights and a masked-LM head, which are added to the model."""
     steps: Count = 0

@@ -15,7 +15,7 @@ from pipeline.setup import environment
 from pipeline.setup.environment import Finding, format_bytes, free_memory, nearest_existing
 from pipeline.storage import workcache
 
-PATIENCE = 4.0
+PATIENCE = 5.0
 """Timeout of the hub, in seconds."""
 TRAINED = 4
 """Memory of a model in training relative to its weights: these, their gradients and two numbers of Adam for each."""
@@ -37,14 +37,14 @@ def examine(path: Path) -> Iterator[Finding]:
         return
     yield environment.device()
     yield environment.threads()
-    unreachable = _connection_error()
+    outage = _outage()
     params, finding = _params(path)
     yield finding
     if params is None:
         yield Finding("look", "the rest", "not checked, because it depends on the params")
         return
-    yield _hub(params, unreachable)
-    with _offline(unreachable != ""):
+    yield _hub(params, outage)
+    with _offline(outage != ""):
         yield _extras(params)
         yield from _archives(params)
         models = _models(params)
@@ -52,15 +52,15 @@ def examine(path: Path) -> Iterator[Finding]:
         yield from _tables_and_room(params, has_models=models.mark == "ok")
 
 
-def _connection_error() -> str:
+def _outage() -> str:
     """Why the hub does not answer; empty if it does."""
-    from pipeline.addresses.hub import connection_error
+    from pipeline.addresses.hub import ask
 
-    reasons = [f"no answer in {PATIENCE:.0f} s"]
-    thread = Thread(target=lambda: reasons.append(connection_error("model", "bert-base-uncased")), daemon=True)
+    outages = [f"the hub cannot be reached (no answer in {PATIENCE:.0f} s)"]
+    thread = Thread(target=lambda: outages.append(ask("model", "bert-base-uncased").outage), daemon=True)
     thread.start()
     thread.join(PATIENCE)
-    return reasons[-1]
+    return outages[-1]
 
 
 @contextmanager
@@ -85,19 +85,18 @@ def _params(path: Path) -> tuple[Params | None, Finding]:
         return None, Finding("wrong", "params", str(error), "fix it, or l2a init TABLE")
 
 
-def _hub(params: Params, unreachable: str) -> Finding:
+def _hub(params: Params, outage: str) -> Finding:
     """The models and tables on the hub that params name, and whether the hub answers."""
     from pipeline.addresses.resolve import kind_of
 
     tables = [table.path for table in (params.data.target, params.data.source, params.generator.text) if table]
     addresses = dict.fromkeys([*_named_models(params), *tables])
     named = [address for address in addresses if kind_of(address) == "hub"]
-    if not unreachable:
-        return Finding("ok", "hub", f"answers; params name {', '.join(named) or 'nothing on it'}")
-    if named:
+    found = f"{outage or 'it answers'}; params name {', '.join(named) or 'nothing on it'}"
+    if outage and named:
         advice = "they must be in its local cache; or name folders or package: addresses"
-        return Finding("look", "hub", f"unreachable ({unreachable}); params name {', '.join(named)}", advice)
-    return Finding("ok", "hub", f"unreachable ({unreachable}); params name nothing on it")
+        return Finding("look", "hub", found, advice)
+    return Finding("ok", "hub", found)
 
 
 def _named_models(params: Params) -> list[str]:

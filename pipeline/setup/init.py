@@ -15,7 +15,7 @@ from pipeline.addresses.resolve import resolve_model
 from pipeline.data.prepare import prepare
 from pipeline.errors import InputError
 from pipeline.models.compatibility import check_words
-from pipeline.models.forward import check_attention
+from pipeline.models.families import check_family
 from pipeline.models.loading import load_encoder_config, load_tokenizer, quiet
 from pipeline.models.student import check_student
 from pipeline.params.edit import COLUMN, Value, replace_header, replace_values
@@ -107,19 +107,19 @@ def _models(model: str | None, say: Callable[[str], None]) -> tuple[str, dict[st
 
 
 def _has_masked_lm_head(address: str, config: Any) -> bool:
-    """Whether a model has a masked-LM head: by the names of its weights or, of a model on the hub, by its config.
+    """Whether a model has a masked-LM head: by the names of its weights or, if they are on the hub, by its config.
 
     The config of a sentence encoder may still name the class of the model that it was trained from. Raises InputError
     if a file with weights is damaged.
     """
-    folder = Path(resolve_model(address, "--model"))
-    if not folder.is_dir():
+    files = sorted(Path(resolve_model(address, "--model")).glob("*.safetensors"))
+    if not files:
         return any(name.endswith(("ForMaskedLM", "ForPreTraining")) for name in config.architectures or [])
     with torch.device("meta"), quiet():
         model = AutoModelForMaskedLM.from_config(config)
     head = {name for name in model.state_dict() if not name.startswith(f"{model.base_model_prefix}.")}
     names: set[str] = set()
-    for file in folder.glob("*.safetensors"):
+    for file in files:
         try:
             with safe_open(file, "pt") as weights:
                 names.update(weights.keys())
@@ -132,9 +132,9 @@ def _without_attention(config: Any, say: Callable[[str], None]) -> dict[str, Val
     """The params that leave attention out, if it cannot be taken from models of this family; else none."""
     try:
         with quiet():
-            check_attention(config, "teacher.model")
+            check_family(config, "teacher.model", {"attention": ("objectives.attention", "0")}, LONGEST)
     except InputError:
-        say(f"objectives.attention: 0, because no attention can be taken from an encoder of type {config.model_type}")
+        say(f"objectives.attention: 0, because {config.model_type} models do not show their attention probabilities")
         cache = load(PARAMS).cache.model_dump() | {"attention": False}
         return {"objectives.attention": Value("0.0"), "cache": Value(inline(cache))}
     return {}

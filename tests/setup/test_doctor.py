@@ -10,8 +10,8 @@ import pytest
 import yaml
 from helpers.made_archive import ADDRESS, NAME, lay_out_archive
 
-from pipeline.addresses import hub
 from pipeline.addresses.archives import ARCHIVES
+from pipeline.addresses.hub import Answer
 from pipeline.setup import doctor, environment
 from pipeline.setup.doctor import examine
 from pipeline.setup.environment import Finding, format_bytes
@@ -19,19 +19,7 @@ from pipeline.setup.environment import Finding, format_bytes
 GB = 10**9
 
 
-@pytest.fixture(autouse=True)
-def hub_out_of_reach(monkeypatch):
-    from huggingface_hub import HfApi
-
-    def unplugged(*_args, **_options):
-        raise OSError("Name or service not known")
-
-    connection_error = hub.connection_error
-    connection_error.cache_clear()
-    monkeypatch.setattr(HfApi, "model_info", unplugged)
-    monkeypatch.setattr(HfApi, "dataset_info", unplugged)
-    yield
-    connection_error.cache_clear()
+REFUSED = "the hub cannot be reached ([Errno 111] Connection refused)"
 
 
 @pytest.fixture
@@ -61,7 +49,7 @@ def test_a_run_that_would_get_through(found):
     findings = found()
     assert [what for what, finding in findings.items() if finding.mark == "wrong"] == ["dvc"]
     assert findings["tables"].found.startswith("0 source, 8 train, 20 validation, 40 test texts")
-    assert findings["hub"] == Finding("ok", "hub", "unreachable (Name or service not known); params name nothing on it")
+    assert findings["hub"] == Finding("ok", "hub", f"{REFUSED}; params name nothing on it")
     assert findings["work cache"].mark == "ok"
     assert "archive" not in findings
     assert "float32" in findings["device"].found or "bfloat16" in findings["device"].found
@@ -122,9 +110,40 @@ def test_an_archive(found, tmp_path, work_cache, monkeypatch, tiny_encoder):
 
 def test_a_hub_out_of_reach_is_worth_a_look_where_it_is_named(found):
     finding = found(teacher={"model": "someone/none"})["hub"]
-    assert (finding.mark, finding.found) == (
-        "look", "unreachable (Name or service not known); params name someone/none"
-    )  # fmt: skip
+    assert (finding.mark, finding.found) == ("look", f"{REFUSED}; params name someone/none")
+
+
+@pytest.mark.parametrize("has_hub", [True, False])
+def test_models_and_tables_of_the_hub(found, hub, tiny_encoder, tiny_masked_lm, tmp_path, has_hub):
+    found()  # writes t.csv
+    hub.publish("someone/encoder", tiny_encoder, refs=("v1.0",))
+    hub.publish("someone/masked-lm", tiny_masked_lm)
+    hub.publish("someone/reviews", {"train.csv": (tmp_path / "t.csv").read_bytes()}, kind="dataset", refs=("v2",))
+    named = {
+        "teacher": {"model": "someone/encoder@v1.0"},
+        "generator": {"model": "someone/masked-lm"},
+        "data": {"target": {"path": "someone/reviews@v2", "rows": 8, "validation": 20, "test": 40}},
+    }
+    hub.forget()
+    findings = found(**named)
+    if not has_hub:
+        hub.stop()
+        hub.forget()
+        findings = found(**named)
+    assert [what for what, finding in findings.items() if finding.mark == "wrong"] == ["dvc"]
+    answer = "it answers" if has_hub else REFUSED
+    said = f"{answer}; params name someone/encoder@v1.0, someone/masked-lm, someone/reviews@v2"
+    assert (findings["hub"].mark, findings["hub"].found) == ("ok" if has_hub else "look", said)
+    assert findings["models"].found.startswith("teacher someone/encoder@v1.0, generator someone/masked-lm, ")
+    assert not [line for line in hub.requests if "safetensors" in line]
+
+
+def test_what_the_hub_refuses_would_stop_a_run(found, hub, tiny_encoder):
+    hub.publish("someone/gated", tiny_encoder)
+    hub.repositories["model", "someone/gated"].refusal = 401
+    finding = found(teacher={"model": "someone/gated"})["models"]
+    assert finding.mark == "wrong"
+    assert finding.found.startswith("teacher.model: someone/gated is gated (401 Unauthorized); ask for access on ")
 
 
 def test_a_hub_that_does_not_answer_is_not_waited_for(found, monkeypatch):
@@ -132,8 +151,8 @@ def test_a_hub_that_does_not_answer_is_not_waited_for(found, monkeypatch):
 
     never = Event()
     monkeypatch.setattr(doctor, "PATIENCE", 0.05)
-    monkeypatch.setattr(hub, "connection_error", lambda *_: never.wait(30) and "")
-    assert "unreachable (no answer in 0 s)" in found()["hub"].found
+    monkeypatch.setattr("pipeline.addresses.hub.ask", lambda *_: never.wait(30) and Answer())
+    assert found()["hub"].found.startswith("the hub cannot be reached (no answer in 0 s); ")
     never.set()
 
 

