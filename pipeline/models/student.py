@@ -9,7 +9,7 @@ from transformers import AutoModelForSequenceClassification, BertConfig, PreTrai
 
 from pipeline.errors import InputError
 from pipeline.models.bilstm import BiLSTMConfig, principal_components
-from pipeline.models.compatibility import check_length, check_sizes, check_vocabulary
+from pipeline.models.compatibility import check_length, check_sizes
 from pipeline.models.forward import check_attention
 from pipeline.models.layer_map import layer_map
 from pipeline.models.loading import load_classifier, load_encoder_config, load_tokenizer
@@ -42,7 +42,7 @@ def build_student(params: Params, *, teacher: Path | None, labels: list[str], pa
 def load_student_tokenizer(params: Params, *, teacher: Path | None) -> PreTrainedTokenizerFast:
     """Load the tokenizer of the student that `build_student` builds with the same arguments.
 
-    A fresh student and a BiLSTM use the teacher's.
+    A fresh student and a BiLSTM use the teacher's, a student with a model of its own that model's.
     """
     return load_tokenizer(*_origin(params, teacher))
 
@@ -66,16 +66,17 @@ def check_student(params: Params) -> None:
     if params.cache.attention or _compares_heads(params):
         check_attention(teacher, "teacher.model")
     tokenizer = load_tokenizer(params.teacher.model, "teacher.model")
-    if student.init in ("teacher", "encoder"):
+    if student.init in ("teacher", "encoder") and student.model is None:
         _check_layers(student.layers, teacher, params.teacher.model)
     elif student.init == "fresh":
         check_sizes(params.objectives, fresh_config(params, tokenizer, []), teacher)
     elif student.model is not None:
         config = load_encoder_config(student.model, "student.model")
-        student_tokenizer = load_tokenizer(student.model, "student.model")
-        check_vocabulary(params.objectives, student_tokenizer, tokenizer)
+        if student.init == "encoder":
+            _check_layers(student.layers, config, student.model)
+            config.num_hidden_layers = student.layers
         check_sizes(params.objectives, config, teacher)
-        check_length(params.max_length, student_tokenizer, config, "the student")
+        check_length(params.max_length, load_tokenizer(student.model, "student.model"), config, "the student")
         if _compares_heads(params):
             check_attention(config, "student.model")
 
