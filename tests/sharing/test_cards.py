@@ -99,3 +99,10 @@ def test_a_base_model_is_named_only_if_weights_come_from_it(make_params):
         params = make_params(teacher={"model": "bert-base-uncased"}, student={"init": init}, objectives=losses)
         base_models[init] = ModelCard(student_card(params, labels=["a"], scores={"accuracy": 0.5})).data.base_model
     assert base_models == {"teacher": "bert-base-uncased", "fresh": None, "bilstm": None}
+
+
+def test_the_base_model_of_a_student_with_a_model_of_its_own(make_params):
+    for init, model in (("encoder", None), ("encoder", "roberta-base"), ("pretrained", "roberta-base")):
+        params = make_params(teacher={"model": "bert-base-uncased"}, student={"init": init, "model": model})
+        card = ModelCard(student_card(params, labels=["a"], scores={"accuracy": 0.5}))
+        assert card.data.base_model == (model or "bert-base-uncased")
