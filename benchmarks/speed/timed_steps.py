@@ -12,6 +12,7 @@ from pipeline.distill.dataset import DistillationDataset, read_dataset
 from pipeline.distill.loop import distill
 from pipeline.distill.run import Distillation
 from pipeline.evaluation.validation import Validation
+from pipeline.models.loading import load_tokenizer
 from pipeline.models.student import build_student, load_student_tokenizer
 from pipeline.params.schema import Params
 
@@ -49,6 +50,7 @@ def default_dataset(params: Params) -> DistillationDataset:
         augmented=output("data/augmented"),
         cache=output("data/teacher"),
         tokenizer=load_student_tokenizer(params, teacher=output("models/teacher")),
+        teacher_tokenizer=load_tokenizer(output("models/teacher"), "teacher"),
     )
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import PreTrainedTokenizerFast
+from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 Batch = dict[str, torch.Tensor]
 Rows = npt.NDArray[np.int64]
@@ -36,28 +37,36 @@ class Encoded:
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, texts: list[str], pairs: list[str] | None, max_length: int) -> Encoded:
-    """Tokenize texts or pairs with special tokens.
-
-    They are truncated to `max_length` tokens, of a pair the longer text first.
-    """
+    """Tokenize texts or pairs as `tokenize` does, and keep the ids."""
     with_types = pairs is not None and "token_type_ids" in tokenizer.model_input_names
     if not texts:
         return Encoded([], [] if with_types else None, tokenizer.pad_token_id)
     input_ids: list[npt.NDArray[np.int32]] = []
     token_type_ids: list[npt.NDArray[np.int32]] = []
     for start in range(0, len(texts), TEXTS_PER_CALL):
-        encoding = tokenizer(
-            texts[start : start + TEXTS_PER_CALL],
-            pairs[start : start + TEXTS_PER_CALL] if pairs is not None else None,
-            truncation="longest_first",
-            max_length=max_length,
-            return_attention_mask=False,
-            return_token_type_ids=with_types,
-        )
+        part = slice(start, start + TEXTS_PER_CALL)
+        some_pairs = None if pairs is None else pairs[part]
+        encoding = tokenize(tokenizer, texts[part], some_pairs, max_length, return_token_type_ids=with_types)
         input_ids += [np.array(row, dtype=np.int32) for row in encoding["input_ids"]]
         if with_types:
             token_type_ids += [np.array(row, dtype=np.int32) for row in encoding["token_type_ids"]]
     return Encoded(input_ids, token_type_ids if with_types else None, tokenizer.pad_token_id)
+
+
+def tokenize(
+    tokenizer: PreTrainedTokenizerFast, texts: list[str], pairs: list[str] | None, max_length: int, **options: Any
+) -> BatchEncoding:
+    """Tokenize at most `TEXTS_PER_CALL` texts or pairs with special tokens.
+
+    They are truncated to `max_length` tokens, of a pair the longer text first.
+
+    Args:
+        options: what the tokenizer returns besides the ids.
+    """
+    encoding: BatchEncoding = tokenizer(
+        texts, pairs, truncation="longest_first", max_length=max_length, return_attention_mask=False, **options
+    )
+    return encoding
 
 
 def collate(encoded: Encoded, rows: Sequence[int] | Rows) -> Batch:

@@ -1,5 +1,6 @@
 """What the student is trained on: neighbours and originals, tokenized once, each with the teacher's cached outputs."""
 
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,13 @@ from transformers import PreTrainedTokenizerFast
 from pipeline.augment.shards import check_task, read_augmented
 from pipeline.compute.batching import Encoded, collate, encode
 from pipeline.data.texts import DOMAINS, read_texts, second_texts
+from pipeline.distill.alignment import LEFT_OUT, Alignment, align
 from pipeline.distill.teacher_cache import TeacherCache
 from pipeline.errors import InputError
+from pipeline.models.compatibility import same_vocabulary
 from pipeline.params.schema import Distill, Params
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,10 @@ class DistillationDataset:
     cache: TeacherCache
     cache_rows: npt.NDArray[np.int64]
     """Each row's row in the teacher's cache, (rows,)."""
+    alignment: Alignment | None = None
+    """What is compared of student and teacher; None if they have the same tokens or compare no states."""
+    teacher_encoded: Encoded | None = None
+    """The teacher's tokens, if it runs beside the student and they are not the student's."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -58,9 +67,19 @@ def count_epochs(texts: int, params: Distill) -> tuple[int, int]:
 
 
 def read_dataset(
-    params: Params, *, prepared: Path, augmented: Path, cache: Path, tokenizer: PreTrainedTokenizerFast
+    params: Params,
+    *,
+    prepared: Path,
+    augmented: Path,
+    cache: Path,
+    tokenizer: PreTrainedTokenizerFast,
+    teacher_tokenizer: PreTrainedTokenizerFast,
 ) -> DistillationDataset:
     """Read the neighbours of both domains and the originals of `distill.originals`, and find each in the cache.
+
+    Args:
+        tokenizer, teacher_tokenizer: the student's and the teacher's; if they differ and states are compared, the texts
+            are aligned.
 
     Raises InputError if the cache lacks what the losses or the selector read, or belongs to other texts.
     """
@@ -96,11 +115,23 @@ def read_dataset(
             f"{augmented}: no neighbours, and distill.originals is {params.distill.originals}; "
             "accepted: neighbours, or originals of at least one domain"
         )
-    encoded = encode(tokenizer, texts, second_texts(pairs, augmented), params.max_length)
+    seconds = second_texts(pairs, augmented)
+    encoded = encode(tokenizer, texts, seconds, params.max_length)
     cache_rows = teacher_cache.rows(ids)
     teacher_cache.check_texts(cache_rows, ids, texts, pairs)
-    if params.objectives.active(lambda objective: objective.token_by_token):
-        _check_lengths(ids, encoded.lengths, teacher_cache.tokens[cache_rows])
+    alignment = teacher_encoded = None
+    if params.objectives.reads() - {"logits"}:
+        same = same_vocabulary(tokenizer, teacher_tokenizer)
+        if not same:
+            alignment = align(tokenizer, teacher_tokenizer, texts, seconds, params.max_length)
+            share = (alignment.student.numbers != LEFT_OUT).mean()
+            logger.info("two tokenizers: %.1f %% of the student's tokens are compared", 100 * share)
+        teacher_lengths = encoded.lengths if alignment is None else alignment.teacher.lengths
+        _check_lengths(ids, teacher_lengths, teacher_cache.tokens[cache_rows])
+        # Even with one vocabulary only one of the models may have token types.
+        same = same and tokenizer.model_input_names == teacher_tokenizer.model_input_names
+        if not same and params.objectives.active(lambda objective: objective.live):
+            teacher_encoded = encode(teacher_tokenizer, texts, seconds, params.max_length)
     log_p = np.zeros(len(ids), dtype=np.float32)
     if neighbours:
         log_p[:neighbours] = _standardised(np.asarray(table["log_p"].to_numpy(), dtype=np.float64))
@@ -114,17 +145,19 @@ def read_dataset(
         encoded=encoded,
         cache=teacher_cache,
         cache_rows=cache_rows,
+        alignment=alignment,
+        teacher_encoded=teacher_encoded,
     )
 
 
-def _check_lengths(ids: list[str], student: npt.NDArray[np.int64], teacher: npt.NDArray[np.int64]) -> None:
-    """Raise InputError naming the first text that student and teacher cut into different numbers of tokens."""
-    different = (teacher != student).nonzero()[0]
+def _check_lengths(ids: list[str], now: npt.NDArray[np.int64], cached: npt.NDArray[np.int64]) -> None:
+    """Raise InputError naming the first text that the teacher's tokenizer cuts otherwise than when it was cached."""
+    different = (cached != now).nonzero()[0]
     if len(different):
         row = different[0]
         raise InputError(
-            f"{ids[row]}: the student reads {student[row]} tokens where the teacher read {teacher[row]}; "
-            "accepted: one tokenizer and one max_length for both"
+            f"teacher cache: {ids[row]} has {cached[row]} tokens in it, and {now[row]} with this max_length and the "
+            "teacher's tokenizer; run the cache_teacher stage again"
         )
 
 

@@ -16,7 +16,7 @@ from pipeline.distill.state import DistillationResult, Log
 from pipeline.errors import InputError
 from pipeline.evaluation.scoring import headline
 from pipeline.evaluation.validation import Validation
-from pipeline.models.compatibility import check_ids, check_labels, check_length, check_sizes, check_vocabulary
+from pipeline.models.compatibility import check_ids, check_labels, check_length, check_sizes
 from pipeline.models.loading import load_classifier, load_config, load_tokenizer, parameter_count
 from pipeline.models.saving import save_model
 from pipeline.models.student import build_student, load_student_tokenizer
@@ -62,11 +62,17 @@ def distill_student(
     tokenizer = load_student_tokenizer(params, teacher=teacher)
     teacher_config = load_config(teacher, "teacher")
     check_labels(teacher_config, validation.names, "teacher")
-    check_vocabulary(params.objectives, tokenizer, load_tokenizer(teacher, "teacher"))
     check_sizes(params.objectives, student.config, teacher_config)
     check_ids(tokenizer, student.config, "student")
     check_length(params.max_length, tokenizer, student.config, "the student")
-    dataset = read_dataset(params, prepared=prepared, augmented=augmented, cache=cache, tokenizer=tokenizer)
+    dataset = read_dataset(
+        params,
+        prepared=prepared,
+        augmented=augmented,
+        cache=cache,
+        tokenizer=tokenizer,
+        teacher_tokenizer=load_tokenizer(teacher, "teacher"),
+    )
     teacher_hash = folder_hash(teacher)
     if dataset.cache.teachers != {teacher_hash}:
         raise InputError(f"{cache}: made by another teacher than {teacher}; run the cache_teacher stage again")

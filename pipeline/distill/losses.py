@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedModel
 
 from pipeline.compute import distributed
+from pipeline.compute.batching import collate
 from pipeline.distill.dataset import DistillationDataset
 from pipeline.distill.objectives import bilstm_soft, distilbert, l2a, minilm, pkd, tinybert
 from pipeline.models.attention import attention_heads
@@ -52,15 +53,17 @@ class DistillationLosses(torch.nn.Module):
 
         Args:
             teacher_model: in evaluation mode; needed if a loss reads more of it than its cache holds.
-            inputs: the rows' padded tokens.
+            inputs: the rows' padded tokens, the student's.
 
         Returns the student's states and each active loss by name, (texts,), not weighted.
         """
         objectives, regression = self.params.objectives, self.params.task == "regression"
         mask = inputs["attention_mask"]
         labels = self.dataset.labels[rows].to(mask.device)
-        student = forward(student_model, inputs, **dict.fromkeys(self.student_reads, True))
-        teacher = self._teacher_states(student_model, teacher_model, rows, inputs)
+        states = forward(student_model, inputs, **dict.fromkeys(self.student_reads, True))
+        student, teacher = states, self._teacher_states(student_model, teacher_model, rows, inputs)
+        if self.dataset.alignment is not None:
+            student, teacher, mask = self.dataset.alignment.pool(rows, student, teacher)
         losses: dict[str, Callable[[], torch.Tensor]] = {
             "attention": lambda: l2a.attention_loss(student.attention, teacher.attention, mask),
             "hidden": lambda: l2a.hidden_loss(self.projection(student.hidden), teacher.hidden, mask),
@@ -76,7 +79,7 @@ class DistillationLosses(torch.nn.Module):
             "scores": lambda: tinybert.scores_loss(student.scores, teacher.scores, mask),
             "layers": lambda: tinybert.layers_loss(student.layers, teacher.layers, mask, self.projection),
         }
-        return student, {name: losses[name]() for name in objectives.active()}
+        return states, {name: losses[name]() for name in objectives.active()}
 
     def l_kd(self, losses: Tensors, names: Collection[str]) -> torch.Tensor:
         """L_KD, the weighted sum of the losses named (Eq. 1, p. 3): (texts,)."""
@@ -97,6 +100,9 @@ class DistillationLosses(torch.nn.Module):
         device = inputs["input_ids"].device
         states = States()
         if teacher_model is not None:
+            if self.dataset.teacher_encoded is not None:
+                tokens = collate(self.dataset.teacher_encoded, rows)
+                inputs = {name: tensor.to(device) for name, tensor in tokens.items()}
             states = forward(teacher_model, inputs, **dict.fromkeys(self.teacher_reads, True))
         states = replace(states, logits=torch.from_numpy(cache.logits[cache_rows]).to(device))
         if "hidden" in self.cache_reads:

@@ -28,19 +28,6 @@ def same_vocabulary(one: PreTrainedTokenizerFast, other: PreTrainedTokenizerFast
     return all(first[part] == second[part] for part in SPLITTING)
 
 
-def check_vocabulary(
-    objectives: Objectives, student: PreTrainedTokenizerFast, teacher: PreTrainedTokenizerFast
-) -> None:
-    """Raise InputError if an objective compares student and teacher token by token and their tokens differ."""
-    names = objectives.active(lambda objective: objective.token_by_token)
-    if names and not same_vocabulary(student, teacher):
-        off = " and ".join(f"objectives.{name}: 0" for name in names)
-        raise InputError(
-            f"student.model: its tokenizer differs from the teacher's (vocabularies of {len(student)} and "
-            f"{len(teacher)} tokens); accepted: a model with the teacher's vocabulary, or {off}"
-        )
-
-
 def check_sizes(objectives: Objectives, student: Any, teacher: Any) -> None:
     """Raise InputError if an objective compares heads, states or layers of two configs that differ in them."""
     for name in objectives.active():

@@ -8,7 +8,7 @@ from transformers import BertConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.errors import InputError
 from pipeline.models.bilstm import BiLSTMConfig, principal_components
-from pipeline.models.compatibility import check_length, check_sizes, check_vocabulary
+from pipeline.models.compatibility import check_length, check_sizes
 from pipeline.models.families import check_family, student_needs, teacher_needs, warn_of_local_attention
 from pipeline.models.layers import check_layers, cut_config, new_classifier, take_layers
 from pipeline.models.loading import load_classifier, load_encoder_config, load_tokenizer
@@ -41,7 +41,7 @@ def build_student(params: Params, *, teacher: Path | None, labels: list[str], pa
 def load_student_tokenizer(params: Params, *, teacher: Path | None) -> PreTrainedTokenizerFast:
     """Load the tokenizer of the student that `build_student` builds with the same arguments.
 
-    A fresh student and a BiLSTM use the teacher's.
+    A fresh student and a BiLSTM use the teacher's, a student with a model of its own that model's.
     """
     return load_tokenizer(*_origin(params, teacher))
 
@@ -63,22 +63,21 @@ def check_student(params: Params) -> None:
     student, objectives = params.student, params.objectives
     teacher = load_encoder_config(params.teacher.model, "teacher.model")
     check_family(teacher, "teacher.model", teacher_needs(params), params.max_length)
-    tokenizer = load_tokenizer(params.teacher.model, "teacher.model")
     if student.init == "bilstm":
         return
-    if student.init in ("teacher", "encoder"):
+    if student.init == "fresh":
+        config = fresh_config(params, load_tokenizer(params.teacher.model, "teacher.model"), [])
+    elif student.model is None:
         check_layers(teacher, student.layers, student.pick, params.teacher.model)
         config = cut_config(teacher, student.layers, student.pick)
-    elif student.init == "fresh":
-        config = fresh_config(params, tokenizer, [])
-        check_sizes(objectives, config, teacher)
-    elif student.model is not None:
+    else:
         config = load_encoder_config(student.model, "student.model")
-        student_tokenizer = load_tokenizer(student.model, "student.model")
-        check_vocabulary(objectives, student_tokenizer, tokenizer)
-        check_sizes(objectives, config, teacher)
-        check_length(params.max_length, student_tokenizer, config, "the student")
         check_family(config, "student.model", student_needs(params), params.max_length)
+        if student.init == "encoder":
+            check_layers(config, student.layers, student.pick, student.model)
+            config = cut_config(config, student.layers, student.pick)
+        check_length(params.max_length, load_tokenizer(student.model, "student.model"), config, "the student")
+    check_sizes(objectives, config, teacher)
     if objectives.attention:
         warn_of_local_attention(teacher, config, params.max_length)
 

@@ -92,10 +92,11 @@ class Student(Section):
     """The small model f^s before distillation."""
 
     init: Literal["teacher", "encoder", "pretrained", "fresh", "bilstm"] = "teacher"
-    """The initial weights: layers of the fine-tuned teacher, layers of its pretrained encoder, a named model, random
+    """The initial weights: layers of the fine-tuned teacher, layers of a pretrained encoder, a named model, random
     weights, or a BiLSTM over the teacher's word embeddings in place of a transformer."""
     model: Name | None = None
-    """The named model, if init is pretrained."""
+    """The named model if init is pretrained; the encoder whose layers are taken if init is encoder, by default
+    teacher.model. The student has its tokenizer."""
     layers: Few = 3
     """Number of layers: taken from the teacher or encoder, or of a fresh student."""
     pick: Literal["first", "spaced"] = "first"
@@ -109,10 +110,11 @@ class Student(Section):
 
     @model_validator(mode="after")
     def _model_is_named(self) -> Self:
-        if (self.init == "pretrained") != (self.model is not None):
-            model = "null" if self.model is None else self.model
+        if self.init == "pretrained" and self.model is None:
+            raise ValueError("init is pretrained and model is null; accepted: a model")
+        if self.init not in ("pretrained", "encoder") and self.model is not None:
             raise ValueError(
-                f"init is {self.init} and model is {model}; accepted: a model with init: pretrained, null otherwise"
+                f"init is {self.init} and model is {self.model}; accepted: null, or init: pretrained or encoder"
             )
         if self.init == "fresh" and self.hidden % self.heads:
             raise ValueError(f"hidden is {self.hidden} with {self.heads} heads; accepted: a multiple of heads")

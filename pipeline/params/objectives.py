@@ -20,8 +20,6 @@ class Objective:
     """Whether it is about what the student predicts or about what happens inside it."""
     reads: tuple[State, ...] = ()
     """What it reads of a forward pass of student and teacher."""
-    token_by_token: bool = False
-    """Whether it needs the same tokens in student and teacher."""
     equal: tuple[Literal["heads", "width"], ...] = ()
     """What must be equal in student and teacher."""
     maps_layers: bool = False
@@ -33,9 +31,9 @@ class Objective:
 class Objectives(Section):
     """Weights of the losses (Eqs. 1–3, and those of other methods); 0 switches one off."""
 
-    attention: Annotated[Weight, Objective("state", ("attention",), token_by_token=True, equal=("heads",))] = 1.0
+    attention: Annotated[Weight, Objective("state", ("attention",), equal=("heads",))] = 1.0
     """L_att, Eq. 2."""
-    hidden: Annotated[Weight, Objective("state", ("hidden",), token_by_token=True)] = 1.0
+    hidden: Annotated[Weight, Objective("state", ("hidden",))] = 1.0
     """L_hidden, Eq. 2."""
     dark: Annotated[Weight, Objective("prediction", ("logits",))] = 1.0
     """L_dark, Eq. 3."""
@@ -46,24 +44,18 @@ class Objectives(Section):
     """Cross-entropy with the label of the text or, for a neighbour, of its original (PKD)."""
     logits: Annotated[Weight, Objective("prediction", ("logits",))] = 0.0
     """Squared difference of the logits (BiLSTM_SOFT)."""
-    cosine: Annotated[Weight, Objective("state", ("hidden",), token_by_token=True, equal=("width",))] = 0.0
+    cosine: Annotated[Weight, Objective("state", ("hidden",), equal=("width",))] = 0.0
     """One minus the cosine of the last hidden states (DistilBERT)."""
     masked_lm: Annotated[Weight, Objective("state")] = 0.0
     """Masked-language-model loss of the student, in a forward pass of its own (DistilBERT)."""
-    patience: Annotated[
-        Weight, Objective("state", ("layers",), token_by_token=True, equal=("width",), maps_layers=True, live=True)
-    ] = 0.0
+    patience: Annotated[Weight, Objective("state", ("layers",), equal=("width",), maps_layers=True, live=True)] = 0.0
     """Distance of the normalised [CLS] states of mapped layers (PKD)."""
-    relations: Annotated[
-        Weight, Objective("state", ("attention", "queries", "keys", "values"), token_by_token=True, live=True)
-    ] = 0.0
+    relations: Annotated[Weight, Objective("state", ("attention", "queries", "keys", "values"), live=True)] = 0.0
     """KL divergence of the last layer's attention and of its value relations (MiniLM). If the numbers of heads differ:
     of query, key and value relations, in a number of heads that suits both (MiniLMv2)."""
-    scores: Annotated[
-        Weight, Objective("state", ("scores",), token_by_token=True, equal=("heads",), maps_layers=True, live=True)
-    ] = 0.0
+    scores: Annotated[Weight, Objective("state", ("scores",), equal=("heads",), maps_layers=True, live=True)] = 0.0
     """Squared difference of the attention scores of mapped layers (TinyBERT)."""
-    layers: Annotated[Weight, Objective("state", ("layers",), token_by_token=True, maps_layers=True, live=True)] = 0.0
+    layers: Annotated[Weight, Objective("state", ("layers",), maps_layers=True, live=True)] = 0.0
     """Squared difference of embeddings and mapped hidden states after W (TinyBERT)."""
 
     def active(self, condition: Callable[[Objective], bool] = lambda _: True) -> list[str]:

@@ -188,7 +188,7 @@ class Params(Section):
                 f"distill.states_first: got {self.distill.states_first}, but all objectives with a weight above 0 are "
                 f"about {'states' if states else 'predictions'}; accepted: 0, or objectives of both kinds"
             )
-        if self.objectives.patience and self.student.model is None and self.student.layers == 1:
+        if self.objectives.patience and self.student.init != "pretrained" and self.student.layers == 1:
             raise ValueError(
                 "objectives.patience: the student has one layer, and this loss trains the layers below the last; "
                 "accepted: student.layers of 2 or more, or objectives.patience: 0"

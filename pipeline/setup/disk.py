@@ -94,9 +94,9 @@ def _student_config(params: Params, teacher: Any, tokenizer: PreTrainedTokenizer
         return fresh_config(params, tokenizer, [])
     if student.init == "bilstm":
         return BiLSTMConfig(vocab_size=teacher.vocab_size)
-    if student.model is not None:
-        return load_encoder_config(student.model, "student.model")
-    config = copy.deepcopy(teacher)
+    config = copy.deepcopy(teacher) if student.model is None else load_encoder_config(student.model, "student.model")
+    if student.init == "pretrained":
+        return config
     config.num_hidden_layers = student.layers
     if getattr(config, "layer_types", None):
         config.layer_types = config.layer_types[: student.layers]

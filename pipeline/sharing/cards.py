@@ -34,8 +34,8 @@ def student_card(params: Params, *, labels: list[str], scores: Mapping[str, floa
         for name, value in scores.items()
         if value is not None
     ]
-    initial = {"teacher": params.teacher.model, "encoder": params.teacher.model, "pretrained": params.student.model}
-    base = initial.get(params.student.init)
+    random = params.student.init in ("fresh", "bilstm")
+    base = None if random else params.student.model or params.teacher.model
     data = ModelCardData(
         model_name="l2a-student",
         library_name="transformers",

@@ -1,5 +1,6 @@
 """What the student learns from: every text once, with its label, its chance and the teacher's word on it."""
 
+import copy
 import shutil
 
 import numpy as np
@@ -19,9 +20,9 @@ from pipeline.errors import InputError
 
 @pytest.fixture
 def dataset(make_params, uneven, augmented, cached, tokenizer):
-    def read(*, prepared=uneven, augmented=augmented, cache=cached, tokenizer=tokenizer, **sections):
-        params = make_params(**sections)
-        return read_dataset(params, prepared=prepared, augmented=augmented, cache=cache, tokenizer=tokenizer)
+    def read(*, prepared=uneven, augmented=augmented, cache=cached, student=tokenizer, **sections):
+        folders = {"prepared": prepared, "augmented": augmented, "cache": cache}
+        return read_dataset(make_params(**sections), **folders, tokenizer=student, teacher_tokenizer=tokenizer)
 
     return read
 
@@ -117,10 +118,40 @@ def test_a_cache_of_other_texts(dataset, cached, tmp_path):
 
 def test_a_cache_of_texts_cut_elsewhere(dataset):
     with pytest.raises(
-        InputError, match=r": the student reads 8 tokens where the teacher read (9|10|11|12); accepted:"
+        InputError, match=r"^teacher cache: .* has (9|10|11|12) tokens in it, and 8 with this max_length and the teach"
     ):
         dataset(max_length=8)
-    assert len(dataset(max_length=8, objectives={"hidden": 0, "attention": 0})) == 112
+    assert len(dataset(max_length=8, objectives=STATES_OFF)) == 112
+
+
+STATES_OFF = {"hidden": 0, "attention": 0}
+
+
+def test_texts_are_aligned_where_states_of_two_tokenizers_are_compared(dataset, byte_level, tokenizer, cached):
+    assert dataset().alignment is None
+    assert dataset(student=byte_level, objectives=STATES_OFF).alignment is None
+    found = dataset(student=byte_level)
+    assert found.encoded.lengths.tolist() == found.alignment.student.lengths.tolist()
+    assert found.alignment.teacher.lengths.tolist() == TeacherCache(cached).tokens[found.cache_rows].tolist()
+    assert found.teacher_encoded is None
+
+
+def test_a_teacher_that_runs_beside_the_student_reads_its_own_tokens(dataset, byte_level, tokenizer):
+    assert dataset(objectives={"scores": 1}).teacher_encoded is None
+    found, alike = dataset(student=byte_level, objectives={"scores": 1}), dataset()
+    assert all(map(np.array_equal, found.teacher_encoded.input_ids, alike.encoded.input_ids))
+    # The same tokens, but only one of the models has types for them.
+    untyped = copy.deepcopy(tokenizer)
+    untyped.model_input_names = ["input_ids", "attention_mask"]
+    found = dataset(student=untyped, objectives={"scores": 1})
+    assert found.alignment is None
+    assert found.teacher_encoded is not None
+
+
+def test_a_cache_of_texts_cut_elsewhere_for_another_tokenizer(dataset, byte_level):
+    """The teacher's own tokens are counted, of which the student may have more or fewer."""
+    with pytest.raises(InputError, match=r"^teacher cache: .* has (9|10|11|12) tokens in it, and 8 with this max_le"):
+        dataset(student=byte_level, max_length=8)
 
 
 def emptied(folder, out):

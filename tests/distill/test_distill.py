@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from helpers.tiny_tokenizers import tiny_tokenizer
 from safetensors.torch import save_file
-from transformers import AutoTokenizer, BertForSequenceClassification, BertModel, BertTokenizer
+from transformers import AutoTokenizer, BertForSequenceClassification, BertModel, RobertaConfig, RobertaModel
 
 from pipeline.augment.augment import augment
 from pipeline.augment.shards import read_augmented
@@ -18,6 +19,7 @@ from pipeline.distill.cache_teacher import cache_teacher
 from pipeline.distill.distill import distill_student
 from pipeline.errors import InputError
 from pipeline.evaluation.validation import Validation
+from pipeline.models.compatibility import same_vocabulary
 from pipeline.models.loading import load_classifier, load_config
 
 
@@ -143,25 +145,58 @@ def test_another_number_of_heads_without_the_attention_objective(run):
 
 
 @pytest.fixture
-def other_vocabulary(tiny_encoder, tokenizer, tmp_path):
-    """The same encoder, with the words in another order."""
-    shutil.copytree(tiny_encoder, tmp_path / "other")
-    pieces = sorted(tokenizer.get_vocab(), key=lambda piece: (tokenizer.get_vocab()[piece] >= 5, piece))
-    other = BertTokenizer(vocab={piece: index for index, piece in enumerate(pieces)}, model_max_length=64)
-    other.save_pretrained(tmp_path / "other")
-    return tmp_path / "other"
+def roberta(tmp_path):
+    """A random encoder of another family, of another width, with another way of cutting words."""
+    tokenizer = tiny_tokenizer("roberta")
+    torch.manual_seed(0)
+    config = RobertaConfig(
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        hidden_size=24,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=48,
+        max_position_embeddings=80,
+        initializer_range=0.1,
+    )
+    RobertaModel(config, add_pooling_layer=False).save_pretrained(tmp_path / "roberta")
+    tokenizer.save_pretrained(tmp_path / "roberta")
+    return tmp_path / "roberta"
 
 
-def test_another_vocabulary(run, untrained, other_vocabulary):
-    student = {"init": "pretrained", "model": str(other_vocabulary)}
-    with pytest.raises(InputError, match=r"^student\.model: its tokenizer differs from the teacher's"):
-        run(student=student)
-
-
-def test_another_vocabulary_with_logits_alone(run, other_vocabulary):
-    student = {"init": "pretrained", "model": str(other_vocabulary)}
-    _, out, _ = run(student=student, objectives={"attention": 0, "hidden": 0}, distill={"epochs": 1})
-    assert AutoTokenizer.from_pretrained(out).get_vocab() == AutoTokenizer.from_pretrained(other_vocabulary).get_vocab()
+@pytest.mark.parametrize("paired", [False, True], ids=["single", "pairs"])
+def test_a_student_of_another_family(
+    run, make_params, roberta, tiny_masked_lm, tiny_classifier, uneven, tmp_path, paired
+):
+    """Layers of an encoder with its own tokenizer learn logits, hidden states and attention of the teacher."""
+    for name in ("source", "train", "validation"):
+        texts = read_texts(uneven / f"{name}.parquet")
+        written = replace(texts, pairs=texts.texts[::-1]) if paired else texts
+        write_texts(tmp_path / f"{name}.parquet", written, "source" if name == "source" else "target")
+    params = make_params(augment={"samples": {"source": 0, "target": 2}, "shards": 2}, max_length=48)
+    augment(params, prepared=tmp_path, generator=tiny_masked_lm, out=tmp_path / "augmented")
+    given = {"prepared": tmp_path, "augmented": tmp_path / "augmented", "teacher": tiny_classifier}
+    cache_teacher(params, **given, out=tmp_path / "cache")
+    logged = []
+    student = {"init": "encoder", "model": str(roberta), "layers": 2}
+    _, out, _ = run(
+        cache=tmp_path / "cache",
+        student=student,
+        max_length=48,
+        # In a teacher that has learnt nothing attention is even, and the differences are small.
+        objectives={"attention": 300, "hidden": 1, "dark": 1},
+        distill={"epochs": 10, "learning_rate": 0.005},
+        selector={"kind": "none"},
+        log=lambda _, metrics: logged.append(metrics),
+        **given,
+    )
+    # The cross-entropy of predictions cannot fall below the entropy of the teacher's, which are even, too.
+    for name, most in (("attention", 0.6), ("hidden", 0.6), ("dark", 0.998)):
+        losses = [metrics[f"loss/{name}"] for metrics in logged if f"loss/{name}" in metrics]
+        assert np.mean(losses[-3:]) < most * np.mean(losses[:3]), name
+    config = load_config(out, "student")
+    assert (config.model_type, config.num_hidden_layers, config.hidden_size) == ("roberta", 2, 24)
+    assert same_vocabulary(AutoTokenizer.from_pretrained(out), tiny_tokenizer("roberta"))
 
 
 @pytest.mark.parametrize(

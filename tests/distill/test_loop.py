@@ -44,7 +44,8 @@ def run(make_params, uneven, augmented, cached, tiny_classifier, tokenizer):
         for module in student.modules():
             if isinstance(module, torch.nn.Dropout) and not dropout:
                 module.p = 0.0
-        dataset = read_dataset(params, prepared=uneven, augmented=augmented, cache=cached, tokenizer=tokenizer)
+        folders = {"prepared": uneven, "augmented": augmented, "cache": cached}
+        dataset = read_dataset(params, **folders, tokenizer=tokenizer, teacher_tokenizer=tokenizer)
         change(dataset)
         validation = validation or Validation(texts, tokenizer, 16)
         logged = []

@@ -1,14 +1,19 @@
 """All objectives of a batch against models of transformers that read each of its texts alone, without padding."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from helpers import pooled_by_hand
+from helpers.tiny_tokenizers import tiny_tokenizer
 from torch.nn.functional import cosine_similarity, cross_entropy, kl_div, mse_loss, scaled_dot_product_attention
 
+from pipeline.distill.alignment import align
 from pipeline.distill.dataset import read_dataset
 from pipeline.distill.losses import DistillationLosses
+from pipeline.distill.objectives import l2a
 from pipeline.models.forward import forward
 from pipeline.models.loading import load_classifier
 from pipeline.models.student import build_student
@@ -20,18 +25,23 @@ ROWS = np.array([101, 3, 50, 71])
 
 @pytest.fixture
 def imitation(make_params, uneven, augmented, cached, tiny_classifier, tokenizer):
-    """A student of two layers, what it is held against, and the teacher of three: `imitation(objectives)`."""
+    """A student of two layers, what it is held against, and the teacher of three: `imitation(objectives)`.
 
-    def make(objectives, **sections):
+    With `words` the student has this tokenizer, in place of the teacher's.
+    """
+
+    def make(objectives, words=tokenizer, **sections):
         objectives = {**dict.fromkeys(OBJECTIVES, 0), **objectives}
         student = {"init": "fresh", "hidden": 32, "intermediate": 32, "heads": 4}
         params = make_params(student=student, objectives=objectives, **sections)
         torch.manual_seed(0)
         student = build_student(params, teacher=tiny_classifier, labels=["negative", "positive"], pairs=False)
+        student.resize_token_embeddings(len(words))
         for weight in student.parameters():
             weight.data.add_(0.1 * torch.randn_like(weight))
         teacher = load_classifier(str(tiny_classifier), "teacher").eval()
-        dataset = read_dataset(params, prepared=uneven, augmented=augmented, cache=cached, tokenizer=tokenizer)
+        folders = {"prepared": uneven, "augmented": augmented, "cache": cached}
+        dataset = read_dataset(params, **folders, tokenizer=words, teacher_tokenizer=tokenizer)
         return student, DistillationLosses(student, 32, dataset, params), teacher
 
     return make
@@ -58,15 +68,18 @@ def read(model, ids):
     for place in range(len(layers)):
         query, key = seen["query", place], seen["key", place]
         scores.append(query @ key.transpose(1, 2) / query.shape[-1] ** 0.5)
-    values = seen["value", len(layers) - 1]
-    identity = torch.eye(len(ids)).expand(4, -1, -1)
     return SimpleNamespace(
         logits=given.logits[0],
         attention=given.attentions[-1][0],
         layers=[layer[0] for layer in given.hidden_states],
         scores=scores,
-        relation=scaled_dot_product_attention(values, values, identity),
+        values=seen["value", len(layers) - 1],
     )
+
+
+def relation(values):
+    identity = torch.eye(values.shape[1]).expand(4, -1, -1)
+    return scaled_dot_product_attention(values, values, identity)
 
 
 def expected(ours, theirs, projection, label):
@@ -74,6 +87,8 @@ def expected(ours, theirs, projection, label):
 
     def divergence(one, other):
         return kl_div(one.log(), other, reduction="none").sum(-1).mean()
+
+    our_relation, their_relation = relation(ours.values), relation(theirs.values)
 
     def angle(one, other):
         return 1 - cosine_similarity(one, other, dim=-1)
@@ -86,7 +101,7 @@ def expected(ours, theirs, projection, label):
         "logits": mse_loss(ours.logits, theirs.logits),
         "cosine": angle(ours.layers[2], theirs.layers[3]).mean(),
         "patience": 2 * angle(ours.layers[1][0], theirs.layers[2][0]),
-        "relations": divergence(ours.attention, theirs.attention) + divergence(ours.relation, theirs.relation),
+        "relations": divergence(ours.attention, theirs.attention) + divergence(our_relation, their_relation),
         "scores": mse_loss(ours.scores[0], theirs.scores[1]) + mse_loss(ours.scores[1], theirs.scores[2]),
         "layers": sum(
             mse_loss(ours.layers[one] @ projection.T, theirs.layers[other]) for one, other in ((0, 0), (1, 2), (2, 3))
@@ -116,6 +131,63 @@ def test_every_objective_text_by_text(imitation):
             close = {"rtol": 1e-4, "atol": 1e-5} | rough
             torch.testing.assert_close(losses[name][row], loss, msg=lambda said, name=name: f"{name}: {said}", **close)
             assert loss > 1e-4, name
+
+
+def of_units(one, numbers):
+    """What a model makes of a text's units."""
+    return SimpleNamespace(
+        logits=one.logits,
+        attention=pooled_by_hand.attention(one.attention, numbers),
+        layers=[pooled_by_hand.vectors(layer, numbers) for layer in one.layers],
+        scores=[pooled_by_hand.scores(layer, numbers) for layer in one.scores],
+        values=pooled_by_hand.vectors(one.values, numbers),
+    )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["roberta", "albert"])
+def test_every_objective_between_two_tokenizers(imitation, family):
+    """Each model reads its own tokens, the student's are cut at `max_length`, and words are compared."""
+    student, held, teacher = imitation({**ALL, "temperature": 2}, words=tiny_tokenizer(family))
+    held.projection.weight.add_(0.1 * torch.randn(32, 32))
+    inputs, alignment = held.dataset.inputs(ROWS), held.dataset.alignment
+    assert inputs["attention_mask"].sum(1).max() == 16
+    _, losses = held(student, teacher, ROWS, inputs)
+    for place, row in enumerate(ROWS):
+        models = []
+        for model, ids, side in (
+            (student, held.dataset.encoded.input_ids[row], alignment.student),
+            (teacher, held.dataset.teacher_encoded.input_ids[row], alignment.teacher),
+        ):
+            numbers = side.numbers[side.starts[row] : side.starts[row + 1]].tolist()
+            models.append(of_units(read(model, torch.from_numpy(ids).long()), numbers))
+        wanted = expected(*models, held.projection.weight, held.dataset.labels[row])
+        assert len(models[0].layers[0]) == len(models[1].layers[0])
+        for name, loss in wanted.items():
+            rough = {"rtol": 5e-3, "atol": 1e-4} if name in ("attention", "hidden", "cosine") else {}
+            close = {"rtol": 1e-4, "atol": 1e-5} | rough
+            torch.testing.assert_close(losses[name][place], loss, msg=lambda m, name=name: f"{name}: {m}", **close)
+            assert loss > 1e-4, name
+
+
+@torch.no_grad()
+def test_one_tokenizer_is_not_aligned(imitation, tokenizer):
+    """No loss changes by a bit, and none would if the tokens were mapped to themselves."""
+    student, held, teacher = imitation(ALL)
+    inputs = held.dataset.inputs(ROWS)
+    assert held.dataset.alignment is None
+    assert held.dataset.teacher_encoded is None
+    _, losses = held(student, teacher, ROWS, inputs)
+    mask, cache, rows = inputs["attention_mask"], held.dataset.cache, held.dataset.cache_rows[ROWS]
+    states = forward(student, inputs, **dict.fromkeys(("hidden", "attention", "values", "layers", "scores"), True))
+    assert torch.equal(losses["attention"], l2a.attention_loss(states.attention, cache.attention(rows, 4), mask))
+    assert torch.equal(losses["hidden"], l2a.hidden_loss(held.projection(states.hidden), cache.hidden(rows), mask))
+    texts = tokenizer.batch_decode(held.dataset.encoded.input_ids, skip_special_tokens=True)
+    student, again, teacher = imitation(ALL)
+    again.dataset = replace(again.dataset, alignment=align(tokenizer, tokenizer, texts, None, 16))
+    _, mapped = again(student, teacher, ROWS, inputs)
+    assert mapped.keys() == losses.keys()
+    assert all(torch.equal(mapped[name], loss) for name, loss in losses.items())
 
 
 @torch.no_grad()

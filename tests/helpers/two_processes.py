@@ -58,6 +58,7 @@ def distilled(inputs: dict[str, Any], params: Params) -> tuple[dict[str, torch.T
         augmented=Path(inputs["augmented"]),
         cache=Path(inputs["cache"]),
         tokenizer=tokenizer,
+        teacher_tokenizer=tokenizer,
     )
     logged: list[Any] = []
     scorer = Validation(validation, tokenizer, params.max_length)

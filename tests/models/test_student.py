@@ -117,17 +117,75 @@ def test_a_student_that_cannot_learn_is_an_error_before_training(make_params, st
             check_student(params)
 
 
-@pytest.mark.parametrize("off", [{}, {"attention": 0}, {"attention": 0, "hidden": 0}])
-def test_a_named_student_with_other_words(make_params, byte_level, tmp_path, off):
-    config = RobertaConfig(vocab_size=len(byte_level), hidden_size=32, num_hidden_layers=1, num_attention_heads=4)
-    RobertaForSequenceClassification(config).save_pretrained(tmp_path)
-    byte_level.save_pretrained(tmp_path)
-    params = make_params(student={"init": "pretrained", "model": str(tmp_path)}, objectives=off)
-    if len(off) == 2:
+@pytest.fixture
+def roberta(byte_level, tmp_path):
+    """A random encoder with a tokenizer that is not the teacher's: `roberta(layers, heads)`."""
+
+    def save(layers=3, heads=4):
+        torch.manual_seed(0)
+        sizes = {"hidden_size": 32, "num_hidden_layers": layers, "num_attention_heads": heads, "intermediate_size": 48}
+        config = RobertaConfig(vocab_size=len(byte_level), pad_token_id=1, max_position_embeddings=66, **sizes)
+        RobertaForSequenceClassification(config).save_pretrained(tmp_path)
+        byte_level.save_pretrained(tmp_path)
+        return str(tmp_path)
+
+    return save
+
+
+@pytest.mark.parametrize(("pick", "taken"), [("first", [0, 1]), ("spaced", [1, 3])])
+def test_layers_of_an_encoder_that_is_not_the_teacher_s(make_params, tiny_classifier, roberta, byte_level, pick, taken):
+    """Whatever the teacher is: the named encoder's layers, embeddings and tokenizer."""
+    address = roberta(layers=4)
+    params = make_params(student={"init": "encoder", "model": address, "layers": 2, "pick": pick})
+    check_student(params)
+    whole = load_classifier(address, "student.model", LABELS).state_dict()
+    for teacher in (None, tiny_classifier):
+        student = build_student(params, teacher=teacher, labels=LABELS, pairs=False)
+        assert (student.config.model_type, student.config.num_hidden_layers) == ("roberta", 2)
+        weights = student.state_dict()
+        for name in weights:
+            part = name.split(".layer.")
+            if len(part) == 2:
+                layer, _, rest = part[1].partition(".")
+                assert torch.equal(weights[name], whole[f"{part[0]}.layer.{taken[int(layer)]}.{rest}"])
+            elif not name.startswith("classifier"):
+                assert torch.equal(weights[name], whole[name])
+        assert same_vocabulary(load_student_tokenizer(params, teacher=teacher), byte_level)
+
+
+@pytest.mark.parametrize(
+    ("student", "sizes", "objectives", "expected"),
+    [
+        ({"layers": 3}, {}, {}, None),
+        ({"layers": 4}, {}, {}, r"^student\.layers: got 4, but .* has 3 layers; accepted: 1 to 3$"),
+        (
+            {"layers": 3},
+            {"heads": 2},
+            {},
+            r"^objectives\.attention: the student has 2 attention heads and the teach",
+        ),
+        ({"layers": 3}, {"heads": 2}, {"attention": 0}, None),
+        ({"layers": 3}, {"layers": 4}, {"layers": 1}, None),
+        (
+            {"layers": 4},
+            {"layers": 4},
+            {"layers": 1},
+            r"^objectives\.layers: the student has 4 layers and the teach",
+        ),
+    ],
+)
+def test_checks_of_an_encoder_that_is_not_the_teacher_s(make_params, roberta, student, sizes, objectives, expected):
+    """Its own layers are counted, and those taken are compared with the teacher's."""
+    params = make_params(student={"init": "encoder", "model": roberta(**sizes), **student}, objectives=objectives)
+    if expected is None:
         check_student(params)
     else:
-        with pytest.raises(InputError, match=r"^student\.model: its tokenizer differs from the teacher's"):
+        with pytest.raises(InputError, match=expected):
             check_student(params)
+
+
+def test_a_named_student_with_other_tokens(make_params, roberta):
+    check_student(make_params(student={"init": "pretrained", "model": roberta(layers=1)}))
 
 
 def test_missing_teacher(make_params, tmp_path):

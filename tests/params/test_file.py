@@ -273,6 +273,9 @@ def test_what_has_to_be_given(refuse_params, refuse):
         ({"student": {"layers": 1}, "objectives": {"patience": 1}},
          "objectives.patience: the student has one layer, and this loss trains the layers below the last; accepted: "
          "student.layers of 2 or more, or objectives.patience: 0"),
+        ({"student": {"init": "encoder", "model": "bert", "layers": 1}, "objectives": {"patience": 1}},
+         "objectives.patience: the student has one layer, and this loss trains the layers below the last; accepted: "
+         "student.layers of 2 or more, or objectives.patience: 0"),
         *[({"student": {"init": "bilstm"}, "objectives": {"attention": 0, "hidden": 0, name: 0.5}},
            f"student.init: got bilstm, which has no attention or hidden states to compare; accepted: a transformer, or "
            f"objectives.{name}: 0")
@@ -281,11 +284,11 @@ def test_what_has_to_be_given(refuse_params, refuse):
           "selector": {"representations": True}},
          "selector.representations: got true, but a bilstm has no [CLS] states; accepted: false"),
         ({"student": {"init": "bilstm", "model": "bert"}},
-         "student: init is bilstm and model is bert; accepted: a model with init: pretrained, null otherwise"),
+         "student: init is bilstm and model is bert; accepted: null, or init: pretrained or encoder"),
         ({"student": {"init": "pretrained"}},
-         "student: init is pretrained and model is null; accepted: a model with init: pretrained, null otherwise"),
+         "student: init is pretrained and model is null; accepted: a model"),
         ({"student": {"model": "bert"}},
-         "student: init is teacher and model is bert; accepted: a model with init: pretrained, null otherwise"),
+         "student: init is teacher and model is bert; accepted: null, or init: pretrained or encoder"),
         ({"student": {"init": "fresh", "hidden": 100}},
          "student: hidden is 100 with 12 heads; accepted: a multiple of heads"),
     ],

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from helpers.finished_run import HOSTILE, serving, write_run
 
 from pipeline.errors import InputError
@@ -102,6 +103,20 @@ def test_contents(run, write_page):
     assert "Student correct, teacher wrong: 1 text " in text
     assert "metrics/serving.json" in text
     assert "initial_keep: 0.9" in text
+
+
+@pytest.mark.parametrize(
+    ("student", "expected"),
+    [
+        ({"layers": 2}, "2 layers; initialised from: teacher"),
+        ({"init": "encoder", "model": "roberta", "layers": 2}, "2 layers of roberta; initialised from: encoder"),
+        ({"init": "pretrained", "model": "roberta"}, "roberta; initialised from: pretrained"),
+    ],
+)
+def test_the_student(run, write_page, student, expected):
+    params = yaml.safe_load((run / "params.yaml").read_text())
+    (run / "params.yaml").write_text(yaml.safe_dump(params | {"student": student}))
+    assert f"Student {expected}" in Page(write_page(run)).text()
 
 
 def test_with_the_metrics_of_export(run, write_page):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers.tiny_project import ROOT
+from transformers import BertModel
 
 from pipeline.data.prepare import prepare
 from pipeline.data.texts import Texts, read_texts
@@ -102,10 +103,20 @@ def test_validation_and_test_are_prepared_too(needs):
     assert prepared(300) == pytest.approx(2 * prepared(100), abs=1)
 
 
-@pytest.mark.parametrize("student", [{"layers": 2}, {"init": "fresh", "layers": 2, "hidden": 12, "heads": 4}])
-def test_the_weights_of_a_student(needs, student, make_params):
+@pytest.mark.parametrize(
+    "student",
+    [
+        {"layers": 2},
+        {"init": "fresh", "layers": 2, "hidden": 12, "heads": 4},
+        {"init": "encoder", "layers": 2, "model": "larger"},
+        {"init": "pretrained", "layers": 2, "model": "larger"},
+    ],
+)
+def test_the_weights_of_a_student(needs, student, make_params, saved):
     from pipeline.models.student import build_student
 
+    if "model" in student:
+        student = student | {"model": str(saved(BertModel, hidden_size=64, num_hidden_layers=5))}
     off = {"attention": 0.0, "hidden": 0.0}
     params = make_params(student=student, objectives=off)
     made = build_student(params, teacher=None, labels=["negative", "positive"], pairs=False)

@@ -116,3 +116,10 @@ def test_hub_ids_are_without_their_revision_where_the_hub_reads_them(make_params
     assert addresses["target"] == result.dataset_name == "someone/reviews@refs/convert/parquet"
     (result,) = ModelCard(student_card(make_params(), labels=["a"], scores={"f1": 0.5})).data.eval_results
     assert (result.dataset_type, result.dataset_revision) == ("local", None)
+
+
+def test_the_base_model_of_a_student_with_a_model_of_its_own(make_params):
+    for init, model in (("encoder", None), ("encoder", "roberta-base"), ("pretrained", "roberta-base")):
+        params = make_params(teacher={"model": "bert-base-uncased"}, student={"init": init, "model": model})
+        card = ModelCard(student_card(params, labels=["a"], scores={"accuracy": 0.5}))
+        assert card.data.base_model == (model or "bert-base-uncased")

@@ -16,7 +16,7 @@ def attention_loss(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Ten
     real = mask.to(student.dtype)
     entries = real[:, None, :, None] * real[:, None, None, :]
     squared = (student - teacher.to(student.dtype)).square() * entries
-    return squared.sum((1, 2, 3)) / (student.shape[1] * entries.sum((1, 2, 3)))
+    return squared.sum((1, 2, 3)) / (student.shape[1] * entries.sum((1, 2, 3)).clamp_min(1))
 
 
 def hidden_loss(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -31,7 +31,7 @@ def hidden_loss(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor
     """
     real = mask.to(student.dtype)
     squared = (student - teacher.to(student.dtype)).square().mean(-1) * real
-    return squared.sum(1) / real.sum(1)
+    return squared.sum(1) / real.sum(1).clamp_min(1)
 
 
 def dark_loss(student: torch.Tensor, teacher: torch.Tensor, *, temperature: float, regression: bool) -> torch.Tensor:

@@ -59,7 +59,7 @@ def divergence_loss(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Te
     # Where float16 has rounded a probability to 0 the loss must stay finite.
     entries = xlogy(taught, taught) - taught * student.clamp_min(1e-8).log()
     rows = (entries * real[:, None, None, :]).sum(-1) * real[:, None, :]
-    return rows.sum((1, 2)) / (student.shape[1] * real.sum(1))
+    return rows.sum((1, 2)) / (student.shape[1] * real.sum(1).clamp_min(1))
 
 
 def vector_relation(vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
