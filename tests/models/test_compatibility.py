@@ -45,10 +45,10 @@ def alone(name):
     return Objectives(**{"attention": 0, "hidden": 0, "dark": 0, name: 1})
 
 
-HEADS = {"attention", "relations", "scores"}
+HEADS = {"attention", "scores"}
 WIDTH = {"cosine", "patience"}
 LAYERS = {"patience", "scores", "layers"}
-OTHERS = {"hidden", "dark", "hard", "logits", "masked_lm"}
+OTHERS = {"hidden", "dark", "hard", "logits", "masked_lm", "relations"}
 
 
 @pytest.mark.parametrize(
