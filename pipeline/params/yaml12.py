@@ -82,6 +82,8 @@ def _yaml() -> YAML:
     yaml.Constructor, yaml.Representer = _Constructor, _Representer
     yaml.width = 1_000_000
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    # An anchor may be set again.
+    yaml.composer.warn_double_anchors = False
     return yaml
 
 

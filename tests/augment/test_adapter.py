@@ -156,7 +156,7 @@ class Guesser(torch.nn.Module):
     def forward(self, **inputs):
         self.shown.append(inputs["input_ids"])
         out = self.inner(**inputs)
-        out.logits = torch.zeros_like(out.logits).index_fill(1, torch.tensor(self.guess), 1.0)
+        out.logits = torch.zeros_like(out.logits).index_fill(-1, torch.tensor(self.guess), 1.0)
         return out
 
 

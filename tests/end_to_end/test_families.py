@@ -117,7 +117,7 @@ def test_single_texts(family, tokenizer, reviews, tmp_path, monkeypatch):
 @pytest.mark.parametrize("pairs", [False, True], ids=["single", "pairs"])
 @pytest.mark.parametrize("family", sorted(set(FAMILIES) - REFUSED))
 def test_served(family, pairs, tokenizer, reviews, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.serving.timing.ROUNDS", 3)
+    monkeypatch.setattr("pipeline.serving.timing.ROUNDS", 10)
     save_texts(tmp_path, reviews, pairs=pairs)
     if pairs:
         (tmp_path / "pairs").touch()

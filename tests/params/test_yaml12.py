@@ -98,3 +98,10 @@ def test_what_has_no_quotes_stays_what_it_is_when_dvc_changes_another_parameter(
     before, after = (target(tmp_path / "params.yaml", text, changed=changed) for changed in (False, True))
     assert before == after
     assert before[0] == {text: "old", "new": text}
+
+
+def test_an_anchor_may_be_set_again(tmp_path):
+    """That is YAML, and no warning."""
+    path = tmp_path / "params.yaml"
+    path.write_text("a: &x 1\nb: *x\nc: &x 2\nd: *x\n")
+    assert read_yaml(path) == {"a": 1, "b": 1, "c": 2, "d": 2}
