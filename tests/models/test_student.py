@@ -12,10 +12,10 @@ from transformers import (
 )
 
 from pipeline.errors import InputError
-from pipeline.models.compatibility import same_vocabulary
 from pipeline.models.loading import load_classifier, load_tokenizer, parameter_count
 from pipeline.models.saving import save_model
 from pipeline.models.student import build_student, check_student, fresh_config, load_student_tokenizer
+from pipeline.models.vocabulary import same_vocabulary
 
 LABELS = ["negative", "positive"]
 
