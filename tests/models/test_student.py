@@ -188,6 +188,15 @@ def test_a_named_student_with_other_tokens(make_params, roberta):
     check_student(make_params(student={"init": "pretrained", "model": roberta(layers=1)}))
 
 
+def test_a_named_student_without_embeddings_of_some_tokens(make_params, roberta):
+    address = roberta()
+    config = RobertaConfig.from_pretrained(address)
+    config.vocab_size -= 1
+    RobertaForSequenceClassification(config).save_pretrained(address)
+    with pytest.raises(InputError, match=r"^student\.model: its tokenizer gives ids up to "):
+        check_student(make_params(student={"init": "pretrained", "model": address}))
+
+
 def test_missing_teacher(make_params, tmp_path):
     with pytest.raises(InputError, match="no such model folder"):
         build_student(make_params(), teacher=tmp_path / "teacher", labels=LABELS, pairs=False)
