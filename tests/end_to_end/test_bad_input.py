@@ -191,7 +191,10 @@ def test_incomplete_models(work, refusal, broken):
     for without, message in (
         ("config.json", "teacher.model: ./model has no config.json; accepted: "),
         ("tokenizer*", "teacher.model: ./model has no fast tokenizer; accepted: a folder with tokenizer.json"),
-        ("model.safetensors", "teacher.model: ./model has no .safetensors weights; accepted: safetensors only"),
+        (
+            "model.safetensors",
+            "teacher.model: ./model has no model.safetensors or shards of it; accepted: safetensors only",
+        ),
     ):
         folder = broken(without)
         (folder / "pytorch_model.bin").write_bytes(b"")
