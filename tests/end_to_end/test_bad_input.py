@@ -230,13 +230,14 @@ def test_models_of_another_kind(work, refusal, broken, byte_level):
 
 
 def test_a_student_of_another_script_is_found_before_training(work, refusal, broken):
-    work(prepare)
+    work(prepare, teacher)
     tokenizer = BertTokenizer(
         vocab={piece: i for i, piece in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "电"])}
     )
     tokenizer.save_pretrained(broken("tokenizer*"))
-    line = refusal(teacher, student={"init": "encoder", "model": "./model", "layers": 2})
-    assert line.startswith("student.model: ./model: its vocabulary has 0 of the ")
+    for stage in (teacher, distill):
+        line = refusal(stage, student={"init": "encoder", "model": "./model", "layers": 2})
+        assert line.startswith("student.model: ./model: its vocabulary has 0 of the ")
 
 
 def test_the_model_of_another_stage(work, refusal, tiny_encoder):
