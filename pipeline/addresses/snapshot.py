@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Collection
 from contextlib import suppress
+from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +17,7 @@ DESCRIPTION = ("*.json", "*.txt", "*.model")
 """The config, the tokenizer, and which weights are in which file. A list of checksums may name files left out here."""
 WEIGHTS = ("model.safetensors", "model-*.safetensors")
 """Weights, in one file or several."""
+INDEX = "model.safetensors.index.json"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 logger = logging.getLogger(__name__)
@@ -87,5 +89,6 @@ def check_files(names: Collection[str], key: str, address: str | Path) -> None:
     """Raise InputError if the files of a model's folder are without a config or safetensors weights."""
     if "config.json" not in names:
         raise InputError(f"{key}: {address} has no config.json; accepted: a folder written by save_pretrained")
-    if not any(name.endswith(".safetensors") and "/" not in name for name in names):
-        raise InputError(f"{key}: {address} has no .safetensors weights; accepted: safetensors only")
+    # Others, such as model.fp16.safetensors or an adapter's, are not read. In a folder an index gives shards any name.
+    if not any(fnmatch(name, pattern) for name in names for pattern in (*WEIGHTS, INDEX) if "/" not in name):
+        raise InputError(f"{key}: {address} has no model.safetensors or shards of it; accepted: safetensors only")

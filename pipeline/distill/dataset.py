@@ -16,7 +16,7 @@ from pipeline.data.texts import DOMAINS, read_texts, second_texts
 from pipeline.distill.alignment import LEFT_OUT, Alignment, align
 from pipeline.distill.teacher_cache import TeacherCache
 from pipeline.errors import InputError
-from pipeline.models.compatibility import same_vocabulary
+from pipeline.models.vocabulary import same_vocabulary
 from pipeline.params.schema import Distill, Params
 
 logger = logging.getLogger(__name__)

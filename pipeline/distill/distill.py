@@ -16,7 +16,7 @@ from pipeline.distill.state import DistillationResult, Log
 from pipeline.errors import InputError
 from pipeline.evaluation.scoring import headline
 from pipeline.evaluation.validation import Validation
-from pipeline.models.compatibility import check_ids, check_labels, check_length, check_sizes
+from pipeline.models.compatibility import check_ids, check_labels, check_length, check_sizes, check_words
 from pipeline.models.loading import load_classifier, load_config, load_tokenizer, parameter_count
 from pipeline.models.saving import save_model
 from pipeline.models.student import build_student, load_student_tokenizer
@@ -64,6 +64,10 @@ def distill_student(
     check_labels(teacher_config, validation.names, "teacher")
     check_sizes(params.objectives, student.config, teacher_config)
     check_ids(tokenizer, student.config, "student")
+    if params.student.model is not None:
+        # The teacher stage checks it, too, but need not have run since the student was named.
+        texts = read_texts(prepared / "train.parquet").texts
+        check_words(tokenizer, texts, f"student.model: {params.student.model}")
     check_length(params.max_length, tokenizer, student.config, "the student")
     dataset = read_dataset(
         params,

@@ -11,6 +11,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from pipeline.models.dropout import BeforeDropout
 from pipeline.models.loading import quiet
 
 ATTENTION = "sdpa_but_some_layers"
@@ -168,8 +169,9 @@ def recording(model: PreTrainedModel, route: Route, *, all_layers: bool) -> Iter
             yield records
         return
     with ExitStack() as stack:
+        dropout = stack.enter_context(BeforeDropout())
         for module in route.modules:
-            hook = _taken(records.append) if module in wanted else _dropped
+            hook = _taken(records.append, dropout) if module in wanted else _dropped
             stack.callback(module.register_forward_hook(hook).remove)
         yield records
 
@@ -187,10 +189,10 @@ def _records(modules: Any, record: Callable[[torch.nn.Module, AttentionRecord], 
             del module.record_attention
 
 
-def _taken(append: Callable[[AttentionRecord], None]) -> Callable[..., None]:
+def _taken(append: Callable[[AttentionRecord], None], dropout: BeforeDropout) -> Callable[..., None]:
     def hook(_module: Any, _inputs: Any, output: Any) -> None:
         probs = [part for part in _tensors(output) if part.dim() == 4]
-        append(AttentionRecord(probs[-1]))
+        append(AttentionRecord(dropout.undo(probs[-1])))
 
     return hook
 

@@ -1,6 +1,5 @@
 """Checks that models fit each other and the params, before any work."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,21 +10,12 @@ from pipeline.models.attention import attention_heads
 from pipeline.models.positions import max_positions
 from pipeline.params.objectives import OBJECTIVES, Objectives
 
-SPLITTING = ("model", "added_tokens", "normalizer", "pre_tokenizer", "post_processor")
-"""The parts of a tokenizer that decide its tokens."""
-
 SIZES: dict[str, tuple[str, Callable[[Any], int]]] = {
     "heads": ("attention heads", attention_heads),
     "width": ("hidden units", lambda config: config.hidden_size),
 }
 """What must be equal for some losses (`Objective.equal`): its name in errors, and its number by a model's config."""
 _INSTEAD = {"heads": "; objectives.relations compares models with different numbers of heads"}
-
-
-def same_vocabulary(one: PreTrainedTokenizerFast, other: PreTrainedTokenizerFast) -> bool:
-    """Whether two tokenizers split every text into the same tokens with the same ids."""
-    first, second = (json.loads(tokenizer.backend_tokenizer.to_str()) for tokenizer in (one, other))
-    return all(first[part] == second[part] for part in SPLITTING)
 
 
 def check_sizes(objectives: Objectives, student: Any, teacher: Any) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
 from pipeline.addresses.hub import one_line
 from pipeline.errors import InputError
 from pipeline.models.attention import attention_heads, sample_inputs, sums_to_one, trying
 from pipeline.models.forward import NAMES, States, forward
-from pipeline.models.layers import PER_LAYER
+from pipeline.models.layers import PER_LAYER, new_classifier
 from pipeline.models.positions import max_positions
 from pipeline.params.objectives import OBJECTIVES
 from pipeline.params.schema import Params
@@ -107,11 +107,11 @@ def _small(config: Any) -> PreTrainedModel:
         for name in PER_LAYER:
             if isinstance(settings := getattr(small, name, None), list):
                 setattr(small, name, settings[-1:])
-        model = AutoModelForSequenceClassification.from_config(small)
+        model = new_classifier(small)
     except Exception:
         # Families with settings for each layer, or without a number of layers.
-        model = AutoModelForSequenceClassification.from_config(whole)
-    return model.eval()
+        model = new_classifier(whole)
+    return model
 
 
 def warn_of_local_attention(teacher: Any, student: Any, max_length: int) -> None:

@@ -53,6 +53,7 @@ def check_layers(config: Any, layers: int, pick: Pick, address: str | Path) -> N
         # Without memory for weights.
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             whole, part = new_classifier(config), new_classifier(cut_config(config, layers, pick))
+            first = part if pick == "first" else new_classifier(cut_config(config, layers, "first"))
     except Exception as error:
         # Funnel's config has no number of layers to set, and others may have settings for each layer.
         raise InputError(f"student.init: the layers of {family} models cannot be taken one by one; {OTHERS}") from error
@@ -65,6 +66,12 @@ def check_layers(config: Any, layers: int, pick: Pick, address: str | Path) -> N
             f"student.init: some weights of {family} models depend on the number of layers, such as {changed[0]}; "
             f"{OTHERS}"
         )
+    # In an ESMC, what each layer adds is divided by a root of the number of layers.
+    settings, cut_settings = _numbers(whole), _numbers(first)
+    if differing := [name for name, number in cut_settings.items() if number != settings.get(name)]:
+        raise InputError(
+            f"student.init: the layers of {family} models compute with the number of layers ({differing[0]}); {OTHERS}"
+        )
     if pick == "spaced":
         _spaced_layers(whole, layers, part.state_dict().keys(), address)
     if layers < depth and cut_shapes == shapes:
@@ -72,6 +79,16 @@ def check_layers(config: Any, layers: int, pick: Pick, address: str | Path) -> N
             "student.layers: the layers of %s models share their weights: %d are as many parameters as all %d, %s",
             family, layers, depth, f"{sum(shape.numel() for shape in shapes.values()):,}",
         )  # fmt: skip
+
+
+def _numbers(model: PreTrainedModel) -> dict[str, float]:
+    """The factors and the like that modules have beside their weights, by name."""
+    return {
+        f"{name}.{attribute}": value
+        for name, module in model.named_modules()
+        for attribute, value in vars(module).items()
+        if isinstance(value, float)
+    }
 
 
 def cut_config(config: Any, layers: int, pick: Pick) -> Any:

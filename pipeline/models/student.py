@@ -8,7 +8,7 @@ from transformers import BertConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.errors import InputError
 from pipeline.models.bilstm import BiLSTMConfig, principal_components
-from pipeline.models.compatibility import check_length, check_sizes
+from pipeline.models.compatibility import check_ids, check_length, check_sizes
 from pipeline.models.families import check_family, student_needs, teacher_needs, warn_of_local_attention
 from pipeline.models.layers import check_layers, cut_config, new_classifier, take_layers
 from pipeline.models.loading import load_classifier, load_encoder_config, load_tokenizer
@@ -76,7 +76,9 @@ def check_student(params: Params) -> None:
         if student.init == "encoder":
             check_layers(config, student.layers, student.pick, student.model)
             config = cut_config(config, student.layers, student.pick)
-        check_length(params.max_length, load_tokenizer(student.model, "student.model"), config, "the student")
+        tokenizer = load_tokenizer(student.model, "student.model")
+        check_ids(tokenizer, config, "student.model")
+        check_length(params.max_length, tokenizer, config, "the student")
     check_sizes(objectives, config, teacher)
     if objectives.attention:
         warn_of_local_attention(teacher, config, params.max_length)

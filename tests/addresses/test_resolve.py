@@ -112,7 +112,7 @@ def test_folders_are_found_by_any_address(hub, monkeypatch, tiny_encoder):
         ("a file", "no such model folder: a file"),
         ("two words", "two words is not a valid address; accepted: a folder, package: address or hub id"),
         ("a folder", "a folder has no config.json; accepted: a folder written by save_pretrained"),
-        ("old/model", "old/model has no .safetensors weights; accepted: safetensors only"),
+        ("old/model", "old/model has no model.safetensors or shards of it; accepted: safetensors only"),
     ],
 )
 def test_errors_name_the_key_and_the_address(address, line, tmp_path, monkeypatch):

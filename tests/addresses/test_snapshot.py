@@ -91,6 +91,13 @@ def test_weights_in_several_files(hub):
     assert fetch("someone/large") == {**described, **shards}
 
 
+@pytest.mark.parametrize("name", ["model.fp16.safetensors", "adapter_model.safetensors"])
+def test_weights_that_are_not_read_are_none(hub, name):
+    """That is said before any work, when the config is read, and not when the weights are."""
+    hub.publish("someone/other", {"config.json": b"{}", name: b"x"})
+    assert complaint("someone/other", weights=False).startswith("someone/other has no model.safetensors or shards of ")
+
+
 @pytest.fixture
 def three(hub):
     """Three commits of one model: by a tag, by a pull request, and by the branch `main`. Returns the first."""
@@ -150,7 +157,7 @@ def test_a_name_that_was_changed(hub):
          "accepted: v1.0, refs/pr/3, main or the hash of a commit"),
         (f"someone/one@{'0' * 40}", f"someone/one@{'0' * 40} is no revision that the hub has; "
          "accepted: v1.0, refs/pr/3, main or the hash of a commit"),
-        ("someone/pickled", "someone/pickled has no .safetensors weights; accepted: safetensors only"),
+        ("someone/pickled", "someone/pickled has no model.safetensors or shards of it; accepted: safetensors only"),
         ("someone/adapter", "someone/adapter has no config.json; accepted: a folder written by save_pretrained"),
     ],
 )  # fmt: skip

@@ -19,8 +19,8 @@ from pipeline.distill.cache_teacher import cache_teacher
 from pipeline.distill.distill import distill_student
 from pipeline.errors import InputError
 from pipeline.evaluation.validation import Validation
-from pipeline.models.compatibility import same_vocabulary
 from pipeline.models.loading import load_classifier, load_config
+from pipeline.models.vocabulary import same_vocabulary
 
 
 @pytest.fixture

@@ -10,7 +10,14 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from transformers import GPT2Config, GPT2ForSequenceClassification, RobertaConfig, RobertaForMaskedLM, RobertaModel
+from transformers import (
+    BertTokenizer,
+    GPT2Config,
+    GPT2ForSequenceClassification,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    RobertaModel,
+)
 from typer.testing import CliRunner
 
 from pipeline.augment.shards import read_augmented
@@ -184,7 +191,10 @@ def test_incomplete_models(work, refusal, broken):
     for without, message in (
         ("config.json", "teacher.model: ./model has no config.json; accepted: "),
         ("tokenizer*", "teacher.model: ./model has no fast tokenizer; accepted: a folder with tokenizer.json"),
-        ("model.safetensors", "teacher.model: ./model has no .safetensors weights; accepted: safetensors only"),
+        (
+            "model.safetensors",
+            "teacher.model: ./model has no model.safetensors or shards of it; accepted: safetensors only",
+        ),
     ):
         folder = broken(without)
         (folder / "pytorch_model.bin").write_bytes(b"")
@@ -217,6 +227,17 @@ def test_models_of_another_kind(work, refusal, broken, byte_level):
         GPT2ForSequenceClassification(GPT2Config(vocab_size=400, n_embd=8, n_layer=1, n_head=1)).save_pretrained("gpt")
         byte_level.save_pretrained("gpt")
     assert refusal(teacher, teacher={"model": "./gpt"}).startswith("teacher.model: ./gpt is a gpt2; accepted: an enco")
+
+
+def test_a_student_of_another_script_is_found_before_training(work, refusal, broken):
+    work(prepare, teacher)
+    tokenizer = BertTokenizer(
+        vocab={piece: i for i, piece in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "电"])}
+    )
+    tokenizer.save_pretrained(broken("tokenizer*"))
+    for stage in (teacher, distill):
+        line = refusal(stage, student={"init": "encoder", "model": "./model", "layers": 2})
+        assert line.startswith("student.model: ./model: its vocabulary has 0 of the ")
 
 
 def test_the_model_of_another_stage(work, refusal, tiny_encoder):

@@ -22,7 +22,7 @@ from pipeline.training.teacher import train_teacher
 PREDICTIONS_ALONE = {"objectives": {"attention": 0, "hidden": 0}, "cache": {"attention": False, "hidden": False}}
 """What L2A has left where a family shows neither attention nor states."""
 NO_ATTENTION = {"fnet", "funnel", "longformer", "mra", "reformer", "squeezebert", "yoso"}
-NOT_CUT = {"esm", "funnel"}
+NOT_CUT = {"esm", "esmc", "funnel"}
 """Families whose layers cannot be taken one by one."""
 REFUSED = {"bart", "mbart", "mvp", "modernvbert", "perceiver", "ultravbert", "xmod"}
 """Encoder-decoders, models of images, and one that must be told the language of each text."""

@@ -178,7 +178,7 @@ def test_a_known_architecture_runs_the_code_of_transformers(folder):
 
 def test_a_pickle_is_not_opened(folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(InputError, match=r"has no \.safetensors weights; accepted: safetensors only$"):
+    with pytest.raises(InputError, match=r"has no model\.safetensors or shards of it; accepted: safetensors only$"):
         load_classifier(folder, "student.model")
 
 

@@ -59,6 +59,17 @@ def test_recorded_attention_is_the_family_s_own(family, tokenizer):
         assert model.config._attn_implementation == "eager"
 
 
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family not in ELSEWHERE | NONE])
+def test_attention_in_training_is_that_before_dropout(family, tokenizer):
+    """After dropout its rows would not sum to one: each entry is 0 or has grown."""
+    model = build(tiny_family_config(family, tokenizer)).train()
+    attention = forward(model, inputs(tokenizer), attention=True).attention
+    for probs, n in zip(attention, MASK.sum(1), strict=True):
+        torch.testing.assert_close(probs[:, :n, :n].sum(-1), torch.ones(len(probs), n))
+    attention[0, 0, 0, 0].backward()
+    assert any(parameter.grad is not None and parameter.grad.any() for parameter in model.base_model.parameters())
+
+
 @torch.no_grad()
 def test_eager_attention_of_other_layers_is_dropped(tokenizer):
     model = build(tiny_family_config("mpnet", tokenizer))

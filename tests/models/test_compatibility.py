@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import BertConfig, BertTokenizer, DistilBertConfig, RobertaConfig, RobertaForMaskedLM
+from transformers import BertConfig, DistilBertConfig, RobertaConfig, RobertaForMaskedLM
 
 from pipeline.errors import InputError
 from pipeline.models.compatibility import (
@@ -10,26 +10,8 @@ from pipeline.models.compatibility import (
     check_length,
     check_sizes,
     check_words,
-    same_vocabulary,
 )
 from pipeline.params.objectives import Objectives
-
-
-@pytest.fixture
-def cased(tokenizer):
-    return BertTokenizer(vocab=tokenizer.get_vocab(), do_lower_case=False)
-
-
-@pytest.fixture
-def larger(tokenizer):
-    return BertTokenizer(vocab={**tokenizer.get_vocab(), "zebra": len(tokenizer)})
-
-
-def test_same_vocabulary(tokenizer, cased, larger):
-    tokenizer(["the film"], truncation=True, max_length=4)
-    assert same_vocabulary(tokenizer, BertTokenizer(vocab=tokenizer.get_vocab()))
-    assert not same_vocabulary(tokenizer, larger)
-    assert not same_vocabulary(tokenizer, cased)
 
 
 def test_attention_needs_equal_heads():

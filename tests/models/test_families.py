@@ -3,11 +3,14 @@
 import logging
 
 import pytest
+import torch
 from helpers.families import tiny_family_config
 from transformers import BertConfig, ModernBertConfig, NystromformerConfig, XLMRobertaConfig
 
 from pipeline.errors import InputError
+from pipeline.models import families
 from pipeline.models.families import check_family, warn_of_local_attention
+from pipeline.models.forward import forward
 
 ATTENTION = {"attention": ("objectives.attention", "0 with cache.attention: false")}
 HIDDEN = {"hidden": ("cache.hidden", "false")}
@@ -16,6 +19,20 @@ HIDDEN = {"hidden": ("cache.hidden", "false")}
 @pytest.mark.parametrize("family", ["albert", "bert", "deberta-v2", "modernbert", "mpnet", "convbert", "xlm"])
 def test_families_with_attention_and_states(family, tokenizer):
     check_family(tiny_family_config(family, tokenizer), "teacher.model", ATTENTION | HIDDEN, 24)
+
+
+def test_half_precision_is_tried_as_it_is_loaded(tokenizer, monkeypatch):
+    """In float32: rounded to bfloat16, the rows of a family's own attention need not sum to one."""
+    config, tried = tiny_family_config("xlm", tokenizer), []
+    config.dtype = torch.bfloat16
+
+    def watched(model, *inputs, **states):
+        tried.append(model.dtype)
+        return forward(model, *inputs, **states)
+
+    monkeypatch.setattr(families, "forward", watched)
+    check_family(config, "teacher.model", ATTENTION, 24)
+    assert set(tried) == {torch.float32}
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from transformers import (
 )
 
 from pipeline.errors import InputError
-from pipeline.models.compatibility import same_vocabulary
 from pipeline.models.loading import load_classifier, load_tokenizer, parameter_count
 from pipeline.models.saving import save_model
 from pipeline.models.student import build_student, check_student, fresh_config, load_student_tokenizer
+from pipeline.models.vocabulary import same_vocabulary
 
 LABELS = ["negative", "positive"]
 
@@ -186,6 +186,15 @@ def test_checks_of_an_encoder_that_is_not_the_teacher_s(make_params, roberta, st
 
 def test_a_named_student_with_other_tokens(make_params, roberta):
     check_student(make_params(student={"init": "pretrained", "model": roberta(layers=1)}))
+
+
+def test_a_named_student_without_embeddings_of_some_tokens(make_params, roberta):
+    address = roberta()
+    config = RobertaConfig.from_pretrained(address)
+    config.vocab_size -= 1
+    RobertaForSequenceClassification(config).save_pretrained(address)
+    with pytest.raises(InputError, match=r"^student\.model: its tokenizer gives ids up to "):
+        check_student(make_params(student={"init": "pretrained", "model": address}))
 
 
 def test_missing_teacher(make_params, tmp_path):
