@@ -134,7 +134,7 @@ def _without_attention(config: Any, say: Callable[[str], None]) -> dict[str, Val
         with quiet():
             check_family(config, "teacher.model", {"attention": ("objectives.attention", "0")}, LONGEST)
     except InputError:
-        say(f"objectives.attention: 0, because {config.model_type} models do not show their attention probabilities")
+        say(f"objectives.attention: 0, because {config.model_type} models show no attention probabilities")
         cache = load(PARAMS).cache.model_dump() | {"attention": False}
         return {"objectives.attention": Value("0.0"), "cache": Value(inline(cache))}
     return {}

@@ -32,9 +32,9 @@ def train_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path) -
         check_length(params.max_length, load_tokenizer(address, key), load_config(address, key), address)
     target = read_texts(prepared / "train.parquet")
     validation = read_texts(prepared / "validation.parquet")
-    for key, address in (("teacher.model", teacher.model), ("student.model", params.student.model)):
-        if address is not None:
-            check_words(load_tokenizer(address, key), target.texts, f"{key}: {address}")
+    for key, named in (("teacher.model", teacher.model), ("student.model", params.student.model)):
+        if named is not None:
+            check_words(load_tokenizer(named, key), target.texts, f"{key}: {named}")
     phases = []
     for domain in teacher.domains:
         texts = target if domain == "target" else read_texts(prepared / "source.parquet")

@@ -204,7 +204,7 @@ def test_a_family_whose_attention_cannot_be_taken(run, tmp_path, byte_level):
         byte_level.save_pretrained("fnet")
     result = run("support.csv", "--out", "mine.yaml", model="./fnet")
     assert result.exit_code == 0, result.output
-    assert "objectives.attention: 0, because fnet models do not show their attention probabilities" in result.stdout
+    assert "objectives.attention: 0, because fnet models show no attention probabilities" in result.stdout
     params = load(tmp_path / "mine.yaml")
     assert (params.objectives.attention, params.cache.attention, params.cache.hidden) == (0, False, True)
     assert "  attention: 0.0            # Eq. 2\n" in (tmp_path / "mine.yaml").read_text()
