@@ -11,10 +11,13 @@
 #   yoso         no (texts, heads, tokens, tokens) at all, but vectors: (texts, tokens, width)
 #   mra          None
 #   longformer   (texts, heads, tokens, window + 1 + global tokens): what a token pays to those near it and to the first, not to all
-# BERT, MPNet and DeBERTa-v2 return what is documented.
+# BERT, MPNet and DeBERTa-v2 return what is documented, but in evaluation mode only: in training, with
+# attention_probs_dropout_prob: 0.1, a tenth of the entries are 0 and the others are divided by 0.9, so that rows sum to
+# anything around one, and two passes over one text return two attentions.
 #
 # Why it matters: attention transfer in distillation (TinyBERT, MiniLM, L2A) compares these tensors. With SqueezeBERT the
-# comparison runs, and compares something else. Check that the rows of real tokens sum to one before you use them.
+# comparison runs, and compares something else; with a student in training it compares noise of the size of what is to be
+# learnt. Check that the rows of real tokens sum to one before you use them, and take those from before dropout.
 #
 # Needs bash, Python 3.11 or newer and a package index. Exits with 1 if the behaviour is not seen any more.
 set -euo pipefail
@@ -43,10 +46,10 @@ tokens = torch.tensor([[5, 6, 7, 8, 9, 10, 11, 12], [9, 10, 11, 0, 0, 0, 0, 0]])
 mask = (tokens > 0).long()
 
 
-def seen(family):
+def seen(family, training=False):
     torch.manual_seed(0)
     config = AutoConfig.for_model(family, pad_token_id=0, **sizes, **more.get(family, {}))
-    model = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager").eval()
+    model = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager").train(training)
     with torch.no_grad():
         attentions = model(input_ids=tokens, attention_mask=mask, output_attentions=True).attentions
     if attentions is None:
@@ -73,6 +76,10 @@ wrong = False
 for family, what in expected.items():
     observed = seen(family)
     print(f"{family}: expected {what}; observed {observed}")
+    wrong |= observed != what
+for family in ("bert", "roberta", "mpnet", "deberta-v2"):
+    what, observed = "4 heads, rows do not sum to one", seen(family, training=True)
+    print(f"{family} in training: expected {what}; observed {observed}")
     wrong |= observed != what
 sys.exit(wrong)
 EOF
