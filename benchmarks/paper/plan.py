@@ -71,6 +71,8 @@ class Asked(_Section):
 
     main: Main
     tasks: Block
+    pairs: Block
+    """Tasks and seeds of `tasks` with rows that differ on pairs alone."""
     studies: Studies
 
     def blocks(self) -> list[Block]:
@@ -79,6 +81,7 @@ class Asked(_Section):
         return [
             Block(tasks=main.tasks, rows=main.rows + main.after, seeds=main.seeds),
             self.tasks,
+            self.pairs,
             Block(tasks=main.tasks, rows=studies.rows, seeds=studies.seeds),
             Block(tasks=studies.tasks, rows=studies.rows_of_tasks, seeds=studies.seeds),
         ]

@@ -85,7 +85,10 @@ def write_report(here: Path) -> str:
     parts = [(here / "notes.md").read_text(encoding="utf-8")]
     parts.append(_data(results, [*main.tasks, *others.tasks, *studies.tasks]))
     parts += [_rows(results, here, task, main.rows + main.after) for task in main.tasks]
-    parts.append(_tasks(results, others.tasks, others.rows))
+    parts.append(_tasks(results, "four tasks", others.tasks, others.rows))
+    if asked.pairs.tasks:
+        rows = ["student-ft", BASELINE, "alpha-0.8", *asked.pairs.rows]
+        parts.append(_tasks(results, "pairs", asked.pairs.tasks, rows))
     for task in main.tasks:
         parts.append(_ablations(results, task))
         parts.append(_studies(study_results, here, task, studies.rows, studies.tasks, studies.rows_of_tasks))
@@ -169,7 +172,7 @@ def _rows(results: Results, here: Path, task: str, rows: Sequence[str]) -> str:
     return f"## Table 2: rows of {task}\n\n" + _table(head, lines)
 
 
-def _tasks(results: Results, tasks: Sequence[str], rows: Sequence[str]) -> str:
+def _tasks(results: Results, title: str, tasks: Sequence[str], rows: Sequence[str]) -> str:
     first, second = [], []
     for row in rows:
         differences = {task: results.difference(task, row) for task in tasks}
@@ -180,7 +183,7 @@ def _tasks(results: Results, tasks: Sequence[str], rows: Sequence[str]) -> str:
         ["row", *(f"{task}: {SECOND_METRICS[results.main_metric(task)][1]} (seeds)" for task in tasks)],
     ]
     return (
-        "## Table 2, continued: four tasks\n\nAfter the semicolon: the difference from l2a.\n\n"
+        f"## Table 2, continued: {title}\n\nAfter the semicolon: the difference from l2a.\n\n"
         f"{_table(heads[0], first)}\n\n{_table(heads[1], second)}"
     )
 

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.augment.neighbour import Neighbour
-from pipeline.augment.words import draw_words, log_p_words, token_text, uniform_over_top, whole_words
+from pipeline.augment.words import draw_words, log_p_words, pool_masks, token_text, uniform_over_top, whole_words
 from pipeline.compute import distributed
 from pipeline.compute.batching import length_batches, pad
 from pipeline.errors import InputError
@@ -68,14 +68,20 @@ class Filler:
                     self._fill_masks(masked, slice(step, step + 1) if self.sequential else slice(None))
 
     def distributions(self, unfilled: Sequence[Neighbour]) -> torch.Tensor:
-        """log P(w | d, o, x) at all masks of the neighbours (Eq. 12), in one forward pass: (masks, vocabulary)."""
-        mask_slice = slice(None)
-        return self._log_p(self._logits(unfilled, mask_slice), self._old_token_ids(unfilled, mask_slice))
+        """log P(w | d, o, x) at all positions of the neighbours (Eq. 12), in one forward pass: (positions, vocabulary).
 
-    def _logits(self, neighbours: Sequence[Neighbour], mask_slice: slice) -> torch.Tensor:
-        """The model's outputs at the masks of each neighbour that `mask_slice` selects: (masks, outputs).
+        The positions are those of the first neighbour, then of the second, and so on.
+        """
+        return self._log_p(*self._logits(unfilled, slice(None)))
 
-        Words that the neighbours already have are in the text; all others are masked.
+    def _logits(self, neighbours: Sequence[Neighbour], selected: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """The model's outputs for the positions of each neighbour that `selected` selects: (positions, outputs).
+
+        Words that the neighbours already have are in the text; all others are masked. If a word changes in several
+        places, its outputs are those of `pool_masks`.
+
+        Returns as well the token that each position's word was, −1 where it had several or its outputs rule it out:
+        (positions,).
         """
         encoded = [neighbour.encode(self.tokenizer.mask_token_id) for neighbour in neighbours]
         token_ids, attention_mask = pad([row for row, _ in encoded], self.tokenizer.pad_token_id)
@@ -83,31 +89,41 @@ class Filler:
         if "token_type_ids" in self.tokenizer.model_input_names:
             inputs["token_type_ids"] = pad([row for _, row in encoded], 0)[0]
         masked = torch.zeros_like(token_ids, dtype=torch.bool)
+        old: list[int] = []
+        places: list[list[int]] = []
         for row, neighbour in enumerate(neighbours):
-            masked[row, neighbour.masks()[mask_slice]] = True
+            positions = range(len(neighbour.positions))[selected]
+            first = len(places) - positions.start
+            places += [[] for _ in positions]
+            tokens = []
+            words = zip(
+                neighbour.changed_words(), neighbour.masks(), neighbour.old_token_ids(self.whole_words), strict=True
+            )
+            for (_, index), token, old_token_id in words:
+                if index in positions:
+                    places[first + index].append(len(old))
+                    tokens.append(token)
+                    old.append(old_token_id)
+            masked[row, tokens] = True
         with head_only_at(self.model, masked.to(self.device)):
             logits: torch.Tensor = self.model(**{name: value.to(self.device) for name, value in inputs.items()}).logits
-        return logits
-
-    def _old_token_ids(self, neighbours: Sequence[Neighbour], mask_slice: slice) -> torch.Tensor:
-        """The original's tokens at these masks: (masks,)."""
-        old = [
-            token_id for neighbour in neighbours for token_id in neighbour.old_token_ids(self.whole_words)[mask_slice]
-        ]
-        return torch.tensor(old, device=self.device)
+        old_token_ids = torch.tensor(old, device=self.device)
+        if len(places) == len(old):
+            return logits, old_token_ids
+        return pool_masks(logits, old_token_ids, places), old_token_ids.new_full((len(places),), -1)
 
     def _log_p(self, logits: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
         log_p = log_p_words(logits, temperature=self.temperature, allowed=self.allowed, old=old)
         return log_p if self.candidates is None else uniform_over_top(log_p, self.candidates)
 
     @torch.inference_mode()
-    def _fill_masks(self, neighbours: Sequence[Neighbour], mask_slice: slice) -> None:
-        """Draw words for the masks that `mask_slice` selects of each neighbour, in one forward pass."""
-        logits, old = self._logits(neighbours, mask_slice), self._old_token_ids(neighbours, mask_slice)
+    def _fill_masks(self, neighbours: Sequence[Neighbour], selected: slice) -> None:
+        """Draw words for the positions that `selected` selects of each neighbour, in one forward pass."""
+        logits, old = self._logits(neighbours, selected)
         quantiles = torch.tensor(
-            [quantile for neighbour in neighbours for quantile in neighbour.quantiles[mask_slice]], device=self.device
+            [quantile for neighbour in neighbours for quantile in neighbour.quantiles[selected]], device=self.device
         )
-        excluded = _excluded_token_ids(neighbours, mask_slice)
+        excluded = _excluded_token_ids(neighbours, selected)
         new_token_ids: list[int] = []
         log_probs: list[float] = []
         # On a CPU a few rows of the vocabulary at a time, which stay in its cache.
@@ -126,20 +142,20 @@ class Filler:
             log_probs += log_p.gather(1, drawn.unsqueeze(1)).squeeze(1).double().tolist()
         filled = iter(zip(new_token_ids, log_probs, strict=True))
         for neighbour in neighbours:
-            for _ in neighbour.positions[mask_slice]:
+            for _ in neighbour.positions[selected]:
                 token_id, log_prob = next(filled)
                 neighbour.new_token_ids.append(token_id)
                 neighbour.log_p_words += log_prob
 
 
-def _excluded_token_ids(neighbours: Sequence[Neighbour], mask_slice: slice) -> dict[int, list[int]]:
-    """Token ids that a neighbour's last mask may not become, by its row among all masks that `mask_slice` selects."""
+def _excluded_token_ids(neighbours: Sequence[Neighbour], selected: slice) -> dict[int, list[int]]:
+    """Token ids that a neighbour's last word may not have, by its row among all positions that `selected` selects."""
     excluded = {}
     row = -1
     for neighbour in neighbours:
-        masks = range(len(neighbour.positions))[mask_slice]
-        row += len(masks)
-        if neighbour.excluded and masks[-1] == len(neighbour.positions) - 1:
+        positions = range(len(neighbour.positions))[selected]
+        row += len(positions)
+        if neighbour.excluded and positions[-1] == len(neighbour.positions) - 1:
             excluded[row] = sorted(neighbour.excluded)
     return excluded
 

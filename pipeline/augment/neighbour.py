@@ -13,7 +13,11 @@ from pipeline.augment.originals import Original
 
 @dataclass(slots=True)
 class Neighbour:
-    """A sample z of an original: what was drawn and how likely it was. The words are drawn last."""
+    """A sample z of an original: what was drawn and how likely it was. The words are drawn last.
+
+    Args:
+        positions: which of the original's units change, rising; of each of them all words.
+    """
 
     original: Original
     sample: int
@@ -22,18 +26,23 @@ class Neighbour:
     log_p_distance: float
     log_p_positions: float
     new_token_ids: list[int] = field(default_factory=list)
-    """The words drawn so far: one token for each of the first positions."""
+    """The words drawn so far: one token for each of the first positions, in every place of its unit."""
     log_p_words: float = 0.0
     excluded: set[int] = field(default_factory=set)
     """Token ids that the last new word may not have; its log-probability stays that of Eq. 12."""
+
+    def changed_words(self) -> list[tuple[int, int]]:
+        """The words that change, from left to right: index of the word in the original, index in `positions`."""
+        units = enumerate(self.original.units[position] for position in self.positions)
+        return sorted((word, index) for index, unit in units for word in unit)
 
     def encode(self, mask_token_id: int) -> tuple[list[int], list[int]]:
         """Token ids and token type ids. A changed word is one token: the new word's if it is drawn, else the mask."""
         token_ids: list[int] = []
         token_type_ids: list[int] = []
         cursor = 0
-        for index, position in enumerate(self.positions):
-            word = self.original.words[position]
+        for changed, index in self.changed_words():
+            word = self.original.words[changed]
             token_ids += self.original.token_ids[cursor : word.first_token]
             token_type_ids += self.original.token_type_ids[cursor : word.first_token + 1]
             token_ids.append(self.new_token_ids[index] if index < len(self.new_token_ids) else mask_token_id)
@@ -41,11 +50,11 @@ class Neighbour:
         return token_ids + self.original.token_ids[cursor:], token_type_ids + self.original.token_type_ids[cursor:]
 
     def masks(self) -> list[int]:
-        """Positions of the changed words among the token ids that `encode` returns."""
+        """Where the changed words are among the token ids that `encode` returns."""
         shift = 0
         out = []
-        for position in self.positions:
-            word = self.original.words[position]
+        for changed, _ in self.changed_words():
+            word = self.original.words[changed]
             out.append(word.first_token - shift)
             shift += word.last_token - word.first_token
         return out
@@ -58,8 +67,8 @@ class Neighbour:
                 another token than the same word further on, which must not replace it.
         """
         out = []
-        for position in self.positions:
-            word = self.original.words[position]
+        for changed, _ in self.changed_words():
+            word = self.original.words[changed]
             single = self.original.token_ids[word.first_token] if word.first_token == word.last_token else -1
             out.append(whole_words.get(self.original.word_text(word), single))
         return out
@@ -81,7 +90,7 @@ def draw_positions(original: Original, sample: int, attempt: int, seed: int, dis
     Returns None if the text has too few words.
     """
     rng = neighbour_rng(seed, original.id, sample, attempt)
-    length = len(original.words)
+    length = len(original.units)
     log_p = distances(length)
     if not np.isfinite(log_p).any():
         return None

@@ -14,6 +14,8 @@ IDEOGRAPHS = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH")
 """How Unicode's names of Chinese characters begin, each of which is a word to BERT."""
 SIDES = {"both": (0, 1), "first": (0,), "second": (1,)}
 """Which texts of a pair `augment.side` lets change."""
+Shared = Literal["each", "alike", "kept"]
+"""What `augment.shared` makes of the words that both texts of a pair have."""
 
 
 class Span(NamedTuple):
@@ -43,7 +45,12 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A real text, or pair, with its encoding and the words that may change."""
+    """A real text, or pair, with its encoding and the words that may change.
+
+    Args:
+        units: what Eq. 11 draws from, in the order of their first words: of each the indices in `words` of those that
+            change together, into the same new word.
+    """
 
     id: str
     texts: tuple[str, ...]
@@ -51,6 +58,7 @@ class Original:
     token_ids: list[int]
     token_type_ids: list[int]
     words: list[Word]
+    units: list[tuple[int, ...]]
 
     def word_text(self, word: Word) -> str:
         """The word as it is written in the text."""
@@ -93,7 +101,7 @@ class Original:
             "original_text": self.texts[0],
             "original_text_pair": self.texts[1] if len(texts) > 1 else None,
             "label": self.label,
-            "length": len(self.words),
+            "length": len(self.units),
             "positions": [],
             "old_words": [],
             "new_words": [],
@@ -136,6 +144,24 @@ def _trim_words(words: list[Word], texts: Sequence[str]) -> list[Word]:
     return out[::-1]
 
 
+def _changing(
+    words: Sequence[Word], texts: Sequence[str], sides: Sequence[int], shared: Shared
+) -> tuple[list[Word], list[tuple[int, ...]]]:
+    """The words that may change, and the indices of those that change together."""
+    folded = [texts[word.side][word.start : word.end].casefold() for word in words]
+    both: set[str] = set()
+    if shared != "each":
+        first, second = ({key for word, key in zip(words, folded, strict=True) if word.side == side} for side in (0, 1))
+        both = first & second
+    changing: list[Word] = []
+    units: dict[str | int, list[int]] = {}
+    for word, key in zip(words, folded, strict=True):
+        if word.side in sides and not (shared == "kept" and key in both):
+            units.setdefault(key if key in both else len(changing), []).append(len(changing))
+            changing.append(word)
+    return changing, [tuple(unit) for unit in units.values()]
+
+
 def encode_originals(
     ids: Sequence[str],
     texts: Sequence[str],
@@ -145,11 +171,16 @@ def encode_originals(
     *,
     max_length: int,
     side: Literal["both", "first", "second"],
+    shared: Shared = "each",
 ) -> list[Original]:
     """Encode texts and find their words.
 
     Positions count over both texts of a pair, the first one's words before the second's. Words beyond `max_length`
     tokens do not change; neither does a side that `side` leaves out.
+
+    Args:
+        shared: whether a word that both texts of a pair have, in upper or lower case, changes in each place by itself
+            (`each`), in all of them at once and into the same word (`alike`), or not at all (`kept`).
     """
     if not texts:
         return []
@@ -163,20 +194,21 @@ def encode_originals(
         # The tokenizer builds each of these lists at every access.
         tokens = zip(encoding.sequence_ids, encoding.word_ids, encoding.offsets, strict=True)
         for token, (token_side, word_id, (start, end)) in enumerate(tokens):
-            if token_side not in sides or word_id is None:
+            if token_side is None or word_id is None:
                 continue
             if (token_side, word_id) == previous:
                 words[-1] = Word(token_side, words[-1].start, end, words[-1].first_token, token)
             else:
                 words.append(Word(token_side, start, end, token, token))
             previous = (token_side, word_id)
-        pair = () if pairs is None else (pairs[row],)
-        words = _trim_words(words, (texts[row], *pair))
+        whole = (texts[row],) if pairs is None else (texts[row], pairs[row])
+        words = _trim_words(words, whole)
         if encoding.overflowing:
             # The last word of a text that was cut may be half a word.
             last = {word.side: word for word in words}
             words = [word for word in words if word is not last[word.side]]
-        out.append(Original(ids[row], (texts[row], *pair), labels[row], encoding.ids, encoding.type_ids, words))
+        words, units = _changing(words, whole, sides, shared)
+        out.append(Original(ids[row], whole, labels[row], encoding.ids, encoding.type_ids, words, units))
     return out
 
 
@@ -192,4 +224,5 @@ def encode_rows(
         tokenizer,
         max_length=params.max_length,
         side=params.augment.side,
+        shared=params.augment.shared,
     )

@@ -185,11 +185,18 @@ def _mask_neighbours(
         filler.tokenizer,
         max_length=params.max_length,
         side=params.augment.side,
+        shared=params.augment.shared,
     )
     neighbours, new_token_ids = [], []
     rows = zip(original, *(table[name].to_pylist() for name in ("id", "length", "positions", "new_words")), strict=True)
-    for index, neighbour_id, length, positions, new_words in rows:
-        if length != len(originals[index].words) or not filler.whole_words.keys() >= set(new_words):
+    for index, neighbour_id, length, words, new_words in rows:
+        units = originals[index].units
+        became = dict(zip(words, new_words, strict=False))
+        positions = [position for position, unit in enumerate(units) if unit[0] in became]
+        changed = sum(len(units[position]) for position in positions)
+        if (length, len(words), len(new_words)) != (len(units), changed, changed) or not (
+            filler.whole_words.keys() >= set(new_words)
+        ):
             raise InputError(
                 f"{neighbour_id}: not drawn by this generator with these params; run the augment stage again"
             )
@@ -197,5 +204,5 @@ def _mask_neighbours(
             originals[index], sample=0, positions=positions, quantiles=[], log_p_distance=0.0, log_p_positions=0.0
         )
         neighbours.append(neighbour)
-        new_token_ids.append([filler.whole_words[word] for word in new_words])
+        new_token_ids.append([filler.whole_words[became[units[position][0]]] for position in positions])
     return neighbours, new_token_ids

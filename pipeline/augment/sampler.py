@@ -100,13 +100,16 @@ def _repeated(neighbours: Sequence[Neighbour]) -> Iterator[int]:
 
 def _row(neighbour: Neighbour, tokenizer: PreTrainedTokenizerFast) -> dict[str, object]:
     original = neighbour.original
-    old = [original.words[position] for position in neighbour.positions]
-    new_words = [token_text(tokenizer, token_id) for token_id in neighbour.new_token_ids]
-    texts, new_spans = original.replace_words(neighbour.positions, new_words)
+    changed = neighbour.changed_words()
+    positions = [position for position, _ in changed]
+    old = [original.words[position] for position in positions]
+    drawn = [token_text(tokenizer, token_id) for token_id in neighbour.new_token_ids]
+    new_words = [drawn[index] for _, index in changed]
+    texts, new_spans = original.replace_words(positions, new_words)
     parts = (neighbour.log_p_distance, neighbour.log_p_positions, neighbour.log_p_words)
     return original.row(neighbour.sample, texts) | {
         "distance": len(neighbour.positions),
-        "positions": neighbour.positions,
+        "positions": positions,
         "old_words": [original.word_text(word) for word in old],
         "new_words": new_words,
         "old_spans": [Span(word.side, word.start, word.end)._asdict() for word in old],

@@ -1,5 +1,7 @@
 """Eq. 12: which words take the place of those that change."""
 
+from collections.abc import Sequence
+
 import torch
 from transformers import PreTrainedTokenizerFast
 
@@ -62,6 +64,23 @@ def log_p_words(logits: torch.Tensor, *, temperature: float, allowed: torch.Tens
     known = (old >= 0).nonzero().squeeze(1)
     scores[known, old[known]] = -torch.inf
     return torch.log_softmax(scores, dim=-1)
+
+
+def pool_masks(logits: torch.Tensor, old: torch.Tensor, places: Sequence[Sequence[int]]) -> torch.Tensor:
+    """The mean of the outputs at masks that become the same word: (words, outputs).
+
+    Its softmax is the geometric mean of the masks' distributions (Eq. 12), normalised: the word has to fit in every
+    place, and is as varied as one that has a single place. −inf for what was the old word in any of them.
+
+    Args:
+        logits: (masks, outputs).
+        old: (masks,) int64, the original token there; −1 where the word had several.
+        places: the rows of each word's masks.
+    """
+    scores = logits.float().clone()
+    known = (old >= 0).nonzero().squeeze(1)
+    scores[known, old[known]] = -torch.inf
+    return torch.stack([scores[list(rows)].mean(0) for rows in places])
 
 
 def uniform_over_top(log_p: torch.Tensor, candidates: int) -> torch.Tensor:

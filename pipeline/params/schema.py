@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.params.data import Data
-from pipeline.params.methods import MethodName
+from pipeline.params.methods import METHODS, MethodName
 from pipeline.params.models import Fit, Generator, PerDomain, Student, StudentFT, Teacher
 from pipeline.params.objectives import OBJECTIVES, Objectives
 from pipeline.params.types import (
@@ -45,6 +45,9 @@ class Augment(Section):
     """Fill all masks of a neighbour in one pass, or one at a time from left to right (Eq. 12)."""
     side: Literal["both", "first", "second"] = "both"
     """Which text of a pair may change."""
+    shared: Literal["each", "alike", "kept"] = "each"
+    """The words that both texts of a pair have: each occurrence changes by itself, all change into the same word, or
+    none changes."""
     shards: Few = 8
     """Files of each domain, each of them a unit of work."""
 
@@ -174,11 +177,28 @@ class Params(Section):
                 f"rounds: got {self.rounds}, but no text has two neighbours to compare; "
                 "accepted: 1, or augment.samples of 2 or more of a domain"
             )
+        self._check_pairs()
         self._check_objectives()
         for kind, (key, off) in self.cache_needs().items():
             if not getattr(self.cache, kind):
                 raise ValueError(f"cache.{kind}: got false, but {key} needs it; accepted: true, or {key}: {off}")
         return self
+
+    def _check_pairs(self) -> None:
+        augment = self.augment
+        # Single texts have no shared words: there the key says nothing.
+        if augment.shared == "each" or self.data.target.columns.text_pair is None:
+            return
+        if not METHODS[augment.method].uses_generator:
+            raise ValueError(
+                f"augment.shared: got {augment.shared} with augment.method: {augment.method}, which changes each text "
+                "by itself; accepted: each"
+            )
+        if augment.shared == "alike" and augment.side != "both":
+            raise ValueError(
+                f"augment.shared: got alike with augment.side: {augment.side}; accepted: each, kept, or "
+                "augment.side: both"
+            )
 
     def _check_objectives(self) -> None:
         states = self.objectives.active(lambda objective: objective.kind == "state")

@@ -39,8 +39,12 @@ AUGMENTED = (
         required=True,
         meaning="the original's label, which may be wrong for the neighbour; the teacher decides",
     ),
-    Column("distance", INTEGER, meaning="d, how many words were changed (Eq. 11)"),
-    Column("length", INTEGER, meaning="m, how many words the original has"),
+    Column(
+        "distance",
+        INTEGER,
+        meaning="d, how many words were changed (Eq. 11); one that changes alike in several places counts once",
+    ),
+    Column("length", INTEGER, meaning="m, how many words of the original may change, counted in the same way"),
     Column(
         "positions",
         pa.list_(INTEGER),

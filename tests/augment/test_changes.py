@@ -25,7 +25,7 @@ def test_they_are_those_that_the_sampler_replaced(words, blanks, data):
     for word, blank in zip(words, blanks[1:], strict=False):
         places.append(Word(0, len(text), len(text) + len(word), 0, 0))
         text += word + blank
-    original = Original("t", (text,), None, [], [], places)
+    original = Original("t", (text,), None, [], [], places, [])
     positions = sorted(data.draw(st.sets(st.integers(0, len(words) - 1), min_size=1)))
     new_words = [
         data.draw(st.sampled_from([other for other in ("a", "is", ",", "it") if other != words[n]])) for n in positions

@@ -12,9 +12,11 @@ from transformers import PreTrainedTokenizerFast
 from pipeline.augment.originals import encode_originals
 
 
-def read(tokenizer, text, pair=None, *, max_length=64, side="both"):
+def read(tokenizer, text, pair=None, *, max_length=64, side="both", **shared):
     pairs = None if pair is None else [pair]
-    return encode_originals(["o"], [text], pairs, ["positive"], tokenizer, max_length=max_length, side=side)[0]
+    return encode_originals(["o"], [text], pairs, ["positive"], tokenizer, max_length=max_length, side=side, **shared)[
+        0
+    ]
 
 
 def words(original):
@@ -64,6 +66,31 @@ def test_words_of_a_pair(tokenizer, side, wanted):
     assert original.token_type_ids == tokenizer("a film", "the joke!")["token_type_ids"]
     texts, _ = original.replace_words([len(wanted) - 1], ["story"])
     assert texts == (("a story", "the joke!") if side == "first" else ("a film", "the joke story"))
+
+
+@pytest.mark.parametrize(
+    ("shared", "side", "wanted"),
+    [
+        ("each", "both", ["The", "film", "was", "not", "good", ".", "a", "film", "?", "the", "FILM", "was"]),
+        ("each", "second", ["a", "film", "?", "the", "FILM", "was"]),
+        ("alike", "both", ["The the", "film film FILM", "was was", "not", "good", ".", "a", "?"]),
+        ("kept", "both", ["not", "good", ".", "a", "?"]),
+        ("kept", "first", ["not", "good", "."]),
+        ("kept", "second", ["a", "?"]),
+    ],
+)
+def test_words_that_both_texts_of_a_pair_have(tokenizer, shared, side, wanted):
+    original = read(tokenizer, "The film was not good.", "a film? the FILM was", shared=shared, side=side)
+    written = words(original)
+    assert [" ".join(written[index] for index in unit) for unit in original.units] == wanted
+
+
+@pytest.mark.parametrize("shared", ["alike", "kept"])
+def test_a_word_that_one_text_has_twice_is_not_shared(tokenizer, shared):
+    for pair in (None, "a joke"):
+        original = read(tokenizer, "film film", pair, shared=shared)
+        assert original == read(tokenizer, "film film", pair)
+        assert original.units == [(index,) for index in range(len(original.words))]
 
 
 def test_the_side_of_a_single_text_is_the_text(tokenizer):

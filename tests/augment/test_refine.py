@@ -1,17 +1,22 @@
 """The refined generator: words of neighbours with a high reward become likelier, others less likely (Eq. 9)."""
 
 import copy
+import json
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from helpers.hand_made import write_selection, write_shard
 from helpers.killed import EveryStep, Killed
 
+from pipeline.augment.distance import log_p_distance
 from pipeline.augment.filler import Filler
 from pipeline.augment.neighbour import Neighbour
 from pipeline.augment.originals import encode_originals
-from pipeline.augment.refine import batch_log_likelihood, fit_generator, log_likelihoods
+from pipeline.augment.refine import batch_log_likelihood, fit_generator, log_likelihoods, refine_generator
 from pipeline.augment.rewards import rewards, weights
+from pipeline.augment.sampler import sample_neighbours
 from pipeline.errors import InputError
 from pipeline.models.loading import load_masked_lm
 from pipeline.training.checkpoint import Checkpoint
@@ -69,6 +74,36 @@ def test_kept_neighbours_become_likelier_and_dropped_ones_less(filler, neighbour
     assert change[[1, 5]].max() < -0.1
     assert change[pi == 1].min() > change[pi == 0].max()
     torch.testing.assert_close(filler.model.get_input_embeddings().weight, embeddings)
+
+
+@pytest.mark.parametrize(("drawn", "read"), [("each", "each"), ("alike", "alike"), ("kept", "kept"), ("alike", "each")])
+def test_the_likelihood_of_pairs_is_the_one_they_were_drawn_with(
+    filler, make_params, tiny_masked_lm, work_cache, tmp_path, drawn, read
+):
+    texts, pairs = ["a good film , a film", "the joke was slow"], ["The film was good", "a slow joke was never good"]
+    originals = encode_originals(
+        ["a", "b"], texts, pairs, ["x", "x"], filler.tokenizer, max_length=32, side="both", shared=drawn
+    )
+    distances = partial(log_p_distance, alpha=2.0, vocabulary=100, count="vocabulary_free", min_distance=1)
+    rows, _ = sample_neighbours(originals, 6, filler, distances, seed=1)
+    shards = write_shard(tmp_path / "augmented", [row | {"domain": "target"} for row in rows])
+    selection = write_selection(
+        tmp_path / "selection.parquet", {row["id"]: index % 2 for index, row in enumerate(rows)}
+    )
+    params = make_params(augment={"shared": read}, refine={"epochs": 1}, max_length=32)
+    refine = partial(
+        refine_generator, params, augmented=shards, selection=selection, generator=tiny_masked_lm,
+        out=tmp_path / "refined", metrics=tmp_path / "refine.json",
+    )  # fmt: skip
+    if drawn != read:
+        with pytest.raises(InputError, match="a-001: not drawn by this generator with these params"):
+            refine()
+        return
+    refine()
+    measured = json.loads((tmp_path / "refine.json").read_text())
+    groups = [measured[name] for name in ("worth_more", "worth_less")]
+    found = sum(group["neighbours"] * group["log_p_words_before"] for group in groups)
+    assert found == pytest.approx(sum(row["log_p_words"] for row in rows), abs=0.01)
 
 
 def test_the_same_seed_the_same_weights(filler, neighbours, make_params):

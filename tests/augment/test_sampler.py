@@ -26,6 +26,7 @@ TEXTS = [
     "this was not a very funny cast , but the story is warm .",
     "Bad... so bad",
 ]
+PAIRS = ["so the joke was never too slow!", "A movie, good good", "the cast was funny , the story not", "bad..."]
 LOG_PROBS = {"log_p_words", "log_p"}
 
 
@@ -43,19 +44,19 @@ def params(make_params):
     return make
 
 
-def read(tokenizer, texts, pairs=None, side="both"):
-    ids = [f"o{row}" for row in range(len(texts))]
-    return encode_originals(ids, texts, pairs, ["good"] * len(texts), tokenizer, max_length=64, side=side)
+def read(tokenizer, texts, pairs=None, side="both", shared="each"):
+    ids, labels = [f"o{row}" for row in range(len(texts))], ["good"] * len(texts)
+    return encode_originals(ids, texts, pairs, labels, tokenizer, max_length=64, side=side, shared=shared)
 
 
 @pytest.fixture
 def sample(model, tokenizer, params):
     """Rows and counts of neighbours of some texts."""
 
-    def run(texts, samples=5, pairs=None, side="both", **changes):
-        given = params(side=side, **changes)
+    def run(texts, samples=5, pairs=None, side="both", shared="each", **changes):
+        given = params(side=side, shared=shared, **changes)
         filler = Filler(model, tokenizer, given)
-        return sample_neighbours(read(tokenizer, texts, pairs, side), samples, filler, *eq_11(given))
+        return sample_neighbours(read(tokenizer, texts, pairs, side, shared), samples, filler, *eq_11(given))
 
     return run
 
@@ -83,7 +84,7 @@ def words_of(tokenizer, row, kind):
 def assert_spans_lead_from_original_to_neighbour(row):
     """Each span is its word, and outside of them both texts are equal but for a blank beside a new word."""
     texts = {0: ("original_text", "text"), 1: ("original_text_pair", "text_pair")}
-    assert len(row["old_spans"]) == len(row["new_spans"]) == row["distance"]
+    assert len(row["old_spans"]) == len(row["new_spans"]) == len(row["positions"])
     for old_word, new_word, old, new in zip(
         row["old_words"], row["new_words"], row["old_spans"], row["new_spans"], strict=True
     ):
@@ -143,9 +144,85 @@ def test_a_pair_changes_where_it_may(sample, tokenizer, side, positions):
         assert_spans_lead_from_original_to_neighbour(row)
 
 
+def shared_words(tokenizer, row):
+    """The words that both original texts have."""
+    return {*split(tokenizer, row["original_text"])} & {*split(tokenizer, row["original_text_pair"])}
+
+
+@pytest.mark.parametrize("fill", ["parallel", "sequential"])
+def test_a_shared_word_changes_alike_in_all_places(sample, tokenizer, fill):
+    rows, counts = sample(TEXTS, samples=30, pairs=PAIRS, shared="alike", fill=fill)
+    assert (len(rows), counts) == (120, {"not_distinct": 0, "too_short": 0})
+    several = 0
+    for row in rows:
+        before, after = words_of(tokenizer, row, "original_text"), words_of(tokenizer, row, "text")
+        shared = shared_words(tokenizer, row)
+        became = {}
+        for old, new in zip(before, after, strict=True):
+            became.setdefault(old, set()).add(new)
+        assert all(len(became[word]) == 1 for word in shared)
+        changed = [i for i in range(len(before)) if before[i] != after[i]]
+        assert changed == row["positions"]
+        assert [after[i] for i in changed] == row["new_words"]
+        units = [i for i in changed if before[i] not in shared or i == before.index(before[i])]
+        assert row["distance"] == len(units)
+        assert row["length"] == sum(word not in shared for word in before) + len(shared)
+        assert_spans_lead_from_original_to_neighbour(row)
+        several += len(changed) > len(units)
+    assert several > 30
+
+
+def test_shared_words_are_kept(sample, tokenizer):
+    rows, counts = sample(TEXTS, samples=30, pairs=PAIRS, shared="kept", alpha=3.0)
+    assert counts == {"not_distinct": 0, "too_short": 0}
+    for row in rows:
+        shared = shared_words(tokenizer, row)
+        before, after = words_of(tokenizer, row, "original_text"), words_of(tokenizer, row, "text")
+        assert row["length"] == sum(word not in shared for word in before)
+        for old, new in zip(before, after, strict=True):
+            assert old == new or old not in shared
+        assert len(row["positions"]) == row["distance"]
+        assert_spans_lead_from_original_to_neighbour(row)
+    # Of the last pair `so` alone is not shared.
+    assert {row["length"] for row in rows if row["original_id"] == "o3"} == {1}
+
+
+def test_a_pair_of_shared_words_alone_is_too_short_or_one_of_few_words(sample):
+    given = {"texts": ["a good film", "so"], "pairs": ["film, a good", "so"], "samples": 4}
+    rows, counts = sample(**given, shared="kept")
+    assert {(row["original_id"], row["old_words"][0]) for row in rows} == {("o0", ",")}
+    assert counts["too_short"] == 1
+    rows, counts = sample(**given, shared="alike")
+    assert {row["length"] for row in rows if row["original_id"] == "o1"} == {1}
+    assert all(row["text"] == row["text_pair"] for row in rows if row["original_id"] == "o1")
+    assert counts == {"not_distinct": 0, "too_short": 0}
+
+
+def test_without_shared_words_each_alike_and_kept_are_the_same(sample):
+    texts, pairs = ["a good film", "so bad"], ["the joke was slow", "!"]
+    for given in ({"texts": TEXTS}, {"texts": texts, "pairs": pairs}):
+        one, *others = (sample(**given, shared=shared) for shared in ("each", "alike", "kept"))
+        assert others == [one, one]
+
+
+def test_pairs_changed_alike_depend_on_the_seed_the_id_and_the_sample_alone(sample, model, tokenizer, params):
+    together, _ = sample(TEXTS, samples=6, pairs=PAIRS, shared="alike")
+    given = params(shared="alike")
+    filler = Filler(model, tokenizer, given)
+    originals = read(tokenizer, TEXTS, PAIRS, shared="alike")
+    alone = [row for original in originals for row in sample_neighbours([original], 6, filler, *eq_11(given))[0]]
+    for row, other in zip(together, alone, strict=True):
+        assert {key: row[key] for key in row.keys() - LOG_PROBS} == {key: other[key] for key in row.keys() - LOG_PROBS}
+        assert row["log_p"] == pytest.approx(other["log_p"], abs=1e-4)
+    assert sample(TEXTS, samples=6, pairs=PAIRS, shared="alike")[0] == together
+    assert sample(TEXTS, samples=6, pairs=PAIRS, shared="alike", seed=2)[0] != together
+
+
 @pytest.mark.parametrize("least", [0, 1, 3])
-def test_the_parts_of_log_p(sample, least):
-    rows, _ = sample(TEXTS, samples=10, alpha=0.8, min_distance=least)
+@pytest.mark.parametrize("shared", ["each", "alike"])
+def test_the_parts_of_log_p(sample, least, shared):
+    pairs = PAIRS if shared == "alike" else None
+    rows, _ = sample(TEXTS, samples=10, alpha=0.8, min_distance=least, pairs=pairs, shared=shared)
     for row in rows:
         d, m = row["distance"], row["length"]
         binomial = stats.binom(m, 1 / (1 + math.exp(1 / 0.8)))
@@ -156,8 +233,11 @@ def test_the_parts_of_log_p(sample, least):
     assert min(row["distance"] for row in rows) >= least
 
 
-def log_p_of_words(model, tokenizer, row, temperature, *, sequential):
-    """Eq. 12 by hand: a full forward pass over the text with masks, a softmax over whole words but the old one."""
+def log_p_of_words(model, tokenizer, row, temperature, *, sequential, alike):
+    """Eq. 12 by hand: a full forward pass over the text with masks, a softmax over whole words but the old one.
+
+    Where words change alike, the normalised geometric mean of the distributions in all places.
+    """
     texts = [row["original_text"], *([row["original_text_pair"]] if row["original_text_pair"] is not None else [])]
     encoding = tokenizer(*texts).encodings[0]
     allowed = whole_words(tokenizer).numpy()
@@ -168,44 +248,55 @@ def log_p_of_words(model, tokenizer, row, temperature, *, sequential):
         if not words or words[-1][0] != (side, word):
             words.append(((side, word), []))
         words[-1][1].append(piece)
-    changed = {pieces[0]: pieces for _, pieces in (words[position] for position in row["positions"])}
-    inside = {piece for pieces in changed.values() for piece in pieces[1:]}
+    together = shared_words(tokenizer, row) if alike else set()
+    drawn, inside = {}, set()
+    for position, old, new in zip(row["positions"], row["old_words"], row["new_words"], strict=True):
+        pieces = words[position][1]
+        drawn.setdefault(old.lower() if old.lower() in together else position, []).append((pieces, new))
+        inside.update(pieces[1:])
+    order_of = {pieces[0]: order for order, places in enumerate(drawn.values()) for pieces, _ in places}
+    new_words = [{new for _, new in places} for places in drawn.values()]
+    assert all(len(new) == 1 for new in new_words)
+    new_token_ids = [tokenizer.convert_tokens_to_ids(*new) for new in new_words]
 
     def logits(filled):
-        ids, types, places = [], [], []
+        ids, types, at = [], [], {}
         for piece, (token, kind) in enumerate(zip(encoding.ids, encoding.type_ids, strict=True)):
-            if piece in changed:
-                order = len(places)
-                places.append(len(ids))
-                new = row["new_words"][order] if order < filled else tokenizer.mask_token
-                token = tokenizer.convert_tokens_to_ids(new)
+            if piece in order_of:
+                at[piece] = len(ids)
+                token = new_token_ids[order_of[piece]] if order_of[piece] < filled else tokenizer.mask_token_id
             if piece not in inside:
                 ids.append(token)
                 types.append(kind)
         with torch.no_grad():
             given = {"input_ids": torch.tensor([ids]), "token_type_ids": torch.tensor([types])}
-            return model(**given).logits[0, places].double().numpy() / temperature
+            scores = model(**given).logits[0].double().numpy() / temperature
+        return {piece: scores[place] for piece, place in at.items()}
 
     total = 0.0
     at_once = None if sequential else logits(0)
-    for order, (first, pieces) in enumerate(changed.items()):
-        candidates = allowed.copy()
-        if len(pieces) == 1:
-            candidates[encoding.ids[first]] = False
-        scores = (logits(order) if at_once is None else at_once)[order]
-        new = tokenizer.convert_tokens_to_ids(row["new_words"][order])
-        assert candidates[new]
-        total += scores[new] - special.logsumexp(scores[candidates])
+    for order, places in enumerate(drawn.values()):
+        found = logits(order) if at_once is None else at_once
+        log_p = np.zeros(len(allowed))
+        for pieces, _ in places:
+            candidates = allowed.copy()
+            if len(pieces) == 1:
+                candidates[encoding.ids[pieces[0]]] = False
+            log_p += special.log_softmax(np.where(candidates, found[pieces[0]], -np.inf)) / len(places)
+        total += special.log_softmax(log_p)[new_token_ids[order]]
+    assert np.isfinite(total)
     return total
 
 
 @pytest.mark.parametrize("fill", ["parallel", "sequential"])
-@pytest.mark.parametrize("paired", [False, True])
-def test_log_p_words_is_the_models(sample, model, tokenizer, fill, paired):
-    pairs = [TEXTS[1], TEXTS[0], "!", "it was so unlovely"] if paired else None
-    rows, _ = sample(TEXTS, samples=4, pairs=pairs, fill=fill, temperature=0.7)
+@pytest.mark.parametrize("shared", [None, "each", "alike"])
+def test_log_p_words_is_the_models(sample, model, tokenizer, fill, shared):
+    given = {"pairs": [TEXTS[1], TEXTS[0], "!", "it was so unlovely"]} if shared == "each" else {}
+    if shared == "alike":
+        given = {"pairs": PAIRS, "shared": shared}
+    rows, _ = sample(TEXTS, samples=4, fill=fill, temperature=0.7, **given)
     for row in rows:
-        wanted = log_p_of_words(model, tokenizer, row, 0.7, sequential=fill == "sequential")
+        wanted = log_p_of_words(model, tokenizer, row, 0.7, sequential=fill == "sequential", alike=shared == "alike")
         assert row["log_p_words"] == pytest.approx(wanted, abs=1e-3)
 
 

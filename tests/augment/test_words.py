@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 from transformers import BertTokenizer
 
-from pipeline.augment.words import draw_words, log_p_words, token_text, whole_words
+from pipeline.augment.words import draw_words, log_p_words, pool_masks, token_text, whole_words
 
 
 def logits_of(masks, vocabulary, seed=0):
@@ -50,6 +50,23 @@ def test_a_head_wider_or_narrower_than_the_vocabulary(width):
         log_p[0, candidates], special.log_softmax(logits[0, candidates].double().numpy()), rtol=1e-5
     )
     assert torch.isclose(log_p.exp().sum(), torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_a_word_in_several_places_has_the_geometric_mean_of_their_distributions(temperature):
+    logits, old = logits_of(4, 8).requires_grad_(), torch.tensor([1, 2, -1, 5])
+    allowed = torch.tensor([False, *[True] * 7])
+    pooled = pool_masks(logits, old, [[0, 3], [2], [1]])
+    found = log_p_words(pooled, temperature=temperature, allowed=allowed, old=torch.tensor([-1, -1, -1]))
+    alone = log_p_words(logits.detach(), temperature=temperature, allowed=allowed, old=old).exp().double().numpy()
+    wanted = np.sqrt(alone[0] * alone[3])
+    np.testing.assert_allclose(found[0].exp().detach(), wanted / wanted.sum(), rtol=1e-5)
+    assert found[0].exp()[[0, 1, 5]].tolist() == [0, 0, 0]
+    np.testing.assert_array_equal(found[1:].exp().detach(), alone[[2, 1]].astype(np.float32))
+    found[:, 3].sum().backward()
+    assert logits.grad.isfinite().all()
+    # A word likelier in one place is likelier in all.
+    assert (logits.grad[:, 3] > 0).all()
 
 
 @given(st.floats(0, 1, exclude_max=True), st.integers(0, 20))

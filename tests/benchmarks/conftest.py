@@ -64,6 +64,7 @@ def bench(
         asked = {
             "main": {"tasks": ["tiny"], "rows": rows, "after": after or [], "seeds": seeds or [1]},
             "tasks": none,
+            "pairs": none,
             "studies": {**none, "rows_of_tasks": []},
         }
         (here / "params.yaml").write_text(yaml.safe_dump(asked))

@@ -17,6 +17,7 @@ from pipeline.params.types import Section
 from pipeline.params.yaml12 import read_yaml, to_yaml
 
 ROOT = Path(__file__).parents[2]
+PAIRS = {"path": "t.csv", "rows": 8, "columns": {"text_pair": "second"}}
 
 
 @pytest.fixture
@@ -83,6 +84,12 @@ def test_the_defaults_are_the_paper_s():
     assert params.objectives.temperature == 1
     assert params.objectives.active() == ["attention", "hidden", "dark"]
     assert (params.distill.states_first, params.student.pick) == (0, "first")
+
+
+@pytest.mark.parametrize("augment", [{"method": "eda"}, {"side": "second"}])
+def test_single_texts_have_no_shared_words(augment):
+    sections = {"data": {"target": {"path": "t.csv", "rows": 8}}, "augment": {"shared": "alike", **augment}}
+    assert Params.model_validate(sections).augment.shared == "alike"
 
 
 def test_params_do_not_change():
@@ -240,6 +247,10 @@ def test_what_has_to_be_given(refuse_params, refuse):
     [
         ({"task": "regression", "data": {"target": {"path": "t.csv", "per_class": 4}}},
          "data.target.per_class: regression has no classes; accepted: rows or fraction"),
+        ({"data": {"target": PAIRS}, "augment": {"shared": "kept", "method": "eda"}},
+         "augment.shared: got kept with augment.method: eda, which changes each text by itself; accepted: each"),
+        ({"data": {"target": PAIRS}, "augment": {"shared": "alike", "side": "second"}},
+         "augment.shared: got alike with augment.side: second; accepted: each, kept, or augment.side: both"),
         ({"objectives": {"attention": 0, "hidden": 0, "dark": 0}},
          "objectives: all weights are 0; accepted: at least one above 0"),
         ({"cache": {"attention": False}},

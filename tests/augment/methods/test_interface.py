@@ -68,6 +68,18 @@ def test_a_pair_changes_on_its_side(sample, texts, name, side):
     assert np.mean([row[other] != row[f"original_{other}"] for row in rows]) > 0.9
 
 
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.uses_generator])
+def test_shared_words_of_a_pair_change_alike(sample, texts, name):
+    pairs = Texts(texts.ids, texts.texts, [f"this {text}" for text in texts.texts], texts.labels, texts.names)
+    rows, _ = sample(name, texts=pairs, shared="alike")
+    assert len(rows) > 100
+    for row in rows:
+        assert row["text_pair"].split()[1:] == row["text"].split()
+    kept, _ = sample(name, texts=pairs, shared="kept", samples=1)
+    assert {tuple(row["old_words"]) for row in kept} == {("this",)}
+    assert {row["text"] == row["original_text"] for row in kept} == {True}
+
+
 def test_tinybert_changes_four_words_in_ten(sample):
     rows, _ = sample("tinybert", samples=20)
     # A text of m words changes in 0.4 m, a little more since at least one does.
