@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.leaks import normalise
-from pipeline.data.prepare import Usable, keys, labels_of, read_usable, strata
+from pipeline.data.prepare import labels_of
 from pipeline.data.quoting import shown
-from pipeline.data.splitting import split_target
+from pipeline.data.splitting import split_target, strata
 from pipeline.data.texts import Labels
+from pipeline.data.usable import Usable, keys, read_labelled
 from pipeline.errors import InputError
 from pipeline.params.data import Target
 from pipeline.params.schema import Params
@@ -40,7 +41,7 @@ def train_size(task: str, data: dict[str, Any], groups: Sequence[list[Column]], 
     Raises InputError if there are fewer than `FEWEST` usable rows.
     """
     params = Params.model_validate({"task": task, "seed": seed, "data": {"target": data | {"rows": 1}}})
-    usable = read_usable(params.data.target, "target")
+    usable = read_labelled(params.data.target, "target")
     rows = len(usable.frame)
     if rows < FEWEST:
         raise InputError(f"{data['path']}: {rows} rows can be used, empty and repeated ones aside; accepted: {FEWEST}")

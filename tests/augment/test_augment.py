@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helpers.prepared import complete
 
 from pipeline.augment import augment as augment_module
 from pipeline.augment.augment import augment
@@ -234,6 +235,7 @@ def other_prepared(tmp_path):
         labels = labels if labels is not None else pa.array([row % 2 for row in range(len(texts))]).to_numpy()
         write_texts(folder / "train.parquet", Texts(ids, texts, pairs, labels, list(names)), "target")
         write_texts(folder / "source.parquet", Texts([], [], None, labels[:0], list(names)), "source")
+        complete(folder)
         return folder
 
     return write

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from helpers.prepared import complete
 from transformers import BertForSequenceClassification
 
 from pipeline.augment.shards import read_augmented
@@ -35,7 +36,7 @@ def test_neighbours_and_the_originals_asked_for(dataset, augmented, uneven):
     )
     assert found.ids == neighbours + originals
     assert len(found) == 112
-    assert found.is_neighbour.tolist() == [True] * 96 + [False] * 16
+    assert found.droppable.tolist() == [True] * 96 + [False] * 16
     assert found.domains.tolist() == ["source"] * 48 + ["target"] * 64
     assert dataset(distill={"originals": []}).ids == neighbours
 
@@ -165,7 +166,7 @@ def emptied(folder, out):
 def test_texts_that_have_no_neighbours(dataset, augmented, tmp_path):
     found = dataset(augmented=emptied(augmented, tmp_path / "shards"))
     assert len(found) == 16
-    assert not found.is_neighbour.any()
+    assert not found.droppable.any()
     with pytest.raises(InputError, match=r"shards: no neighbours, and distill\.originals is \[\]; accepted: "):
         dataset(augmented=tmp_path / "shards", distill={"originals": []})
 
@@ -199,6 +200,7 @@ def test_pairs_and_numbers(dataset, make_params, saved, tmp_path):
     texts = Texts(["a", "b"], ["a film", "the joke"], ["a plot", "is it good ?"], numbers, [])
     write_texts(tmp_path / "train.parquet", texts, "target")
     write_texts(tmp_path / "source.parquet", Texts([], [], None, none, []), "source")
+    complete(tmp_path)
     shards = tmp_path / "shards"
     shards.mkdir()
     columns = {"id": ["a-001"], "domain": ["target"], "text": ["a joke"], "text_pair": ["a plot"], "label": [0.5]}

@@ -206,7 +206,7 @@ def test_an_unknown_key_like_no_other(refuse_params):
 
 def test_a_misspelt_key_that_has_to_be_given(refuse):
     said = refuse("data: {targt: {path: t.csv, rows: 8}}")
-    assert said == "data.targt: unknown parameter; accepted: target, source, labels; nearest: target"
+    assert said == "data.targt: unknown parameter; accepted: target, source, unlabelled, labels; nearest: target"
 
 
 def test_an_unknown_key_of_a_section_that_may_be_missing(refuse):
