@@ -43,7 +43,7 @@ def prepare(params: Params, *, out: Path, metrics: Path) -> str:
     """
     data = params.data
     _check_pairs(data)
-    target = read_labelled(data.target, "target", partly=_of_one_table(data))
+    target = read_labelled(data.target, "target", partly=of_one_table(data))
     names, target_labels = labels_of(params, target)
     split = _split(params, target, target_labels, names)
     held_out = [target.normalised[position] for part in (split.validation, split.test) for position in part]
@@ -146,7 +146,7 @@ def _check_pairs(data: Data) -> None:
             )
 
 
-def _of_one_table(data: Data) -> bool:
+def of_one_table(data: Data) -> bool:
     """Whether the unlabelled texts are rows of the target's table, which then may lack labels."""
     if data.unlabelled is None:
         return False

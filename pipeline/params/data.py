@@ -89,7 +89,7 @@ class Heldout(Table):
 
 
 class Data(Section):
-    """The two domains."""
+    """The domains."""
 
     target: Target
     source: Source | None = None
