@@ -92,10 +92,10 @@ def propose(target: str, source: str | None, choose: Choose, seed: int, unlabell
     few = _table(target, columns, choose)
     task = _task(few, choose)
     notes = [_description("target", few, task)]
-    if unlabelled is not None:
-        more = unlabelled_table(unlabelled, few.texts, target, choose, notes)
-    else:
+    if unlabelled is None:
         more = rows_without_label(few.texts, few.label, target, notes)
+    else:
+        more = unlabelled_table(unlabelled, few.texts, target, choose, notes)
     if task == "classification":
         _drop_rare(few, notes, taken=more is not None and unlabelled is None)
     groups = group_columns(columns, few.texts, few.label)
