@@ -41,7 +41,7 @@ def distill_student(
     log: Log,
     earlier: tuple[Path, Path] | None = None,
 ) -> str:
-    """Distil the teacher into a student folder, and write π(z) of every neighbour.
+    """Distil the teacher into a student folder, and write π(z) of every neighbour and droppable original.
 
     Args:
         cache: folder of the teacher's cache.
@@ -87,7 +87,7 @@ def distill_student(
         params=params.model_dump(
             include={"task", "seed", "max_length", "student", "objectives", "distill", "selector"}
         ),
-        texts=[file_hash(prepared / f"{name}.parquet") for name in ("source", "train", "validation")],
+        texts=[file_hash(prepared / f"{name}.parquet") for name in ("source", "train", "validation", "unlabelled")],
         augmented=augmented_hash,
         # Each index holds the hashes of its arrays, and TeacherCache has compared them.
         cache=[file_hash(file) for file in sorted(cache.glob("*.parquet"))],
@@ -123,17 +123,18 @@ def distill_student(
             # Last, so that the student appears only if the selection that goes with it could be written.
             save_model(student, tokenizer, out)
     checkpoint.finish()
-    kept = result.kept[dataset.is_neighbour]
+    kept = result.kept[dataset.droppable]
+    originals = (set(params.distill.originals) - {"target"}) & set(dataset.domains)
     return (
         f"{parameter_count(student) / 1e6:.1f}M parameters, validation {headline(validation.names)} "
         f"{result.best.metric:.3f} after epoch {result.epoch} of {result.epochs} ({result.steps:,} steps, "
-        f"{kept.sum():,} of {len(kept):,} neighbours kept at the end), in {out}"
+        f"{kept.sum():,} of {len(kept):,} neighbours{' and originals' if originals else ''} kept at the end), in {out}"
     )
 
 
 def _selection_table(dataset: DistillationDataset, result: DistillationResult, augmented_hash: str) -> pa.Table:
-    """`id`, `domain`, `pi` and `kept` of every neighbour; the metadata hold the hash of the shards they are from."""
-    rows = dataset.is_neighbour
+    """`id`, `domain`, `pi` and `kept` of every droppable text; the metadata hold the hash of the neighbours' shards."""
+    rows = dataset.droppable
     return pa.table(
         {
             "id": pa.array([id_ for id_, is_row in zip(dataset.ids, rows, strict=True) if is_row], pa.string()),

@@ -1,4 +1,7 @@
-"""The selector: a policy π_φ that keeps or drops neighbours, rewarded by the student's progress (Eqs. 13–15)."""
+"""The selector: a policy π_φ that keeps or drops neighbours, rewarded by the student's progress (Eqs. 13–15).
+
+Originals of the source, and those without a label, may be dropped like neighbours; the target's labelled texts never.
+"""
 
 import math
 from collections.abc import Sequence
@@ -16,12 +19,12 @@ from pipeline.training.optimizer import load_optimizer_state, optimizer_state
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of an episode: the state of each neighbour in the batch, the action taken, and the reward."""
+    """One step of an episode: the state of each droppable text in the batch, the action taken, and the reward."""
 
     features: torch.Tensor
-    """The state as the policy sees it, (neighbours, features)."""
+    """The state as the policy sees it, (droppable, features)."""
     keep: torch.Tensor
-    """Whether each was kept, (neighbours,)."""
+    """Whether each was kept, (droppable,)."""
     reward: float
 
 

@@ -7,9 +7,9 @@ from pydantic import Field, model_validator
 from pipeline.params.data import Heldout, Table
 from pipeline.params.types import (
     Count,
-    Domains,
     Few,
     FewOrZero,
+    LabelledDomains,
     Name,
     Positive,
     Probability,
@@ -34,7 +34,7 @@ class Fit(Section):
 
 
 class PerDomain(Section):
-    """A number for each domain."""
+    """A number for each domain that has labels."""
 
     source: FewOrZero
     """For the source domain, which has many texts."""
@@ -42,12 +42,19 @@ class PerDomain(Section):
     """For the target domain, which has few."""
 
 
+class Samples(PerDomain):
+    """A number for each domain."""
+
+    unlabelled: FewOrZero = 0
+    """For the target domain's texts without labels."""
+
+
 class Teacher(Fit):
     """The large model f^t, fine-tuned."""
 
     model: Name = "bert-base-uncased"
     """A hub id (`id@revision` for a branch, tag or commit), a folder or `package:module/folder` with an encoder."""
-    domains: Annotated[Domains, Field(min_length=1)] = ["source", "target"]
+    domains: Annotated[LabelledDomains, Field(min_length=1)] = ["source", "target"]
     """Fine-tune on these, one after the other. The paper's Teacher-FT sees [target]."""
     epochs: PerDomain = PerDomain(source=1, target=5)
     """Epochs on each domain; with 0 for all of them the model is not fine-tuned."""

@@ -9,11 +9,10 @@ from pydantic import Field, model_validator
 
 from pipeline.params.data import Data
 from pipeline.params.methods import METHODS, MethodName
-from pipeline.params.models import Fit, Generator, PerDomain, Student, StudentFT, Teacher
+from pipeline.params.models import Fit, Generator, Samples, Student, StudentFT, Teacher
 from pipeline.params.objectives import OBJECTIVES, Objectives
 from pipeline.params.types import (
     Count,
-    Domain,
     Domains,
     Engine,
     Few,
@@ -35,7 +34,7 @@ class Augment(Section):
 
     method: MethodName = "neighbours"
     """z ~ P_s (Eq. 10), or another method: EDA, CBERT, TinyBERT's, BiLSTM_SOFT's rules; see docs/paper.md."""
-    samples: PerDomain = PerDomain(source=1, target=20)
+    samples: Samples = Samples(source=1, target=20)
     """Neighbours of each original."""
     count: Literal["rescaled", "literal", "vocabulary_free"] = "rescaled"
     """How Eq. 11 counts the texts at a distance; see docs/paper.md."""
@@ -70,7 +69,7 @@ class Distill(Fit):
     """Epochs over originals and neighbours; each is an episode of the selector."""
     least_steps: Count = 240
     """With fewer steps than this, more epochs are made: few texts are seen more often."""
-    originals: Domains = ["target"]
+    originals: Domains = ["target", "unlabelled"]
     """Domains whose original training texts are distilled on besides the neighbours."""
     states_first: Annotated[Share, Field(lt=1)] = 0.0
     """Share of the epochs, from the first, with the losses about states alone; the others have the losses about
@@ -78,7 +77,7 @@ class Distill(Fit):
 
 
 class Selector(Section):
-    """The policy π_φ that keeps or drops each neighbour (Eqs. 13–15)."""
+    """The policy π_φ that keeps or drops each neighbour, and each original of source and unlabelled (Eqs. 13–15)."""
 
     kind: Literal["reinforced", "random", "none"] = "reinforced"
     """A policy trained by Eq. 15, a random choice with probability `initial_keep`, or every neighbour kept."""
@@ -164,7 +163,9 @@ class Params(Section):
             raise ValueError("data.target.per_class: regression has no classes; accepted: rows or fraction")
         if self.data.source is None and self.teacher.domains == ["source"]:
             raise ValueError("teacher.domains: got [source], but data.source is null; accepted: [target]")
-        domains: list[Domain] = ["target"] if self.data.source is None else ["source", "target"]
+        tables = {"source": self.data.source, "target": self.data.target, "unlabelled": self.data.unlabelled}
+        domains = [domain for domain, table in tables.items() if table is not None]
+        self._check_texts()
         if not any(getattr(self.augment.samples, domain) or domain in self.distill.originals for domain in domains):
             raise ValueError(
                 f"augment.samples: 0 for {' and '.join(domains)}, and distill.originals is {self.distill.originals}; "
@@ -198,6 +199,20 @@ class Params(Section):
             raise ValueError(
                 f"augment.shared: got alike with augment.side: {augment.side}; accepted: each, kept, or "
                 "augment.side: both"
+            )
+
+    def _check_texts(self) -> None:
+        source = self.data.source
+        if source is not None and source.sentences is not None and source.columns.text_pair is not None:
+            raise ValueError(
+                f"data.source.sentences: got {source.sentences}, but the source has pairs "
+                "(data.source.columns.text_pair); accepted: null, or single texts"
+            )
+        samples, method = self.augment.samples.unlabelled, self.augment.method
+        if self.data.unlabelled is not None and samples and METHODS[method].reads_labels:
+            raise ValueError(
+                f"augment.samples.unlabelled: got {samples} with augment.method: {method}, which reads labels; "
+                "accepted: 0, or another method"
             )
 
     def _check_objectives(self) -> None:

@@ -4,7 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-Domain = Literal["source", "target"]
+Domain = Literal["source", "target", "unlabelled"]
+"""Where a text is from; the unlabelled texts are the target's, too."""
+LabelledDomain = Literal["source", "target"]
 Engine = Literal["local", "ray"]
 
 
@@ -41,9 +43,11 @@ Probability = Annotated[Number, Field(gt=0, lt=1)]
 """A fraction strictly between 0 and 1."""
 Domains = Annotated[list[Domain], AfterValidator(lambda domains: _unique(domains))]
 """Domains in order, each once."""
+LabelledDomains = Annotated[list[LabelledDomain], AfterValidator(lambda domains: _unique(domains))]
+"""Domains whose texts have labels, in order, each once."""
 
 
-def _unique(domains: list[Domain]) -> list[Domain]:
+def _unique(domains: list[Any]) -> list[Any]:
     if len(set(domains)) < len(domains):
         raise ValueError(f"got {domains}; accepted: each domain once")
     return domains

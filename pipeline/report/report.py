@@ -97,7 +97,7 @@ def report(params: Params, inputs: Inputs, out: Path, plots: Path) -> str:
         all_params=yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
     )
     groups = selection.distances if selection else []
-    rows = [[group.name, group.neighbours, round(group.share, 4)] for group in groups]
+    rows = [[group.name, group.texts, round(group.share, 4)] for group in groups]
     table = pd.DataFrame(rows, columns=["distance", "drawn", "share_kept"])
     with publish_file(out) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -117,7 +117,7 @@ def _load(folder: Path, name: str, test: Texts, max_length: int) -> tuple[PreTra
 
 def _texts(prepared: Path, augmented: Sequence[Path]) -> Iterable[str]:
     """All texts from which the student may have learnt: originals and neighbours."""
-    files = [prepared / name for name in ("source.parquet", "train.parquet", "validation.parquet")]
+    files = [prepared / f"{name}.parquet" for name in ("source", "train", "validation", "unlabelled")]
     files += [file for folder in augmented for file in shards(folder)]
     for batch in scan(files, ["text", "text_pair"], "augment"):
         for column in batch.columns:

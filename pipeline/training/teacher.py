@@ -37,7 +37,7 @@ def train_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path) -
             check_words(load_tokenizer(named, key), target.texts, f"{key}: {named}")
     phases = []
     for domain in teacher.domains:
-        texts = target if domain == "target" else read_texts(prepared / "source.parquet")
+        texts = target if domain == "target" else read_texts(prepared / "teacher_source.parquet")
         if len(texts):
             phases.append((texts, getattr(teacher.epochs, domain)))
     if not phases:
@@ -54,7 +54,7 @@ def train_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path) -
         __name__,
         params=params.model_dump(include={"task", "seed", "max_length", "teacher"}),
         start=model_hash(model, tokenizer),
-        texts=[file_hash(prepared / f"{name}.parquet") for name in ("source", "train", "validation")],
+        texts=[file_hash(prepared / f"{name}.parquet") for name in ("teacher_source", "train", "validation")],
     )
     result = fine_tune(
         model,

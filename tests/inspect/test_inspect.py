@@ -80,6 +80,15 @@ def test_rows_are_chosen_by_domain_original_distance_and_selection(augmented, un
     assert (found[0]["pi"], found[0]["kept"]) == (0.25, False)
 
 
+def test_a_selection_may_have_originals_too(augmented, uneven, whole, tmp_path):
+    kept = dict.fromkeys([*whole["id"], "source-000", "unlabelled-003"], True)
+    paths = ArtifactPaths(augmented, uneven, selection=write_selection(tmp_path / "selection.parquet", kept))
+    assert len(paths.selection_table) == len(whole)
+    found, summary = seen(paths, rows=100, kept=True)
+    assert [row["id"] for row in found] == whole["id"].tolist()
+    assert "other neighbours" not in summary
+
+
 def test_a_seed_picks_any_of_them_and_the_same_again(augmented, uneven, whole):
     paths = ArtifactPaths(augmented, uneven)
     once, again, other = ([row["id"] for row in seen(paths, rows=20, seed=seed)[0]] for seed in (1, 1, 2))

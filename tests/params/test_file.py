@@ -213,7 +213,7 @@ def test_an_unknown_key_like_no_other(refuse_params):
 
 def test_a_misspelt_key_that_has_to_be_given(refuse):
     said = refuse("data: {targt: {path: t.csv, rows: 8}}")
-    assert said == "data.targt: unknown parameter; accepted: target, source, labels; nearest: target"
+    assert said == "data.targt: unknown parameter; accepted: target, source, unlabelled, labels; nearest: target"
 
 
 def test_an_unknown_key_of_a_section_that_may_be_missing(refuse):
@@ -300,6 +300,16 @@ def test_what_has_to_be_given(refuse_params, refuse):
          "student: init is pretrained and model is null; accepted: a model"),
         ({"student": {"model": "bert"}},
          "student: init is teacher and model is bert; accepted: null, or init: pretrained or encoder"),
+        ({"data": {"target": {"path": "t.csv", "rows": 8}, "unlabelled": {"path": "u.csv"}},
+          "augment": {"method": "cbert", "samples": {"source": 0, "target": 2, "unlabelled": 3}}},
+         "augment.samples.unlabelled: got 3 with augment.method: cbert, which reads labels; accepted: 0, or another "
+         "method"),
+        ({"teacher": {"domains": ["unlabelled"]}},
+         "teacher.domains.0: got 'unlabelled'; accepted: source, target"),
+        ({"augment": {"samples": {"source": 0, "target": 0, "unlabelled": 5}},
+          "distill": {"originals": ["unlabelled"]}},
+         "augment.samples: 0 for target, and distill.originals is ['unlabelled']; accepted: neighbours or originals of "
+         "a domain that has texts"),
         ({"student": {"init": "fresh", "hidden": 100}},
          "student: hidden is 100 with 12 heads; accepted: a multiple of heads"),
     ],
@@ -339,6 +349,12 @@ def test_parameters_that_do_not_go_together(refuse_params, sections, said):
         {"alpha": 0.001, "temperature": 1000, "objectives": {"temperature": 0.001}, "seed": 2**32 - 1},
         {"augment": {"samples": {"source": 0, "target": 0}}},
         {"selector": {"representations": True}, "objectives": {"hidden": 0}},
+        {"augment": {"method": "cbert", "samples": {"source": 0, "target": 2, "unlabelled": 3}}},
+        {
+            "data": {"target": {"path": "t.csv", "rows": 8}, "unlabelled": {"path": "u.csv"}},
+            "augment": {"samples": {"source": 0, "target": 0}},
+            "distill": {"originals": ["unlabelled"]},
+        },
         {"alpha": "1e-1"},
         {"augment": {"samples": {"source": 10_000, "target": 10_000}, "shards": 10_000}, "max_length": 1_000_000},
         {"distill": {"epochs": 1_000_000, "least_steps": 1_000_000}, "evaluate": {"resamples": 1_000_000}},

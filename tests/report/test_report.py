@@ -128,7 +128,7 @@ def test_with_the_metrics_of_export(run, write_page):
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("none", "every neighbour is kept"), ("random", "kept at random"), ("reinforced", "Dropped in the last epoch")],
+    [("none", "every text is kept"), ("random", "kept at random"), ("reinforced", "Dropped in the last epoch")],
 )
 def test_each_kind_of_selector(tmp_path, write_page, kind, expected):
     text = Page(write_page(write_run(tmp_path / "run", kind=kind))).text()

@@ -100,6 +100,21 @@ def test_a_source_and_back(run, tmp_path):
     assert load(tmp_path / "params.yaml").augment.samples.source == 0
 
 
+def test_texts_without_labels(run, tmp_path, monkeypatch):
+    rows = [row.partition(",")[2] for row in SUPPORT.read_text().splitlines()[1:]]
+    (tmp_path / "more.csv").write_text("\n".join(["message", *(f"we say: {row!r}".replace(",", "") for row in rows)]))
+    monkeypatch.setattr("pipeline.setup.init.UNLABELLED", 70)
+    result = run("support.csv", "--unlabelled", "more.csv")
+    assert result.exit_code == 0, result.output
+    assert "more.csv: outside data/raw, so DVC does not notice when it changes" in result.stdout
+    assert ", 70 unlabelled texts (" in result.stdout
+    params = load(tmp_path / "params.yaml")
+    assert (params.data.unlabelled.path, params.data.unlabelled.rows) == ("more.csv", 70)
+    assert params.distill.originals == ["target", "unlabelled"]
+    assert run("support.csv").exit_code == 0
+    assert load(tmp_path / "params.yaml").data.unlabelled is None
+
+
 def test_it_may_be_left_as_it_is(run, tmp_path, monkeypatch):
     monkeypatch.setattr(stages.init, "_first", stages.init._ask)
     result = run("support.csv", given="7\nx\n2\n")

@@ -69,7 +69,7 @@ def test_without_source_texts_there_is_one_phase(run, prepared, tmp_path):
         (folder / f"{name}.parquet").write_bytes((prepared / f"{name}.parquet").read_bytes())
     nothing = read_texts(prepared / "train.parquet")
     empty = Texts([], [], None, nothing.labels[:0], nothing.names)
-    write_texts(folder / "source.parquet", empty, "source")
+    write_texts(folder / "teacher_source.parquet", empty, "source")
     result, _, metrics = run(prepared=folder, epochs={"source": 2, "target": 1})
     assert result.exit_code == 0, result.output
     assert len(json.loads(metrics.read_text())["history"]) == 1
