@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 Domain = Literal["source", "target"]
 Engine = Literal["local", "ray"]
+ScoreName = Literal["auto", "accuracy", "f1", "mcc"]
 
 
 def _no_boolean(value: Any) -> Any:

@@ -15,10 +15,10 @@ from pipeline.compute.batching import Encoded, Rows, collate, encode, length_bat
 from pipeline.compute.precision import precision
 from pipeline.compute.progress import track
 from pipeline.data.texts import Texts
-from pipeline.evaluation.scoring import headline
 from pipeline.evaluation.validation import Score, Validation
 from pipeline.models.compatibility import check_ids, check_length
 from pipeline.params.models import Fit
+from pipeline.params.types import ScoreName
 from pipeline.training.checkpoint import Checkpoint, Tensors, strip_prefix, with_prefix
 from pipeline.training.optimizer import TrainState, adamw, warm_up_and_decay
 
@@ -51,12 +51,13 @@ def fine_tune(
     max_length: int,
     seed: int,
     section: str,
+    score: ScoreName = "auto",
     checkpoint: Checkpoint | None = None,
 ) -> dict[str, Any]:
     """Train a model in place; it ends with the weights of its best epoch, in evaluation mode.
 
-    After every epoch of every phase the model is scored on `validation`: by accuracy or Pearson's correlation (-1 if
-    undefined), then by the lower loss. Without any epoch the model stays as it is.
+    After every epoch of every phase the model is scored on `validation`: by the metric of `score` or Pearson's
+    correlation (-1 if undefined), then by the lower loss. Without any epoch the model stays as it is.
 
     Args:
         phases: texts and the number of epochs on them, in order. Each phase has its own optimizer and learning rate
@@ -64,13 +65,13 @@ def fine_tune(
         section: the section of params.yaml that `fit` comes from, for the progress bar and errors.
         checkpoint: resumed from, and written when due.
 
-    Returns the best epoch's `accuracy` or `pearson`, `loss`, `phase` and `epoch`, and the `history` of all epochs.
+    Returns the best epoch's metric under its name, `loss`, `phase` and `epoch`, and the `history` of all epochs.
     Raises InputError if `max_length` is more than the model takes or the loss is not finite.
     """
     check_ids(tokenizer, model.config, section)
     check_length(max_length, tokenizer, model.config, "the model")
-    scorer = Validation(validation, tokenizer, max_length)
-    metric = headline(validation.names)
+    scorer = Validation(validation, tokenizer, max_length, score)
+    metric = scorer.metric
     model.to(distributed.device())
     best_weights: Tensors = {}
     # Dropout uses torch's global generator: seeded here, and restored afterwards.
@@ -102,13 +103,13 @@ def fine_tune(
                     progress.batch += 1
                     if checkpoint and checkpoint.due:
                         checkpoint.save(state.state_dict() | with_prefix("best", best_weights), asdict(progress))
-                score = scorer.score(model)
-                state.check_finite(score.minus_loss)
+                reached = scorer.score(model)
+                state.check_finite(reached.minus_loss)
                 mean_loss = progress.total_loss / len(texts)
                 metrics = {"phase": phase, "epoch": epoch, "trained_loss": mean_loss}
-                progress.history.append({**metrics, metric: score.metric, "loss": -score.minus_loss})
-                if score > Score(*progress.best_score):
-                    progress.best_score = (score.metric, score.minus_loss)
+                progress.history.append({**metrics, metric: reached.metric, "loss": -reached.minus_loss})
+                if reached > Score(*progress.best_score):
+                    progress.best_score = (reached.metric, reached.minus_loss)
                     progress.best_epoch = progress.history[-1]
                     best_weights = {name: value.to("cpu", copy=True) for name, value in model.state_dict().items()}
                 progress.epoch, progress.batch, progress.total_loss = epoch + 1, 0, 0.0
@@ -119,8 +120,8 @@ def fine_tune(
     model.eval()
     best_epoch = progress.best_epoch
     if not best_epoch:
-        score = scorer.score(model)
-        best_epoch = {metric: score.metric, "loss": -score.minus_loss}
+        reached = scorer.score(model)
+        best_epoch = {metric: reached.metric, "loss": -reached.minus_loss}
     return {**best_epoch, "history": progress.history}
 
 

@@ -52,7 +52,7 @@ def train_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path) -
     checkpoint = Checkpoint(
         "teacher",
         __name__,
-        params=params.model_dump(include={"task", "seed", "max_length", "teacher"}),
+        params=params.model_dump(include={"task", "seed", "score", "max_length", "teacher"}),
         start=model_hash(model, tokenizer),
         texts=[file_hash(prepared / f"{name}.parquet") for name in ("source", "train", "validation")],
     )
@@ -65,11 +65,12 @@ def train_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path) -
         max_length=params.max_length,
         seed=params.seed,
         section="teacher",
+        score=params.score,
         checkpoint=checkpoint,
     )
     save_model(model, tokenizer, out)
     history = [rounded(epoch) for epoch in result.pop("history")]
     write_json(metrics, {"parameters": parameter_count(model), **rounded(result), "history": history})
     checkpoint.finish()
-    metric = headline(target.names)
+    metric = headline(params.score, validation.labels, validation.names)
     return f"{parameter_count(model) / 1e6:.1f}M parameters, validation {metric} {result[metric]:.3f}, in {out}"
