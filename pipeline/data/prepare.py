@@ -91,7 +91,9 @@ def prepare(params: Params, *, out: Path, metrics: Path) -> str:
     sizes = ", ".join(f"{len(texts):,} {name}" for name, texts in splits.items())
     reasons = ("leaked", "duplicate", "conflicting", "empty")
     dropped = {reason: source.dropped[reason] + target.dropped[reason] for reason in reasons}
-    return f"{sizes} texts ({_counts(dropped)} dropped), in {out}"
+    alone = params.teacher.domains == "auto" and source_names != names
+    end = "; the source has other classes than the target, so the teacher trains on the target alone" if alone else ""
+    return f"{sizes} texts ({_counts(dropped)} dropped), in {out}{end}"
 
 
 def read_usable(table: Table, domain: Domain, held_out: Sequence[Row] = ()) -> Usable:
@@ -124,13 +126,14 @@ def labels_of(params: Params, target: Usable) -> tuple[list[str], Labels]:
 
 
 def _source_labels(params: Params, source: Usable, names: list[str]) -> tuple[list[str], Labels]:
-    """The source's classes and labels: the target's classes, or its own if the teacher does not train on the source."""
+    """The source's classes and labels: the target's classes, or its own if the teacher need not train on the source."""
     if params.data.source is None:
         return names, np.zeros(0, dtype=np.int64 if names else np.float32)
     column, labels, rows = _label_column(params.data.source, source)
     if not names:
         return [], numbers(labels, rows, column)
-    if "source" not in params.teacher.domains and not set(labels) <= set(names):
+    domains = params.teacher.domains
+    if (domains == "auto" or "source" not in domains) and not set(labels) <= set(names):
         names = sorted(set(labels))
     key = "data.source.labels, or teacher.domains: [target] to leave the source's labels out"
     return names, class_indices(labels, rows, names, column, key)

@@ -75,7 +75,8 @@ def _worse(student: float, student_ft: float, metric: str) -> str | None:
         return None
     return (
         f"models/student: validation {metric} {student:.4f}, Student-FT {student_ft:.4f}: distillation made it worse "
-        "than the labels alone; try teacher.domains: [target], fewer data.source.rows or more augment.samples.target"
+        "than the labels alone; try teacher.domains: auto or [target], fewer data.source.rows or more "
+        "augment.samples.target"
     )
 
 

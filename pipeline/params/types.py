@@ -42,6 +42,16 @@ Probability = Annotated[Number, Field(gt=0, lt=1)]
 """A fraction strictly between 0 and 1."""
 Domains = Annotated[list[Domain], AfterValidator(lambda domains: _unique(domains))]
 """Domains in order, each once."""
+Epochs = Annotated[
+    float,
+    Field(ge=0, le=10_000, strict=True, allow_inf_nan=False),
+    AfterValidator(lambda epochs: _whole_as_int(epochs)),
+]
+"""Epochs, also a fraction of one; 0 is none. What is whole becomes an int, so that 2 and 2.0 are the same params."""
+
+
+def _whole_as_int(value: float) -> float:
+    return int(value) if value == int(value) else value
 
 
 def _unique(domains: list[Domain]) -> list[Domain]:

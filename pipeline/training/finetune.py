@@ -44,7 +44,7 @@ class FitState:
 def fine_tune(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
-    phases: list[tuple[Texts, int]],
+    phases: list[tuple[Texts, float]],
     validation: Texts,
     fit: Fit,
     *,
@@ -53,6 +53,7 @@ def fine_tune(
     section: str,
     score: ScoreName = "auto",
     checkpoint: Checkpoint | None = None,
+    keep: bool = False,
 ) -> dict[str, Any]:
     """Train a model in place; it ends with the weights of its best epoch, in evaluation mode.
 
@@ -61,9 +62,10 @@ def fine_tune(
 
     Args:
         phases: texts and the number of epochs on them, in order. Each phase has its own optimizer and learning rate
-            schedule; a phase without texts is skipped.
+            schedule; a phase without texts is skipped. The last epoch of 2.25 is a quarter of the batches of the third.
         section: the section of params.yaml that `fit` comes from, for the progress bar and errors.
         checkpoint: resumed from, and written when due.
+        keep: also write the checkpoint at the end, for a caller that has more to do before the model is published.
 
     Returns the best epoch's metric under its name, `loss`, `phase` and `epoch`, and the `history` of all epochs.
     Raises InputError if `max_length` is more than the model takes or the loss is not finite.
@@ -85,7 +87,7 @@ def fine_tune(
         for phase, (texts, epochs) in enumerate(phases, start=1):
             if phase < progress.phase or not len(texts):
                 continue
-            steps = epochs * math.ceil(len(texts) / fit.batch_size)
+            steps = sum(steps_of_epochs(epochs, math.ceil(len(texts) / fit.batch_size)))
             optimizer = adamw(model, fit)
             schedule = warm_up_and_decay(optimizer, steps, fit.warmup)
             state = TrainState(model, optimizer, schedule, f"{section}.learning_rate")
@@ -94,18 +96,19 @@ def fine_tune(
                 saved = None
             progress.phase = phase
             encoded = encode(tokenizer, texts.texts, texts.pairs, max_length)
-            for epoch in range(progress.epoch, epochs + 1):
+            for epoch in range(progress.epoch, math.ceil(epochs) + 1):
                 rng.bit_generator.state = progress.rng_state
                 batches = length_batches(encoded.lengths, size=fit.batch_size, rng=rng)
+                batches = batches[: steps_of_epochs(epochs, len(batches))[epoch - 1]]
                 model.train()
-                for rows in track(batches[progress.batch :], f"{section} {epoch}/{epochs}", done=progress.batch):
+                for rows in track(batches[progress.batch :], f"{section} {epoch}/{epochs:g}", done=progress.batch):
                     progress.total_loss += state.step(_loss(model, encoded, texts, rows)) * len(rows)
                     progress.batch += 1
                     if checkpoint and checkpoint.due:
                         checkpoint.save(state.state_dict() | with_prefix("best", best_weights), asdict(progress))
                 reached = scorer.score(model)
                 state.check_finite(reached.minus_loss)
-                mean_loss = progress.total_loss / len(texts)
+                mean_loss = progress.total_loss / sum(len(rows) for rows in batches)
                 metrics = {"phase": phase, "epoch": epoch, "trained_loss": mean_loss}
                 progress.history.append({**metrics, metric: reached.metric, "loss": -reached.minus_loss})
                 if reached > Score(*progress.best_score):
@@ -115,6 +118,9 @@ def fine_tune(
                 progress.epoch, progress.batch, progress.total_loss = epoch + 1, 0, 0.0
                 progress.rng_state = rng.bit_generator.state
             progress.epoch = 1
+        if keep and checkpoint and not distributed.rank():
+            progress.phase = len(phases) + 1
+            checkpoint.save(with_prefix("best", best_weights), asdict(progress))
     if best_weights:
         model.load_state_dict(best_weights)
     model.eval()
@@ -123,6 +129,13 @@ def fine_tune(
         reached = scorer.score(model)
         best_epoch = {metric: reached.metric, "loss": -reached.minus_loss}
     return {**best_epoch, "history": progress.history}
+
+
+def steps_of_epochs(epochs: float, batches: int) -> list[int]:
+    """Number of steps in each epoch: all batches, but in the last of 2.25 epochs a quarter of them, rounded up."""
+    # Rounded first, because 0.3 × 10 is a little more than 3.
+    shares = [min(1.0, epochs - epoch) for epoch in range(math.ceil(epochs))]
+    return [max(1, math.ceil(round(share * batches, 6))) for share in shares]
 
 
 def _loss(model: PreTrainedModel, encoded: Encoded, texts: Texts, rows: Rows) -> torch.Tensor:

@@ -167,7 +167,7 @@ def test_the_paired_test_of_accuracy_is_mcnemars(tmp_path):
 
 
 def test_the_paired_test_is_of_the_score_that_decided(tmp_path):
-    """One model finds most of a rare class, the other none of it, at about the same accuracy: only MCC tells them apart."""
+    """One model finds most of a rare class, the other none of it, at about the same accuracy: MCC tells them apart."""
     actual = ["no"] * 90 + ["yes"] * 10
     finds = ["no"] * 84 + ["yes"] * 6 + ["no"] * 3 + ["yes"] * 7
     never = ["no"] * 100

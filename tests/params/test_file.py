@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import InputError
-from pipeline.params.file import check_keys, check_whole, load
+from pipeline.params.file import check, check_keys, check_whole, load
 from pipeline.params.overlay import read_params
 from pipeline.params.schema import Params
 from pipeline.params.types import Section
@@ -161,7 +161,17 @@ def test_params_do_not_change():
         ({"augment": {"samples": {"source": 0, "target": 10**9}}},
          "augment.samples.target: got 1000000000; accepted: less than or equal to 10000"),
         ({"teacher": {"epochs": {"source": 10**400, "target": 1}}},
-         f"teacher.epochs.source: got 1{'0' * 17}...{'0' * 19}; accepted: less than or equal to 10000"),
+         f"teacher.epochs.source: got 1{'0' * 17}...{'0' * 19}; accepted: number"),
+        ({"teacher": {"epochs": {"source": 10**9, "target": 1}}},
+         "teacher.epochs.source: got 1000000000; accepted: less than or equal to 10000"),
+        ({"teacher": {"epochs": {"source": -0.5, "target": 1}}},
+         "teacher.epochs.source: got -0.5; accepted: greater than or equal to 0"),
+        ({"teacher": {"epochs": {"source": True, "target": 1}}}, "teacher.epochs.source: got True; accepted: number"),
+        ({"teacher": {"epochs": {"source": float("nan"), "target": 1}}},
+         "teacher.epochs.source: got nan; accepted: finite number"),
+        ({"teacher": {"domains": "all"}}, "teacher.domains: got 'all'; accepted: list, 'auto'"),
+        ({"teacher": {"domains": "auto", "epochs": {"source": 0, "target": 1}}},
+         "teacher: domains: got auto with epochs of 0 (source) and 1 (target); accepted: epochs above 0 for both"),
         *[({section: {name: 2**70}}, f"{section}.{name}: got {2**70}; accepted: less than or equal to {most}")
           for section, name, most in [
               ("distill", "epochs", 10**6), ("distill", "least_steps", 10**6), ("distill", "batch_size", 10**6),
@@ -486,3 +496,15 @@ def test_every_parameter_has_a_docstring(section):
             (below,) = tree.body[index + 1 : index + 2]
             assert isinstance(below, ast.Expr), name
             assert isinstance(below.value, ast.Constant), name
+
+
+def test_whole_epochs_are_the_same_params_however_they_are_written(tmp_path):
+    """Their hashes name checkpoints and runs."""
+    teachers = [
+        check({"data": {"target": {"path": "t.csv", "rows": 8}}, "teacher": {"epochs": epochs}}, "p").teacher
+        for epochs in ({"source": 1, "target": 12}, {"source": 1.0, "target": 12.0}, {"source": 0.25, "target": 12})
+    ]
+    written = [teacher.model_dump_json() for teacher in teachers]
+    assert written[0] == written[1]
+    assert '"epochs":{"source":1,"target":12}' in written[0]
+    assert '"epochs":{"source":0.25,"target":12}' in written[2]
