@@ -1,6 +1,8 @@
 """A model's score on the validation set D^v, cheap enough to compute after every step (Eq. 13)."""
 
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -30,10 +32,12 @@ class Validation:
         self.metric = headline(score, texts.labels, texts.names)
         """Name of the metric: `accuracy`, `f1`, `mcc` or `pearson`."""
         self.prepared = prepare(tokenizer, texts, max_length)
+        self.inside: Callable[[int], AbstractContextManager[None]] | None = None
+        """The context in which a model reads a batch, as in `outputs`."""
 
     def score(self, model: PreTrainedModel) -> Score:
         """Score a model, which stays in its mode; with several processes all return the first one's score."""
-        logits = outputs(model, self.prepared)
+        logits = outputs(model, self.prepared, inside=self.inside)
         labels, names = self.texts.labels, self.texts.names
         metric = scores(labels, decide(logits, names), names)[self.metric]
         return Score(

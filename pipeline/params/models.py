@@ -62,6 +62,8 @@ class Teacher(Fit):
     and [target], and keep the teacher that validates better (see `score`; of equal ones that with the lower loss)."""
     epochs: EpochsPerDomain = EpochsPerDomain(source=1, target=5)
     """Epochs on each domain, each with a validation at its end; with 0 for all of them the model is not fine-tuned."""
+    frozen: Count = 0
+    """Layers that are not trained, from the first, and with them the embeddings; they have no dropout."""
 
     @model_validator(mode="after")
     def _something_to_choose(self) -> Self:

@@ -1,7 +1,8 @@
 """Fine-tuning on labels: one phase after the other, the weights of the best validation score kept."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,9 +18,11 @@ from pipeline.compute.progress import track
 from pipeline.data.texts import Texts
 from pipeline.evaluation.validation import Score, Validation
 from pipeline.models.compatibility import check_ids, check_length
+from pipeline.models.frozen import Frozen
 from pipeline.params.models import Fit
 from pipeline.params.types import ScoreName
 from pipeline.training.checkpoint import Checkpoint, Tensors, strip_prefix, with_prefix
+from pipeline.training.frozen_states import FrozenStates, batch_states, frozen_states
 from pipeline.training.optimizer import TrainState, adamw, warm_up_and_decay
 
 EpochMetrics = dict[str, float]
@@ -44,7 +47,7 @@ class FitState:
 def fine_tune(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
-    phases: list[tuple[Texts, float]],
+    phases: Sequence[tuple[Texts, float]],
     validation: Texts,
     fit: Fit,
     *,
@@ -52,6 +55,7 @@ def fine_tune(
     seed: int,
     section: str,
     score: ScoreName = "auto",
+    frozen: Frozen | None = None,
     checkpoint: Checkpoint | None = None,
     keep: bool = False,
 ) -> dict[str, Any]:
@@ -64,6 +68,8 @@ def fine_tune(
         phases: texts and the number of epochs on them, in order. Each phase has its own optimizer and learning rate
             schedule; a phase without texts is skipped. The last epoch of 2.25 is a quarter of the batches of the third.
         section: the section of params.yaml that `fit` comes from, for the progress bar and errors.
+        frozen: the part of the model that `freeze` has frozen. What it makes of the texts is computed once, if they are
+            read more than once and it fits into memory; without dropout it is the same in every epoch.
         checkpoint: resumed from, and written when due.
         keep: also write the checkpoint at the end, for a caller that has more to do before the model is published.
 
@@ -75,6 +81,8 @@ def fine_tune(
     scorer = Validation(validation, tokenizer, max_length, score)
     metric = scorer.metric
     model.to(distributed.device())
+    if sum(math.ceil(epochs) for texts, epochs in phases if len(texts)) > 1:
+        scorer.inside = batch_states(model, frozen, scorer.prepared.batches)
     best_weights: Tensors = {}
     # Dropout uses torch's global generator: seeded here, and restored afterwards.
     with torch.random.fork_rng():
@@ -96,13 +104,16 @@ def fine_tune(
                 saved = None
             progress.phase = phase
             encoded = encode(tokenizer, texts.texts, texts.pairs, max_length)
+            states = frozen_states(model, frozen, encoded, epochs)
             for epoch in range(progress.epoch, math.ceil(epochs) + 1):
                 rng.bit_generator.state = progress.rng_state
                 batches = length_batches(encoded.lengths, size=fit.batch_size, rng=rng)
                 batches = batches[: steps_of_epochs(epochs, len(batches))[epoch - 1]]
                 model.train()
+                if frozen:
+                    frozen.eval()
                 for rows in track(batches[progress.batch :], f"{section} {epoch}/{epochs:g}", done=progress.batch):
-                    progress.total_loss += state.step(_loss(model, encoded, texts, rows)) * len(rows)
+                    progress.total_loss += state.step(_loss(model, encoded, texts, rows, states)) * len(rows)
                     progress.batch += 1
                     if checkpoint and checkpoint.due:
                         checkpoint.save(state.state_dict() | with_prefix("best", best_weights), asdict(progress))
@@ -138,12 +149,14 @@ def steps_of_epochs(epochs: float, batches: int) -> list[int]:
     return [max(1, math.ceil(round(share * batches, 6))) for share in shares]
 
 
-def _loss(model: PreTrainedModel, encoded: Encoded, texts: Texts, rows: Rows) -> torch.Tensor:
+def _loss(
+    model: PreTrainedModel, encoded: Encoded, texts: Texts, rows: Rows, states: FrozenStates | None
+) -> torch.Tensor:
     """The local part of the mean loss, scaled: its mean over all processes is the batch's loss."""
     device = distributed.device()
     local, count = distributed.local_rows(rows)
     batch = {name: value.to(device) for name, value in collate(encoded, local).items()}
-    with precision(device):
+    with precision(device), nullcontext() if states is None else states.standing_in(local):
         logits = model(**batch).logits.float()
     labels = torch.from_numpy(texts.labels[local]).to(device)
     loss = cross_entropy(logits, labels) if texts.names else mse_loss(logits[:, 0], labels)

@@ -12,6 +12,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation.scoring import headline, rounded
 from pipeline.evaluation.validation import Score
 from pipeline.models.compatibility import check_labels, check_length, check_words
+from pipeline.models.frozen import freeze
 from pipeline.models.loading import load_classifier, load_config, load_tokenizer, parameter_count
 from pipeline.models.saving import save_model
 from pipeline.models.student import check_student
@@ -70,7 +71,7 @@ def train_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path) -
     best = max(trained, key=lambda each: Score(each.result[metric], -each.result["loss"]))
     save_model(best.model, tokenizer, out)
     history = [rounded(epoch) for epoch in best.result.pop("history")]
-    measured = {"parameters": parameter_count(best.model), **rounded(best.result)}
+    measured: dict[str, Any] = {"parameters": parameter_count(best.model), **rounded(best.result)}
     if teacher.domains == "auto":
         scores = [rounded({name: each.result[name] for name in (metric, "loss")}) for each in trained]
         measured["domains"] = best.domains
@@ -136,6 +137,7 @@ def _train(
         seed=params.seed,
         section="teacher",
         score=params.score,
+        frozen=freeze(model, teacher.frozen, "teacher.frozen") if teacher.frozen else None,
         checkpoint=checkpoint,
         keep=keep,
     )

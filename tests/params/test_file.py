@@ -172,6 +172,7 @@ def test_params_do_not_change():
         ({"teacher": {"domains": "all"}}, "teacher.domains: got 'all'; accepted: list, 'auto'"),
         ({"teacher": {"domains": "auto", "epochs": {"source": 0, "target": 1}}},
          "teacher: domains: got auto with epochs of 0 (source) and 1 (target); accepted: epochs above 0 for both"),
+        ({"teacher": {"frozen": -1}}, "teacher.frozen: got -1; accepted: greater than or equal to 0"),
         *[({section: {name: 2**70}}, f"{section}.{name}: got {2**70}; accepted: less than or equal to {most}")
           for section, name, most in [
               ("distill", "epochs", 10**6), ("distill", "least_steps", 10**6), ("distill", "batch_size", 10**6),

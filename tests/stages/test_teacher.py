@@ -5,8 +5,10 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 import transformers
 import yaml
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from pipeline.data.texts import Texts, read_texts, write_texts
@@ -176,6 +178,18 @@ def test_more_tokens_than_the_models_take(run, saved, tiny_encoder):
         assert result.exit_code == 1
         assert result.output == f"teacher: max_length: got 17, but {short} takes 16 tokens; accepted: 8 to 16\n"
         assert not out.exists()
+
+
+def test_frozen_layers_stay_as_they_were(run, tiny_encoder):
+    result, out, _ = run(frozen=2, epochs={"source": 2, "target": 0.5})
+    assert result.exit_code == 0, result.output
+    before, after = (load_file(folder / "model.safetensors") for folder in (tiny_encoder, out))
+    names = {name: name.removeprefix("bert.") for name in after if "encoder.layer." in name or "embeddings" in name}
+    same = {name for name in names if torch.equal(after[name], before.get(name, before.get(names[name])))}
+    assert {name for name in names if ".layer.2." in name} == set(names) - same
+    result, out, _ = run("deeper", frozen=4)
+    assert result.output == "teacher: teacher.frozen: got 4, but the model has 3 layers; accepted: 0 to 3\n"
+    assert (result.exit_code, out.exists()) == (1, False)
 
 
 def test_a_teacher_without_attention(run, tmp_path, tokenizer):

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
 from pipeline.evaluation.predicting import predict
 from pipeline.evaluation.scoring import decide, loss, scores
+from pipeline.models.frozen import freeze
 from pipeline.models.loading import load_classifier
 from pipeline.params.models import Fit
 from pipeline.training import finetune as finetune_module
+from pipeline.training import frozen_states as frozen_states_module
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.finetune import fine_tune, steps_of_epochs
 
@@ -148,3 +151,30 @@ def test_a_finished_run_that_is_kept_is_not_trained_again(tiny_classifier, token
     (again, same) = run()
     assert again == result
     assert all(torch.equal(weights[name], same[name]) for name in weights)
+
+
+def test_states_computed_once_train_the_same_model(tiny_classifier, tokenizer, uneven, monkeypatch):
+    """Texts of different lengths, so that those of a batch are padded differently in each epoch."""
+    target, validation = (read_texts(uneven / f"{name}.parquet") for name in ("source", "validation"))
+    passes = []
+
+    def run():
+        passes.clear()
+        model = load_classifier(str(tiny_classifier), "teacher", ["negative", "positive"])
+        model.bert.encoder.layer[1].register_forward_hook(lambda *_: passes.append(1))
+        result = fine_tune(
+            model, tokenizer, [(target, 3)], validation, Fit(batch_size=8, learning_rate=1e-3),
+            max_length=16, seed=1, section="teacher", frozen=freeze(model, 2, "teacher.frozen"),
+        )  # fmt: skip
+        return result, model.state_dict()
+
+    result, weights = run()
+    once = len(passes)
+    monkeypatch.setattr(frozen_states_module, "MEMORY", 0)
+    again, same = run()
+    assert once < len(passes)
+    assert [epoch["accuracy"] for epoch in result["history"]] == [epoch["accuracy"] for epoch in again["history"]]
+    for name, weight in weights.items():
+        torch.testing.assert_close(weight, same[name], rtol=1e-5, atol=1e-5, msg=name)
+    # Dropout of the layers that are trained draws the same numbers; only rounding may differ.
+    assert result["loss"] == pytest.approx(again["loss"], abs=1e-5)
