@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers.families import FAMILIES, tiny_family_config
+from helpers.families import FAMILIES, REFUSED, tiny_family_config
 from transformers import BertForSequenceClassification, MPNetConfig, MPNetForSequenceClassification
 
 from pipeline.errors import InputError
@@ -94,14 +94,10 @@ def test_more_layers_than_there_are(model):
         freeze(model, 4, "teacher.frozen")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - REFUSED))
 def test_every_family_is_frozen_or_refused_in_one_line(family, tokenizer):
-    try:
-        config = tiny_family_config(family, tokenizer)
-        model = new_classifier(config)
-        model(**sample_inputs(model))
-    except Exception:
-        pytest.skip("not an encoder that reads texts alone")
+    config = tiny_family_config(family, tokenizer)
+    model = new_classifier(config)
     stacks = [part for part in model.base_model.modules() if isinstance(part, torch.nn.ModuleList)]
     if sum(len(stack) == getattr(config, "num_hidden_layers", 0) for stack in stacks) != 1:
         with pytest.raises(

@@ -161,7 +161,7 @@ def test_states_computed_once_train_the_same_model(tiny_classifier, tokenizer, u
     def run():
         passes.clear()
         model = load_classifier(str(tiny_classifier), "teacher", ["negative", "positive"])
-        model.bert.encoder.layer[1].register_forward_hook(lambda *_: passes.append(1))
+        model.bert.encoder.layer[1].output.dense.register_forward_hook(lambda *_: passes.append(1))
         result = fine_tune(
             model, tokenizer, [(target, 3)], validation, Fit(batch_size=8, learning_rate=1e-3),
             max_length=16, seed=1, section="teacher", frozen=freeze(model, 2, "teacher.frozen"),
