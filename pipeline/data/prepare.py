@@ -98,7 +98,9 @@ def prepare(params: Params, *, out: Path, metrics: Path) -> str:
         for reason in REASONS
         if any(reason in each for each in every)
     }
-    return f"{sizes} texts ({counts(dropped)} dropped), in {out}"
+    alone = params.teacher.domains == "auto" and source_names != names
+    end = "; the source has other classes than the target, so the teacher trains on the target alone" if alone else ""
+    return f"{sizes} texts ({counts(dropped)} dropped), in {out}{end}"
 
 
 def labels_of(params: Params, target: Usable) -> tuple[list[str], Labels]:
@@ -116,13 +118,14 @@ def labels_of(params: Params, target: Usable) -> tuple[list[str], Labels]:
 
 
 def _source_labels(params: Params, source: Usable, names: list[str]) -> tuple[list[str], Labels]:
-    """The source's classes and labels: the target's classes, or its own if the teacher does not train on the source."""
+    """The source's classes and labels: the target's classes, or its own if the teacher need not train on the source."""
     if params.data.source is None:
         return names, np.zeros(0, dtype=np.int64 if names else np.float32)
     column, labels, rows = _label_column(params.data.source, source)
     if not names:
         return [], numbers(labels, rows, column)
-    if "source" not in params.teacher.domains and not set(labels) <= set(names):
+    domains = params.teacher.domains
+    if (domains == "auto" or "source" not in domains) and not set(labels) <= set(names):
         names = sorted(set(labels))
     key = "data.source.labels, or teacher.domains: [target] to leave the source's labels out"
     return names, class_indices(labels, rows, names, column, key)

@@ -14,7 +14,6 @@ from pipeline.distill.loop import distill
 from pipeline.distill.run import Distillation
 from pipeline.distill.state import DistillationResult, Log
 from pipeline.errors import InputError
-from pipeline.evaluation.scoring import headline
 from pipeline.evaluation.validation import Validation
 from pipeline.models.compatibility import check_ids, check_labels, check_length, check_sizes, check_words
 from pipeline.models.loading import load_classifier, load_config, load_tokenizer, parameter_count
@@ -85,7 +84,7 @@ def distill_student(
         "distill",
         __name__,
         params=params.model_dump(
-            include={"task", "seed", "max_length", "student", "objectives", "distill", "selector"}
+            include={"task", "seed", "score", "max_length", "student", "objectives", "distill", "selector"}
         ),
         texts=[file_hash(prepared / f"{name}.parquet") for name in ("source", "train", "validation", "unlabelled")],
         augmented=augmented_hash,
@@ -98,13 +97,14 @@ def distill_student(
     live_teacher = None
     if params.objectives.active(lambda objective: objective.live):
         live_teacher = load_classifier(teacher, "teacher").to(distributed.device()).eval()
+    scorer = Validation(validation, tokenizer, params.max_length, params.score)
     # A run seeds torch's global generator, from which dropout draws.
     with torch.random.fork_rng():
         run = Distillation(
             student,
             teacher_config.hidden_size,
             dataset,
-            Validation(validation, tokenizer, params.max_length),
+            scorer,
             params,
             log,
             earlier=earlier_tensors,
@@ -126,7 +126,7 @@ def distill_student(
     kept = result.kept[dataset.droppable]
     originals = (set(params.distill.originals) - {"target"}) & set(dataset.domains)
     return (
-        f"{parameter_count(student) / 1e6:.1f}M parameters, validation {headline(validation.names)} "
+        f"{parameter_count(student) / 1e6:.1f}M parameters, validation {scorer.metric} "
         f"{result.best.metric:.3f} after epoch {result.epoch} of {result.epochs} ({result.steps:,} steps, "
         f"{kept.sum():,} of {len(kept):,} neighbours{' and originals' if originals else ''} kept at the end), in {out}"
     )

@@ -32,7 +32,7 @@ def reward(before: Score, after: Score, kind: Literal["metric", "loss"]) -> floa
     """r_t: the change of the student's score on D^v by one training step (Eq. 13, p. 5).
 
     Args:
-        kind: `metric` for accuracy or Pearson's r (the paper), `loss` for the validation loss, negated.
+        kind: `metric` for the score's metric or Pearson's r (the paper), `loss` for the validation loss, negated.
     """
     if kind == "loss":
         return after.minus_loss - before.minus_loss

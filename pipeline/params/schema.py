@@ -19,6 +19,7 @@ from pipeline.params.types import (
     Positive,
     Probability,
     Rate,
+    ScoreName,
     Section,
     Share,
     Temperature,
@@ -82,7 +83,7 @@ class Selector(Section):
     kind: Literal["reinforced", "random", "none"] = "reinforced"
     """A policy trained by Eq. 15, a random choice with probability `initial_keep`, or every neighbour kept."""
     reward: Literal["metric", "loss"] = "metric"
-    """Eq. 13 on the validation metric (paper), or on the validation loss, which is finer-grained."""
+    """Eq. 13 on the validation metric that `score` names (paper), or on the validation loss, which is finer-grained."""
     discount: Share = 0.9
     """γ of the return, Eq. 14."""
     normalise_returns: bool = False
@@ -120,7 +121,7 @@ class Export(Section):
     """The student as ONNX."""
 
     max_drop: Share = 0.02
-    """How much accuracy or Pearson's r on the test set a conversion may lose; one text may always differ."""
+    """How much of the score (see `score`) on the test set a conversion may lose; one text may always differ."""
     vocabulary: Literal["full", "seen"] = "full"
     """seen: tokens that no original and no neighbour has are removed; their words become several shorter tokens."""
 
@@ -132,6 +133,11 @@ class Params(Section):
     """Classification into any number of classes, or regression of a number."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)] = 1
     """Seed of every random draw of every stage."""
+    score: ScoreName = "auto"
+    """Of classes: the metric on the validation texts that picks the best epoch and rewards the selector (Eq. 13), that
+    `export.max_drop` is about, and that messages and the report show first. F1 is that of the last class if there are
+    two, else the mean over the classes; mcc is Matthews' correlation coefficient. auto: accuracy, but mcc where more
+    than two thirds of the validation texts have one label. Regression has Pearson's r."""
     alpha: Temperature = 1.0
     """Eq. 11: how far neighbours stray from their originals."""
     temperature: Temperature = 1.0
@@ -161,6 +167,8 @@ class Params(Section):
     def _sections_agree(self) -> Self:
         if self.task == "regression" and self.data.target.per_class is not None:
             raise ValueError("data.target.per_class: regression has no classes; accepted: rows or fraction")
+        if self.task == "regression" and self.score != "auto":
+            raise ValueError(f"score: got {self.score}, but regression has no classes; accepted: auto (Pearson's r)")
         if self.data.source is None and self.teacher.domains == ["source"]:
             raise ValueError("teacher.domains: got [source], but data.source is null; accepted: [target]")
         tables = {"source": self.data.source, "target": self.data.target, "unlabelled": self.data.unlabelled}

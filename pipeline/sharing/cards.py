@@ -12,6 +12,8 @@ from pipeline.params.schema import Params
 from pipeline.storage.columns import AUGMENTED
 
 DOMAINS = {"source": "source", "target": "target", "unlabelled": "target's texts without labels"}
+METRIC_TYPES = {"mcc": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr"}
+"""The hub's names of metrics, where they differ."""
 
 
 def student_card(params: Params, *, labels: list[str], scores: Mapping[str, float | None]) -> str:
@@ -30,7 +32,7 @@ def student_card(params: Params, *, labels: list[str], scores: Mapping[str, floa
             dataset_name=target,
             dataset_revision=revision,
             dataset_split="test",
-            metric_type={"pearson": "pearsonr", "spearman": "spearmanr"}.get(name, name),
+            metric_type=METRIC_TYPES.get(name, name),
             metric_value=value,
         )
         for name, value in scores.items()

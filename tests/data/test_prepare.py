@@ -327,9 +327,12 @@ def test_an_old_folder_survives_an_error(made, refusal, tmp_path, target):
     assert (tmp_path / "out" / "test.parquet").read_bytes() == before
 
 
-def test_the_teacher_on_target_alone_leaves_the_source_its_classes(made, target, tmp_path):
+@pytest.mark.parametrize("domains", [["target"], "auto"])
+def test_the_teacher_on_target_alone_leaves_the_source_its_classes(made, target, tmp_path, domains):
     source = {"path": csv(tmp_path / "s.csv", text=numbered(9, "other"), label=["c", "a", "b"] * 3)}
-    _, texts, metrics = made(target, source, teacher={"domains": ["target"]})
+    summary, texts, metrics = made(target, source, teacher={"domains": domains})
+    said = "; the source has other classes than the target, so the teacher trains on the target alone"
+    assert summary.endswith(said) == (domains == "auto")
     assert texts["source"].names == ["a", "b", "c"]
     assert texts["train"].names == metrics["labels"] == ["no", "yes"]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.families import FAMILIES, save_config, save_family
+from helpers.families import FAMILIES, REFUSED, save_config, save_family
 
 from pipeline.augment.augment import augment
 from pipeline.augment.generator import prepare_generator
@@ -24,8 +24,6 @@ PREDICTIONS_ALONE = {"objectives": {"attention": 0, "hidden": 0}, "cache": {"att
 NO_ATTENTION = {"fnet", "funnel", "longformer", "mra", "reformer", "squeezebert", "yoso"}
 NOT_CUT = {"esm", "esmc", "funnel"}
 """Families whose layers cannot be taken one by one."""
-REFUSED = {"bart", "mbart", "mvp", "modernvbert", "perceiver", "ultravbert", "xmod"}
-"""Encoder-decoders, models of images, and one that must be told the language of each text."""
 
 
 def save_texts(folder: Path, reviews, *, pairs: bool) -> None:
