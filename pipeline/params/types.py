@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 Domain = Literal["source", "target", "unlabelled"]
 """Where a text is from; the unlabelled texts are the target's, too."""
@@ -50,6 +50,8 @@ Epochs = Annotated[
     float,
     Field(ge=0, le=10_000, strict=True, allow_inf_nan=False),
     AfterValidator(lambda epochs: _whole_as_int(epochs)),
+    # As it is: a float's would write the int 2 as 2.0.
+    PlainSerializer(lambda epochs: epochs),
 ]
 """Epochs, also a fraction of one; 0 is none. What is whole becomes an int, so that 2 and 2.0 are the same params."""
 

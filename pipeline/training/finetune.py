@@ -69,7 +69,7 @@ def fine_tune(
             schedule; a phase without texts is skipped. The last epoch of 2.25 is a quarter of the batches of the third.
         section: the section of params.yaml that `fit` comes from, for the progress bar and errors.
         frozen: the part of the model that `freeze` has frozen. What it makes of the texts is computed once, if they are
-            read more than once and it fits into memory; without dropout it is the same in every epoch.
+            read more than once and it fits into memory; without dropout it is the same in every epoch, up to rounding.
         checkpoint: resumed from, and written when due.
         keep: also write the checkpoint at the end, for a caller that has more to do before the model is published.
 

@@ -536,3 +536,4 @@ def test_whole_epochs_are_the_same_params_however_they_are_written(tmp_path):
     assert written[0] == written[1]
     assert '"epochs":{"source":1,"target":12}' in written[0]
     assert '"epochs":{"source":0.25,"target":12}' in written[2]
+    assert str(teachers[1].model_dump()["epochs"]) == "{'source': 1, 'target': 12}"
