@@ -75,7 +75,7 @@ def test_support_messages(tmp_path):
     proposal = propose(str(SUPPORT), None, never, 1)
     assert proposal.task == "classification"
     assert proposal.target.data["columns"] == {"text": "message", "label": "topic"}
-    assert (proposal.teacher_domains, proposal.samples) == (["target"], {"source": 0, "target": 20})
+    assert (proposal.teacher_domains, proposal.samples) == (["target"], {"source": 0, "target": 20, "unlabelled": 0})
     splits = prepared(proposal, tmp_path)["splits"]
     assert {name: split["rows"] for name, split in splits.items()} == {
         "source": 0, "train": 50, "validation": 20, "test": 30,
@@ -262,7 +262,7 @@ def test_labels_that_the_target_lacks_are_left_out_of_the_source(tmp_path, asked
 def test_other_labels_teach_nothing(tmp_path, asked):
     few, many = few_and_many(tmp_path, ["a", "b"], ["0", "1"])
     proposal = propose(few, many, asked, 1)
-    assert (proposal.teacher_domains, proposal.epochs) == (["target"], {"source": 0, "target": 20})
+    assert (proposal.teacher_domains, proposal.epochs) == (["target"], {"source": 0, "target": 20, "unlabelled": 0})
     assert "the source's labels '0', '1' are not the target's: the teacher learns from the" in proposal.notes[-1]
     assert prepared(proposal, tmp_path)["splits"]["source"]["rows"] == 300
 
