@@ -262,7 +262,7 @@ def test_labels_that_the_target_lacks_are_left_out_of_the_source(tmp_path, asked
 def test_other_labels_teach_nothing(tmp_path, asked):
     few, many = few_and_many(tmp_path, ["a", "b"], ["0", "1"])
     proposal = propose(few, many, asked, 1)
-    assert (proposal.teacher_domains, proposal.epochs) == (["target"], {"source": 0, "target": 20, "unlabelled": 0})
+    assert (proposal.teacher_domains, proposal.epochs) == (["target"], {"source": 0, "target": 20})
     assert "the source's labels '0', '1' are not the target's: the teacher learns from the" in proposal.notes[-1]
     assert prepared(proposal, tmp_path)["splits"]["source"]["rows"] == 300
 
