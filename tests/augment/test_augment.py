@@ -252,7 +252,7 @@ def test_no_source_and_fewer_texts_than_shards(run, other_prepared):
 
 def test_texts_that_cannot_change_are_counted(run, other_prepared):
     _, summary = run(prepared=other_prepared(["film", "a very good film"]), augment={"min_distance": 2}, shards=1)
-    assert summary.startswith("2 neighbours of 2 texts in 2 shards (0 not distinct, 1 texts too short)")
+    assert summary.startswith("2 neighbours of 2 texts in 3 shards (0 not distinct, 1 texts too short)")
 
 
 def test_pairs(run, other_prepared):

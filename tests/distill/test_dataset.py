@@ -273,6 +273,8 @@ def edited(folder, out, column, values):
     out.mkdir()
     for shard in folder.iterdir():
         table = pq.read_table(shard)
+        if not len(table):
+            continue
         new = pa.array(values(table[column].to_pylist()))
         table = table.set_column(table.column_names.index(column), column, new)
         pq.write_table(table.replace_schema_metadata(), out / shard.name)

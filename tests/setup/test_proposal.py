@@ -75,7 +75,7 @@ def test_support_messages(tmp_path):
     proposal = propose(str(SUPPORT), None, never, 1)
     assert proposal.task == "classification"
     assert proposal.target.data["columns"] == {"text": "message", "label": "topic"}
-    assert (proposal.teacher_domains, proposal.samples) == (["target"], {"source": 0, "target": 20})
+    assert (proposal.teacher_domains, proposal.samples) == (["target"], {"source": 0, "target": 20, "unlabelled": 0})
     splits = prepared(proposal, tmp_path)["splits"]
     assert {name: split["rows"] for name, split in splits.items()} == {
         "source": 0, "train": 50, "validation": 20, "test": 30,

@@ -66,7 +66,7 @@ def test_every_comment_of_other_keys_stays(run, tmp_path):
     run("support.csv", "--out", "mine.yaml")
     new = (tmp_path / "mine.yaml").read_text().partition("\naugment:")[2]
     old = (ROOT / "params.yaml").read_text().partition("\naugment:")[2]
-    assert new == old.replace("samples: {source: 1, target: 20}", "samples: {source: 0, target: 20}")
+    assert new == old.replace("samples: {source: 1, target: 20,", "samples: {source: 0, target: 20,")
 
 
 def test_what_was_there_is_kept(run, tmp_path):
