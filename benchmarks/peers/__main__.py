@@ -33,7 +33,9 @@ def measure(peer: Peer, seed: int, prepared: Path, teacher: Path | None) -> str 
     """Run a peer's script and record its rows. Returns what went wrong, if anything did."""
     with tempfile.TemporaryDirectory() as out:
         arguments = ["--prepared", str(prepared), "--seed", str(seed), "--model", peer.model, "--out", out]
-        arguments += ["--minilm", resolve_model(MINILM, "MiniLM"), "--mpnet", resolve_model(MPNET, "MPNet")]
+        arguments += ["--minilm", resolve_model(MINILM, "MiniLM")]
+        if peer.model == "mpnet":
+            arguments += ["--mpnet", resolve_model(MPNET, "MPNet")]
         if teacher is not None:
             arguments += ["--teacher", str(teacher)]
         python = python_of(peer.requirements, KEPT / "environments")

@@ -27,7 +27,7 @@ class Task:
     Args:
         prepared: folder of the prepared texts.
         teacher: folder of a fine-tuned classifier; only for peers that distil from one.
-        minilm, mpnet: folders of all-MiniLM-L6-v2 and all-mpnet-base-v2.
+        minilm, mpnet: folders of all-MiniLM-L6-v2 and, for peers that use it, all-mpnet-base-v2.
         model: which of the two a script uses that works with either.
         out: folder for the measured rows.
     """
@@ -49,8 +49,10 @@ class Task:
 def read_task() -> Task:
     """The arguments of this process."""
     parser = argparse.ArgumentParser()
-    for name in ("prepared", "teacher", "minilm", "mpnet", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=name != "teacher", default=Path())
+    for name in ("prepared", "minilm", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    for name in ("mpnet", "teacher"):
+        parser.add_argument(f"--{name}", type=Path, default=Path())
     parser.add_argument("--model", choices=("minilm", "mpnet"), default="minilm")
     parser.add_argument("--seed", type=int, required=True)
     return Task(**vars(parser.parse_args()))
