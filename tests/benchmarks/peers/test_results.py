@@ -27,8 +27,6 @@ def texts_with(names, labels):
     return Texts(ids, texts, None, np.asarray(labels), names)
 
 
-
-
 @pytest.mark.parametrize(("names", "average"), [(["no", "yes"], "binary"), (["a", "b", "c"], "macro")])
 def test_scores_are_those_of_scikit_learn(names, average):
     rng = np.random.default_rng(1)
