@@ -18,7 +18,8 @@ from pipeline.distill.alignment import LEFT_OUT, Alignment, align
 from pipeline.distill.teacher_cache import TeacherCache
 from pipeline.errors import InputError
 from pipeline.models.vocabulary import same_vocabulary
-from pipeline.params.schema import Distill, Params
+from pipeline.params.distill import Distill
+from pipeline.params.schema import Params
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, log_softmax
 
 from pipeline.evaluation.validation import Score
-from pipeline.params.schema import Selector
+from pipeline.params.distill import Selector
 from pipeline.training.checkpoint import Tensors, strip_prefix, with_prefix
 from pipeline.training.optimizer import load_optimizer_state, optimizer_state
 
