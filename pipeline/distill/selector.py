@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, log_softmax
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from pipeline.evaluation.validation import Score
 from pipeline.params.schema import Selector
 from pipeline.training.checkpoint import Tensors, strip_prefix, with_prefix
 from pipeline.training.optimizer import load_optimizer_state, optimizer_state
+
+UPDATES = 30
+"""Steps of Adam each time that a policy learns from rewards of texts."""
+MEMORY = 10_000
+"""Rewards of texts that it learns from at most, the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,8 @@ class Step:
     """The state as the policy sees it, (neighbours, features)."""
     keep: torch.Tensor
     """Whether each was kept, (neighbours,)."""
-    reward: float
+    reward: float | torch.Tensor
+    """Of the step, or of each neighbour if it is kept, (neighbours,)."""
 
 
 def reward(before: Score, after: Score, kind: Literal["metric", "loss"]) -> float:
@@ -44,50 +50,6 @@ def returns(rewards: Sequence[float], discount: float) -> list[float]:
         following = step_reward + discount * following
         out.append(following)
     return out[::-1]
-
-
-def policy_features(
-    student: torch.Tensor,
-    teacher: torch.Tensor,
-    labels: torch.Tensor,
-    log_p: torch.Tensor,
-    losses: Sequence[torch.Tensor],
-    *,
-    regression: bool,
-    representations: Sequence[torch.Tensor] = (),
-) -> torch.Tensor:
-    """The state of each neighbour, the policy's input: (texts, `feature_count`), without gradient.
-
-    Probabilities (regression: outputs) of teacher and student, the loss of each against the original's label, the
-    distillation losses, log P_s(z|x) standardised over all neighbours, and representations if given.
-
-    Args:
-        student, teacher: logits, (texts, labels).
-        labels: (texts,), class indices or numbers.
-        log_p: (texts,), standardised.
-        losses: distillation losses, each (texts,).
-        representations: [CLS] states, each (texts, width).
-    """
-    parts: list[torch.Tensor] = []
-    for logits in (teacher, student):
-        if regression:
-            parts += [logits, (logits - labels.unsqueeze(1)).square()]
-        else:
-            parts += [log_softmax(logits, -1).exp(), cross_entropy(logits, labels, reduction="none").unsqueeze(1)]
-    parts += [loss.unsqueeze(1) for loss in losses]
-    parts += [log_p.unsqueeze(1), *representations]
-    return torch.cat([part.detach().float() for part in parts], dim=1)
-
-
-def feature_count(outputs: int, losses: int, representations: int = 0) -> int:
-    """Number of features of each neighbour in `policy_features`.
-
-    Args:
-        outputs: logits of a model.
-        losses: number of distillation losses.
-        representations: their widths, summed.
-    """
-    return 2 * (outputs + 1) + losses + 1 + representations
 
 
 class NeighbourSelector(Protocol):
@@ -212,6 +174,60 @@ class ReinforcedSelector(RandomSelector):
         load_optimizer_state(self.optimizer, strip_prefix("adam", tensors))
 
 
+class TextSelector(ReinforcedSelector):
+    """π_φ with a reward r_z for each text, which it gets if it keeps the text.
+
+    The expected reward Σ_z π(z) r_z is then known, and so is its gradient, the expectation of Eq. 15 over all actions:
+    nothing is drawn to estimate it. What a text was worth does not depend on what was kept, so that the policy learns
+    from all rewards of the run, the latest `MEMORY` of them, each time.
+    """
+
+    def __init__(self, features: int, params: Selector, seed: int) -> None:
+        super().__init__(features, params, seed)
+        self.features, self.rewards = torch.zeros(0, features), torch.zeros(0)
+
+    def learn(self, episode: Sequence[Step]) -> float:
+        """Add the episode's rewards to those of before, and take `UPDATES` steps; returns the mean reward kept."""
+        for step in episode:
+            self.features = torch.cat([self.features, step.features])[-MEMORY:]
+            self.rewards = torch.cat([self.rewards, torch.as_tensor(step.reward)])[-MEMORY:]
+        kept = [torch.as_tensor(step.reward)[step.keep] for step in episode]
+        deviation = self.rewards.std() if len(self.rewards) > 1 else torch.zeros(())
+        if deviation > 0:
+            for _ in range(UPDATES):
+                logits = self.policy(self.features).squeeze(1)
+                loss = -expected_reward(logits, self.rewards / deviation, self.params.initial_keep, self.params.caution)
+                self.optimizer.zero_grad()
+                torch.autograd.backward(loss)
+                self.optimizer.step()
+        together = torch.cat(kept) if kept else torch.zeros(0)
+        return float(together.mean()) if len(together) else 0.0
+
+    def state_dict(self) -> Tensors:
+        """Everything that changes, as tensors."""
+        return super().state_dict() | {"features": self.features, "rewards": self.rewards}
+
+    def load_state_dict(self, tensors: Tensors) -> None:
+        """Restore what `state_dict` returned."""
+        super().load_state_dict(tensors)
+        self.features, self.rewards = tensors["features"], tensors["rewards"]
+
+
+def expected_reward(logits: torch.Tensor, rewards: torch.Tensor, initial_keep: float, caution: float) -> torch.Tensor:
+    """The mean over texts of π r − caution · KL(π ‖ initial_keep), a scalar.
+
+    Without rewards the best policy is `initial_keep`. The divergence keeps it from going further than the rewards of a
+    few texts warrant: where their mean is r, the best policy's log odds are those of `initial_keep` plus r / caution.
+
+    Args:
+        logits: log odds of keeping each text, (texts,).
+        rewards: r of keeping each; of dropping it 0, (texts,).
+    """
+    keep = logits.sigmoid()
+    kept, dropped = logsigmoid(logits) - math.log(initial_keep), logsigmoid(-logits) - math.log1p(-initial_keep)
+    return (keep * rewards - caution * (keep * kept + (1 - keep) * dropped)).mean()
+
+
 def build_selector(features: int, params: Selector, seed: int) -> NeighbourSelector:
     """The selector of `selector.kind`.
 
@@ -225,4 +241,5 @@ def build_selector(features: int, params: Selector, seed: int) -> NeighbourSelec
             # Not the policy's seed: with its draws it would keep the very neighbours an untrained policy keeps.
             return RandomSelector(params, seed + 1)
         case "reinforced":
-            return ReinforcedSelector(features, params, seed)
+            policy = TextSelector if params.reward == "text" else ReinforcedSelector
+            return policy(features, params, seed)

@@ -1,5 +1,6 @@
 """The policy: what it sees, what it is paid, and that the pay teaches it what to keep (Eqs. 13–15)."""
 
+import itertools
 import math
 
 import numpy as np
@@ -7,12 +8,19 @@ import pytest
 import torch
 from scipy import special
 
-from pipeline.distill.selector import ReinforcedSelector, Step, policy_features, returns
+from pipeline.distill.features import policy_features
+from pipeline.distill.selector import ReinforcedSelector, Step, TextSelector, expected_reward, returns
 from pipeline.params.schema import Selector
+
+PAPER = {"reward": "metric", "learning_rate": 3e-5}
 
 
 def selector(features=1, seed=1, **changes):
-    return ReinforcedSelector(features, Selector.model_validate(changes), seed)
+    return ReinforcedSelector(features, Selector.model_validate(PAPER | changes), seed)
+
+
+def text_selector(features=1, seed=1, **changes):
+    return TextSelector(features, Selector.model_validate(changes), seed)
 
 
 def woken(policy):
@@ -195,3 +203,97 @@ def test_the_same_seed_gives_the_same_policy_and_decisions():
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(5)
     assert run(3) == one != run(4)
+
+
+def test_the_gradient_of_expected_rewards_is_that_of_eq_15_over_all_actions():
+    """Σ_a P(a) r(a) ∇ log P(a) over all 2⁴ actions, with r(a) the rewards of the texts that a keeps."""
+    logits = torch.tensor([0.5, -1.0, 2.0, 0.0], dtype=torch.float64, requires_grad=True)
+    rewards = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
+    (found,) = torch.autograd.grad(expected_reward(logits, rewards, 0.9, 0.0), logits)
+    wanted = torch.zeros_like(logits)
+    for kept in itertools.product([0.0, 1.0], repeat=4):
+        action = torch.tensor(kept, dtype=torch.float64)
+        log_probability = -torch.nn.functional.binary_cross_entropy_with_logits(logits, action, reduction="sum")
+        (score,) = torch.autograd.grad(log_probability, logits)
+        wanted += log_probability.exp().item() * (action @ rewards) * score
+    torch.testing.assert_close(found, wanted / 4)
+
+
+def test_the_best_policy_s_log_odds_are_the_initial_ones_plus_reward_by_caution():
+    rewards = torch.tensor([0.3, 0.0, -0.5], dtype=torch.float64)
+    best = math.log(0.8 / 0.2) + rewards / 0.25
+    best.requires_grad_()
+    value = expected_reward(best, rewards, 0.8, 0.25)
+    (gradient,) = torch.autograd.grad(value, best)
+    torch.testing.assert_close(gradient, torch.zeros_like(gradient))
+    for other in torch.randn(100, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64):
+        assert expected_reward(best.detach() + other, rewards, 0.8, 0.25) < value
+
+
+def environment(policy, *, worth, count=12, noise=1.0, seed=0):
+    """Rewards of 48 texts at a time, mostly noise; a third are harm, which the last of two features tells, with errors.
+
+    Returns the share of harm and of the rest that the policy keeps.
+    """
+    draw = torch.Generator().manual_seed(seed)
+
+    def texts(number):
+        harm = torch.rand(number, generator=draw) < 1 / 3
+        seen = torch.where(torch.rand(number, generator=draw) < 0.1, ~harm, harm)
+        return harm, torch.stack([torch.randn(number, generator=draw), seen.float()], 1)
+
+    for _ in range(count):
+        harm, features = texts(48)
+        pay = torch.where(harm, worth, 0.4) + noise * torch.randn(48, generator=draw)
+        policy.learn([Step(features, policy.decide(policy.probabilities(features)), 0.001 * pay)])
+    harm, features = texts(3000)
+    kept = policy.decide(policy.probabilities(features)).float()
+    return kept[harm].mean().item(), kept[~harm].mean().item()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_harm_is_dropped_and_the_rest_kept(seed):
+    """However small the rewards are, and although each of them says little."""
+    harm, rest = environment(text_selector(2, seed), worth=-0.4, seed=seed)
+    assert harm < 0.3
+    assert rest > 0.8
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_where_nothing_harms_most_is_kept(seed):
+    shares = environment(text_selector(2, seed), worth=0.4, seed=seed)
+    assert min(shares) > 0.9
+
+
+def test_the_more_caution_the_nearer_to_the_initial_share():
+    moved = [abs(environment(text_selector(2, caution=caution), worth=-0.4)[0] - 0.9) for caution in (0.05, 0.5, 50.0)]
+    assert moved[0] > moved[1] + 0.2 > moved[2]
+    assert moved[2] < 0.03
+
+
+def test_rewards_are_remembered_over_a_restart():
+    whole, part = text_selector(2), text_selector(2)
+    draw = torch.Generator().manual_seed(0)
+    steps = [
+        Step(torch.randn(5, 2, generator=draw), torch.rand(5) < 0.5, torch.randn(5, generator=draw)) for _ in "abc"
+    ]
+    for step in steps:
+        whole.learn([step])
+    part.learn(steps[:1])
+    part.learn(steps[1:2])
+    again = text_selector(2, seed=7)
+    again.load_state_dict({name: tensor.clone() for name, tensor in part.state_dict().items()})
+    again.learn(steps[2:])
+    probe = torch.randn(50, 2, generator=draw)
+    assert torch.equal(again.probabilities(probe), whole.probabilities(probe))
+    assert torch.equal(again.decide(torch.full((50,), 0.5)), whole.decide(torch.full((50,), 0.5)))
+
+
+def test_rewards_that_are_equal_or_none_teach_nothing():
+    policy = text_selector(2)
+    before = [parameter.clone() for parameter in policy.policy.parameters()]
+    assert policy.learn([]) == 0.0
+    nothing = Step(torch.zeros(0, 2), torch.zeros(0, dtype=torch.bool), torch.zeros(0))
+    assert policy.learn([nothing]) == 0.0
+    assert policy.learn([Step(torch.ones(3, 2), torch.tensor([True, False, True]), torch.full((3,), 2.0))]) == 2.0
+    assert all(torch.equal(*pair) for pair in zip(before, policy.policy.parameters(), strict=True))
