@@ -13,9 +13,9 @@ from pipeline.params.schema import Selector
 from pipeline.training.checkpoint import Tensors, strip_prefix, with_prefix
 from pipeline.training.optimizer import load_optimizer_state, optimizer_state
 
-UPDATES = 30
+UPDATES = 100
 """Steps of Adam each time that a policy learns from rewards of texts."""
-MEMORY = 10_000
+MEMORY = 3_000
 """Rewards of texts that it learns from at most, the latest."""
 
 
