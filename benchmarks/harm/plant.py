@@ -1,4 +1,4 @@
-"""Harm planted in what is taught: texts from elsewhere in place of neighbours, or the teacher's answers turned round."""
+"""Harm planted in what is taught: texts from elsewhere in place of neighbours, or the teacher's answers flipped."""
 
 import ast
 import importlib.util
