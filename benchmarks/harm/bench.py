@@ -161,12 +161,13 @@ def measure(
         if kind not in ALL:
             raise InputError(f"kind: got {kind}; accepted: {', '.join(ALL)}")
         file = RESULTS / f"{kind}-{seed}.json"
-        arms = json.loads(file.read_text())["arms"] if file.is_file() else {}
         for name in arm or ARMS:
             if kind == "clean" and name == "without harm":
                 continue
-            arms[name] = train(bench_params(seed), MADE / str(seed), kind, name, SHARE)
-            typer.echo(f"{kind} {seed} {name}: {arms[name]}")
+            figures = train(bench_params(seed), MADE / str(seed), kind, name, SHARE)
+            typer.echo(f"{kind} {seed} {name}: {figures}")
+            arms = json.loads(file.read_text())["arms"] if file.is_file() else {}
+            arms = {each: figures if each == name else arms[each] for each in ARMS if each == name or each in arms}
             write_json(file, {"share": SHARE, "arms": arms, "machine": machine()})
 
 
