@@ -84,7 +84,7 @@ class Selector(Section):
     `text` rewards each text by its own part in the progress on the validation loss, to first order."""
     every: Positive = 15
     """Steps from one reward of texts to the next (`text`); the policy learns after each."""
-    caution: Weight = 0.05
+    caution: Rate = 0.1
     """Weight of π's divergence from `initial_keep` against the rewards of texts, in standard deviations (`text`)."""
     discount: Share = 0.9
     """γ of the return, Eq. 14 (`loss`, `metric`)."""
@@ -94,7 +94,7 @@ class Selector(Section):
     """Add the [CLS] states of teacher and student to the policy's input; needs cache.hidden."""
     hidden: Few = 128
     """Hidden units of the policy."""
-    learning_rate: Rate = 0.01
+    learning_rate: Rate = 0.003
     """Of Adam. The paper: 3e-5, with one step an episode (Eq. 15)."""
     initial_keep: Probability = 0.9
     """Share of neighbours that an untrained policy, or the random choice, keeps."""
