@@ -41,7 +41,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 ARMS: dict[str, dict[str, Any]] = {
     "everything": {"kind": "none"},
     "selector": {},
-    "paper": {"reward": "metric", "learning_rate": 3e-5},
+    "paper": {"reward": "metric", "hidden": 128, "learning_rate": 3e-5},
     "without harm": {"kind": "none"},
 }
 """The selector of each student; the last one is taught nothing of what was planted."""

@@ -15,7 +15,7 @@ from pipeline.distill.features import batch_features, feature_count
 from pipeline.distill.losses import DistillationLosses, mean_of_kept
 from pipeline.distill.selector import ReinforcedSelector, Step, TextSelector, build_selector, reward
 from pipeline.distill.state import Batch, DistillationResult, Log, LoopState
-from pipeline.distill.values import text_values, validation_gradient
+from pipeline.distill.values import moved_logits, text_values, validation_gradient
 from pipeline.errors import InputError
 from pipeline.evaluation.validation import Validation
 from pipeline.params.schema import Params
@@ -106,9 +106,12 @@ class Distillation:
     def forward(self, rows: Rows) -> Batch:
         """Run student and teacher on this process's rows of a batch."""
         local, num_real = distributed.local_rows(range(len(rows)))
-        inputs = {name: tensor.to(self.device) for name, tensor in self.dataset.inputs(rows[local]).items()}
+        inputs = self._inputs(rows[local])
         states, losses = self.losses(self.student, self.teacher, rows[local], inputs)
         return Batch(rows, local, num_real, states, losses)
+
+    def _inputs(self, rows: Rows) -> dict[str, torch.Tensor]:
+        return {name: tensor.to(self.device) for name, tensor in self.dataset.inputs(rows).items()}
 
     def act(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Let the selector decide.
@@ -152,7 +155,10 @@ class Distillation:
         is_neighbour = torch.from_numpy(self.dataset.is_neighbour[batch.rows])
         if self.rewards_texts and self._episode_ends():
             gradient, score = validation_gradient(self.student, self.validation)
-            rewards = distributed.all_gather_rows(self._values(batch, gradient)[: batch.num_real], len(batch.rows))
+            inputs = self._inputs(batch.rows[batch.local])
+            local = moved_logits(self.student, inputs, gradient)[: batch.num_real].cpu()
+            moved = distributed.all_gather_rows(local, len(batch.rows))
+            rewards = text_values(moved, lambda logits: self.losses.of_predictions(batch.rows, logits), gradient)
             self.state.episode.append(Step(features, keep[is_neighbour], rewards[is_neighbour]))
             self.metrics |= score.curves()
         elif self.rewards_steps:
@@ -162,11 +168,6 @@ class Distillation:
             self.state.episode.append(Step(features, keep[is_neighbour], step_reward))
             self.state.score = score
             self.metrics |= {"reward": step_reward, **score.curves()}
-
-    def _values(self, batch: Batch, gradient: list[torch.Tensor]) -> torch.Tensor:
-        rows = batch.rows[batch.local]
-        inputs = {name: tensor.to(self.device) for name, tensor in self.dataset.inputs(rows).items()}
-        return text_values(self.student, inputs, lambda logits: self.losses.of_predictions(rows, logits), gradient)
 
     def _episode_ends(self) -> bool:
         """Whether this step is an episode's last: an epoch's, or with rewards of texts every `selector.every`-th."""

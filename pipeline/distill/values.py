@@ -36,37 +36,52 @@ def validation_gradient(student: PreTrainedModel, validation: Validation) -> tup
 
 
 @torch.no_grad()
-def text_values(
-    student: PreTrainedModel,
-    inputs: Tensors,
-    loss: Callable[[torch.Tensor], torch.Tensor],
-    gradient: Sequence[torch.Tensor],
-) -> torch.Tensor:
-    """The value of each text z, ∇L(z) · ∇L(D^v): how fast the loss on D^v falls in a step of descent on L(z).
-
-    That is also how fast L(z) falls in a step of descent on the loss on D^v. Two forward passes tell it for all texts
-    at once: their losses with the weights moved a little that way, and the other way.
+def moved_logits(student: PreTrainedModel, inputs: Tensors, gradient: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The student's logits for texts, its weights moved by `STEP` along a gradient, and against it.
 
     Args:
         inputs: the texts' padded tokens.
-        loss: each text's loss, (texts,), given the student's logits.
         gradient: of the loss on D^v, from `validation_gradient`.
 
-    Returns (texts,), on the CPU. The student is left as it was.
+    Returns (texts, 2, labels). The student is left as it was.
     """
     weights = [weight for weight in student.parameters() if weight.requires_grad]
-    norm = float(torch.stack([part.square().sum() for part in gradient]).sum().sqrt())
-    if norm == 0:
-        return torch.zeros(len(inputs["input_ids"]))
-    start, losses = [weight.clone() for weight in weights], []
+    norm = max(length(gradient), 1e-30)
+    start, logits = [weight.clone() for weight in weights], []
     with _evaluating(student):
         for step in (STEP, -STEP):
             for weight, before, part in zip(weights, start, gradient, strict=True):
                 weight.copy_(before + part * (step / norm))
-            losses.append(loss(student(**inputs).logits.float()).cpu())
+            logits.append(student(**inputs).logits.float())
     for weight, before in zip(weights, start, strict=True):
         weight.copy_(before)
-    return (losses[0] - losses[1]) * (norm / (2 * STEP))
+    return torch.stack(logits, dim=1)
+
+
+def text_values(
+    moved: torch.Tensor, loss: Callable[[torch.Tensor], torch.Tensor], gradient: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """The value of each text z, ∇L(z) · ∇L(D^v): how fast the loss on D^v falls in a step of descent on L(z).
+
+    That is also how fast L(z) falls in a step of descent on the loss on D^v, so that two forward passes tell it for all
+    texts at once. What changes the answers to all texts alike is left out: the mean over the batch of the change of
+    logits. A student that has learnt little changes hardly anything else, and every text with the answer that is rarer
+    in D^v would seem to harm.
+
+    Args:
+        moved: from `moved_logits`, (texts, 2, labels).
+        loss: each text's loss, (texts,), given the student's logits.
+        gradient: that of `moved_logits`.
+
+    Returns (texts,).
+    """
+    shift = (moved[:, 0] - moved[:, 1]).mean(0) / 2
+    return (loss(moved[:, 0] - shift) - loss(moved[:, 1] + shift)) * (length(gradient) / (2 * STEP))
+
+
+def length(gradient: Sequence[torch.Tensor]) -> float:
+    """The Euclidean norm of all parts together."""
+    return float(torch.stack([part.square().sum() for part in gradient]).sum().sqrt())
 
 
 def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -92,8 +92,8 @@ class Selector(Section):
     """Scale the returns of an episode to mean 0 and standard deviation 1 (`loss`, `metric`)."""
     representations: bool = False
     """Add the [CLS] states of teacher and student to the policy's input; needs cache.hidden."""
-    hidden: Few = 128
-    """Hidden units of the policy."""
+    hidden: Few = 16
+    """Hidden units of the policy. The paper: 128."""
     learning_rate: Rate = 0.003
     """Of Adam. The paper: 3e-5, with one step an episode (Eq. 15)."""
     initial_keep: Probability = 0.9

@@ -405,20 +405,18 @@ def test_rewards_of_texts_leave_the_student_as_it_is(run, monkeypatch):
 
 
 def test_texts_with_wrong_answers_are_dropped(run):
-    """The answers of a third of the neighbours are turned round, which contradicts the labels that the policy sees."""
+    """The answers of a fifth of the neighbours are turned round, which contradicts the labels that the policy sees."""
     harm = np.zeros(112, dtype=bool)
-    harm[:96:3] = True
+    harm[:96:5] = True
 
     def change(dataset):
         well_informed(dataset)
         dataset.cache.logits[dataset.cache_rows[harm]] *= -1.0
         dataset.cache.logits[dataset.cache_rows[harm]] += 2.0
 
-    longer = {"epochs": 12, "learning_rate": 0.005}
-    dark = {"attention": 0, "hidden": 0}
-    done, _, _ = run(objectives=dark, change=change, distill_=longer, selector={"every": 4})
-    assert done.kept[harm].mean() < 0.3
-    assert done.kept[:96][~harm[:96]].mean() > 0.8
+    given = {"objectives": {"attention": 0, "hidden": 0}, "distill_": {"epochs": 24, "learning_rate": 0.01}}
+    done, _, _ = run(**given, change=change, selector={"every": 2})
+    assert done.pi[harm].mean() < 0.5 * done.pi[:96][~harm[:96]].mean()
 
 
 @pytest.mark.parametrize("kind", ["reinforced", "random", "none"])

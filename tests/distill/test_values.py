@@ -1,13 +1,14 @@
 """What a text is worth: against the gradients of each text, and against the progress of a step."""
 
 import copy
+import itertools
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from pipeline.distill.values import text_values, validation_gradient
+from pipeline.distill.values import moved_logits, text_values, validation_gradient
 from pipeline.evaluation.validation import Validation
 from pipeline.models.loading import load_classifier
 
@@ -45,23 +46,27 @@ def loss_on(validation, student):
     return -validation.score(student).minus_loss
 
 
+def values(student, inputs, loss, gradient):
+    return text_values(moved_logits(student, inputs, gradient), loss, gradient)
+
+
 def by_hand(student, inputs, loss, gradient):
-    """The dot product of the gradient of each text's loss with that on D^v, one backward pass a text."""
+    """Each logit's gradient times that on D^v, one backward pass each; less the mean over texts; by the chain rule."""
     model = copy.deepcopy(student).eval()
-    losses = loss(model(**inputs).logits)
-    found = []
-    for text in losses:
-        parts = torch.autograd.grad(text, list(model.parameters()), retain_graph=True, allow_unused=True)
-        found.append(sum((a * b).sum() for a, b in zip(parts, gradient, strict=True) if a is not None))
-    return torch.stack(found)
+    logits = model(**inputs).logits
+    along = torch.zeros_like(logits)
+    for text, label in itertools.product(*map(range, logits.shape)):
+        parts = torch.autograd.grad(logits[text, label], list(model.parameters()), retain_graph=True, allow_unused=True)
+        along[text, label] = sum((a * b).sum() for a, b in zip(parts, gradient, strict=True) if a is not None)
+    (by_logits,) = torch.autograd.grad(loss(logits).sum(), logits)
+    return (by_logits * (along - along.mean(0))).sum(1)
 
 
 def test_values_are_products_of_gradients(student, inputs, validation):
     gradient, score = validation_gradient(student, validation)
-    found = text_values(student, inputs, teach, gradient)
-    torch.testing.assert_close(
-        found, by_hand(student, inputs, teach, gradient), rtol=0.01, atol=1e-3 * found.abs().max()
-    )
+    found = values(student, inputs, teach, gradient)
+    wanted = by_hand(student, inputs, teach, gradient)
+    torch.testing.assert_close(found, wanted, rtol=0.01, atol=1e-3 * found.abs().max().item())
     assert found.max() > 0 > found.min()
     assert score == validation.score(student)
 
@@ -81,20 +86,36 @@ def test_the_gradient_is_that_of_the_mean_loss(student, validation):
     assert (moved[0] - moved[1]) / 2e-3 == pytest.approx(norm**0.5, rel=0.02)
 
 
-def test_values_foretell_the_progress_of_a_step(student, inputs, validation):
-    """A step of gradient descent on some of the texts lowers the loss on D^v by its length times the sum of values."""
+@pytest.mark.parametrize("seed", range(3))
+def test_values_foretell_the_progress_of_a_step(student, inputs, validation, seed):
+    """A step of descent on losses that move no logit of all texts alike lowers the loss on D^v by the sum of values."""
+    weights = torch.randn(5, 2, generator=torch.Generator().manual_seed(seed))
+    weights -= weights.mean(0)
+
+    def loss(logits):
+        return (weights * logits).sum(1)
+
     gradient, _ = validation_gradient(student, validation)
-    values = text_values(student, inputs, teach, gradient)
-    for kept in ([0, 2], [1], [0, 1, 2, 3, 4]):
-        model = copy.deepcopy(student).eval()
-        step = 1e-3 / (1 + values[kept].abs().sum().item())
-        teach(model(**inputs).logits)[kept].sum().backward()
-        with torch.no_grad():
-            for weight in model.parameters():
-                if weight.grad is not None:
-                    weight -= step * weight.grad
-        progress = loss_on(validation, student) - loss_on(validation, model)
-        assert progress == pytest.approx(step * values[kept].sum().item(), rel=0.1, abs=2e-6)
+    worth = values(student, inputs, loss, gradient).sum().item()
+    model = copy.deepcopy(student).eval()
+    loss(model(**inputs).logits).sum().backward()
+    step = 0.01 / sum(weight.grad.square().sum() for weight in model.parameters() if weight.grad is not None) ** 0.5
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.grad is not None:
+                weight -= step * weight.grad
+    progress = loss_on(validation, student) - loss_on(validation, model)
+    assert progress == pytest.approx(step.item() * worth, rel=0.1, abs=1e-5)
+
+
+def test_what_changes_all_answers_alike_is_worth_nothing(student, inputs):
+    """A gradient of the last bias alone moves the logits of all texts by the same."""
+    gradient = [torch.zeros_like(weight) for weight in student.parameters()]
+    gradient[-1] += torch.tensor([0.3, -0.5])
+    assert gradient[-1].shape == (2,)
+    moved = moved_logits(student, inputs, gradient)
+    assert (moved[:, 0] - moved[:, 1]).abs().min() > 0
+    torch.testing.assert_close(text_values(moved, teach, gradient), torch.zeros(5), rtol=0, atol=1e-5)
 
 
 def test_the_student_is_left_as_it_was(student, inputs, validation):
@@ -102,7 +123,7 @@ def test_the_student_is_left_as_it_was(student, inputs, validation):
     torch.manual_seed(3)
     drawn = torch.get_rng_state()
     gradient, _ = validation_gradient(student, validation)
-    text_values(student, inputs, teach, gradient)
+    moved_logits(student, inputs, gradient)
     assert all(torch.equal(weight, before[name]) for name, weight in student.state_dict().items())
     assert all(weight.grad is None for weight in student.parameters())
     assert student.training
@@ -121,8 +142,9 @@ def test_regression(student, tokenizer, inputs):
     def squares(logits):
         return (logits[:, 0] - torch.tensor([1.0, 0.0, 2.0, 0.0, -1.0])).square()
 
-    found = text_values(one, inputs, squares, gradient)
-    torch.testing.assert_close(found, by_hand(one, inputs, squares, gradient), rtol=0.02, atol=1e-3 * found.abs().max())
+    found = values(one, inputs, squares, gradient)
+    wanted = by_hand(one, inputs, squares, gradient)
+    torch.testing.assert_close(found, wanted, rtol=0.02, atol=1e-3 * found.abs().max().item())
 
 
 def load_classifier_of_numbers(student):
@@ -137,4 +159,4 @@ def load_classifier_of_numbers(student):
 
 def test_without_a_gradient_every_text_is_worth_nothing(student, inputs):
     gradient = [torch.zeros_like(weight) for weight in student.parameters()]
-    assert text_values(student, inputs, teach, gradient).tolist() == [0.0] * 5
+    assert values(student, inputs, teach, gradient).tolist() == [0.0] * 5
