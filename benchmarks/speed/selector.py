@@ -1,14 +1,15 @@
-"""Cost of the selector: state, policy and the validation reward after every step.
+"""Cost of the selector: state, policy and, every few steps, the rewards of texts.
 
 python -m benchmarks.speed.selector
 """
 
 import statistics
+from functools import partial
 
 from benchmarks.errors import exit_on_input_error
 from benchmarks.speed import flops
 from benchmarks.speed.default_run import default_params
-from benchmarks.speed.measure import Figure, publish, rate, side_by_side, timed
+from benchmarks.speed.measure import Figure, publish, rate, side_by_side
 from benchmarks.speed.timed_steps import (
     default_dataset,
     default_student,
@@ -17,42 +18,42 @@ from benchmarks.speed.timed_steps import (
     without_selector,
 )
 
-STEPS = 20
+STEPS = 30
+"""Twice `selector.every` of the default."""
 
 
 def main() -> None:
-    """Measure the loop of the default run with and without the selector."""
+    """Measure the loop of the default run with its selector, with the paper's and with none."""
     params = default_params()
     without = without_selector(params)
+    metric = params.model_copy(update={"selector": params.selector.model_copy(update={"reward": "metric"})})
     dataset, validation, student = default_dataset(params), default_validation(params), default_student(params)
     width = student.config.hidden_size
     seconds = side_by_side(
         {
-            "reinforced": lambda: time_steps(STEPS, student, width, dataset, validation, params),
-            "none": lambda: time_steps(STEPS, student, width, dataset, validation, without),
-            "reward": timed(lambda: [validation.score(student.train()) for _ in range(STEPS)]),
+            name: partial(time_steps, STEPS, student, width, dataset, validation, each)
+            for name, each in (("text", params), ("none", without), ("metric", metric))
         }
     )
-    texts = [length for batch in validation.prepared.batches for length in batch["attention_mask"].sum(1).tolist()]
-    rewarded = flops.first_token_classifier(student.config, texts)
-    trained = 3 * flops.classifier(student.config, dataset.encoded.lengths.tolist()) / len(dataset)
-    expected = rewarded / (rewarded + trained * params.distill.batch_size)
-    selector_share = [1 - b / a for a, b in zip(seconds["reinforced"], seconds["none"], strict=True)]
-    reward_share = [b / a for a, b in zip(seconds["reinforced"], seconds["reward"], strict=True)]
+    batch, lengths = params.distill.batch_size, dataset.encoded.lengths.tolist()
+    validated = [length for texts in validation.prepared.batches for length in texts["attention_mask"].sum(1).tolist()]
+    trained = 3 * flops.classifier(student.config, lengths) * batch / len(dataset)
+    valued = 2 * flops.first_token_classifier(student.config, lengths) * batch / len(dataset)
+    rewarded = (3 * flops.first_token_classifier(student.config, validated) + valued) / params.selector.every
+    shares = {
+        name: 100 * statistics.median(1 - b / a for a, b in zip(seconds[name], seconds["none"], strict=True))
+        for name in ("text", "metric")
+    }
     publish(
         "selector",
         [
-            Figure("steps with the selector", rate(seconds, "reinforced", STEPS), "per second"),
-            Figure("steps without the selector", rate(seconds, "none", STEPS), "per second"),
-            Figure("the selector's share of a step", 100 * statistics.median(selector_share), "%", 25, at_most=True),
+            Figure("the selector's share of a step", shares["text"], "%", 10, at_most=True),
+            Figure("with a reward after every step, as in the paper", shares["metric"], "%"),
+            Figure("steps with the selector", rate(seconds, "text", STEPS), "per second"),
+            Figure("steps without a selector", rate(seconds, "none", STEPS), "per second"),
             Figure(
-                "the reward's share of a step's operations, a backward pass counted as two forward passes",
-                100 * expected,
-                "%",
-            ),
-            Figure(
-                "the reward's share of a step's time, for a pass over the validation texts",
-                100 * statistics.median(reward_share),
+                "the rewards' share of a step's operations, a backward pass counted as two forward passes",
+                100 * rewarded / (rewarded + trained),
                 "%",
             ),
         ],

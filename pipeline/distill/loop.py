@@ -5,7 +5,7 @@ from pipeline.distill.state import DistillationResult
 
 
 def distill(run: Distillation) -> DistillationResult:
-    """Algorithm 1 (p. 5): an epoch is an episode, a batch is a step.
+    """Algorithm 1 (p. 5): a batch is a step, an epoch an episode (with rewards of texts: `selector.every` steps).
 
     The student is trained in place and ends with the weights of its best epoch. Raises InputError if the loss is NaN.
     """
@@ -14,9 +14,9 @@ def distill(run: Distillation) -> DistillationResult:
             batch = run.forward(rows)  # Student and teacher on the batch: the losses of each text (Eqs. 2, 3).
             features, keep = run.act(batch)  # Action a ~ π_φ; labelled texts of the target are always kept.
             run.update_student(batch, keep)  # A gradient step on the mean L_KD of the texts kept (Eq. 1).
-            run.reward(batch, features, keep)  # Reward r_t: the change of the score on D^v (Eq. 13).
+            run.reward(batch, features, keep)  # Reward r_t: the change on D^v, of the step or text by text (Eq. 13).
+            run.update_policy()  # If the episode ends: its returns r(τ) (Eq. 14), policy gradient (Eq. 15).
             run.finish_step()
         run.keep_if_best()  # The student with the best score on D^v is the result.
-        run.update_policy()  # Returns r(τ) of the episode (Eq. 14), a step of policy gradient (Eq. 15).
         run.finish_epoch()
     return run.result()

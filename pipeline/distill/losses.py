@@ -12,7 +12,7 @@ from pipeline.compute import distributed
 from pipeline.compute.batching import collate
 from pipeline.distill.dataset import DistillationDataset
 from pipeline.distill.objectives import bilstm_soft, distilbert, l2a, minilm, pkd, tinybert
-from pipeline.models.attention import attention_heads
+from pipeline.models.attention import EMPTY, attention_heads
 from pipeline.models.forward import States, forward
 from pipeline.params.schema import Params
 from pipeline.training.checkpoint import Tensors
@@ -57,14 +57,38 @@ class DistillationLosses(torch.nn.Module):
 
         Returns the student's states and each active loss by name, (texts,), not weighted.
         """
-        objectives, regression = self.params.objectives, self.params.task == "regression"
         mask = inputs["attention_mask"]
         labels = self.dataset.labels[rows].to(mask.device)
         states = forward(student_model, inputs, **dict.fromkeys(self.student_reads, True))
         student, teacher = states, self._teacher_states(student_model, teacher_model, rows, inputs)
         if self.dataset.alignment is not None:
             student, teacher, mask = self.dataset.alignment.pool(rows, student, teacher)
-        losses: dict[str, Callable[[], torch.Tensor]] = {
+        losses = self._by_name(student_model, student, teacher, mask, labels, inputs)
+        return states, {name: losses[name]() for name in self.params.objectives.active()}
+
+    def of_predictions(self, rows: npt.NDArray[np.int64], logits: torch.Tensor) -> torch.Tensor:
+        """The weighted sum of the active losses of predictions alone, given the student's logits: (texts,).
+
+        If there is none, it is L_dark: what the teacher's answers would teach.
+        """
+        device = logits.device
+        teacher = States(logits=self.dataset.teacher_logits(rows).to(device))
+        losses = self._by_name(None, States(logits=logits), teacher, EMPTY, self.dataset.labels[rows].to(device), {})
+        names = self.params.objectives.active(lambda objective: objective.kind == "prediction")
+        return self.l_kd({name: losses[name]() for name in names}, names) if names else losses["dark"]()
+
+    def _by_name(
+        self,
+        student_model: PreTrainedModel | None,
+        student: States,
+        teacher: States,
+        mask: torch.Tensor,
+        labels: torch.Tensor,
+        inputs: Tensors,
+    ) -> dict[str, Callable[[], torch.Tensor]]:
+        """The function that computes each loss, by name."""
+        objectives, regression = self.params.objectives, self.params.task == "regression"
+        return {
             "attention": lambda: l2a.attention_loss(student.attention, teacher.attention, mask),
             "hidden": lambda: l2a.hidden_loss(self.projection(student.hidden), teacher.hidden, mask),
             "dark": lambda: l2a.dark_loss(
@@ -79,7 +103,6 @@ class DistillationLosses(torch.nn.Module):
             "scores": lambda: tinybert.scores_loss(student.scores, teacher.scores, mask),
             "layers": lambda: tinybert.layers_loss(student.layers, teacher.layers, mask, self.projection),
         }
-        return states, {name: losses[name]() for name in objectives.active()}
 
     def l_kd(self, losses: Tensors, names: Collection[str]) -> torch.Tensor:
         """L_KD, the weighted sum of the losses named (Eq. 1, p. 3): (texts,)."""

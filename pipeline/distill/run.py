@@ -11,18 +11,20 @@ from pipeline.compute import distributed
 from pipeline.compute.batching import Rows, length_batches
 from pipeline.compute.progress import track
 from pipeline.distill.dataset import DistillationDataset, count_epochs
+from pipeline.distill.features import batch_features, feature_count
 from pipeline.distill.losses import DistillationLosses, mean_of_kept
-from pipeline.distill.selector import ReinforcedSelector, Step, build_selector, feature_count, policy_features, reward
+from pipeline.distill.selector import ReinforcedSelector, Step, TextSelector, build_selector, reward
 from pipeline.distill.state import Batch, DistillationResult, Log, LoopState
+from pipeline.distill.values import moved_logits, text_values, validation_gradient
 from pipeline.errors import InputError
-from pipeline.evaluation.validation import Score, Validation
+from pipeline.evaluation.validation import Validation
 from pipeline.params.schema import Params
 from pipeline.training.checkpoint import Checkpoint, Tensors, strip_prefix, with_prefix
 from pipeline.training.optimizer import TrainState, adamw, warm_up_and_decay
 
 
 class Distillation:
-    """A run of Algorithm 1: models, data, optimizer, selector, and its progress."""
+    """A run of Algorithm 1."""
 
     def __init__(
         self,
@@ -56,18 +58,20 @@ class Distillation:
         self.losses = DistillationLosses(student, teacher_width, dataset, params)
         student.to(self.device).train()
         self.losses.to(self.device)
-        self.epochs, batches = count_epochs(len(dataset), params.distill)
+        self.epochs, self.batches = count_epochs(len(dataset), params.distill)
         # Rounded, because 0.3 × 10 is a little more than 3.
         state_epochs = math.ceil(round(params.distill.states_first * self.epochs, 6))
         self.state_epochs = min(state_epochs, self.epochs - 1)
         trained = torch.nn.ModuleList([student, self.losses])
         optimizer = adamw(trained, params.distill)
-        schedule = warm_up_and_decay(optimizer, self.epochs * batches, params.distill.warmup)
+        schedule = warm_up_and_decay(optimizer, self.epochs * self.batches, params.distill.warmup)
         self.training = TrainState(trained, optimizer, schedule, "distill.learning_rate")
         outputs, losses = student.config.num_labels, len(params.objectives.active())
         widths = student.config.hidden_size + teacher_width if params.selector.representations else 0
         self.selector = build_selector(feature_count(outputs, losses, widths), params.selector, params.seed)
         self.reinforced = isinstance(self.selector, ReinforcedSelector)
+        self.rewards_texts = isinstance(self.selector, TextSelector)
+        self.rewards_steps = self.reinforced and not self.rewards_texts
         if earlier:
             _load(self.losses.projection, earlier, "projection")
             if isinstance(self.selector, ReinforcedSelector):
@@ -76,9 +80,9 @@ class Distillation:
         self.state = LoopState(self.rng.bit_generator.state, ones.astype(np.float32), ones.astype(np.bool_))
         if saved := checkpoint.load() if checkpoint else None:
             self._continue(*saved)
-        elif self.reinforced:
+        elif self.rewards_steps:
             self.state.score = validation.score(student)
-        steps = range(self.state.steps, self.epochs * batches)
+        steps = range(self.state.steps, self.epochs * self.batches)
         self.bar = track(steps, "distill", unit="step", done=self.state.steps)
         self.metrics: dict[str, float] = {}
 
@@ -102,9 +106,12 @@ class Distillation:
     def forward(self, rows: Rows) -> Batch:
         """Run student and teacher on this process's rows of a batch."""
         local, num_real = distributed.local_rows(range(len(rows)))
-        inputs = {name: tensor.to(self.device) for name, tensor in self.dataset.inputs(rows[local]).items()}
+        inputs = self._inputs(rows[local])
         states, losses = self.losses(self.student, self.teacher, rows[local], inputs)
         return Batch(rows, local, num_real, states, losses)
+
+    def _inputs(self, rows: Rows) -> dict[str, torch.Tensor]:
+        return {name: tensor.to(self.device) for name, tensor in self.dataset.inputs(rows).items()}
 
     def act(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Let the selector decide.
@@ -114,7 +121,8 @@ class Distillation:
         droppable = torch.from_numpy(self.dataset.droppable[batch.rows])
         features = torch.empty(len(batch.rows), 0)
         if self.reinforced:
-            features = distributed.all_gather_rows(self._features(batch)[: batch.num_real], len(batch.rows))
+            local = batch_features(self.dataset, batch, self.params)[: batch.num_real]
+            features = distributed.all_gather_rows(local, len(batch.rows))
         features = features[droppable]
         probabilities = self.selector.probabilities(features)
         keep = torch.ones(len(batch.rows), dtype=torch.bool)
@@ -122,22 +130,6 @@ class Distillation:
         self.state.pi[batch.rows[droppable.numpy()]] = probabilities.numpy()
         self.state.kept[batch.rows] = keep.numpy()
         return features, keep
-
-    def _features(self, batch: Batch) -> torch.Tensor:
-        dataset, rows = self.dataset, batch.rows[batch.local]
-        representations: list[torch.Tensor] = []
-        if self.params.selector.representations:
-            teacher_hidden = dataset.cache.hidden(dataset.cache_rows[rows])
-            representations = [batch.states.hidden[:, 0].cpu(), teacher_hidden[:, 0].float()]
-        return policy_features(
-            batch.states.logits.cpu(),
-            dataset.teacher_logits(rows),
-            dataset.labels[rows],
-            dataset.log_p[rows],
-            [loss.cpu() for loss in batch.losses.values()],
-            regression=self.params.task == "regression",
-            representations=representations,
-        )
 
     def update_student(self, batch: Batch, keep: torch.Tensor) -> None:
         """One optimizer step on the mean L_KD of the texts kept; none kept, no step."""
@@ -159,16 +151,38 @@ class Distillation:
         return objectives.active(lambda objective: objective.kind == kind)
 
     def reward(self, batch: Batch, features: torch.Tensor, keep: torch.Tensor) -> None:
-        """Add the step and its reward to the episode, if there is a policy that learns from it."""
-        if not self.reinforced:
+        """Add the reward of the step, or every so often those of its droppable texts, to the episode of a policy."""
+        droppable = torch.from_numpy(self.dataset.droppable[batch.rows])
+        if self.rewards_texts and self._episode_ends():
+            gradient, score = validation_gradient(self.student, self.validation)
+            inputs = self._inputs(batch.rows[batch.local])
+            local = moved_logits(self.student, inputs, gradient)[: batch.num_real].cpu()
+            moved = distributed.all_gather_rows(local, len(batch.rows))
+            rewards = text_values(moved, lambda logits: self.losses.of_predictions(batch.rows, logits), gradient)
+            self.state.episode.append(Step(features, keep[droppable], rewards[droppable]))
+            self.metrics |= score.curves()
+        elif self.rewards_steps:
+            # A step that kept nothing has not changed the student.
+            score = self.validation.score(self.student) if keep.any() else self.state.score
+            step_reward = reward(self.state.score, score, "loss" if self.params.selector.reward == "loss" else "metric")
+            self.state.episode.append(Step(features, keep[droppable], step_reward))
+            self.state.score = score
+            self.metrics |= {"reward": step_reward, **score.curves()}
+
+    def _episode_ends(self) -> bool:
+        """Whether this step is an episode's last: an epoch's, or with rewards of texts every `selector.every`-th."""
+        if self.rewards_texts:
+            return (self.state.steps + 1) % self.params.selector.every == 0
+        return self.state.batch + 1 == self.batches
+
+    def update_policy(self) -> None:
+        """At the end of an episode, let the selector learn from it (Eqs. 14, 15)."""
+        if not self._episode_ends():
             return
-        # A step that kept nothing has not changed the student.
-        score = self.validation.score(self.student) if keep.any() else self.state.score
-        step_reward = reward(self.state.score, score, self.params.selector.reward)
-        decided = keep[torch.from_numpy(self.dataset.droppable[batch.rows])]
-        self.state.episode.append(Step(features, decided, step_reward))
-        self.state.score = score
-        self.metrics |= {"reward": step_reward, **_validation_metrics(score)}
+        mean = self.selector.learn(self.state.episode)
+        if mean is not None:
+            self.metrics["reward" if self.rewards_texts else "return"] = mean
+        self.state.episode = []
 
     def finish_step(self) -> None:
         """Count the step, log it, and save a checkpoint if it is time."""
@@ -183,7 +197,7 @@ class Distillation:
     def keep_if_best(self) -> None:
         """Score the epoch's student and remember it if none was better. Raises InputError if its loss is NaN."""
         state = self.state
-        score = state.score if self.reinforced else self.validation.score(self.student)
+        score = state.score if self.rewards_steps else self.validation.score(self.student)
         losses = sum(value for name, value in state.logged[-1][1].items() if name.startswith("loss/"))
         self.training.check_finite(score.minus_loss + losses)
         # A student trained on state losses alone has not learnt to predict.
@@ -191,24 +205,18 @@ class Distillation:
             state.best_score, state.best_epoch = score, state.epoch
             state.best_student = {name: tensor.detach().clone() for name, tensor in self.student.state_dict().items()}
             state.best_projection = _tensors("projection", self.losses.projection)
-        # With a policy the score was logged with the last step.
-        self.metrics = {} if self.reinforced else _validation_metrics(score)
+        # With rewards of steps the score was logged with the last one.
+        self.metrics = {} if self.rewards_steps else score.curves()
         self.bar.set_postfix(validation=f"{score.metric:.3f}")
 
-    def update_policy(self) -> None:
-        """Let the selector learn from the episode (Eqs. 14, 15)."""
-        mean_return = self.selector.learn(self.state.episode)
-        if mean_return is not None:
-            self.metrics["return"] = mean_return
-
     def finish_epoch(self) -> None:
-        """Log what share of the droppable rows was kept, and begin the next episode."""
+        """Log what share of the droppable rows was kept, and begin the next epoch."""
         dataset, state = self.dataset, self.state
         for domain in np.unique(dataset.domains[dataset.droppable]):
             rows = dataset.droppable & (dataset.domains == domain)
             self.metrics[f"kept/{domain}"] = float(state.kept[rows].mean())
         self._log()
-        state.epoch, state.batch, state.episode = state.epoch + 1, 0, []
+        state.epoch, state.batch = state.epoch + 1, 0
         state.rng_state = self.rng.bit_generator.state
 
     def result(self) -> DistillationResult:
@@ -218,18 +226,12 @@ class Distillation:
         self.student.load_state_dict(state.best_student)
         self.student.eval()
         policy = _tensors("policy", self.selector.policy) if isinstance(self.selector, ReinforcedSelector) else {}
-        learned = state.best_projection | policy
-        return DistillationResult(
-            state.best_score, state.best_epoch, self.epochs, state.steps, state.pi, state.kept, learned
-        )
+        best = state.best_score, state.best_epoch
+        return DistillationResult(*best, self.epochs, state.steps, state.pi, state.kept, state.best_projection | policy)
 
     def _log(self) -> None:
         self.state.logged.append((self.state.steps, self.metrics))
         self.log(self.state.steps, self.metrics)
-
-
-def _validation_metrics(score: Score) -> dict[str, float]:
-    return {"validation/metric": score.metric, "validation/loss": -score.minus_loss}
 
 
 def _tensors(name: str, module: torch.nn.Module) -> Tensors:

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, log_softmax
+from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from pipeline.evaluation.validation import Score
 from pipeline.params.distill import Selector
 from pipeline.training.checkpoint import Tensors, strip_prefix, with_prefix
 from pipeline.training.optimizer import load_optimizer_state, optimizer_state
+
+UPDATES = 30
+"""Steps of Adam each time that a policy learns from rewards of texts."""
+MEMORY = 3_000
+"""Rewards of texts that it learns from at most, the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,8 @@ class Step:
     """The state as the policy sees it, (droppable, features)."""
     keep: torch.Tensor
     """Whether each was kept, (droppable,)."""
-    reward: float
+    reward: float | torch.Tensor
+    """Of the step, or of each text if it is kept, (droppable,)."""
 
 
 def reward(before: Score, after: Score, kind: Literal["metric", "loss"]) -> float:
@@ -47,50 +53,6 @@ def returns(rewards: Sequence[float], discount: float) -> list[float]:
         following = step_reward + discount * following
         out.append(following)
     return out[::-1]
-
-
-def policy_features(
-    student: torch.Tensor,
-    teacher: torch.Tensor,
-    labels: torch.Tensor,
-    log_p: torch.Tensor,
-    losses: Sequence[torch.Tensor],
-    *,
-    regression: bool,
-    representations: Sequence[torch.Tensor] = (),
-) -> torch.Tensor:
-    """The state of each neighbour, the policy's input: (texts, `feature_count`), without gradient.
-
-    Probabilities (regression: outputs) of teacher and student, the loss of each against the original's label, the
-    distillation losses, log P_s(z|x) standardised over all neighbours, and representations if given.
-
-    Args:
-        student, teacher: logits, (texts, labels).
-        labels: (texts,), class indices or numbers.
-        log_p: (texts,), standardised.
-        losses: distillation losses, each (texts,).
-        representations: [CLS] states, each (texts, width).
-    """
-    parts: list[torch.Tensor] = []
-    for logits in (teacher, student):
-        if regression:
-            parts += [logits, (logits - labels.unsqueeze(1)).square()]
-        else:
-            parts += [log_softmax(logits, -1).exp(), cross_entropy(logits, labels, reduction="none").unsqueeze(1)]
-    parts += [loss.unsqueeze(1) for loss in losses]
-    parts += [log_p.unsqueeze(1), *representations]
-    return torch.cat([part.detach().float() for part in parts], dim=1)
-
-
-def feature_count(outputs: int, losses: int, representations: int = 0) -> int:
-    """Number of features of each neighbour in `policy_features`.
-
-    Args:
-        outputs: logits of a model.
-        losses: number of distillation losses.
-        representations: their widths, summed.
-    """
-    return 2 * (outputs + 1) + losses + 1 + representations
 
 
 class NeighbourSelector(Protocol):
@@ -185,7 +147,7 @@ class ReinforcedSelector(RandomSelector):
 
         Both sums are means, so that the step does not grow with the batch or the episode.
         """
-        weights = torch.tensor(returns([step.reward for step in episode], self.params.discount))
+        weights = torch.tensor(returns([float(step.reward) for step in episode], self.params.discount))
         mean = float(weights.mean()) if episode else 0.0
         if self.params.normalise_returns and len(episode) > 1:
             weights = (weights - weights.mean()) / (weights.std() + 1e-8)
@@ -215,6 +177,54 @@ class ReinforcedSelector(RandomSelector):
         load_optimizer_state(self.optimizer, strip_prefix("adam", tensors))
 
 
+class TextSelector(ReinforcedSelector):
+    """π_φ with a reward r_z for each text, which it gets if it keeps the text.
+
+    Its perceptron estimates r_z, and the log odds of keeping z are those of `initial_keep` plus that estimate, in
+    standard deviations of r, by `caution`: of all policies the one with the largest mean π r − caution · KL(π ‖
+    `initial_keep`). What a text was worth does not depend on what was kept, so that the policy learns from all rewards
+    of the run, the latest `MEMORY` of them, each time.
+    """
+
+    def __init__(self, features: int, params: Selector, seed: int) -> None:
+        super().__init__(features, params, seed)
+        torch.nn.init.zeros_([*self.policy.parameters()][-1])
+        self.features, self.rewards = torch.zeros(0, features), torch.zeros(0)
+
+    @torch.no_grad()
+    def probabilities(self, features: torch.Tensor) -> torch.Tensor:
+        """π(z), the probability of being kept: (texts,)."""
+        keep = self.params.initial_keep
+        return (math.log(keep / (1 - keep)) + self.policy(features).squeeze(1) / self.params.caution).sigmoid()
+
+    def learn(self, episode: Sequence[Step]) -> float:
+        """Add the episode's rewards to those of before, and take `UPDATES` steps; returns the mean reward kept."""
+        for step in episode:
+            self.features = torch.cat([self.features, step.features])[-MEMORY:]
+            self.rewards = torch.cat([self.rewards, torch.as_tensor(step.reward)])[-MEMORY:]
+        deviation = self.rewards.std() if len(self.rewards) > 1 else torch.zeros(())
+        if deviation > 0:
+            for _ in range(UPDATES):
+                # Half its gradient by the log odds, times π(1 − π), is Eq. 15 averaged over all actions: a step of
+                # natural policy gradient (Kakade 2001). Without dividing, a policy that is near 1 hardly moves.
+                loss = mse_loss(self.policy(self.features).squeeze(1), self.rewards / deviation)
+                self.optimizer.zero_grad()
+                torch.autograd.backward(loss)
+                self.optimizer.step()
+        kept = [torch.as_tensor(step.reward)[step.keep] for step in episode]
+        mean = torch.cat(kept).mean() if kept else torch.zeros(())
+        return float(mean.nan_to_num())
+
+    def state_dict(self) -> Tensors:
+        """Everything that changes, as tensors."""
+        return super().state_dict() | {"features": self.features, "rewards": self.rewards}
+
+    def load_state_dict(self, tensors: Tensors) -> None:
+        """Restore what `state_dict` returned."""
+        super().load_state_dict(tensors)
+        self.features, self.rewards = tensors["features"], tensors["rewards"]
+
+
 def build_selector(features: int, params: Selector, seed: int) -> NeighbourSelector:
     """The selector of `selector.kind`.
 
@@ -228,4 +238,5 @@ def build_selector(features: int, params: Selector, seed: int) -> NeighbourSelec
             # Not the policy's seed: with its draws it would keep the very neighbours an untrained policy keeps.
             return RandomSelector(params, seed + 1)
         case "reinforced":
-            return ReinforcedSelector(features, params, seed)
+            policy = TextSelector if params.reward == "text" else ReinforcedSelector
+            return policy(features, params, seed)

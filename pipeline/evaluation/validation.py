@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.compute import distributed
@@ -20,6 +21,10 @@ class Score:
 
     metric: float
     minus_loss: float
+
+    def curves(self) -> dict[str, float]:
+        """The score by the names of its curves."""
+        return {"validation/metric": self.metric, "validation/loss": -self.minus_loss}
 
 
 class Validation:
@@ -37,7 +42,10 @@ class Validation:
 
     def score(self, model: PreTrainedModel) -> Score:
         """Score a model, which stays in its mode; with several processes all return the first one's score."""
-        logits = outputs(model, self.prepared, inside=self.inside)
+        return self.score_of(outputs(model, self.prepared, inside=self.inside))
+
+    def score_of(self, logits: np.ndarray) -> Score:
+        """Score a model's outputs for the texts, (texts, outputs)."""
         labels, names = self.texts.labels, self.texts.names
         metric = scores(labels, decide(logits, names), names)[self.metric]
         return Score(

@@ -23,21 +23,26 @@ class Distill(Fit):
 
 
 class Selector(Section):
-    """The policy π_φ that keeps or drops each neighbour, and each original of source and unlabelled (Eqs. 13–15)."""
+    """The policy π_φ that keeps or drops each neighbour (Eqs. 13–15)."""
 
     kind: Literal["reinforced", "random", "none"] = "reinforced"
     """A policy trained by Eq. 15, a random choice with probability `initial_keep`, or every neighbour kept."""
-    reward: Literal["metric", "loss"] = "metric"
-    """Eq. 13 on the validation metric that `score` names (paper), or on the validation loss, which is finer-grained."""
+    reward: Literal["text", "loss", "metric"] = "text"
+    """Eq. 13: `metric` and `loss` reward a whole step by what `score` names (paper) or by the validation loss, which is
+    finer. `text` rewards each text by its own part in the progress on the validation loss, to first order."""
+    every: Positive = 15
+    """Steps from one reward of texts to the next (`text`); the policy learns after each."""
+    caution: Rate = 0.1
+    """Weight of π's divergence from `initial_keep` against the rewards of texts, in standard deviations (`text`)."""
     discount: Share = 0.9
-    """γ of the return, Eq. 14."""
+    """γ of the return, Eq. 14 (`loss`, `metric`)."""
     normalise_returns: bool = False
-    """Scale the returns of an episode to mean 0 and standard deviation 1."""
+    """Scale the returns of an episode to mean 0 and standard deviation 1 (`loss`, `metric`)."""
     representations: bool = False
     """Add the [CLS] states of teacher and student to the policy's input; needs cache.hidden."""
-    hidden: Few = 128
-    """Hidden units of the policy."""
-    learning_rate: Rate = 3e-5
-    """Of Adam, with one step an episode (Eq. 15)."""
+    hidden: Few = 16
+    """Hidden units of the policy. The paper: 128."""
+    learning_rate: Rate = 0.003
+    """Of Adam. The paper: 3e-5, with one step an episode (Eq. 15)."""
     initial_keep: Probability = 0.9
     """Share of neighbours that an untrained policy, or the random choice, keeps."""

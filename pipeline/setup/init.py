@@ -42,7 +42,7 @@ MEASURED = 2000
 COMMENTS = {
     "per_class": "the scarce labels",
     "rows": "the scarce labels, in the classes' proportions",
-    "validation": "selects the best epoch and rewards the selector after every step",
+    "validation": "selects the best epoch and rewards the selector",
     "test": "the test set, which training never reads",
 }
 HEADER = "{what}, proposed by `l2a init`: look it over."

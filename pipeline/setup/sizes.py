@@ -19,7 +19,7 @@ from pipeline.setup.columns import Column
 FEWEST = 20
 """Rows at least: ten to train on, four to validate, six to test."""
 VALIDATION = 100
-"""Validation rows at most; the student predicts them after every step, for the selector's reward."""
+"""Validation rows at most; the student predicts them every few steps, for the selector's reward."""
 TEST = 2000
 """Test rows at most; they measure an accuracy to within two hundredths."""
 TRAIN = 1000

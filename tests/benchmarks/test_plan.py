@@ -51,6 +51,7 @@ def test_a_row_differs_from_l2a_in_its_own_params_and_in_nothing_else(monkeypatc
     whole, default = planned("imdb-rt", "l2a"), read_yaml(ROOT / "params.yaml")
     default["data"]["source"]["rows"] = 1500
     default["distill"] |= {"epochs": 2, "least_steps": 130}
+    default["selector"] |= {"reward": "metric", "hidden": 128, "learning_rate": 3e-5}
     assert whole == default
     assert planned("imdb-rt", "no-attention") == {**whole, "objectives": {**whole["objectives"], "attention": 0.0}}
     assert planned("target-20", "l2a")["data"]["target"]["per_class"] == 20
@@ -61,7 +62,8 @@ def test_a_task_is_its_preset_over_params_yaml(monkeypatch):
     monkeypatch.chdir(ROOT)
     params, default = planned("inference", "l2a"), read_yaml(ROOT / "params.yaml")
     assert read_task("inference").preset == Path("presets/small-inference.yaml")
-    assert params["selector"] == default["selector"]
+    assert params["selector"] == {**default["selector"], "reward": "metric", "hidden": 128, "learning_rate": 3e-5}
+    assert planned("inference", "selector-text")["selector"] == default["selector"]
     assert params["data"]["source"] == {
         "path": "data/raw/mnli.jsonl", "columns": {"text": "premise", "text_pair": "hypothesis"}, "rows": 1500,
     }  # fmt: skip

@@ -13,7 +13,7 @@ from pipeline.distill.dataset import read_dataset
 from pipeline.distill.loop import distill
 from pipeline.distill.losses import DistillationLosses
 from pipeline.distill.run import Distillation
-from pipeline.distill.selector import ReinforcedSelector
+from pipeline.distill.selector import ReinforcedSelector, TextSelector
 from pipeline.errors import InputError
 from pipeline.evaluation.validation import Score, Validation
 from pipeline.models.loading import load_classifier
@@ -199,7 +199,7 @@ def test_rewards_are_what_a_step_did_to_the_metric(run):
     """One score before and one after each step: the last step's after is the next one's before (Eq. 13)."""
     metrics = [0.95, 0.6, 0.4, 0.4, 0.9, 0.8, 0.8, 0.85, *[0.85] * 7]
     script = Scripted(metrics)
-    done, student, logged = run(validation=script)
+    done, student, logged = run(validation=script, selector={"reward": "metric"})
     rewards = [figures["reward"] for _, figures in logged if "reward" in figures]
     np.testing.assert_allclose(rewards, np.diff(metrics), atol=1e-12)
     assert len(script.seen) == 15
@@ -290,10 +290,10 @@ def test_the_loss_is_the_mean_over_what_is_kept(run, decide, monkeypatch):
 
     monkeypatch.setattr(run_module, "length_batches", rows_served)
     decide(lambda chances: torch.arange(len(chances)) < 10)
-    run(validation=Scripted([0.5] * 3), distill_=one_batch, dropout=False)
+    run(distill_=one_batch, dropout=False)
     monkeypatch.setattr(run_module, "length_batches", lambda *_, **__: [np.array(kept)])
     decide(lambda chances: torch.ones_like(chances).bool())
-    run(validation=Scripted([0.5] * 3), distill_=one_batch, dropout=False)
+    run(distill_=one_batch, dropout=False)
     for some_of_many, alone in zip(*gradients, strict=True):
         torch.testing.assert_close(some_of_many, alone, rtol=1e-3, atol=1e-6)
 
@@ -301,7 +301,7 @@ def test_the_loss_is_the_mean_over_what_is_kept(run, decide, monkeypatch):
 def test_no_sample_kept_is_no_step_and_no_reward(run, decide):
     decide(drop_all)
     script = Scripted([0.5, 0.7])
-    done, student, logged = run(validation=script, distill_={"originals": []})
+    done, student, logged = run(validation=script, distill_={"originals": []}, selector={"reward": "metric"})
     # The first score, and no other: there was nothing to measure.
     assert len(script.seen) == 1
     assert same(script.seen[0], weights(student))
@@ -346,7 +346,7 @@ def test_steps_go_on_after_one_that_kept_nothing(run, decide):
 
     decide(first_nothing)
     script = Scripted([0.5] * 13)
-    run(validation=script, distill_={"originals": []})
+    run(validation=script, distill_={"originals": []}, selector={"reward": "metric"})
     assert len(script.seen) == 12
     assert not same(script.seen[0], script.seen[-1])
 
@@ -373,19 +373,63 @@ def test_representations_without_the_hidden_objective(run):
     assert done.steps == 7
 
 
-def test_the_policy_learns_once_an_episode(run, monkeypatch):
+def recorded_episodes(monkeypatch, selector):
     episodes = []
-    real = ReinforcedSelector.learn
+    real = selector.learn
 
     def learn(self, episode):
         episodes.append(copy.copy(episode))
         return real(self, episode)
 
-    monkeypatch.setattr(ReinforcedSelector, "learn", learn)
-    run(distill_={"epochs": 3})
+    monkeypatch.setattr(selector, "learn", learn)
+    return episodes
+
+
+def test_the_policy_learns_once_an_episode(run, monkeypatch):
+    episodes = recorded_episodes(monkeypatch, ReinforcedSelector)
+    run(distill_={"epochs": 3}, selector={"reward": "loss"})
     assert [len(episode) for episode in episodes] == [7, 7, 7]
     assert all(len(step.features) == len(step.keep) for episode in episodes for step in episode)
     assert sum(len(step.features) for step in episodes[0]) == 96
+
+
+def test_the_policy_learns_from_rewards_of_texts_every_few_steps(run, monkeypatch):
+    """In 21 steps every fourth: five times, whatever epochs they fall in; the curves have rewards and scores there."""
+    episodes = recorded_episodes(monkeypatch, TextSelector)
+    done, _, logged = run(distill_={"epochs": 3}, selector={"every": 4})
+    assert [len(episode) for episode in episodes] == [1] * 5
+    for (step,) in episodes:
+        assert len(step.features) == len(step.keep) == len(step.reward)
+        assert step.reward.std() > 0
+    rewarded = [step for step, figures in logged if "reward" in figures]
+    assert rewarded == [4, 8, 12, 16, 20]
+    assert all(
+        figures.keys() >= {"validation/metric", "validation/loss"} for _, figures in logged if "reward" in figures
+    )
+    assert len(set(done.pi[:96].tolist())) > 2
+
+
+def test_rewards_of_texts_leave_the_student_as_it_is(run, monkeypatch):
+    """Whether its texts are rewarded or not, the student is the same as long as the same texts are kept."""
+    monkeypatch.setattr(TextSelector, "learn", lambda self, episode: 0.0)
+    _, often, _ = run(selector={"every": 1})
+    _, never, _ = run(selector={"every": 1000})
+    assert same(weights(often), weights(never))
+
+
+def test_texts_with_wrong_answers_are_dropped(run):
+    """The answers of a fifth of the neighbours are turned round, which contradicts the labels that the policy sees."""
+    harm = np.zeros(112, dtype=bool)
+    harm[:96:5] = True
+
+    def change(dataset):
+        well_informed(dataset)
+        dataset.cache.logits[dataset.cache_rows[harm]] *= -1.0
+        dataset.cache.logits[dataset.cache_rows[harm]] += 2.0
+
+    given = {"objectives": {"attention": 0, "hidden": 0}, "distill_": {"epochs": 24, "learning_rate": 0.01}}
+    done, _, _ = run(**given, change=change, selector={"every": 2})
+    assert done.pi[harm].mean() < 0.5 * done.pi[:96][~harm[:96]].mean()
 
 
 @pytest.mark.parametrize("kind", ["reinforced", "random", "none"])
@@ -403,9 +447,10 @@ def test_the_same_seed_the_same_student(run, kind):
     ("kills", "sections"),
     [
         ([1], {}),
-        ([6], {}),
+        ([6], {"selector": {"every": 3}}),
+        ([3, 1, 2, 5], {"selector": {"every": 3, "initial_keep": 0.6}, "objectives": {"masked_lm": 1.0}}),
         ([7], {"selector": {"kind": "reinforced", "reward": "loss", "learning_rate": 0.05}}),
-        ([3, 9, 1], {"selector": {"kind": "reinforced", "learning_rate": 0.05, "initial_keep": 0.5}}),
+        ([3, 9, 1], {"selector": {"reward": "metric", "learning_rate": 0.05, "initial_keep": 0.5}}),
         ([9], {"selector": {"kind": "random", "initial_keep": 0.5}}),
         ([4, 5], {"selector": {"kind": "none"}}),
         ([10], {"objectives": {"masked_lm": 1.0}}),

@@ -1,5 +1,6 @@
 """The policy: what it sees, what it is paid, and that the pay teaches it what to keep (Eqs. 13–15)."""
 
+import itertools
 import math
 
 import numpy as np
@@ -7,12 +8,19 @@ import pytest
 import torch
 from scipy import special
 
-from pipeline.distill.selector import ReinforcedSelector, Step, policy_features, returns
+from pipeline.distill.features import policy_features
+from pipeline.distill.selector import ReinforcedSelector, Step, TextSelector, returns
 from pipeline.params.distill import Selector
+
+PAPER = {"reward": "metric", "hidden": 128, "learning_rate": 3e-5}
 
 
 def selector(features=1, seed=1, **changes):
-    return ReinforcedSelector(features, Selector.model_validate(changes), seed)
+    return ReinforcedSelector(features, Selector.model_validate(PAPER | changes), seed)
+
+
+def text_selector(features=1, seed=1, **changes):
+    return TextSelector(features, Selector.model_validate(changes), seed)
 
 
 def woken(policy):
@@ -195,3 +203,123 @@ def test_the_same_seed_gives_the_same_policy_and_decisions():
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(5)
     assert run(3) == one != run(4)
+
+
+def test_learning_is_the_natural_gradient_of_eq_15_over_all_actions(monkeypatch):
+    """Σ_a P(a) R(a) ∇ log P(a) over all 2⁴ actions, R(a) the rewards of the texts kept less caution · log P(a) / P₀(a).
+
+    By the log odds that is half the gradient of what `learn` minimises, times π(1 − π) and the other way.
+    """
+    policy = text_selector(3, caution=0.3, initial_keep=0.8, hidden=4)
+    for weight in policy.policy.parameters():
+        torch.nn.init.normal_(weight, std=0.3, generator=torch.Generator().manual_seed(0))
+    features = torch.randn(4, 3, generator=torch.Generator().manual_seed(1))
+    rewards = torch.tensor([1.0, -2.0, 0.5, 3.0])
+    keep = policy.probabilities(features)
+    logits = keep.logit().double().requires_grad_()
+    wanted = torch.zeros(4, dtype=torch.float64)
+    for kept in itertools.product([0.0, 1.0], repeat=4):
+        action = torch.tensor(kept, dtype=torch.float64)
+        log_p = -torch.nn.functional.binary_cross_entropy_with_logits(logits, action, reduction="sum")
+        (score,) = torch.autograd.grad(log_p, logits)
+        log_p0 = (action * math.log(0.8) + (1 - action) * math.log(0.2)).sum()
+        reward = action @ (rewards / rewards.std()).double() - 0.3 * (log_p.detach() - log_p0)
+        wanted += log_p.exp().item() * reward * score
+    found = []
+    monkeypatch.setattr(policy.optimizer, "step", lambda: found.append([w.grad.clone() for w in parameters]))
+    parameters = list(policy.policy.parameters())
+    policy.learn([Step(features, torch.ones(4, dtype=torch.bool), rewards)])
+    # The log odds are the perceptron's output by caution; `learn` takes the mean over texts.
+    natural = (wanted / (keep * (1 - keep)).double()).float()
+    ours = torch.autograd.grad((policy.policy(features).squeeze(1) * natural).sum(), parameters)
+    for mine, theirs in zip(ours, found[0], strict=True):
+        torch.testing.assert_close(-2 * mine / 4, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_the_log_odds_are_the_best_for_the_rewards():
+    """Four groups of texts; no other policy has a larger mean π r − caution · KL(π ‖ initial_keep)."""
+    policy = text_selector(4, caution=0.25, initial_keep=0.8, learning_rate=0.02)
+    groups, worth = torch.eye(4), torch.tensor([1.0, 0.2, -0.3, -1.0])
+    step = Step(groups.repeat(10, 1), torch.ones(40, dtype=torch.bool), worth.repeat(10))
+    for _ in range(20):
+        policy.learn([Step(step.features[:0], step.keep[:0], step.reward[:0])])
+        policy.learn([step])
+    scaled = worth / worth.repeat(10).std()
+
+    def objective(keep):
+        divergence = keep * (keep / 0.8).log() + (1 - keep) * ((1 - keep) / 0.2).log()
+        return keep * scaled - 0.25 * divergence
+
+    found = policy.probabilities(groups).double()
+    grid = torch.linspace(0.001, 0.999, 999, dtype=torch.float64)
+    best = grid[objective(grid[:, None]).argmax(0)]
+    torch.testing.assert_close(found, best, rtol=0, atol=0.01)
+
+
+def environment(policy, *, worth, count=12, noise=1.0, seed=0):
+    """Rewards of 48 texts at a time, mostly noise; a third are harm, which the last of two features tells, with errors.
+
+    Returns the share of harm and of the rest that the policy keeps.
+    """
+    draw = torch.Generator().manual_seed(seed)
+
+    def texts(number):
+        harm = torch.rand(number, generator=draw) < 1 / 3
+        seen = torch.where(torch.rand(number, generator=draw) < 0.1, ~harm, harm)
+        return harm, torch.stack([torch.randn(number, generator=draw), seen.float()], 1)
+
+    for _ in range(count):
+        harm, features = texts(48)
+        pay = torch.where(harm, worth, 0.4) + noise * torch.randn(48, generator=draw)
+        policy.learn([Step(features, policy.decide(policy.probabilities(features)), 0.001 * pay)])
+    harm, features = texts(3000)
+    kept = policy.decide(policy.probabilities(features)).float()
+    return kept[harm].mean().item(), kept[~harm].mean().item()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_harm_is_dropped_and_the_rest_kept(seed):
+    """However small the rewards are, and although each of them says little."""
+    harm, rest = environment(text_selector(2, seed), worth=-1.0, seed=seed)
+    assert harm < 0.3
+    assert rest > 0.8
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_where_nothing_harms_most_is_kept(seed):
+    shares = environment(text_selector(2, seed), worth=0.4, seed=seed)
+    assert min(shares) > 0.9
+
+
+def test_the_more_caution_the_nearer_to_the_initial_share():
+    moved = [abs(environment(text_selector(2, caution=caution), worth=-1.0)[0] - 0.9) for caution in (0.1, 1.0, 50.0)]
+    assert moved[0] > moved[1] + 0.2 > moved[2]
+    assert moved[2] < 0.03
+
+
+def test_rewards_are_remembered_over_a_restart():
+    whole, part = text_selector(2), text_selector(2)
+    draw = torch.Generator().manual_seed(0)
+    steps = [
+        Step(torch.randn(5, 2, generator=draw), torch.rand(5) < 0.5, torch.randn(5, generator=draw)) for _ in "abc"
+    ]
+    for step in steps:
+        whole.learn([step])
+    part.learn(steps[:1])
+    part.learn(steps[1:2])
+    again = text_selector(2, seed=7)
+    again.load_state_dict({name: tensor.clone() for name, tensor in part.state_dict().items()})
+    again.learn(steps[2:])
+    probe = torch.randn(50, 2, generator=draw)
+    assert torch.equal(again.probabilities(probe), whole.probabilities(probe))
+    assert torch.equal(again.decide(torch.full((50,), 0.5)), whole.decide(torch.full((50,), 0.5)))
+
+
+def test_rewards_that_are_equal_or_none_teach_nothing():
+    policy = text_selector(2)
+    before = [parameter.clone() for parameter in policy.policy.parameters()]
+    assert policy.learn([]) == 0.0
+    nothing = Step(torch.zeros(0, 2), torch.zeros(0, dtype=torch.bool), torch.zeros(0))
+    assert policy.learn([nothing]) == 0.0
+    assert policy.learn([Step(torch.ones(3, 2), torch.tensor([True, False, True]), torch.full((3,), 2.0))]) == 2.0
+    assert all(torch.equal(*pair) for pair in zip(before, policy.policy.parameters(), strict=True))

@@ -79,7 +79,7 @@ def test_the_defaults_are_the_paper_s():
     params = Params.model_validate({"data": {"target": {"path": "t.csv", "per_class": 40}}})
     assert (params.augment.samples.source, params.augment.samples.target) == (1, 20)
     assert (params.augment.count, params.augment.min_distance) == ("rescaled", 1)
-    assert (params.selector.hidden, params.selector.learning_rate, params.selector.reward) == (128, 3e-5, "metric")
+    assert params.selector.discount == 0.9
     assert (params.objectives.attention, params.objectives.hidden, params.objectives.dark) == (1, 1, 1)
     assert params.objectives.temperature == 1
     assert params.objectives.active() == ["attention", "hidden", "dark"]

@@ -1,0 +1,1 @@
+"""Planted harm: does the selector drop what harms the student?"""

@@ -1,0 +1,200 @@
+"""Does the selector drop what harms the student? A share of what is taught is replaced, and it is not told which.
+
+python -m benchmarks.harm.bench measure KIND SEED, for each of both; python -m benchmarks.harm.bench table
+"""
+
+import json
+import os
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import typer
+
+from benchmarks.errors import exit_on_input_error
+from benchmarks.harm.plant import KINDS, flip, plant
+from benchmarks.speed.measure import machine
+from pipeline.distill.dataset import DistillationDataset, read_dataset
+from pipeline.distill.loop import distill
+from pipeline.distill.run import Distillation
+from pipeline.errors import InputError
+from pipeline.params.file import load
+from pipeline.params.schema import Params
+from pipeline.storage.json_file import write_json
+
+HERE = Path(__file__).parent
+MADE, RESULTS = HERE / "made", HERE / "results"
+SHARE = 0.4
+"""Of the neighbours, replaced."""
+CHANGES: dict[str, dict[str, Any]] = {
+    "data": {"source": {"rows": 1500}},
+    "augment": {"samples": {"target": 10}},
+    "cache": {"hidden": False, "attention": False},
+    "objectives": {"attention": 0.0, "hidden": 0.0},
+    "distill": {"least_steps": 150},
+}
+"""The default with fewer texts and steps, and L_dark alone: the teacher's answers are all that is taught."""
+ARMS: dict[str, dict[str, Any]] = {
+    "everything": {"kind": "none"},
+    "selector": {},
+    "paper": {"reward": "metric", "hidden": 128, "learning_rate": 3e-5},
+    "without harm": {"kind": "none"},
+}
+"""The selector of each student; the last one is taught nothing of what was planted."""
+
+ALL = (*KINDS, "clean")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+
+def bench_params(seed: int) -> Params:
+    """The project's params, made smaller."""
+    params = load(HERE.parents[1] / "params.yaml").model_dump()
+    for section, changes in CHANGES.items():
+        for key, value in changes.items():
+            params[section][key] = params[section][key] | value if isinstance(value, dict) else value
+    return Params.model_validate(params | {"seed": seed})
+
+
+def make(params: Params, folder: Path, kind: str, share: float) -> tuple[Path, Path]:
+    """Texts, teacher and neighbours of a seed, once; then the neighbours of a kind and the teacher's answers to them.
+
+    Returns the folders of these two; `planted.json` beside them has the ids.
+    """
+    from pipeline.augment.augment import augment
+    from pipeline.augment.generator import prepare_generator
+    from pipeline.data.prepare import prepare
+    from pipeline.distill.cache_teacher import cache_teacher
+    from pipeline.training.teacher import train_teacher
+
+    prepared, teacher, generator = folder / "prepared", folder / "teacher", folder / "generator"
+    neighbours, here = folder / "augmented", folder / kind
+    if not prepared.exists():
+        prepare(params, out=prepared, metrics=folder / "data.json")
+    if not teacher.exists():
+        train_teacher(params, prepared=prepared, out=teacher, metrics=folder / "teacher.json")
+    if not neighbours.exists():
+        prepare_generator(params, out=generator, metrics=folder / "generator.json")
+        augment(params, prepared=prepared, generator=generator, out=neighbours)
+    changed, cache = here / "augmented", here / "teacher"
+    if not (here / "planted.json").exists():
+        shutil.rmtree(here, ignore_errors=True)
+        texts_change = kind not in ("clean", "flipped")
+        ids = plant(neighbours, changed, kind, share if texts_change else 0.0, params.seed)
+        cache_teacher(params, prepared=prepared, augmented=changed, teacher=teacher, out=cache)
+        write_json(here / "planted.json", {"ids": ids})
+    return changed, cache
+
+
+def train(params: Params, folder: Path, kind: str, arm: str, share: float) -> dict[str, float]:
+    """Distil a student with the selector of an arm: its accuracy on the test texts, and what was kept in the end."""
+    from pipeline.data.texts import read_texts
+    from pipeline.evaluation.validation import Validation
+    from pipeline.models.loading import load_config, load_tokenizer
+    from pipeline.models.student import build_student, load_student_tokenizer
+
+    changed, cache = make(params, folder, kind, share)
+    selector = params.selector.model_validate(params.selector.model_dump() | ARMS[arm])
+    params = params.model_copy(update={"selector": selector})
+    prepared, teacher = folder / "prepared", folder / "teacher"
+    tokenizer = load_student_tokenizer(params, teacher=teacher)
+    teacher_tokenizer = load_tokenizer(teacher, "teacher")
+    dataset = read_dataset(
+        params,
+        prepared=prepared,
+        augmented=changed,
+        cache=cache,
+        tokenizer=tokenizer,
+        teacher_tokenizer=teacher_tokenizer,
+    )
+    ids = set(json.loads((folder / kind / "planted.json").read_text())["ids"])
+    harm = np.array([id_ in ids for id_ in dataset.ids])
+    if kind == "flipped":
+        harm = flip(dataset, share, params.seed)
+    if arm == "without harm":
+        dataset, harm = rows_of(dataset, np.flatnonzero(~harm)), harm[~harm]
+    validation, test = read_texts(prepared / "validation.parquet"), read_texts(prepared / "test.parquet")
+    student = build_student(params, teacher=teacher, labels=validation.names, pairs=validation.pairs is not None)
+    width = load_config(teacher, "teacher").hidden_size
+    scorers = [Validation(texts, tokenizer, params.max_length) for texts in (validation, test)]
+    start = time.perf_counter()
+    result = distill(Distillation(student, width, dataset, scorers[0], params, lambda _step, _figures: None))
+    seconds = time.perf_counter() - start
+    figures = {"accuracy": scorers[1].score(student).metric, "seconds": round(seconds, 1)}
+    for name, rows in (("rest kept", dataset.droppable & ~harm), ("harm kept", harm)):
+        if rows.any():
+            figures[name] = round(float(result.kept[rows].mean()), 4)
+    return figures
+
+
+def rows_of(dataset: DistillationDataset, rows: npt.NDArray[np.int64]) -> DistillationDataset:
+    """Some rows of a dataset."""
+    types = dataset.encoded.token_type_ids
+    return replace(
+        dataset,
+        ids=[dataset.ids[row] for row in rows],
+        domains=dataset.domains[rows],
+        droppable=dataset.droppable[rows],
+        labels=dataset.labels[rows],
+        log_p=dataset.log_p[rows],
+        encoded=replace(
+            dataset.encoded,
+            input_ids=[dataset.encoded.input_ids[row] for row in rows],
+            token_type_ids=None if types is None else [types[row] for row in rows],
+        ),
+        cache_rows=dataset.cache_rows[rows],
+    )
+
+
+@app.command()
+def measure(
+    kind: Annotated[str, typer.Argument(help=f"One of {', '.join(ALL)}.")],
+    seed: Annotated[int, typer.Argument(help="Of texts, teacher, harm and student.")],
+    arm: Annotated[list[str] | None, typer.Option(help="Measure these alone; the others stay as they are.")] = None,
+) -> None:
+    """Train the students of a kind of harm and write their figures into results/KIND-SEED.json."""
+    with exit_on_input_error():
+        if kind not in ALL:
+            raise InputError(f"kind: got {kind}; accepted: {', '.join(ALL)}")
+        file = RESULTS / f"{kind}-{seed}.json"
+        for name in arm or ARMS:
+            if kind == "clean" and name == "without harm":
+                continue
+            figures = train(bench_params(seed), MADE / str(seed), kind, name, SHARE)
+            typer.echo(f"{kind} {seed} {name}: {figures}")
+            arms = json.loads(file.read_text())["arms"] if file.is_file() else {}
+            arms = {each: figures if each == name else arms[each] for each in ARMS if each == name or each in arms}
+            write_json(file, {"share": SHARE, "arms": arms, "machine": machine()})
+
+
+@app.command()
+def table() -> None:
+    """Print what has been measured as a Markdown table."""
+    typer.echo(markdown({file.stem: json.loads(file.read_text())["arms"] for file in sorted(RESULTS.glob("*.json"))}))
+
+
+def markdown(results: dict[str, dict[str, dict[str, float]]]) -> str:
+    """The accuracy of each arm and what the selector kept: a line for each kind and seed, from figures by KIND-SEED."""
+    lines = [
+        f"| harm | seed | {' | '.join(ARMS)} | gained | harm kept | rest kept |",
+        f"|---|---|{'---:|' * (len(ARMS) + 3)}",
+    ]
+    for name in sorted(results, key=lambda name: (ALL.index(name.partition("-")[0]), name)):
+        arms, (kind, _, seed) = results[name], name.partition("-")
+        cells = [f"{arms[arm]['accuracy']:.4f}" if arm in arms else "" for arm in ARMS]
+        selector = arms.get("selector", {})
+        gained = selector.get("accuracy", np.nan) - arms.get("everything", {}).get("accuracy", np.nan)
+        kept = [f"{selector[what]:.2f}" if what in selector else "" for what in ("harm kept", "rest kept")]
+        lines.append(
+            f"| {kind} | {seed} | {' | '.join([*cells, '' if np.isnan(gained) else f'{gained:+.4f}', *kept])} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    app()

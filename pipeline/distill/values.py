@@ -1,0 +1,98 @@
+"""The value of a text: what a small step on this text alone would do for the student's loss on D^v."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch.nn.functional import cross_entropy, mse_loss
+from transformers import PreTrainedModel
+
+from pipeline.evaluation.validation import Score, Validation
+from pipeline.models.forward_shortcuts import last_layer_first_token_only
+from pipeline.training.checkpoint import Tensors
+
+STEP = 0.01
+"""How far the weights are moved, each way, to see how the losses of texts change."""
+
+
+def validation_gradient(student: PreTrainedModel, validation: Validation) -> tuple[list[torch.Tensor], Score]:
+    """The gradient of the loss on D^v, for each of the student's weights, and the student's score."""
+    weights = [weight for weight in student.parameters() if weight.requires_grad]
+    gradient = [torch.zeros_like(weight) for weight in weights]
+    labels, regression = torch.from_numpy(validation.texts.labels), not validation.texts.names
+    logits = torch.zeros(len(labels), student.config.num_labels)
+    with _evaluating(student):
+        for positions, batch in zip(validation.prepared.rows, validation.prepared.batches, strict=True):
+            rows = torch.from_numpy(positions)
+            found = student(**batch).logits.float()
+            wanted = labels[rows].to(found.device)
+            losses = mse_loss(found[:, 0], wanted, reduction="none") if regression else _cross_entropy(found, wanted)
+            parts = torch.autograd.grad(losses.sum() / len(labels), weights, allow_unused=True)
+            for total, part in zip(gradient, parts, strict=True):
+                if part is not None:
+                    total += part
+            logits[rows] = found.detach().cpu()
+    return gradient, validation.score_of(logits.numpy())
+
+
+@torch.no_grad()
+def moved_logits(student: PreTrainedModel, inputs: Tensors, gradient: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The student's logits for texts, its weights moved by `STEP` along a gradient, and against it.
+
+    Args:
+        inputs: the texts' padded tokens.
+        gradient: of the loss on D^v, from `validation_gradient`.
+
+    Returns (texts, 2, labels). The student is left as it was.
+    """
+    weights = [weight for weight in student.parameters() if weight.requires_grad]
+    norm = max(length(gradient), 1e-30)
+    start, logits = [weight.clone() for weight in weights], []
+    with _evaluating(student):
+        for step in (STEP, -STEP):
+            for weight, before, part in zip(weights, start, gradient, strict=True):
+                weight.copy_(before + part * (step / norm))
+            logits.append(student(**inputs).logits.float())
+    for weight, before in zip(weights, start, strict=True):
+        weight.copy_(before)
+    return torch.stack(logits, dim=1)
+
+
+def text_values(
+    moved: torch.Tensor, loss: Callable[[torch.Tensor], torch.Tensor], gradient: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """The value of each text z, ∇L(z) · ∇L(D^v): how fast the loss on D^v falls in a step of descent on L(z).
+
+    That is also how fast L(z) falls in a step of descent on the loss on D^v, so that two forward passes tell it for all
+    texts at once. What changes the answers to all texts alike is left out: the mean over the batch of the change of
+    logits. A student that has learnt little changes hardly anything else, and every text with the answer that is rarer
+    in D^v would seem to harm.
+
+    Args:
+        moved: from `moved_logits`, (texts, 2, labels).
+        loss: each text's loss, (texts,), given the student's logits.
+        gradient: that of `moved_logits`.
+
+    Returns (texts,).
+    """
+    shift = (moved[:, 0] - moved[:, 1]).mean(0) / 2
+    return (loss(moved[:, 0] - shift) - loss(moved[:, 1] + shift)) * (length(gradient) / (2 * STEP))
+
+
+def length(gradient: Sequence[torch.Tensor]) -> float:
+    """The Euclidean norm of all parts together."""
+    return float(torch.stack([part.square().sum() for part in gradient]).sum().sqrt())
+
+
+def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return cross_entropy(logits, labels, reduction="none")
+
+
+@contextmanager
+def _evaluating(student: PreTrainedModel) -> Iterator[None]:
+    """Without dropout; in the last layer without the tokens that the classifier does not read."""
+    training = student.training
+    student.eval()
+    with last_layer_first_token_only(student):
+        yield
+    student.train(training)

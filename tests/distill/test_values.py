@@ -1,0 +1,162 @@
+"""What a text is worth: against the gradients of each text, and against the progress of a step."""
+
+import copy
+import itertools
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from pipeline.distill.values import moved_logits, text_values, validation_gradient
+from pipeline.evaluation.validation import Validation
+from pipeline.models.loading import load_classifier
+
+TEXTS = ["good film", "bad", "a dull and long film", "quite good", "not so bad a story"]
+
+
+@pytest.fixture
+def student(tiny_classifier):
+    """A classifier whose weights are large enough for its answers to differ."""
+    model = load_classifier(str(tiny_classifier), "student")
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight += 0.1 * torch.randn(weight.shape, generator=generator)
+    return model.train()
+
+
+@pytest.fixture
+def inputs(tokenizer):
+    return dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
+
+
+@pytest.fixture
+def validation(uneven, tokenizer):
+    from pipeline.data.texts import read_texts
+
+    return Validation(read_texts(uneven / "validation.parquet"), tokenizer, 16)
+
+
+def teach(logits):
+    return cross_entropy(logits, torch.tensor([1, 0, 0, 1, 1]), reduction="none")
+
+
+def loss_on(validation, student):
+    return -validation.score(student).minus_loss
+
+
+def values(student, inputs, loss, gradient):
+    return text_values(moved_logits(student, inputs, gradient), loss, gradient)
+
+
+def by_hand(student, inputs, loss, gradient):
+    """Each logit's gradient times that on D^v, one backward pass each; less the mean over texts; by the chain rule."""
+    model = copy.deepcopy(student).eval()
+    logits = model(**inputs).logits
+    along = torch.zeros_like(logits)
+    for text, label in itertools.product(*map(range, logits.shape)):
+        parts = torch.autograd.grad(logits[text, label], list(model.parameters()), retain_graph=True, allow_unused=True)
+        along[text, label] = sum((a * b).sum() for a, b in zip(parts, gradient, strict=True) if a is not None)
+    (by_logits,) = torch.autograd.grad(loss(logits).sum(), logits)
+    return (by_logits * (along - along.mean(0))).sum(1)
+
+
+def test_values_are_products_of_gradients(student, inputs, validation):
+    gradient, score = validation_gradient(student, validation)
+    found = values(student, inputs, teach, gradient)
+    wanted = by_hand(student, inputs, teach, gradient)
+    torch.testing.assert_close(found, wanted, rtol=0.01, atol=1e-3 * found.abs().max().item())
+    assert found.max() > 0 > found.min()
+    assert score == validation.score(student)
+
+
+def test_the_gradient_is_that_of_the_mean_loss(student, validation):
+    """Of texts in several batches: a small step along it changes the loss on D^v by its squared norm."""
+    assert len(validation.prepared.batches) >= 1
+    gradient, _ = validation_gradient(student, validation)
+    norm = sum(part.square().sum() for part in gradient).item()
+    moved = []
+    for step in (1e-3, -1e-3):
+        model = copy.deepcopy(student)
+        with torch.no_grad():
+            for weight, part in zip(model.parameters(), gradient, strict=True):
+                weight += step * part / norm**0.5
+        moved.append(loss_on(validation, model))
+    assert (moved[0] - moved[1]) / 2e-3 == pytest.approx(norm**0.5, rel=0.02)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_values_foretell_the_progress_of_a_step(student, inputs, validation, seed):
+    """A step of descent on losses that move no logit of all texts alike lowers the loss on D^v by the sum of values."""
+    weights = torch.randn(5, 2, generator=torch.Generator().manual_seed(seed))
+    weights -= weights.mean(0)
+
+    def loss(logits):
+        return (weights * logits).sum(1)
+
+    gradient, _ = validation_gradient(student, validation)
+    worth = values(student, inputs, loss, gradient).sum().item()
+    model = copy.deepcopy(student).eval()
+    loss(model(**inputs).logits).sum().backward()
+    step = 0.01 / sum(weight.grad.square().sum() for weight in model.parameters() if weight.grad is not None) ** 0.5
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.grad is not None:
+                weight -= step * weight.grad
+    progress = loss_on(validation, student) - loss_on(validation, model)
+    assert progress == pytest.approx(step.item() * worth, rel=0.1, abs=1e-5)
+
+
+def test_what_changes_all_answers_alike_is_worth_nothing(student, inputs):
+    """A gradient of the last bias alone moves the logits of all texts by the same."""
+    gradient = [torch.zeros_like(weight) for weight in student.parameters()]
+    gradient[-1] += torch.tensor([0.3, -0.5])
+    assert gradient[-1].shape == (2,)
+    moved = moved_logits(student, inputs, gradient)
+    assert (moved[:, 0] - moved[:, 1]).abs().min() > 0
+    torch.testing.assert_close(text_values(moved, teach, gradient), torch.zeros(5), rtol=0, atol=1e-5)
+
+
+def test_the_student_is_left_as_it_was(student, inputs, validation):
+    before = {name: weight.clone() for name, weight in student.state_dict().items()}
+    torch.manual_seed(3)
+    drawn = torch.get_rng_state()
+    gradient, _ = validation_gradient(student, validation)
+    moved_logits(student, inputs, gradient)
+    assert all(torch.equal(weight, before[name]) for name, weight in student.state_dict().items())
+    assert all(weight.grad is None for weight in student.parameters())
+    assert student.training
+    assert torch.equal(torch.get_rng_state(), drawn)
+
+
+def test_regression(student, tokenizer, inputs):
+    """The loss on D^v is the mean squared error of the output."""
+    one = load_classifier_of_numbers(student)
+    numbers = torch.tensor([0.5, -2.0, 1.0]).numpy()
+    texts = SimpleNamespace(texts=TEXTS[:3], pairs=None, labels=numbers, names=[])
+    validation = Validation(texts, tokenizer, 16)
+    gradient, score = validation_gradient(one, validation)
+    assert -score.minus_loss == pytest.approx(loss_on(validation, one))
+
+    def squares(logits):
+        return (logits[:, 0] - torch.tensor([1.0, 0.0, 2.0, 0.0, -1.0])).square()
+
+    found = values(one, inputs, squares, gradient)
+    wanted = by_hand(one, inputs, squares, gradient)
+    torch.testing.assert_close(found, wanted, rtol=0.02, atol=1e-3 * found.abs().max().item())
+
+
+def load_classifier_of_numbers(student):
+    """The same encoder with one output."""
+    config = copy.deepcopy(student.config)
+    config.num_labels = 1
+    torch.manual_seed(1)
+    model = type(student)(config)
+    model.bert.load_state_dict(student.bert.state_dict())
+    return model
+
+
+def test_without_a_gradient_every_text_is_worth_nothing(student, inputs):
+    gradient = [torch.zeros_like(weight) for weight in student.parameters()]
+    assert values(student, inputs, teach, gradient).tolist() == [0.0] * 5
