@@ -19,6 +19,10 @@ def main(
         ),
     ] = None,
     source: Annotated[str | None, typer.Option(help="A table of a source domain, with many texts.")] = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(help="A table of the target domain's texts without labels; by default rows of TABLE without one."),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="The teacher: a hub id, a folder or package:module/folder.")] = None,
     preset: Annotated[
         Path | None, typer.Option(help="In place of a table: a file in presets, which is laid over params.yaml.")
@@ -31,7 +35,7 @@ def main(
     """Write the params file that fits your tables, or that of a preset."""
     choose = _first if yes or not sys.stdin.isatty() else _ask
     if preset is not None:
-        for option, value in (("TABLE", table), ("--source", source), ("--model", model)):
+        for option, value in (("TABLE", table), ("--source", source), ("--unlabelled", unlabelled), ("--model", model)):
             if value is not None:
                 raise InputError(f"{option}: got {value}; accepted: nothing beside --preset")
         from pipeline.setup.preset import init_preset
@@ -41,7 +45,7 @@ def main(
         raise InputError("TABLE: missing; accepted: a table of labelled texts, or --preset NAME")
     from pipeline.setup.init import init
 
-    return init(table, source, model=model, out=file, choose=choose, say=typer.echo)
+    return init(table, source, unlabelled=unlabelled, model=model, out=file, choose=choose, say=typer.echo)
 
 
 def _ask(question: str, answers: Sequence[str]) -> int:

@@ -13,7 +13,7 @@ DEFAULT = "by default that of the shards' project"
 
 def main(
     augmented: Annotated[Path, typer.Argument(help="Folder of the shards.")] = Path("data/augmented"),
-    domain: Annotated[Literal["source", "target"] | None, typer.Option(help="Only this domain.")] = None,
+    domain: Annotated[Literal["source", "target", "unlabelled"] | None, typer.Option(help="Only this domain.")] = None,
     original: Annotated[str | None, typer.Option(help="Only neighbours of the text with this id.")] = None,
     distance: Annotated[int | None, typer.Option(min=0, help="Only this number of changed words.")] = None,
     kept: Annotated[

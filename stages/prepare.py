@@ -1,4 +1,4 @@
-"""The texts of the two domains: loaded, checked for leaks, split."""
+"""The texts of the domains: loaded, checked for leaks, split."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ def main(
         "metrics/data.json"
     ),
 ) -> str:
-    """Write source, train, validation and test texts; drop empty, leaked and duplicate rows."""
+    """Write source, train, validation, test and unlabelled texts; drop empty, leaked and duplicate rows."""
     from pipeline.params.file import check_whole, load
 
     checked = load(params)

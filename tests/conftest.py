@@ -12,6 +12,7 @@ import pytest
 import torch
 from helpers import fork_server
 from helpers.hub import Hub
+from helpers.prepared import complete
 from helpers.tiny_project import Repo, lay_out
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE
@@ -197,6 +198,7 @@ def prepared(reviews: Callable[..., Texts], tmp_path_factory: pytest.TempPathFac
     write_texts(folder / "source.parquet", reviews(48, seed=1), "source")
     for seed, (name, rows) in enumerate({"train": 16, "validation": 20, "test": 30}.items(), start=2):
         write_texts(folder / f"{name}.parquet", reviews(rows, seed), "target")
+    complete(folder)
     return folder
 
 
@@ -229,6 +231,7 @@ def uneven(reviews: Callable[..., Texts], tmp_path_factory: pytest.TempPathFacto
         ids = [f"{name}-{row:03d}" for row in range(rows)]
         domain: Domain = "source" if name == "source" else "target"
         write_texts(folder / f"{name}.parquet", replace(whole, ids=ids, texts=texts), domain)
+    complete(folder)
     return folder
 
 

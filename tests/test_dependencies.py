@@ -23,7 +23,12 @@ FEATURES = ("wordnet", "ray", "tensorboard")
 GROUPS = {"pipeline": FEATURES, "stages": FEATURES, "benchmarks": ("bench",), "tests": ("dev",)}
 """The extras that each folder may use besides the dependencies."""
 distributions_by_module = cache(packages_distributions)
-SEPARATE = {"nlpaug": "benchmarks/speed/nlpaug_worker.py runs in an environment that the benchmark makes for it"}
+SEPARATE = {
+    "nlpaug": "benchmarks/speed/nlpaug_worker.py runs in an environment that the benchmark makes for it",
+    "sentence_transformers": "scripts in benchmarks/peers run in environments of their own",
+    "setfit": "so does benchmarks/peers/setfit.py",
+    "sklearn": "so do benchmarks/peers/tfidf.py and logistic.py",
+}
 
 
 def imports(tree: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:

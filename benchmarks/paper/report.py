@@ -29,7 +29,12 @@ SETTINGS: dict[str, tuple[str, dict[float, str]]] = {
     ),
 }
 """For each figure the label of the x axis, and the row for each x."""
-SECOND_METRICS = {"accuracy": ("f1", "F1"), "pearson": ("spearman", "Spearman's r")}
+SECOND_METRICS = {
+    "accuracy": ("f1", "F1"),
+    "f1": ("accuracy", "accuracy"),
+    "mcc": ("accuracy", "accuracy"),
+    "pearson": ("spearman", "Spearman's r"),
+}
 """The second metric of a task and its name, by its main metric."""
 
 
@@ -51,9 +56,13 @@ class Results:
         return lines[selected].set_index("seed")["value"].astype(float)
 
     def main_metric(self, task: str) -> str:
-        """Name of a task's main metric: accuracy, or in regression Pearson's r."""
-        regression = (self.lines["task"] == task) & (self.lines["metric"] == "pearson")
-        return "pearson" if regression.any() else "accuracy"
+        """Name of a task's main metric, which picked the best epochs: accuracy, f1, mcc or pearson."""
+        found = set(self.lines.loc[self.lines["task"] == task, "metric"])
+        # Lines measured before there was a choice have no validation score.
+        return next(
+            (name for name in ("mcc", "f1") if f"validation_{name}" in found),
+            "pearson" if "pearson" in found else "accuracy",
+        )
 
     def cell(self, task: str, row: str, metric: str | None = None) -> str:
         """Mean ± standard deviation over seeds and their number; or "failed", or "not run"."""

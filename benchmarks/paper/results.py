@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.stats import permutation_test
 
 from benchmarks.paper.plan import read_asked
+from pipeline.evaluation.scoring import scores
 from pipeline.storage.atomic import publish_file
 
 COLUMNS = ["task", "row", "seed", "metric", "value"]
@@ -98,18 +99,22 @@ def paired_p_value(folders: list[Path], others: list[Path]) -> float:
     A correlation does not depend on scale: numbers are standardised for each seed before they are swapped.
     """
     tables = [[folder / "predictions.csv" for folder in side] for side in (folders, others)]
-    classes = "accuracy" in json.loads((folders[0] / "metrics.json").read_text(encoding="utf-8"))
+    measured = json.loads((folders[0] / "metrics.json").read_text(encoding="utf-8"))
+    classes = "accuracy" in measured
+    # The one that picked the best epochs.
+    main = next((name for name in ("f1", "mcc") if f"validation_{name}" in measured), "accuracy")
     kind = str if classes else float
     dtypes = {"actual": kind, "model": kind}
     first, second = ([pd.read_csv(path, dtype=dtypes, keep_default_na=False) for path in side] for side in tables)
-    names = sorted({name for table in (*first, *second) for name in table["actual"]}) if classes else []
+    columns = [table[column] for table in (*first, *second) for column in ("actual", "model")]
+    names = sorted({name for column in columns for name in column}) if classes else []
     indices = {name: index for index, name in enumerate(names)}
 
     def coded(tables: list[pd.DataFrame], column: str) -> np.ndarray:
         if not classes:
             parts = [table[column].to_numpy() for table in tables]
             return np.concatenate([(part - part.mean()) / (part.std() or 1.0) for part in parts])
-        return np.array([indices.get(name, -1) for name in pd.concat(tables)[column]])
+        return np.array([indices[name] for name in pd.concat(tables)[column]])
 
     ends = np.cumsum([len(table) for table in first])[:-1]
     actual = np.split(coded(first, "actual"), ends)
@@ -117,7 +122,10 @@ def paired_p_value(folders: list[Path], others: list[Path]) -> float:
     def difference(one: np.ndarray, other: np.ndarray) -> float:
         """Difference of the mean over seeds of the metric."""
         sides = [
-            [_metric(labels, predicted, names) for labels, predicted in zip(actual, np.split(side, ends), strict=True)]
+            [
+                _metric(labels, predicted, names, main)
+                for labels, predicted in zip(actual, np.split(side, ends), strict=True)
+            ]
             for side in (one, other)
         ]
         return float(np.mean(sides[0]) - np.mean(sides[1]))
@@ -132,7 +140,9 @@ def paired_p_value(folders: list[Path], others: list[Path]) -> float:
     return float(result.pvalue)
 
 
-def _metric(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> float:
+def _metric(labels: np.ndarray, predicted: np.ndarray, names: list[str], main: str) -> float:
+    if names and main != "accuracy":
+        return scores(labels, predicted, names)[main]
     if names:
         return float(np.mean(labels == predicted))
     if np.ptp(predicted) == 0:

@@ -62,7 +62,7 @@ class ShardJob:
 
 
 def augment(params: Params, *, prepared: Path, generator: Path, out: Path, round_number: int = 1) -> str:
-    """Draw the neighbours of both domains' training texts into Parquet shards (Eq. 10).
+    """Draw the neighbours of all domains' texts into Parquet shards (Eq. 10).
 
     Args:
         round_number: each round has sample numbers of its own.
@@ -93,7 +93,7 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, round
 
 
 def _jobs(params: Params, prepared: Path, generator: Path, round_number: int) -> list[ShardJob]:
-    """The shards of both domains. The name of their folder depends on all that decides what is in them."""
+    """The shards of all domains. The name of their folder depends on all that decides what is in them."""
     method = METHODS[params.augment.method]
     settings = {
         "seed": params.seed,

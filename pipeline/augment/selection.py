@@ -1,4 +1,4 @@
-"""π and kept of each neighbour: selection.parquet, if it was made for these shards."""
+"""π and kept of each text that the selector may drop: selection.parquet, if it was made for these shards."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +12,10 @@ from pipeline.storage.parquet import read_table
 
 
 def matching_selection(selection: Path, augmented: Path, columns: Sequence[str]) -> pa.Table | None:
-    """The selection's `id` and `columns`, a row for each neighbour in the order of the shards.
+    """The selection's `id` and `columns`, a row for each neighbour in the order of the shards; without the originals.
 
-    Returns None if the selection was made for other neighbours: its metadata have another hash of the shards, or its
-    ids are not theirs. Raises InputError if a file is missing or damaged, or lacks a column.
+    Returns None if the selection was made for other neighbours: its metadata have another hash of the shards, or it
+    lacks one of their ids. Raises InputError if a file is missing or damaged, or lacks a column.
     """
     table = read_table(selection, ["id", *columns], "distill")
     shards_hash = (table.schema.metadata or {}).get(b"augmented", b"").decode()
@@ -23,6 +23,13 @@ def matching_selection(selection: Path, augmented: Path, columns: Sequence[str])
         return None
     ids = read_augmented(augmented, ["id"])["id"]
     rows = pc.index_in(ids, value_set=table["id"])
-    if len(table) != len(ids) or rows.null_count:
+    if rows.null_count:
         return None
     return table.take(rows).combine_chunks()
+
+
+def selected_originals(selection: Path, augmented: Path, columns: Sequence[str]) -> pa.Table:
+    """The selection's `id` and `columns`, a row for each original: for each text that is no neighbour."""
+    table = read_table(selection, ["id", *columns], "distill")
+    neighbours = read_augmented(augmented, ["id"])["id"]
+    return table.filter(pc.invert(pc.is_in(table["id"], value_set=neighbours))).combine_chunks()

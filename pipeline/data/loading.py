@@ -22,7 +22,7 @@ MISSING = ("nan", "null", "<na>")
 """How other programs write a missing value, in lower case."""
 
 
-def load_table(table: Table, key: str, *, labelled: bool) -> pd.DataFrame:
+def load_table(table: Table, key: str, *, labelled: bool, partly: bool = False) -> pd.DataFrame:
     """Read a table the user named: columns `row`, `text` and, where named, `text_pair`, `label`, `groups`.
 
     `row` is the row number as a user counts: 1 is the first row of data, through all files of a glob; blank lines are
@@ -32,7 +32,8 @@ def load_table(table: Table, key: str, *, labelled: bool) -> pd.DataFrame:
     Args:
         table: the address with its columns, filters and label names.
         key: the table's key in params.yaml, for errors: `data.source`.
-        labelled: whether the label column is read; without it `label` is absent.
+        labelled: whether the columns of label and group are read; without it `label` and `groups` are absent.
+        partly: whether rows may have no label; theirs is empty.
 
     Raises InputError naming the file and the row, column or parameter.
     """
@@ -49,7 +50,7 @@ def load_table(table: Table, key: str, *, labelled: bool) -> pd.DataFrame:
                 f"{key}.columns.{name}: got {shown(column)}, which columns.{first} names too; accepted: another column"
             )
 
-    group = table.columns.group
+    group = table.columns.group if labelled else None
     groups = [group] if isinstance(group, str) else group or []
     required = [(f"columns.{name}", column) for name, column in columns.items()]
     required += [("columns.group", column) for column in groups]
@@ -60,7 +61,7 @@ def load_table(table: Table, key: str, *, labelled: bool) -> pd.DataFrame:
     for name, column in columns.items():
         cells = _cells(frame[column], rows, f"{table.path}, column {column!r}")
         if name == "label":
-            cells = _renamed(cells, rows, table, key, f"{table.path}, column {column!r}")
+            cells = _renamed(cells, rows, table, key, partly=partly)
         out[name] = cells
     if groups:
         values = [_cells(frame[column], rows, f"{table.path}, column {column!r}") for column in groups]
@@ -173,18 +174,22 @@ def _cells(values: pd.Series, rows: Sequence[int], column: str) -> list[str]:
     return cells
 
 
-def _renamed(cells: list[str], rows: Sequence[int], table: Table, key: str, column: str) -> list[str]:
-    """The labels, stripped and renamed. Raises InputError for a missing one, or a rename that applies to no row."""
+def _renamed(cells: list[str], rows: Sequence[int], table: Table, key: str, *, partly: bool) -> list[str]:
+    """The labels, stripped and renamed; if some may be missing, those are empty.
+
+    Raises InputError for one that must not be missing, or for a rename that applies to no row.
+    """
+    column = f"{table.path}, column {table.columns.label!r}"
     labels = [cell.strip() for cell in cells]
-    for label, row in zip(labels, rows, strict=True):
-        if not label:
-            raise InputError(f"{column}, row {row}: no label; accepted: a value in every row")
-        if label.lower() in MISSING and label not in table.labels:
-            raise InputError(
-                f"{column}, row {row}: got {label}, which means a missing label; "
-                f"accepted: a value in every row, or {key}.labels with another name for it"
-            )
-    names = sorted(set(labels))
+    for position, (label, row) in enumerate(zip(labels, rows, strict=True)):
+        if label and (label.lower() not in MISSING or label in table.labels):
+            continue
+        if not partly:
+            found = f"got {label}, which means a missing label" if label else "no label"
+            renamed = f", or {key}.labels with another name for it" if label else ""
+            raise InputError(f"{column}, row {row}: {found}; accepted: a value in every row{renamed}")
+        labels[position] = ""
+    names = sorted({*labels} - {""})
     unknown = sorted(set(table.labels) - set(names))
     if unknown:
         raise InputError(

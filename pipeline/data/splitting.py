@@ -8,6 +8,7 @@ contains the smaller one.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,11 @@ def quantile_bins(labels: npt.NDArray[np.floating], bins: int = BINS) -> Indices
         return np.zeros(0, dtype=np.int64)
     edges = np.unique(np.quantile(labels, np.arange(1, bins) / bins))
     return np.searchsorted(edges, labels, side="right").astype(np.int64)
+
+
+def strata(labels: npt.NDArray[Any]) -> Indices:
+    """The strata of a draw: classes, or quantile bins of numbers."""
+    return labels if labels.dtype == np.int64 else quantile_bins(labels)
 
 
 def sample(strata: Indices, keys: Sequence[str], count: int, seed: int) -> Indices:

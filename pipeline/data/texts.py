@@ -15,21 +15,28 @@ from pipeline.params.types import Domain
 from pipeline.storage.atomic import publish_file
 from pipeline.storage.parquet import read_table, write_table
 
-DOMAINS: dict[Domain, str] = {"source": "source.parquet", "target": "train.parquet"}
+DOMAINS: dict[Domain, str] = {
+    "source": "source.parquet",
+    "target": "train.parquet",
+    "unlabelled": "unlabelled.parquet",
+}
 """The prepared file of each domain whose texts are augmented and distilled on."""
+TEACHER_SOURCE = "teacher_source.parquet"
+"""The prepared file of the source's texts that the teacher learns from: whole, where the student has sentences."""
 FORMAT = 1
 Labels = npt.NDArray[Any]
-"""int64 class indices, or float32 numbers."""
+"""int64 class indices, or float32 numbers; without a label NO_CLASS, or NaN."""
+NO_CLASS = -1
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Labelled texts of one domain.
+    """Texts of one domain: all with a label or, of the domain `unlabelled`, none.
 
     Args:
         ids: such as `target-000001`, with the row number in the user's table.
         pairs: the second text of each pair; None if texts are single (or there are none).
-        labels: (texts,), int64 indices into `names`, or float32 numbers in regression.
+        labels: (texts,), int64 indices into `names`, or float32 numbers in regression; NO_CLASS or NaN without one.
         names: the classes in order; empty for regression.
     """
 
@@ -43,11 +50,24 @@ class Texts:
         """Number of texts or pairs."""
         return len(self.ids)
 
+    def label(self, row: int) -> str | float | None:
+        """The name of a text's class, or its number; None if it has no label."""
+        label = self.labels[row]
+        if self.names:
+            return None if label == NO_CLASS else self.names[label]
+        return None if np.isnan(label) else float(label)
+
+
+def no_labels(count: int, names: Sequence[str]) -> Labels:
+    """The labels of so many texts without one."""
+    return np.full(count, NO_CLASS, dtype=np.int64) if names else np.full(count, np.nan, dtype=np.float32)
+
 
 def write_texts(path: Path, texts: Texts, domain: Domain) -> None:
     """Write one file atomically; the same texts give the same bytes."""
+    labels = [texts.label(row) for row in range(len(texts))]
     # The shortest decimals of a float32, so that 0.1 is not 0.10000000149 in the file; it reads back the same.
-    labels = [texts.names[label] if texts.names else float(str(label)) for label in texts.labels]
+    labels = [float(str(np.float32(label))) if isinstance(label, float) else label for label in labels]
     metadata = {
         "task": "classification" if texts.names else "regression",
         "labels": texts.names,
@@ -78,17 +98,27 @@ def read_texts(path: Path) -> Texts:
         if not table.schema.equals(_schema(regression=not names)):
             raise ValueError(f"columns {', '.join(f'{field.name}: {field.type}' for field in table.schema)}")
         ids, texts, pairs, values = (column.to_pylist() for column in table.columns)
-        index = {name: position for position, name in enumerate(names)}
-        labels: Labels = (
-            np.asarray([index[value] for value in values], dtype=np.int64)
-            if names
-            else np.asarray(values, dtype=np.float32)
-        )
+        labels = no_labels(len(ids), names)
+        if metadata.get("domain") != "unlabelled":
+            labels = _read_labels(values, names)
+        elif any(value is not None for value in values):
+            raise ValueError("a label in the domain unlabelled")
     except (pa.ArrowException, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: not a file of prepared texts, or damaged ({' '.join(str(error).split())[:160]})"
         ) from error
     return Texts(ids=ids, texts=texts, pairs=second_texts(pairs, path), labels=labels, names=names)
+
+
+def _read_labels(values: Sequence[Any], names: Sequence[str]) -> Labels:
+    """Raises KeyError, TypeError or ValueError if one is missing or not a class."""
+    if names:
+        index = {name: position for position, name in enumerate(names)}
+        return np.asarray([index[value] for value in values], dtype=np.int64)
+    numbers = np.asarray(values, dtype=np.float32)
+    if not np.isfinite(numbers).all():
+        raise ValueError("a label that is missing or not finite")
+    return numbers
 
 
 def second_texts(column: Sequence[str | None], path: Path) -> list[str] | None:

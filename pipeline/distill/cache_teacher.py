@@ -137,7 +137,7 @@ def _jobs(params: Params, prepared: Path, augmented: Path, teacher: Path, teache
     for shard in shards(augmented):
         yield Job(shard.stem, shard, None, *common)
     for domain in params.distill.originals:
-        pieces = params.augment.shards if domain == "source" else 1
+        pieces = 1 if domain == "target" else params.augment.shards
         for first in range(pieces):
             name = f"{domain}-originals-{first:05d}-of-{pieces:05d}"
             yield Job(name, prepared / DOMAINS[domain], slice(first, None, pieces), *common)

@@ -17,7 +17,10 @@ from pipeline.storage.atomic import is_main_process, publish_folder
 logger = logging.getLogger(__name__)
 TENSORBOARD = "L2A_TENSORBOARD"
 """Environment variable that names a folder for TensorBoard; no parameter, because it changes no result."""
-PLOTTED = {"loss/attention", "loss/hidden", "loss/dark", "validation/metric", "reward", "kept/source", "kept/target"}
+PLOTTED = {
+    "loss/attention", "loss/hidden", "loss/dark", "validation/metric", "reward",
+    "kept/source", "kept/target", "kept/unlabelled",
+}  # fmt: skip
 """The curves that dvc.yaml plots."""
 
 

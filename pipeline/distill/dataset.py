@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from pipeline.distill.alignment import LEFT_OUT, Alignment, align
 from pipeline.distill.teacher_cache import TeacherCache
 from pipeline.errors import InputError
 from pipeline.models.vocabulary import same_vocabulary
-from pipeline.params.schema import Distill, Params
+from pipeline.params.distill import Distill
+from pipeline.params.schema import Params
 
 logger = logging.getLogger(__name__)
 
@@ -28,13 +30,14 @@ class DistillationDataset:
 
     ids: list[str]
     domains: npt.NDArray[np.str_]
-    """`source` or `target`, (rows,)."""
-    is_neighbour: npt.NDArray[np.bool_]
-    """Whether the selector may drop the row, (rows,)."""
+    """`source`, `target` or `unlabelled`, (rows,)."""
+    droppable: npt.NDArray[np.bool_]
+    """Whether the selector may drop the row, (rows,): all but the target's labelled texts."""
     labels: torch.Tensor
-    """Class indices or numbers, (rows,); a neighbour has the label of its original."""
+    """Class indices or numbers, (rows,): a neighbour has the label of its original, a text without a label, or with one
+    that the target lacks, what the teacher predicts."""
     log_p: torch.Tensor
-    """log P_s(z|x), standardised over all neighbours; 0 for originals, (rows,)."""
+    """log P_s(z|x), standardised over all neighbours; 0 for originals, which were not drawn from it, (rows,)."""
     tokenizer: PreTrainedTokenizerFast
     encoded: Encoded
     cache: TeacherCache
@@ -75,7 +78,7 @@ def read_dataset(
     tokenizer: PreTrainedTokenizerFast,
     teacher_tokenizer: PreTrainedTokenizerFast,
 ) -> DistillationDataset:
-    """Read the neighbours of both domains and the originals of `distill.originals`, and find each in the cache.
+    """Read the neighbours of all domains and the originals of `distill.originals`, and find each in the cache.
 
     Args:
         tokenizer, teacher_tokenizer: the student's and the teacher's; if they differ and states are compared, the texts
@@ -94,10 +97,9 @@ def read_dataset(
     ids, domains, texts = (table[name].to_pylist() for name in ("id", "domain", "text"))
     pairs, labels = table["text_pair"].to_pylist(), table["label"].to_pylist()
     neighbours, paired = len(ids), second_texts(pairs, augmented) is not None
-    names: list[str] = []  # Both domains have the same classes.
+    names = read_texts(prepared / DOMAINS["target"]).names
     for domain in DOMAINS:
         originals = read_texts(prepared / DOMAINS[domain])
-        names = originals.names
         if neighbours and len(originals) and paired != (originals.pairs is not None):
             kinds = ("pairs", "single texts") if paired else ("single texts", "pairs")
             raise InputError(
@@ -108,7 +110,7 @@ def read_dataset(
             domains += [domain] * len(originals)
             texts += originals.texts
             pairs += originals.pairs if originals.pairs is not None else [None] * len(originals)
-            labels += [names[label] for label in originals.labels] if names else originals.labels.tolist()
+            labels += [originals.label(row) for row in range(len(originals))]
     check_task(augmented, table["label"].type, names, prepared)
     if not ids:
         raise InputError(
@@ -138,7 +140,7 @@ def read_dataset(
     return DistillationDataset(
         ids=ids,
         domains=np.array(domains),
-        is_neighbour=np.arange(len(ids)) < neighbours,
+        droppable=(np.arange(len(ids)) < neighbours) | (np.array(domains) != "target"),
         labels=_label_tensor(labels, names, teacher_cache.logits[cache_rows]),
         log_p=torch.from_numpy(log_p),
         tokenizer=tokenizer,
@@ -169,10 +171,18 @@ def _standardised(log_p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return standardised
 
 
-def _label_tensor(labels: list[str] | list[float], names: list[str], logits: npt.NDArray[np.float32]) -> torch.Tensor:
-    """Class indices, or numbers; a source class that the target lacks is replaced by the teacher's prediction."""
+def _label_tensor(
+    labels: Sequence[str | float | None], names: list[str], logits: npt.NDArray[np.float32]
+) -> torch.Tensor:
+    """Class indices, or numbers; of a source class that the target lacks, and without one, the teacher's prediction.
+
+    Without logits it is 0: then nothing reads labels.
+    """
+    predicted = [0] * len(labels)
+    if logits.shape[1]:
+        predicted = (logits.argmax(1) if names else logits[:, 0]).tolist()
     if not names:
-        return torch.tensor(labels, dtype=torch.float32)
+        known = [guess if label is None else label for label, guess in zip(labels, predicted, strict=True)]
+        return torch.tensor(known, dtype=torch.float32)
     index = {name: i for i, name in enumerate(names)}
-    predicted = logits.argmax(1).tolist() if logits.shape[1] else [0] * len(labels)
     return torch.tensor([index.get(str(label), guess) for label, guess in zip(labels, predicted, strict=True)])

@@ -14,7 +14,6 @@ from pipeline.distill.loop import distill
 from pipeline.distill.run import Distillation
 from pipeline.distill.state import DistillationResult, Log
 from pipeline.errors import InputError
-from pipeline.evaluation.scoring import headline
 from pipeline.evaluation.validation import Validation
 from pipeline.models.compatibility import check_ids, check_labels, check_length, check_sizes, check_words
 from pipeline.models.loading import load_classifier, load_config, load_tokenizer, parameter_count
@@ -41,7 +40,7 @@ def distill_student(
     log: Log,
     earlier: tuple[Path, Path] | None = None,
 ) -> str:
-    """Distil the teacher into a student folder, and write π(z) of every neighbour.
+    """Distil the teacher into a student folder, and write π(z) of every neighbour and droppable original.
 
     Args:
         cache: folder of the teacher's cache.
@@ -85,9 +84,9 @@ def distill_student(
         "distill",
         __name__,
         params=params.model_dump(
-            include={"task", "seed", "max_length", "student", "objectives", "distill", "selector"}
+            include={"task", "seed", "score", "max_length", "student", "objectives", "distill", "selector"}
         ),
-        texts=[file_hash(prepared / f"{name}.parquet") for name in ("source", "train", "validation")],
+        texts=[file_hash(prepared / f"{name}.parquet") for name in ("source", "train", "validation", "unlabelled")],
         augmented=augmented_hash,
         # Each index holds the hashes of its arrays, and TeacherCache has compared them.
         cache=[file_hash(file) for file in sorted(cache.glob("*.parquet"))],
@@ -98,13 +97,14 @@ def distill_student(
     live_teacher = None
     if params.objectives.active(lambda objective: objective.live):
         live_teacher = load_classifier(teacher, "teacher").to(distributed.device()).eval()
+    scorer = Validation(validation, tokenizer, params.max_length, params.score)
     # A run seeds torch's global generator, from which dropout draws.
     with torch.random.fork_rng():
         run = Distillation(
             student,
             teacher_config.hidden_size,
             dataset,
-            Validation(validation, tokenizer, params.max_length),
+            scorer,
             params,
             log,
             earlier=earlier_tensors,
@@ -123,17 +123,18 @@ def distill_student(
             # Last, so that the student appears only if the selection that goes with it could be written.
             save_model(student, tokenizer, out)
     checkpoint.finish()
-    kept = result.kept[dataset.is_neighbour]
+    kept = result.kept[dataset.droppable]
+    originals = (set(params.distill.originals) - {"target"}) & set(dataset.domains)
     return (
-        f"{parameter_count(student) / 1e6:.1f}M parameters, validation {headline(validation.names)} "
+        f"{parameter_count(student) / 1e6:.1f}M parameters, validation {scorer.metric} "
         f"{result.best.metric:.3f} after epoch {result.epoch} of {result.epochs} ({result.steps:,} steps, "
-        f"{kept.sum():,} of {len(kept):,} neighbours kept at the end), in {out}"
+        f"{kept.sum():,} of {len(kept):,} neighbours{' and originals' if originals else ''} kept at the end), in {out}"
     )
 
 
 def _selection_table(dataset: DistillationDataset, result: DistillationResult, augmented_hash: str) -> pa.Table:
-    """`id`, `domain`, `pi` and `kept` of every neighbour; the metadata hold the hash of the shards they are from."""
-    rows = dataset.is_neighbour
+    """`id`, `domain`, `pi` and `kept` of every droppable text; the metadata hold the hash of the neighbours' shards."""
+    rows = dataset.droppable
     return pa.table(
         {
             "id": pa.array([id_ for id_, is_row in zip(dataset.ids, rows, strict=True) if is_row], pa.string()),

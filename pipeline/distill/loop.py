@@ -12,7 +12,7 @@ def distill(run: Distillation) -> DistillationResult:
     for _epoch in run.remaining_epochs():
         for rows in run.remaining_batches():
             batch = run.forward(rows)  # Student and teacher on the batch: the losses of each text (Eqs. 2, 3).
-            features, keep = run.act(batch)  # Action a ~ π_φ of each neighbour; originals are always kept.
+            features, keep = run.act(batch)  # Action a ~ π_φ; labelled texts of the target are always kept.
             run.update_student(batch, keep)  # A gradient step on the mean L_KD of the texts kept (Eq. 1).
             run.reward(batch, features, keep)  # Reward r_t: the change of the score on D^v (Eq. 13).
             run.finish_step()

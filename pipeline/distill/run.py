@@ -109,17 +109,17 @@ class Distillation:
     def act(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Let the selector decide.
 
-        Returns what it saw of the batch's neighbours, (neighbours, features), and which rows to keep, (rows,).
+        Returns what it saw of the rows that it may drop, (droppable, features), and which rows of all to keep, (rows,).
         """
-        is_neighbour = torch.from_numpy(self.dataset.is_neighbour[batch.rows])
+        droppable = torch.from_numpy(self.dataset.droppable[batch.rows])
         features = torch.empty(len(batch.rows), 0)
         if self.reinforced:
             features = distributed.all_gather_rows(self._features(batch)[: batch.num_real], len(batch.rows))
-        features = features[is_neighbour]
+        features = features[droppable]
         probabilities = self.selector.probabilities(features)
         keep = torch.ones(len(batch.rows), dtype=torch.bool)
-        keep[is_neighbour] = self.selector.decide(probabilities)
-        self.state.pi[batch.rows[is_neighbour.numpy()]] = probabilities.numpy()
+        keep[droppable] = self.selector.decide(probabilities)
+        self.state.pi[batch.rows[droppable.numpy()]] = probabilities.numpy()
         self.state.kept[batch.rows] = keep.numpy()
         return features, keep
 
@@ -165,8 +165,8 @@ class Distillation:
         # A step that kept nothing has not changed the student.
         score = self.validation.score(self.student) if keep.any() else self.state.score
         step_reward = reward(self.state.score, score, self.params.selector.reward)
-        neighbours = keep[torch.from_numpy(self.dataset.is_neighbour[batch.rows])]
-        self.state.episode.append(Step(features, neighbours, step_reward))
+        decided = keep[torch.from_numpy(self.dataset.droppable[batch.rows])]
+        self.state.episode.append(Step(features, decided, step_reward))
         self.state.score = score
         self.metrics |= {"reward": step_reward, **_validation_metrics(score)}
 
@@ -202,10 +202,10 @@ class Distillation:
             self.metrics["return"] = mean_return
 
     def finish_epoch(self) -> None:
-        """Log which neighbours were kept, and begin the next episode."""
+        """Log what share of the droppable rows was kept, and begin the next episode."""
         dataset, state = self.dataset, self.state
-        for domain in np.unique(dataset.domains[dataset.is_neighbour]):
-            rows = dataset.is_neighbour & (dataset.domains == domain)
+        for domain in np.unique(dataset.domains[dataset.droppable]):
+            rows = dataset.droppable & (dataset.domains == domain)
             self.metrics[f"kept/{domain}"] = float(state.kept[rows].mean())
         self._log()
         state.epoch, state.batch, state.episode = state.epoch + 1, 0, []

@@ -1,4 +1,7 @@
-"""The selector: a policy π_φ that keeps or drops neighbours, rewarded by the student's progress (Eqs. 13–15)."""
+"""The selector: a policy π_φ that keeps or drops neighbours, rewarded by the student's progress (Eqs. 13–15).
+
+Originals of the source, and those without a label, may be dropped like neighbours; the target's labelled texts never.
+"""
 
 import math
 from collections.abc import Sequence
@@ -9,19 +12,19 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, log_softmax
 
 from pipeline.evaluation.validation import Score
-from pipeline.params.schema import Selector
+from pipeline.params.distill import Selector
 from pipeline.training.checkpoint import Tensors, strip_prefix, with_prefix
 from pipeline.training.optimizer import load_optimizer_state, optimizer_state
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of an episode: the state of each neighbour in the batch, the action taken, and the reward."""
+    """One step of an episode: the state of each droppable text in the batch, the action taken, and the reward."""
 
     features: torch.Tensor
-    """The state as the policy sees it, (neighbours, features)."""
+    """The state as the policy sees it, (droppable, features)."""
     keep: torch.Tensor
-    """Whether each was kept, (neighbours,)."""
+    """Whether each was kept, (droppable,)."""
     reward: float
 
 
@@ -29,7 +32,7 @@ def reward(before: Score, after: Score, kind: Literal["metric", "loss"]) -> floa
     """r_t: the change of the student's score on D^v by one training step (Eq. 13, p. 5).
 
     Args:
-        kind: `metric` for accuracy or Pearson's r (the paper), `loss` for the validation loss, negated.
+        kind: `metric` for the score's metric or Pearson's r (the paper), `loss` for the validation loss, negated.
     """
     if kind == "loss":
         return after.minus_loss - before.minus_loss

@@ -1,5 +1,7 @@
 """Evaluation on the test set: each model's metrics with confidence intervals, its size and its speed."""
 
+import logging
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,41 +20,70 @@ from pipeline.params.schema import Params
 from pipeline.storage.atomic import publish_file
 from pipeline.storage.json_file import write_json
 
+logger = logging.getLogger(__name__)
+
 
 def evaluate(params: Params, *, prepared: Path, folders: Mapping[str, Path], metrics: Path, plots: Path) -> str:
     """Measure models on the target's test set.
 
     Args:
         folders: each model's folder by name.
-        metrics: JSON file: for each model its metrics with `_low` and `_high` of their 95 % intervals, `parameters`,
-            `bytes` of weights on disk and `sentences_per_second` from text to output.
+        metrics: JSON file: for each model its metrics with `_low` and `_high` of their 95 % intervals, the score on
+            the validation texts that picked its epoch as `validation_accuracy` or the like, `parameters`, `bytes` of
+            weights on disk and `sentences_per_second` from text to output. `student` also has `worse_than_student_ft`,
+            whether it validates worse than `student_ft`; then a warning says what to try.
         plots: CSV file with a row for each test text: id, actual, and each model's prediction under its name.
 
     Returns a one-line summary. Raises InputError if a model is missing or has other classes.
     """
-    test = read_texts(prepared / "test.parquet")
+    test, validation = (read_texts(prepared / f"{name}.parquet") for name in ("test", "validation"))
+    metric = headline(params.score, validation.labels, validation.names)
     for name, folder in folders.items():
         if not folder.is_dir():
             raise InputError(f"{name}: no such model folder: {folder}; run the stage that makes it first")
     measured: dict[str, dict[str, float | None]] = {}
+    validated: dict[str, float] = {}
     predictions: dict[str, Any] = {"id": test.ids, "actual": _readable(test.labels, test.names)}
     for name, folder in folders.items():
-        logits, size_and_speed = _run(name, folder, test, params.max_length)
+        logits, validation_logits, size_and_speed = _run(name, folder, test, validation, params.max_length)
         predicted = decide(logits, test.names)
+        validated[name] = scores(validation.labels, decide(validation_logits, test.names), test.names)[metric]
         values = scores(test.labels, predicted, test.names)
         bounds = intervals(test.labels, predicted, test.names, params.evaluate.resamples, params.seed)
-        measured[name] = rounded({**_interleaved(values, bounds), **size_and_speed})
+        validation_score = {f"validation_{metric}": validated[name]}
+        measured[name] = rounded({**_interleaved(values, bounds), **validation_score, **size_and_speed})
         predictions[name] = _readable(predicted, test.names)
+    warning = None
+    if {"student", "student_ft"} <= validated.keys():
+        warning = _worse(validated["student"], validated["student_ft"], metric)
+        measured["student"]["worse_than_student_ft"] = warning is not None
     write_json(metrics, measured)
     with publish_file(plots) as file:
         pd.DataFrame(predictions).to_csv(file, index=False, lineterminator="\n")
-    metric = headline(test.names)
+    if warning is not None:
+        logger.warning(warning)
     summary = ", ".join(f"{name} {numbers[metric]}" for name, numbers in measured.items())
-    return f"{metric} on {len(test)} test texts: {summary}, in {metrics}"
+    end = "" if warning is None else "; the student validates worse than Student-FT"
+    return f"{metric} on {len(test)} test texts: {summary}, in {metrics}{end}"
 
 
-def _run(name: str, folder: Path, test: Texts, max_length: int) -> tuple[np.ndarray, dict[str, float]]:
-    """Load a model and run it over the test texts: its outputs (texts, outputs), and its size and speed."""
+def _worse(student: float, student_ft: float, metric: str) -> str | None:
+    """What to try if distillation has made the student worse than the labels alone make it; None if it has not."""
+    # An undefined correlation is the worst, as in Validation.
+    student, student_ft = (-1.0 if math.isnan(score) else score for score in (student, student_ft))
+    if student >= student_ft:
+        return None
+    return (
+        f"models/student: validation {metric} {student:.4f}, Student-FT {student_ft:.4f}: distillation made it worse "
+        "than the labels alone; try teacher.domains: auto or [target], fewer data.source.rows or more "
+        "augment.samples.target"
+    )
+
+
+def _run(
+    name: str, folder: Path, test: Texts, validation: Texts, max_length: int
+) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+    """Load a model and run it: its outputs for test and validation texts (texts, outputs), and its size and speed."""
     model = load_classifier(folder, name)
     check_labels(model.config, test.names, name)
     tokenizer = load_tokenizer(folder, name)
@@ -63,11 +94,15 @@ def _run(name: str, folder: Path, test: Texts, max_length: int) -> tuple[np.ndar
     start = time.perf_counter()
     logits = predict(model, tokenizer, test, max_length, description=name)
     seconds = time.perf_counter() - start
-    return logits, {
-        "parameters": parameter_count(model),
-        "bytes": weight_bytes(folder),
-        "sentences_per_second": round(len(test) / seconds, 1),
-    }
+    return (
+        logits,
+        predict(model, tokenizer, validation, max_length),
+        {
+            "parameters": parameter_count(model),
+            "bytes": weight_bytes(folder),
+            "sentences_per_second": round(len(test) / seconds, 1),
+        },
+    )
 
 
 def _interleaved(values: Mapping[str, float], bounds: Mapping[str, float]) -> dict[str, float]:

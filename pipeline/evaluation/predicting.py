@@ -1,5 +1,7 @@
 """A classifier's outputs for texts, in their order: without gradients and with little padding."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,19 +38,28 @@ def prepare(
 
 
 @torch.inference_mode()
-def outputs(model: PreTrainedModel, prepared: Prepared, description: str | None = None) -> np.ndarray:
+def outputs(
+    model: PreTrainedModel,
+    prepared: Prepared,
+    description: str | None = None,
+    inside: Callable[[int], AbstractContextManager[None]] | None = None,
+) -> np.ndarray:
     """Run the model once over prepared texts: logits, or the predicted number, float32, (texts, outputs).
 
     The model stays in training or evaluation mode.
 
     Args:
         description: label of the progress bar; without it there is none.
+        inside: by the position of a batch, the context in which the model reads it.
     """
     training = model.training
     model.to(distributed.device()).eval()
     batches = prepared.batches if description is None else track(prepared.batches, description)
     with last_layer_first_token_only(model):
-        logits = [model(**batch).logits.float() for batch in batches]
+        logits = []
+        for position, batch in enumerate(batches):
+            with nullcontext() if inside is None else inside(position):
+                logits.append(model(**batch).logits.float())
     model.train(training)
     order = np.argsort(np.concatenate(prepared.rows))
     return torch.cat(logits).cpu().numpy()[order]

@@ -6,14 +6,25 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import stats
 from scipy.special import logsumexp
-from sklearn.metrics import accuracy_score, f1_score
+
+from pipeline.params.types import ScoreName
 
 Numbers = dict[str, float]
 
 
-def headline(names: list[str]) -> str:
-    """The metric that selects the best model: accuracy for classes, Pearson's correlation for numbers."""
-    return "accuracy" if names else "pearson"
+def headline(score: ScoreName, labels: np.ndarray, names: list[str]) -> str:
+    """The metric that selects the best model: `accuracy`, `f1` or `mcc` of classes, `pearson` of numbers.
+
+    Args:
+        score: `auto` is accuracy, but mcc if more than two thirds of the texts have one label: always predicting that
+            one has an accuracy of more than two thirds, and an MCC of 0.
+        labels: of the validation texts, (texts,).
+    """
+    if not names:
+        return "pearson"
+    if score != "auto":
+        return score
+    return "mcc" if 3 * np.bincount(labels).max(initial=0) > 2 * len(labels) else "accuracy"
 
 
 def decide(outputs: np.ndarray, names: list[str]) -> np.ndarray:
@@ -30,15 +41,16 @@ def loss(labels: np.ndarray, outputs: np.ndarray, names: list[str]) -> float:
 
 
 def scores(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> Numbers:
-    """Metrics of predictions (texts,): accuracy and F1 of classes, Pearson's and Spearman's correlation of numbers.
+    """Metrics of predictions (texts,): accuracy, F1, MCC of classes, Pearson's and Spearman's correlation of numbers.
 
-    F1 of two classes is that of the last one; of more, the mean over the classes that occur. A correlation with a
-    constant is undefined: NaN.
+    F1 of two classes is that of the last one; of more, the mean over the classes that occur. MCC is Matthews'
+    correlation coefficient, of several classes Gorodkin's R_K (Comput. Biol. Chem. 28, 2004), and 0 if all labels or
+    all predictions are one class. A correlation of numbers with a constant is undefined: NaN.
     """
     if names:
-        average = "binary" if len(names) == 2 else "macro"
-        f1 = f1_score(labels, predicted, average=average, zero_division=0.0)
-        return {"accuracy": float(accuracy_score(labels, predicted)), "f1": float(f1)}
+        # Plain NumPy, because the validation texts are scored after every step.
+        values = _class_metrics(labels, predicted, len(names), np.ones((1, len(labels))))
+        return {name: float(value[0]) for name, value in values.items()}
     if len(labels) < 2 or np.ptp(labels) == 0 or np.ptp(predicted) == 0:
         return {"pearson": float("nan"), "spearman": float("nan")}
     return {
@@ -86,13 +98,17 @@ def _class_metrics(
 ) -> dict[str, np.ndarray]:
     """`scores` of classes for each row of weights (resamples, rows): (resamples,)."""
     one_hot = np.eye(classes)
-    # Of each class, its true positives and its labels plus predictions: accuracy and F1 need no more of the confusion
-    # matrix.
+    # Of each class, its true positives, its labels and its predictions: no metric needs more of the confusion matrix.
     correct = weights @ (one_hot[labels] * (labels == predicted)[:, None])
-    occurring = weights @ (one_hot[labels] + one_hot[predicted])
+    actual, guessed = weights @ one_hot[labels], weights @ one_hot[predicted]
+    occurring = actual + guessed
     f1 = 2 * correct / np.maximum(occurring, 1)
     mean_f1 = f1[:, -1] if classes == 2 else f1.sum(1) / (occurring > 0).sum(1)
-    return {"accuracy": correct.sum(1) / weights.sum(1), "f1": mean_f1}
+    right, total = correct.sum(1), weights.sum(1)
+    covariance = right * total - (actual * guessed).sum(1)
+    spread = np.sqrt((total**2 - (actual**2).sum(1)) * (total**2 - (guessed**2).sum(1)))
+    mcc = np.where(spread > 0, covariance / np.maximum(spread, 1), 0.0)
+    return {"accuracy": right / total, "f1": mean_f1, "mcc": mcc}
 
 
 def _number_metrics(labels: np.ndarray, predicted: np.ndarray, _: int, weights: np.ndarray) -> dict[str, np.ndarray]:

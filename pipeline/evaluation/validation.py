@@ -1,6 +1,8 @@
 """A model's score on the validation set D^v, cheap enough to compute after every step (Eq. 13)."""
 
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -9,11 +11,12 @@ from pipeline.compute import distributed
 from pipeline.data.texts import Texts
 from pipeline.evaluation.predicting import outputs, prepare
 from pipeline.evaluation.scoring import decide, headline, loss, scores
+from pipeline.params.types import ScoreName
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class Score:
-    """A model's score, greater is better: accuracy or Pearson's r (undefined: −1), then minus the loss."""
+    """A model's score, greater is better: the metric (Pearson's r if undefined: −1), then minus the loss."""
 
     metric: float
     minus_loss: float
@@ -22,15 +25,21 @@ class Score:
 class Validation:
     """The validation texts, encoded and padded once, in batches sorted by length."""
 
-    def __init__(self, texts: Texts, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:
+    def __init__(
+        self, texts: Texts, tokenizer: PreTrainedTokenizerFast, max_length: int, score: ScoreName = "auto"
+    ) -> None:
         self.texts = texts
+        self.metric = headline(score, texts.labels, texts.names)
+        """Name of the metric: `accuracy`, `f1`, `mcc` or `pearson`."""
         self.prepared = prepare(tokenizer, texts, max_length)
+        self.inside: Callable[[int], AbstractContextManager[None]] | None = None
+        """The context in which a model reads a batch, as in `outputs`."""
 
     def score(self, model: PreTrainedModel) -> Score:
         """Score a model, which stays in its mode; with several processes all return the first one's score."""
-        logits = outputs(model, self.prepared)
+        logits = outputs(model, self.prepared, inside=self.inside)
         labels, names = self.texts.labels, self.texts.names
-        metric = scores(labels, decide(logits, names), names)[headline(names)]
+        metric = scores(labels, decide(logits, names), names)[self.metric]
         return Score(
             *distributed.broadcast_floats([-1.0 if math.isnan(metric) else metric, -loss(labels, logits, names)])
         )

@@ -58,7 +58,9 @@ def _null_if_not_finite(value: Any) -> Any:
 
 def print_neighbour(console: Console, row: dict[str, Any]) -> None:
     """Print a neighbour below its original, with the changed words in colour, π and the predictions."""
-    head = [Text(harmless(row["id"]), "bold"), Text(row["domain"]), Text(_value(row["label"]))]
+    head = [Text(harmless(row["id"]), "bold"), Text(row["domain"])]
+    if row["label"] is not None:
+        head.append(Text(_value(row["label"])))
     if row["distance"] is not None:
         head.append(Text(f"distance {row['distance']} of {row['length']}"))
     if row["log_p"] is not None:

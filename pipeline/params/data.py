@@ -43,6 +43,9 @@ class Source(Table):
 
     rows: RowCount | None = None
     """Use this many rows, drawn at random, stratified by label; all of them if null."""
+    sentences: RowCount | None = None
+    """Augment, and teach the student on, this many sentences of these rows' texts, drawn in the same way; each has its
+    text's label. The teacher learns from the whole texts all the same. null: the student, too, has whole texts."""
 
 
 class Target(Table):
@@ -67,6 +70,17 @@ class Target(Table):
         return self
 
 
+class Unlabelled(Table):
+    """Texts of the target domain without labels: the teacher predicts them, and the student learns from that.
+
+    Of the table only texts are read: `labels`, `columns.label` and `columns.group` are ignored. It may be the target's
+    own table: what is in train, validation or test is left out, and rows of the target without a label are accepted.
+    """
+
+    rows: RowCount | None = None
+    """Use this many rows, drawn at random; all of them if null."""
+
+
 class Heldout(Table):
     """Texts on which the masked language model is measured."""
 
@@ -75,9 +89,10 @@ class Heldout(Table):
 
 
 class Data(Section):
-    """The two domains."""
+    """The domains."""
 
     target: Target
     source: Source | None = None
+    unlabelled: Unlabelled | None = None
     labels: Annotated[list[str], Field(min_length=1)] | None = None
     """The classes in order; F1 of two classes is of the last one. Sorted by name if not given."""

@@ -104,12 +104,11 @@ def _one_line(errors: list[ErrorDetails], values: dict[str, Any]) -> str:
 
 def _in_file(loc: tuple[int | str, ...], values: Any) -> tuple[tuple[int | str, ...], Any]:
     """The part of an error's location that is in the file, with its value; pydantic adds the types it tried."""
-    for depth, part in enumerate(loc):
-        exists = part in values if isinstance(values, dict) else isinstance(values, list) and isinstance(part, int)
-        if not exists:
-            return loc[:depth], values
-        values = values[part]
-    return loc, values
+    found: tuple[int | str, ...] = ()
+    for part in loc:
+        if part in values if isinstance(values, dict) else isinstance(values, list) and isinstance(part, int):
+            found, values = (*found, part), values[part]
+    return found, values
 
 
 def _fields(loc: tuple[int | str, ...]) -> list[str]:

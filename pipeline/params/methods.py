@@ -16,18 +16,20 @@ class Method:
         needs_wordnet: it looks words up in WordNet.
         reads_training_texts: its neighbours depend on all of the target's training texts, not on their original alone.
         trains: it trains a model before it draws, which has to happen once and not in every worker.
+        reads_labels: it draws by the label of the original.
     """
 
     uses_generator: bool = False
     needs_wordnet: bool = False
     reads_training_texts: bool = False
     trains: bool = False
+    reads_labels: bool = False
 
 
 METHODS = {
     "neighbours": Method(uses_generator=True),
     "eda": Method(needs_wordnet=True),
-    "cbert": Method(uses_generator=True, reads_training_texts=True, trains=True),
+    "cbert": Method(uses_generator=True, reads_training_texts=True, trains=True, reads_labels=True),
     "tinybert": Method(uses_generator=True),
     "rules": Method(needs_wordnet=True, reads_training_texts=True),
 }

@@ -7,9 +7,10 @@ from pydantic import Field, model_validator
 from pipeline.params.data import Heldout, Table
 from pipeline.params.types import (
     Count,
-    Domains,
+    Epochs,
     Few,
     FewOrZero,
+    LabelledDomains,
     Name,
     Positive,
     Probability,
@@ -33,13 +34,24 @@ class Fit(Section):
     """Of matrices; biases and norms have none."""
 
 
-class PerDomain(Section):
+class Samples(Section):
     """A number for each domain."""
 
     source: FewOrZero
     """For the source domain, which has many texts."""
     target: FewOrZero
     """For the target domain, which has few."""
+    unlabelled: FewOrZero = 0
+    """For the target domain's texts without labels."""
+
+
+class EpochsPerDomain(Section):
+    """Epochs on each domain. 0.25 is a quarter of an epoch's steps, rounded up, in that epoch's order of batches."""
+
+    source: Epochs
+    """On the source domain, which has many texts."""
+    target: Epochs
+    """On the target domain, which has few."""
 
 
 class Teacher(Fit):
@@ -47,10 +59,22 @@ class Teacher(Fit):
 
     model: Name = "bert-base-uncased"
     """A hub id (`id@revision` for a branch, tag or commit), a folder or `package:module/folder` with an encoder."""
-    domains: Annotated[Domains, Field(min_length=1)] = ["source", "target"]
-    """Fine-tune on these, one after the other. The paper's Teacher-FT sees [target]."""
-    epochs: PerDomain = PerDomain(source=1, target=5)
-    """Epochs on each domain; with 0 for all of them the model is not fine-tuned."""
+    domains: Annotated[LabelledDomains, Field(min_length=1)] | Literal["auto"] = ["source", "target"]
+    """Fine-tune on these, one after the other. The paper's Teacher-FT sees [target]. auto: train both [source, target]
+    and [target], and keep the teacher that validates better (see `score`; of equal ones that with the lower loss)."""
+    epochs: EpochsPerDomain = EpochsPerDomain(source=1, target=5)
+    """Epochs on each domain, each with a validation at its end; with 0 for all of them the model is not fine-tuned."""
+    frozen: Count = 0
+    """Layers that are not trained, from the first, and with them the embeddings; they have no dropout."""
+
+    @model_validator(mode="after")
+    def _something_to_choose(self) -> Self:
+        if self.domains == "auto" and not (self.epochs.source and self.epochs.target):
+            raise ValueError(
+                f"domains: got auto with epochs of {self.epochs.source} (source) and {self.epochs.target} (target); "
+                "accepted: epochs above 0 for both, or a list of domains"
+            )
+        return self
 
 
 class Generator(Section):

@@ -1,6 +1,7 @@
 """The schema of params.yaml: its top level and the smaller sections, and the checks between sections.
 
-`data` is in `data.py`; `teacher`, `generator` and `student` are in `models.py`; `objectives` is in `objectives.py`.
+`data` is in `data.py`; `teacher`, `generator` and `student` are in `models.py`; `distill` and `selector` are in
+`distill.py`; `objectives` is in `objectives.py`.
 """
 
 from typing import Annotated, Literal, Self
@@ -8,18 +9,16 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.params.data import Data
+from pipeline.params.distill import Distill, Selector
 from pipeline.params.methods import METHODS, MethodName
-from pipeline.params.models import Fit, Generator, PerDomain, Student, StudentFT, Teacher
+from pipeline.params.models import Fit, Generator, Samples, Student, StudentFT, Teacher
 from pipeline.params.objectives import OBJECTIVES, Objectives
 from pipeline.params.types import (
     Count,
-    Domain,
-    Domains,
     Engine,
     Few,
     Positive,
-    Probability,
-    Rate,
+    ScoreName,
     Section,
     Share,
     Temperature,
@@ -35,7 +34,7 @@ class Augment(Section):
 
     method: MethodName = "neighbours"
     """z ~ P_s (Eq. 10), or another method: EDA, CBERT, TinyBERT's, BiLSTM_SOFT's rules; see docs/paper.md."""
-    samples: PerDomain = PerDomain(source=1, target=20)
+    samples: Samples = Samples(source=1, target=20)
     """Neighbours of each original."""
     count: Literal["rescaled", "literal", "vocabulary_free"] = "rescaled"
     """How Eq. 11 counts the texts at a distance; see docs/paper.md."""
@@ -63,41 +62,6 @@ class Cache(Section):
     """Last-layer attention probabilities, float16: 2 bytes × heads × tokens² a text."""
 
 
-class Distill(Fit):
-    """The loop of Algorithm 1."""
-
-    epochs: Positive = 3
-    """Epochs over originals and neighbours; each is an episode of the selector."""
-    least_steps: Count = 240
-    """With fewer steps than this, more epochs are made: few texts are seen more often."""
-    originals: Domains = ["target"]
-    """Domains whose original training texts are distilled on besides the neighbours."""
-    states_first: Annotated[Share, Field(lt=1)] = 0.0
-    """Share of the epochs, from the first, with the losses about states alone; the others have the losses about
-    predictions alone (TinyBERT). 0: all losses in all epochs."""
-
-
-class Selector(Section):
-    """The policy π_φ that keeps or drops each neighbour (Eqs. 13–15)."""
-
-    kind: Literal["reinforced", "random", "none"] = "reinforced"
-    """A policy trained by Eq. 15, a random choice with probability `initial_keep`, or every neighbour kept."""
-    reward: Literal["metric", "loss"] = "metric"
-    """Eq. 13 on the validation metric (paper), or on the validation loss, which is finer-grained."""
-    discount: Share = 0.9
-    """γ of the return, Eq. 14."""
-    normalise_returns: bool = False
-    """Scale the returns of an episode to mean 0 and standard deviation 1."""
-    representations: bool = False
-    """Add the [CLS] states of teacher and student to the policy's input; needs cache.hidden."""
-    hidden: Few = 128
-    """Hidden units of the policy."""
-    learning_rate: Rate = 3e-5
-    """Of Adam, with one step an episode (Eq. 15)."""
-    initial_keep: Probability = 0.9
-    """Share of neighbours that an untrained policy, or the random choice, keeps."""
-
-
 class Refine(Fit):
     """How the generator is refined with the neighbours of the previous round (Eq. 9)."""
 
@@ -121,7 +85,7 @@ class Export(Section):
     """The student as ONNX."""
 
     max_drop: Share = 0.02
-    """How much accuracy or Pearson's r on the test set a conversion may lose; one text may always differ."""
+    """How much of the score (see `score`) on the test set a conversion may lose; one text may always differ."""
     vocabulary: Literal["full", "seen"] = "full"
     """seen: tokens that no original and no neighbour has are removed; their words become several shorter tokens."""
 
@@ -133,6 +97,11 @@ class Params(Section):
     """Classification into any number of classes, or regression of a number."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)] = 1
     """Seed of every random draw of every stage."""
+    score: ScoreName = "auto"
+    """Of classes: the metric on the validation texts that picks the best epoch and rewards the selector (Eq. 13), that
+    `export.max_drop` is about, and that messages and the report show first. F1 is that of the last class if there are
+    two, else the mean over the classes; mcc is Matthews' correlation coefficient. auto: accuracy, but mcc where more
+    than two thirds of the validation texts have one label. Regression has Pearson's r."""
     alpha: Temperature = 1.0
     """Eq. 11: how far neighbours stray from their originals."""
     temperature: Temperature = 1.0
@@ -162,9 +131,13 @@ class Params(Section):
     def _sections_agree(self) -> Self:
         if self.task == "regression" and self.data.target.per_class is not None:
             raise ValueError("data.target.per_class: regression has no classes; accepted: rows or fraction")
+        if self.task == "regression" and self.score != "auto":
+            raise ValueError(f"score: got {self.score}, but regression has no classes; accepted: auto (Pearson's r)")
         if self.data.source is None and self.teacher.domains == ["source"]:
             raise ValueError("teacher.domains: got [source], but data.source is null; accepted: [target]")
-        domains: list[Domain] = ["target"] if self.data.source is None else ["source", "target"]
+        tables = {"source": self.data.source, "target": self.data.target, "unlabelled": self.data.unlabelled}
+        domains = [domain for domain, table in tables.items() if table is not None]
+        self._check_texts()
         if not any(getattr(self.augment.samples, domain) or domain in self.distill.originals for domain in domains):
             raise ValueError(
                 f"augment.samples: 0 for {' and '.join(domains)}, and distill.originals is {self.distill.originals}; "
@@ -198,6 +171,20 @@ class Params(Section):
             raise ValueError(
                 f"augment.shared: got alike with augment.side: {augment.side}; accepted: each, kept, or "
                 "augment.side: both"
+            )
+
+    def _check_texts(self) -> None:
+        source = self.data.source
+        if source is not None and source.sentences is not None and source.columns.text_pair is not None:
+            raise ValueError(
+                f"data.source.sentences: got {source.sentences}, but the source has pairs "
+                "(data.source.columns.text_pair); accepted: null, or single texts"
+            )
+        samples, method = self.augment.samples.unlabelled, self.augment.method
+        if self.data.unlabelled is not None and samples and METHODS[method].reads_labels:
+            raise ValueError(
+                f"augment.samples.unlabelled: got {samples} with augment.method: {method}, which reads labels; "
+                "accepted: 0, or another method"
             )
 
     def _check_objectives(self) -> None:

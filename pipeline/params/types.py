@@ -2,10 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
-Domain = Literal["source", "target"]
+Domain = Literal["source", "target", "unlabelled"]
+"""Where a text is from; the unlabelled texts are the target's, too."""
+LabelledDomain = Literal["source", "target"]
 Engine = Literal["local", "ray"]
+ScoreName = Literal["auto", "accuracy", "f1", "mcc"]
 
 
 def _no_boolean(value: Any) -> Any:
@@ -41,9 +44,23 @@ Probability = Annotated[Number, Field(gt=0, lt=1)]
 """A fraction strictly between 0 and 1."""
 Domains = Annotated[list[Domain], AfterValidator(lambda domains: _unique(domains))]
 """Domains in order, each once."""
+LabelledDomains = Annotated[list[LabelledDomain], AfterValidator(lambda domains: _unique(domains))]
+"""Domains whose texts have labels, in order, each once."""
+Epochs = Annotated[
+    float,
+    Field(ge=0, le=10_000, strict=True, allow_inf_nan=False),
+    AfterValidator(lambda epochs: _whole_as_int(epochs)),
+    # As it is: a float's would write the int 2 as 2.0.
+    PlainSerializer(lambda epochs: epochs),
+]
+"""Epochs, also a fraction of one; 0 is none. What is whole becomes an int, so that 2 and 2.0 are the same params."""
 
 
-def _unique(domains: list[Domain]) -> list[Domain]:
+def _whole_as_int(value: float) -> float:
+    return int(value) if value == int(value) else value
+
+
+def _unique(domains: list[Any]) -> list[Any]:
     if len(set(domains)) < len(domains):
         raise ValueError(f"got {domains}; accepted: each domain once")
     return domains

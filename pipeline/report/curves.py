@@ -16,7 +16,7 @@ TITLES = {
     "validation/loss": ("Loss on the validation set", "loss"),
     "reward": ("Reward of each step (Eq. 13)", "reward"),
     "return": ("Mean return of each episode (Eq. 14)", "return"),
-    "kept": ("Share of neighbours kept, by domain", "share kept"),
+    "kept": ("Share kept by the selector, by domain", "share kept"),
 }
 Points = list[tuple[float, float]]
 

@@ -55,6 +55,8 @@ class ModelMetrics(BaseModel):
 
     bytes: int
     accuracy: float | None = None
+    f1: float | None = None
+    mcc: float | None = None
     pearson: float | None = None
     agreement: float | None = None
     largest_difference: float | None = None
@@ -97,15 +99,21 @@ def read_json(path: Path, kind: type[Kind], stage: str) -> Kind:
         raise _damaged(path, f"{key}: {first['msg']}" if key else first["msg"], stage) from error
 
 
-def read_scores(path: Path, metrics: Sequence[str]) -> EvaluationMetrics:
-    """Read metrics/evaluation.json: for each of MODELS `metrics`, their bounds, `parameters`, `bytes` and speed."""
+def read_scores(path: Path, metrics: Sequence[str]) -> tuple[EvaluationMetrics, str]:
+    """Read metrics/evaluation.json: for each of MODELS `metrics`, their bounds, `parameters`, `bytes` and speed.
+
+    Returns the numbers by model, and which of `metrics` picked the best epochs.
+    """
     measured: EvaluationMetrics = read_json(path, EvaluationMetrics, "evaluate")
     keys = [f"{metric}{suffix}" for metric in metrics for suffix in ("", "_low", "_high")]
     for name in MODELS:
         for key in (*keys, "parameters", "bytes", "sentences_per_second"):
             if key not in measured.get(name, {}):
                 raise _damaged(path, f"no {name}.{key}", "evaluate")
-    return measured
+    deciding = [metric for metric in metrics if f"validation_{metric}" in measured["student"]]
+    if not deciding:
+        raise _damaged(path, f"no student.validation_{metrics[0]}", "evaluate")
+    return measured, deciding[0]
 
 
 def read_predictions(path: Path, test: Texts) -> dict[str, list[Any]]:

@@ -52,8 +52,9 @@ def report(params: Params, inputs: Inputs, out: Path, plots: Path) -> str:
     check_output(out, "--out", folder=False)
     prepared = read_json(inputs.data, DataMetrics, "prepare")
     test = read_texts(inputs.prepared / "test.parquet")
-    metrics = scores.metric_names(test.names)
-    measured = read_scores(inputs.evaluation, metrics)
+    measured, metric = read_scores(inputs.evaluation, scores.metric_names(test.names))
+    # The one that decided comes first.
+    metrics = sorted(scores.metric_names(test.names), key=lambda name: name != metric)
     predictions = read_predictions(inputs.predictions, test)
     serving = read_json(inputs.serving, ServingMetrics, "export") if inputs.serving.exists() else None
     selection = read_selection(inputs.selection, inputs.augmented) if inputs.selection.exists() else None
@@ -73,8 +74,8 @@ def report(params: Params, inputs: Inputs, out: Path, plots: Path) -> str:
         inputs=inputs,
         models=MODELS,
         served=SERVED_MODELS,
-        metric=metrics[0],
-        metrics={metric: scores.METRICS[metric] for metric in metrics},
+        metric=metric,
+        metrics={name: scores.METRICS[name] for name in metrics},
         test=test,
         correct={
             name: sum(a == b for a, b in zip(predictions[name], label_values(test), strict=True)) for name in MODELS
@@ -82,13 +83,13 @@ def report(params: Params, inputs: Inputs, out: Path, plots: Path) -> str:
         majority=scores.majority_class(prepared.splits["test"].labels, len(test)) if test.names else None,
         prepared=prepared,
         measured=measured,
-        cards=scores.cards(measured, serving, metrics[0]),
-        score_chart=scores.score_chart(measured, metrics[0]),
+        cards=scores.cards(measured, serving, metric),
+        score_chart=scores.score_chart(measured, metric),
         serving=serving,
         lengths=serving.lengths() if serving else [],
         latency_chart=scores.latency_chart(serving) if serving else None,
         losses=[f"{name} × {getattr(params.objectives, name):g}" for name in params.objectives.active()],
-        curves=curves(inputs.curves, scores.METRICS[metrics[0]]),
+        curves=curves(inputs.curves, scores.METRICS[metric]),
         selection=selection,
         confusions=confusions(test, predictions) if test.names else [],
         scatters=[] if test.names else scatters(test, predictions),
@@ -97,7 +98,7 @@ def report(params: Params, inputs: Inputs, out: Path, plots: Path) -> str:
         all_params=yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
     )
     groups = selection.distances if selection else []
-    rows = [[group.name, group.neighbours, round(group.share, 4)] for group in groups]
+    rows = [[group.name, group.texts, round(group.share, 4)] for group in groups]
     table = pd.DataFrame(rows, columns=["distance", "drawn", "share_kept"])
     with publish_file(out) as temporary:
         temporary.write_text(page, encoding="utf-8")

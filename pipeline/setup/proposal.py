@@ -6,8 +6,18 @@ from typing import Any, Literal
 from pipeline.data.leaks import normalise
 from pipeline.data.quoting import listed, shown
 from pipeline.errors import InputError
-from pipeline.setup.columns import EACH, Choose, Column, group_columns, label_column, read_columns, text_columns
+from pipeline.setup.columns import (
+    EACH,
+    Choose,
+    Column,
+    group_columns,
+    label_column,
+    read_columns,
+    text_columns,
+    texts_like,
+)
 from pipeline.setup.sizes import train_size
+from pipeline.setup.unlabelled import rows_without_label, unlabelled_table
 
 NEIGHBOURS = 4000
 """Neighbours of all target texts together, at most 20 of each: two cores draw and train on these in some minutes."""
@@ -37,6 +47,7 @@ class Proposal:
     """The proposed params.
 
     Args:
+        unlabelled: the section `data.unlabelled` of params.yaml; None without texts that have no labels.
         teacher_domains: the domains that the teacher is fine-tuned on.
         train: training rows of the target.
         notes: what was found and why it is proposed, one line each.
@@ -45,6 +56,7 @@ class Proposal:
     task: Literal["classification", "regression"]
     target: Table
     source: Table | None
+    unlabelled: dict[str, Any] | None
     teacher_domains: list[str]
     train: int
     notes: list[str]
@@ -52,7 +64,8 @@ class Proposal:
     @property
     def samples(self) -> dict[str, int]:
         """Neighbours of each text, by domain: the more texts, the fewer neighbours of each."""
-        return {"source": int(self.source is not None), "target": min(20, max(1, NEIGHBOURS // self.train))}
+        target = min(20, max(1, NEIGHBOURS // self.train))
+        return {"source": int(self.source is not None), "target": target, "unlabelled": 0}
 
     @property
     def epochs(self) -> dict[str, int]:
@@ -62,14 +75,16 @@ class Proposal:
         return {"source": 0, "target": min(20, max(3, TEACHER_TEXTS // self.train))}
 
 
-def propose(target: str, source: str | None, choose: Choose, seed: int) -> Proposal:
-    """Read one table or two and propose params for them.
+def propose(target: str, source: str | None, choose: Choose, seed: int, unlabelled: str | None = None) -> Proposal:
+    """Read one table to three and propose params for them.
 
     Args:
         target: address of the few labelled texts.
         source: address of the source domain's table.
         choose: is asked what the tables do not show.
         seed: of the splits; with groups the number of training rows depends on it.
+        unlabelled: address of a table of the target domain's texts without labels; without it they are the target's
+            rows that have no label, if there are enough.
 
     Raises InputError if a table cannot be used or is too small.
     """
@@ -77,29 +92,30 @@ def propose(target: str, source: str | None, choose: Choose, seed: int) -> Propo
     few = _table(target, columns, choose)
     task = _task(few, choose)
     notes = [_description("target", few, task)]
+    if unlabelled is None:
+        more = rows_without_label(few.texts, few.label, target, notes)
+    else:
+        more = unlabelled_table(unlabelled, few.texts, target, choose, notes)
     if task == "classification":
-        _drop_rare(few, notes)
+        _drop_rare(few, notes, taken=more is not None and unlabelled is None)
     groups = group_columns(columns, few.texts, few.label)
-    train = train_size(task, few.data, groups, seed, notes)
+    train = train_size(task, few.data, groups, seed, notes, more)
     if source is None:
-        return Proposal(task, few, None, ["target"], train, [*notes, "source: none"])
+        return Proposal(task, few, None, more, ["target"], train, [*notes, "source: none"])
     rich = _table(source, read_columns(source), choose, like=few)
     if task == "regression" and not rich.label.numbers:
         raise InputError(f"{source}, column {rich.label.shown()}: no numbers; accepted: numbers, as in {target}")
     notes.append(_description("source", rich, task))
     same = _same_labels(rich, few, choose, notes) if task == "classification" else _same_scale(rich, few, notes)
-    return Proposal(task, few, rich, ["source", "target"] if same else ["target"], train, notes)
+    return Proposal(task, few, rich, more, ["source", "target"] if same else ["target"], train, notes)
 
 
 def _table(path: str, columns: list[Column], choose: Choose, like: Table | None = None) -> Table:
     """Find a table's columns; columns named as those of the table `like` are taken first."""
-    named = {column.name: column for column in columns}
-    texts = [named[text.name] for text in like.texts if text.name in named] if like else []
-    if like is None or len(texts) < len(like.texts):
+    if like is None:
         texts = text_columns(columns, path, choose)
-    if like and len(texts) != len(like.texts):
-        kinds = ["pairs" if len(found) > 1 else "single texts" for found in (texts, like.texts)]
-        raise InputError(f"{path}: it has {kinds[0]} and {like.path} {kinds[1]}; accepted: the same in both")
+    else:
+        texts = texts_like(columns, path, like.texts, like.path, choose)
     label = label_column(columns, texts, path, choose, like.label.name if like else "")
     # A column `spam` with the labels spam and ham is a header, unless the text column's name is several words long.
     if label.name.strip() in label.counts and len(texts[0].name.split()) > 2:
@@ -137,8 +153,12 @@ def _description(domain: str, table: Table, task: str) -> str:
     return f"{domain}: {rows:,} rows of {table.path}; texts {texts}, label {shown(table.label.name)} ({spread})"
 
 
-def _drop_rare(few: Table, notes: list[str]) -> None:
-    """Drop classes with too few rows to train on and to measure, and rows without a label."""
+def _drop_rare(few: Table, notes: list[str], *, taken: bool) -> None:
+    """Drop classes with too few rows to train on and to measure, and rows without a label.
+
+    Args:
+        taken: whether the latter are used as unlabelled texts.
+    """
     rare = [name for name, count in few.labels.items() if count < EACH]
     missing = len(few.label.cells) - sum(few.labels.values())
     few.labels = {name: count for name, count in few.labels.items() if name not in rare}
@@ -149,7 +169,7 @@ def _drop_rare(few: Table, notes: list[str]) -> None:
         )
     if rare:
         notes.append(f"left out: {listed(map(shown, rare))}, with fewer than {EACH} rows each (see where)")
-    if missing:
+    if missing and not taken:
         notes.append(f"left out: {missing:,} rows without a label (see where)")
     if rare or missing:
         few.data["where"] = {few.label.name: sorted(few.labels)}

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.leaks import normalise
-from pipeline.data.prepare import Usable, keys, labels_of, read_usable, strata
+from pipeline.data.prepare import labels_of, of_one_table
 from pipeline.data.quoting import shown
-from pipeline.data.splitting import split_target
+from pipeline.data.splitting import split_target, strata
 from pipeline.data.texts import Labels
+from pipeline.data.usable import Usable, keys, read_labelled
 from pipeline.errors import InputError
 from pipeline.params.data import Target
 from pipeline.params.schema import Params
@@ -25,7 +26,14 @@ TRAIN = 1000
 """Training rows at most; with more labels neighbours are hardly needed."""
 
 
-def train_size(task: str, data: dict[str, Any], groups: Sequence[list[Column]], seed: int, notes: list[str]) -> int:
+def train_size(
+    task: str,
+    data: dict[str, Any],
+    groups: Sequence[list[Column]],
+    seed: int,
+    notes: list[str],
+    unlabelled: dict[str, Any] | None = None,
+) -> int:
     """Choose the sizes of a target's splits and its group; returns the number of training rows.
 
     Three tenths of the usable rows are for the test and a fifth for validation, up to `TEST` and `VALIDATION`. The
@@ -36,11 +44,13 @@ def train_size(task: str, data: dict[str, Any], groups: Sequence[list[Column]], 
         data: the section `data.target` without sizes; sizes and group are added to it.
         groups: columns that may group rows, the strictest first.
         notes: lines on what was decided are added to it.
+        unlabelled: the section `data.unlabelled`.
 
     Raises InputError if there are fewer than `FEWEST` usable rows.
     """
-    params = Params.model_validate({"task": task, "seed": seed, "data": {"target": data | {"rows": 1}}})
-    usable = read_usable(params.data.target, "target")
+    tables = {"target": data | {"rows": 1}, "unlabelled": unlabelled}
+    params = Params.model_validate({"task": task, "seed": seed, "data": tables})
+    usable = read_labelled(params.data.target, "target", partly=of_one_table(params.data))
     rows = len(usable.frame)
     if rows < FEWEST:
         raise InputError(f"{data['path']}: {rows} rows can be used, empty and repeated ones aside; accepted: {FEWEST}")

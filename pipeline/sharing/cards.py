@@ -11,6 +11,10 @@ from pipeline.params.methods import METHODS
 from pipeline.params.schema import Params
 from pipeline.storage.columns import AUGMENTED
 
+DOMAINS = {"source": "source", "target": "target", "unlabelled": "target's texts without labels"}
+METRIC_TYPES = {"mcc": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr"}
+"""The hub's names of metrics, where they differ."""
+
 
 def student_card(params: Params, *, labels: list[str], scores: Mapping[str, float | None]) -> str:
     """The model card of the student.
@@ -28,7 +32,7 @@ def student_card(params: Params, *, labels: list[str], scores: Mapping[str, floa
             dataset_name=target,
             dataset_revision=revision,
             dataset_split="test",
-            metric_type={"pearson": "pearsonr", "spearman": "spearmanr"}.get(name, name),
+            metric_type=METRIC_TYPES.get(name, name),
             metric_value=value,
         )
         for name, value in scores.items()
@@ -78,11 +82,13 @@ def neighbours_card(params: Params, counts: Mapping[str, int]) -> str:
         configs=[{"config_name": "default", "data_files": files}],
     )
     rows = "\n".join(f"| `{column.name}` | {column.meaning} |" for column in AUGMENTED)
-    totals = ", ".join(f"{count:,} of the {domain}" for domain, count in counts.items())
+    totals = ", ".join(
+        f"{count:,} of the {DOMAINS[domain]}" for domain, count in counts.items() if count or domain != "unlabelled"
+    )
     return f"""---
 {data.to_yaml()}
 ---
-# Neighbours of labelled texts
+# Neighbours of real texts
 
 {totals}: variants of real texts with randomly replaced words (`augment.method: {params.augment.method}`, alpha
 {params.alpha}, temperature {params.temperature}, seed {params.seed}). They are synthetic inputs for a teacher model in
@@ -99,7 +105,8 @@ distillation; no person wrote them.
 def _ingredients(params: Params, models: list[tuple[str, str | None]]) -> str:
     """A Markdown table of the data and models that were used, with their licences."""
     source = None if params.data.source is None else params.data.source.path
-    addresses = [("source", source), ("target", params.data.target.path)]
+    unlabelled = None if params.data.unlabelled is None else params.data.unlabelled.path
+    addresses = [("source", source), ("target", params.data.target.path), ("texts without labels", unlabelled)]
     method = METHODS[params.augment.method]
     if method.uses_generator:
         generator = params.generator

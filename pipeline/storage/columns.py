@@ -27,8 +27,15 @@ class Column:
 
 AUGMENTED = (
     Column("id", TEXT, required=True, meaning="the original's id and the sample's number"),
-    Column("original_id", TEXT, required=True, meaning="row of `data/prepared/source.parquet` or `train.parquet`"),
-    Column("domain", TEXT, required=True, meaning="`source` or `target`"),
+    Column(
+        "original_id",
+        TEXT,
+        required=True,
+        meaning="row of `source.parquet`, `train.parquet` or `unlabelled.parquet` in `data/prepared`",
+    ),
+    Column(
+        "domain", TEXT, required=True, meaning="`source`, `target` or `unlabelled`: the target's texts without labels"
+    ),
     Column("text", TEXT, required=True, meaning="the neighbour z, or the first text of a pair"),
     Column("text_pair", TEXT, meaning="the second text of a pair"),
     Column("original_text", TEXT, required=True, meaning="the original x, or its first text"),
@@ -36,8 +43,7 @@ AUGMENTED = (
     Column(
         "label",
         None,
-        required=True,
-        meaning="the original's label, which may be wrong for the neighbour; the teacher decides",
+        meaning="the original's label, which may be wrong for the neighbour; the teacher decides. Null if it has none",
     ),
     Column(
         "distance",
@@ -79,7 +85,7 @@ SELECTION = (
     Column("pi", pa.float32(), required=True),
     Column("kept", pa.bool_(), required=True),
 )
-"""Columns of selection.parquet: what the selector made of each neighbour."""
+"""Columns of selection.parquet: what the selector made of each text that it may drop."""
 CACHE_INDEX = (
     Column("id", TEXT, required=True),
     Column("text_hash", pa.int64(), required=True),

@@ -115,6 +115,8 @@ def cast_columns(rows: TableOrBatch, path: Path, stage: str) -> TableOrBatch:
             raise InputError(f"{path}, column {name!r}: got {column.type}; accepted: {expected}; {again}") from error
         if known is not None and known.required and (missing := _missing(column)):
             raise InputError(f"{path}, column {name!r}: {missing:,} without a value; run the {stage} stage again")
+    if "label" in rows.column_names and (missing := _missing_labels(rows)):
+        raise InputError(f"{path}, column 'label': {missing:,} without a value; run the {stage} stage again")
     return rows
 
 
@@ -126,6 +128,15 @@ def _missing(column: pa.Array | pa.ChunkedArray) -> int:
         missing += column.null_count
     if pa.types.is_floating(column.type):
         missing += pc.sum(pc.invert(pc.is_finite(column))).as_py() or 0
+    return missing
+
+
+def _missing_labels(rows: TableOrBatch) -> int:
+    """The number of labels that are infinite, NaN, or null although the row's domain has labels."""
+    labels = rows["label"]
+    missing = _missing(labels.drop_null())
+    if "domain" in rows.column_names:
+        missing += labels.filter(pc.not_equal(rows["domain"], "unlabelled")).null_count
     return missing
 
 

@@ -1,7 +1,8 @@
 """Fine-tuning on labels: one phase after the other, the weights of the best validation score kept."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,11 +16,13 @@ from pipeline.compute.batching import Encoded, Rows, collate, encode, length_bat
 from pipeline.compute.precision import precision
 from pipeline.compute.progress import track
 from pipeline.data.texts import Texts
-from pipeline.evaluation.scoring import headline
 from pipeline.evaluation.validation import Score, Validation
 from pipeline.models.compatibility import check_ids, check_length
+from pipeline.models.frozen import Frozen
 from pipeline.params.models import Fit
+from pipeline.params.types import ScoreName
 from pipeline.training.checkpoint import Checkpoint, Tensors, strip_prefix, with_prefix
+from pipeline.training.frozen_states import FrozenStates, batch_states, frozen_states
 from pipeline.training.optimizer import TrainState, adamw, warm_up_and_decay
 
 EpochMetrics = dict[str, float]
@@ -44,34 +47,42 @@ class FitState:
 def fine_tune(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
-    phases: list[tuple[Texts, int]],
+    phases: Sequence[tuple[Texts, float]],
     validation: Texts,
     fit: Fit,
     *,
     max_length: int,
     seed: int,
     section: str,
+    score: ScoreName = "auto",
+    frozen: Frozen | None = None,
     checkpoint: Checkpoint | None = None,
+    keep: bool = False,
 ) -> dict[str, Any]:
     """Train a model in place; it ends with the weights of its best epoch, in evaluation mode.
 
-    After every epoch of every phase the model is scored on `validation`: by accuracy or Pearson's correlation (-1 if
-    undefined), then by the lower loss. Without any epoch the model stays as it is.
+    After every epoch of every phase the model is scored on `validation`: by the metric of `score` or Pearson's
+    correlation (-1 if undefined), then by the lower loss. Without any epoch the model stays as it is.
 
     Args:
         phases: texts and the number of epochs on them, in order. Each phase has its own optimizer and learning rate
-            schedule; a phase without texts is skipped.
+            schedule; a phase without texts is skipped. The last epoch of 2.25 is a quarter of the batches of the third.
         section: the section of params.yaml that `fit` comes from, for the progress bar and errors.
+        frozen: the part of the model that `freeze` has frozen. What it makes of the texts is computed once, if they are
+            read more than once and it fits into memory; without dropout it is the same in every epoch, up to rounding.
         checkpoint: resumed from, and written when due.
+        keep: also write the checkpoint at the end, for a caller that has more to do before the model is published.
 
-    Returns the best epoch's `accuracy` or `pearson`, `loss`, `phase` and `epoch`, and the `history` of all epochs.
+    Returns the best epoch's metric under its name, `loss`, `phase` and `epoch`, and the `history` of all epochs.
     Raises InputError if `max_length` is more than the model takes or the loss is not finite.
     """
     check_ids(tokenizer, model.config, section)
     check_length(max_length, tokenizer, model.config, "the model")
-    scorer = Validation(validation, tokenizer, max_length)
-    metric = headline(validation.names)
+    scorer = Validation(validation, tokenizer, max_length, score)
+    metric = scorer.metric
     model.to(distributed.device())
+    if sum(math.ceil(epochs) for texts, epochs in phases if len(texts)) > 1:
+        scorer.inside = batch_states(model, frozen, scorer.prepared.batches)
     best_weights: Tensors = {}
     # Dropout uses torch's global generator: seeded here, and restored afterwards.
     with torch.random.fork_rng():
@@ -84,7 +95,7 @@ def fine_tune(
         for phase, (texts, epochs) in enumerate(phases, start=1):
             if phase < progress.phase or not len(texts):
                 continue
-            steps = epochs * math.ceil(len(texts) / fit.batch_size)
+            steps = sum(steps_of_epochs(epochs, math.ceil(len(texts) / fit.batch_size)))
             optimizer = adamw(model, fit)
             schedule = warm_up_and_decay(optimizer, steps, fit.warmup)
             state = TrainState(model, optimizer, schedule, f"{section}.learning_rate")
@@ -93,43 +104,59 @@ def fine_tune(
                 saved = None
             progress.phase = phase
             encoded = encode(tokenizer, texts.texts, texts.pairs, max_length)
-            for epoch in range(progress.epoch, epochs + 1):
+            states = frozen_states(model, frozen, encoded, epochs)
+            for epoch in range(progress.epoch, math.ceil(epochs) + 1):
                 rng.bit_generator.state = progress.rng_state
                 batches = length_batches(encoded.lengths, size=fit.batch_size, rng=rng)
+                batches = batches[: steps_of_epochs(epochs, len(batches))[epoch - 1]]
                 model.train()
-                for rows in track(batches[progress.batch :], f"{section} {epoch}/{epochs}", done=progress.batch):
-                    progress.total_loss += state.step(_loss(model, encoded, texts, rows)) * len(rows)
+                if frozen:
+                    frozen.eval()
+                for rows in track(batches[progress.batch :], f"{section} {epoch}/{epochs:g}", done=progress.batch):
+                    progress.total_loss += state.step(_loss(model, encoded, texts, rows, states)) * len(rows)
                     progress.batch += 1
                     if checkpoint and checkpoint.due:
                         checkpoint.save(state.state_dict() | with_prefix("best", best_weights), asdict(progress))
-                score = scorer.score(model)
-                state.check_finite(score.minus_loss)
-                mean_loss = progress.total_loss / len(texts)
+                reached = scorer.score(model)
+                state.check_finite(reached.minus_loss)
+                mean_loss = progress.total_loss / sum(len(rows) for rows in batches)
                 metrics = {"phase": phase, "epoch": epoch, "trained_loss": mean_loss}
-                progress.history.append({**metrics, metric: score.metric, "loss": -score.minus_loss})
-                if score > Score(*progress.best_score):
-                    progress.best_score = (score.metric, score.minus_loss)
+                progress.history.append({**metrics, metric: reached.metric, "loss": -reached.minus_loss})
+                if reached > Score(*progress.best_score):
+                    progress.best_score = (reached.metric, reached.minus_loss)
                     progress.best_epoch = progress.history[-1]
                     best_weights = {name: value.to("cpu", copy=True) for name, value in model.state_dict().items()}
                 progress.epoch, progress.batch, progress.total_loss = epoch + 1, 0, 0.0
                 progress.rng_state = rng.bit_generator.state
             progress.epoch = 1
+        if keep and checkpoint and not distributed.rank():
+            progress.phase = len(phases) + 1
+            checkpoint.save(with_prefix("best", best_weights), asdict(progress))
     if best_weights:
         model.load_state_dict(best_weights)
     model.eval()
     best_epoch = progress.best_epoch
     if not best_epoch:
-        score = scorer.score(model)
-        best_epoch = {metric: score.metric, "loss": -score.minus_loss}
+        reached = scorer.score(model)
+        best_epoch = {metric: reached.metric, "loss": -reached.minus_loss}
     return {**best_epoch, "history": progress.history}
 
 
-def _loss(model: PreTrainedModel, encoded: Encoded, texts: Texts, rows: Rows) -> torch.Tensor:
+def steps_of_epochs(epochs: float, batches: int) -> list[int]:
+    """Number of steps in each epoch: all batches, but in the last of 2.25 epochs a quarter of them, rounded up."""
+    # Rounded first, because 0.3 × 10 is a little more than 3.
+    shares = [min(1.0, epochs - epoch) for epoch in range(math.ceil(epochs))]
+    return [max(1, math.ceil(round(share * batches, 6))) for share in shares]
+
+
+def _loss(
+    model: PreTrainedModel, encoded: Encoded, texts: Texts, rows: Rows, states: FrozenStates | None
+) -> torch.Tensor:
     """The local part of the mean loss, scaled: its mean over all processes is the batch's loss."""
     device = distributed.device()
     local, count = distributed.local_rows(rows)
     batch = {name: value.to(device) for name, value in collate(encoded, local).items()}
-    with precision(device):
+    with precision(device), nullcontext() if states is None else states.standing_in(local):
         logits = model(**batch).logits.float()
     labels = torch.from_numpy(texts.labels[local]).to(device)
     loss = cross_entropy(logits, labels) if texts.names else mse_loss(logits[:, 0], labels)

@@ -29,7 +29,7 @@ def train_student_ft(params: Params, *, prepared: Path, out: Path) -> str:
     checkpoint = Checkpoint(
         "student_ft",
         __name__,
-        params=params.model_dump(include={"task", "seed", "max_length", "student"}),
+        params=params.model_dump(include={"task", "seed", "score", "max_length", "student"}),
         fit=fit.model_dump(),
         start=model_hash(model, tokenizer),
         texts=[file_hash(prepared / f"{name}.parquet") for name in ("train", "validation")],
@@ -44,9 +44,10 @@ def train_student_ft(params: Params, *, prepared: Path, out: Path) -> str:
         max_length=params.max_length,
         seed=params.seed,
         section="evaluate.student_ft",
+        score=params.score,
         checkpoint=checkpoint,
     )
     save_model(model, tokenizer, out)
     checkpoint.finish()
-    metric = headline(target.names)
+    metric = headline(params.score, validation.labels, validation.names)
     return f"{parameter_count(model) / 1e6:.1f}M parameters, validation {metric} {result[metric]:.3f}, in {out}"

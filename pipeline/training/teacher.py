@@ -1,25 +1,45 @@
 """The teacher f^t: a large encoder, fine-tuned on source and target."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline.data.texts import read_texts
+from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
 from pipeline.evaluation.scoring import headline, rounded
+from pipeline.evaluation.validation import Score
 from pipeline.models.compatibility import check_labels, check_length, check_words
+from pipeline.models.frozen import freeze
 from pipeline.models.loading import load_classifier, load_config, load_tokenizer, parameter_count
 from pipeline.models.saving import save_model
 from pipeline.models.student import check_student
 from pipeline.params.schema import Params
+from pipeline.params.types import LabelledDomain
 from pipeline.storage.fingerprint import file_hash
 from pipeline.storage.json_file import write_json
 from pipeline.training.checkpoint import Checkpoint, model_hash
 from pipeline.training.finetune import fine_tune
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A teacher fine-tuned on some domains."""
+
+    domains: list[LabelledDomain]
+    model: PreTrainedModel
+    result: dict[str, Any]
+    """What `fine_tune` returned."""
+    checkpoint: Checkpoint
+
+
 def train_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path) -> str:
     """Fine-tune f^t on the domains of `teacher.domains`, one after the other; write it and its validation metrics.
+
+    With `auto` it is fine-tuned on source and target and, apart from that, on the target alone; the teacher that
+    validates better is written, and the metrics have the scores of both.
 
     Returns a one-line summary. Raises InputError before any training if there is no text to train on, if a model
     without training has no head for these labels, if the student cannot be distilled from this teacher, or if
@@ -30,46 +50,99 @@ def train_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path) -
     for address, key in ((teacher.model, "teacher.model"), (params.generator.model, "generator.model")):
         # The augment stage runs after training and would fail only then.
         check_length(params.max_length, load_tokenizer(address, key), load_config(address, key), address)
-    target = read_texts(prepared / "train.parquet")
     validation = read_texts(prepared / "validation.parquet")
+    texts: dict[LabelledDomain, Texts] = {"target": read_texts(prepared / "train.parquet")}
     for key, named in (("teacher.model", teacher.model), ("student.model", params.student.model)):
         if named is not None:
-            check_words(load_tokenizer(named, key), target.texts, f"{key}: {named}")
-    phases = []
-    for domain in teacher.domains:
-        texts = target if domain == "target" else read_texts(prepared / "source.parquet")
-        if len(texts):
-            phases.append((texts, getattr(teacher.epochs, domain)))
-    if not phases:
+            check_words(load_tokenizer(named, key), texts["target"].texts, f"{key}: {named}")
+    if teacher.domains == "auto" or "source" in teacher.domains:
+        texts["source"] = read_texts(prepared / "teacher_source.parquet")
+    choices, why = _choices(params, texts)
+    if not choices[0]:
         raise InputError("teacher.domains: got [source], but there is no source text; accepted: [target]")
-    if not any(epochs for _, epochs in phases):
+    if not any(getattr(teacher.epochs, domain) for domain in choices[0]):
         # Without training the model needs a fine-tuned head: a new one would be random.
-        check_labels(load_classifier(teacher.model, "teacher.model").config, target.names, "teacher.model")
+        check_labels(load_classifier(teacher.model, "teacher.model").config, texts["target"].names, "teacher.model")
+    tokenizer = load_tokenizer(teacher.model, "teacher.model")
+    trained = [
+        _train(params, domains, texts, validation, tokenizer, prepared, keep=len(choices) > 1) for domains in choices
+    ]
+    metric = headline(params.score, validation.labels, validation.names)
+    best = max(trained, key=lambda each: Score(each.result[metric], -each.result["loss"]))
+    save_model(best.model, tokenizer, out)
+    history = [rounded(epoch) for epoch in best.result.pop("history")]
+    measured: dict[str, Any] = {"parameters": parameter_count(best.model), **rounded(best.result)}
+    if teacher.domains == "auto":
+        scores = [rounded({name: each.result[name] for name in (metric, "loss")}) for each in trained]
+        measured["domains"] = best.domains
+        measured["tried"] = [
+            {"domains": each.domains, **numbers} for each, numbers in zip(trained, scores, strict=True)
+        ]
+    write_json(metrics, measured | {"history": history})
+    for each in trained:
+        each.checkpoint.finish()
+    parameters = f"{parameter_count(best.model) / 1e6:.1f}M parameters"
+    summary = f"{parameters}, validation {metric} {best.result[metric]:.3f}"
+    if teacher.domains == "auto":
+        others = [f"{_named(each.domains)} {each.result[metric]:.3f}" for each in trained if each is not best]
+        summary += f" with teacher.domains: {_named(best.domains)} ({', '.join(others) or why})"
+    return f"{summary}, in {out}"
+
+
+def _choices(params: Params, texts: dict[LabelledDomain, Texts]) -> tuple[list[list[LabelledDomain]], str]:
+    """Lists of domains with texts, of which the teacher of one is written; if auto leaves no choice, the reason."""
+    domains = params.teacher.domains
+    if domains != "auto":
+        return [[domain for domain in domains if len(texts[domain])]], ""
+    if not len(texts["source"]):
+        return [["target"]], "there is no source text"
+    if texts["source"].names != texts["target"].names:
+        return [["target"]], "the source has other classes"
+    return [["source", "target"], ["target"]], ""
+
+
+def _train(
+    params: Params,
+    domains: list[LabelledDomain],
+    texts: dict[LabelledDomain, Texts],
+    validation: Texts,
+    tokenizer: PreTrainedTokenizerFast,
+    prepared: Path,
+    *,
+    keep: bool,
+) -> Trained:
+    """The teacher as it is with this list as `teacher.domains`.
+
+    Args:
+        keep: whether others are trained before this one is published.
+    """
+    teacher = params.teacher.model_copy(update={"domains": domains})
     with torch.random.fork_rng():
         torch.manual_seed(params.seed)
-        model = load_classifier(teacher.model, "teacher.model", target.names)
-    tokenizer = load_tokenizer(teacher.model, "teacher.model")
+        model = load_classifier(teacher.model, "teacher.model", validation.names)
     checkpoint = Checkpoint(
         "teacher",
         __name__,
-        params=params.model_dump(include={"task", "seed", "max_length", "teacher"}),
+        params=params.model_dump(include={"task", "seed", "score", "max_length"}) | {"teacher": teacher.model_dump()},
         start=model_hash(model, tokenizer),
-        texts=[file_hash(prepared / f"{name}.parquet") for name in ("source", "train", "validation")],
+        texts=[file_hash(prepared / f"{name}.parquet") for name in ("teacher_source", "train", "validation")],
     )
     result = fine_tune(
         model,
         tokenizer,
-        phases,
+        [(texts[domain], getattr(teacher.epochs, domain)) for domain in domains],
         validation,
         teacher,
         max_length=params.max_length,
         seed=params.seed,
         section="teacher",
+        score=params.score,
+        frozen=freeze(model, teacher.frozen, "teacher.frozen") if teacher.frozen else None,
         checkpoint=checkpoint,
+        keep=keep,
     )
-    save_model(model, tokenizer, out)
-    history = [rounded(epoch) for epoch in result.pop("history")]
-    write_json(metrics, {"parameters": parameter_count(model), **rounded(result), "history": history})
-    checkpoint.finish()
-    metric = headline(target.names)
-    return f"{parameter_count(model) / 1e6:.1f}M parameters, validation {metric} {result[metric]:.3f}, in {out}"
+    return Trained(domains, model, result, checkpoint)
+
+
+def _named(domains: list[LabelledDomain]) -> str:
+    return f"[{', '.join(domains)}]"

@@ -5,14 +5,16 @@ import json
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from helpers.prepared import complete
 
 from pipeline.augment import augment as augment_module
 from pipeline.augment.augment import augment
 from pipeline.augment.methods import neighbours
 from pipeline.augment.shards import read_augmented
-from pipeline.data.texts import Texts, read_texts, write_texts
+from pipeline.data.texts import Texts, no_labels, read_texts, write_texts
 from pipeline.errors import InputError
 
 SHARDS = 3
@@ -53,12 +55,12 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def test_shards_of_both_domains(run):
+def test_shards_of_all_domains(run):
     out, summary = run()
     assert list(contents(out)) == [
-        f"{domain}-0000{shard}-of-00003.parquet" for domain in ("source", "target") for shard in range(3)
+        f"{domain}-0000{shard}-of-00003.parquet" for domain in ("source", "target", "unlabelled") for shard in range(3)
     ]
-    assert summary == f"80 neighbours of 64 texts in 6 shards (0 not distinct, 0 texts too short), in {out}"
+    assert summary == f"80 neighbours of 64 texts in 9 shards (0 not distinct, 0 texts too short), in {out}"
 
 
 def test_a_row_has_all_columns(run, uneven):
@@ -156,6 +158,7 @@ def test_other_texts_give_other_shards(run, drawn, uneven, reviews, tmp_path):
     (tmp_path / "prepared").mkdir()
     (tmp_path / "prepared" / "source.parquet").write_bytes((uneven / "source.parquet").read_bytes())
     write_texts(tmp_path / "prepared" / "train.parquet", reviews(16, seed=77), "target")
+    complete(tmp_path / "prepared")
     run("other", prepared=tmp_path / "prepared")
     assert drawn.calls[6:] == [6, 5, 5]
 
@@ -199,7 +202,7 @@ def test_the_out_is_replaced_whole(run, tmp_path):
     run("out", shards=4)
     out, _ = run("out", samples=(0, 1))
     assert list(contents(out)) == [
-        f"{domain}-0000{shard}-of-00003.parquet" for domain in ("source", "target") for shard in range(3)
+        f"{domain}-0000{shard}-of-00003.parquet" for domain in ("source", "target", "unlabelled") for shard in range(3)
     ]
 
 
@@ -207,7 +210,7 @@ def test_the_out_is_replaced_whole(run, tmp_path):
 def test_a_domain_without_samples(run, drawn, samples, originals, calls):
     out, summary = run(samples=samples)
     assert drawn.calls == calls
-    assert summary.startswith(f"{originals * max(samples)} neighbours of {originals} texts in 6 shards")
+    assert summary.startswith(f"{originals * max(samples)} neighbours of {originals} texts in 9 shards")
     rows = [pq.read_metadata(path).num_rows for path in sorted(out.iterdir())]
     assert [bool(sum(rows[:3])), bool(sum(rows[3:]))] == [samples > 0 for samples in samples]
 
@@ -216,8 +219,8 @@ def test_no_samples_at_all(run, drawn):
     """Plain distillation: shards without rows, for which no model is loaded."""
     out, summary = run(samples=(0, 0))
     assert drawn.calls == []
-    assert summary == f"0 neighbours of 0 texts in 6 shards (0 not distinct, 0 texts too short), in {out}"
-    assert len(contents(out)) == 6
+    assert summary == f"0 neighbours of 0 texts in 9 shards (0 not distinct, 0 texts too short), in {out}"
+    assert len(contents(out)) == 9
     whole, _ = run("whole")
     assert read_augmented(out).num_rows == 0
     assert read_augmented(out).schema.equals(read_augmented(whole).schema)
@@ -234,6 +237,7 @@ def other_prepared(tmp_path):
         labels = labels if labels is not None else pa.array([row % 2 for row in range(len(texts))]).to_numpy()
         write_texts(folder / "train.parquet", Texts(ids, texts, pairs, labels, list(names)), "target")
         write_texts(folder / "source.parquet", Texts([], [], None, labels[:0], list(names)), "source")
+        complete(folder)
         return folder
 
     return write
@@ -241,14 +245,14 @@ def other_prepared(tmp_path):
 
 def test_no_source_and_fewer_texts_than_shards(run, other_prepared):
     out, summary = run(prepared=other_prepared(["a good film", "a bad joke"]), shards=4)
-    assert summary.startswith("4 neighbours of 2 texts in 8 shards")
-    assert [pq.read_metadata(path).num_rows for path in sorted(out.iterdir())] == [0, 0, 0, 0, 2, 2, 0, 0]
+    assert summary.startswith("4 neighbours of 2 texts in 12 shards")
+    assert [pq.read_metadata(path).num_rows for path in sorted(out.iterdir())] == [0, 0, 0, 0, 2, 2, *[0] * 6]
     assert read_augmented(out).num_rows == 4
 
 
 def test_texts_that_cannot_change_are_counted(run, other_prepared):
     _, summary = run(prepared=other_prepared(["film", "a very good film"]), augment={"min_distance": 2}, shards=1)
-    assert summary.startswith("2 neighbours of 2 texts in 2 shards (0 not distinct, 1 texts too short)")
+    assert summary.startswith("2 neighbours of 2 texts in 3 shards (0 not distinct, 1 texts too short)")
 
 
 def test_pairs(run, other_prepared):
@@ -257,6 +261,25 @@ def test_pairs(run, other_prepared):
     for row in read_augmented(out).to_pylist():
         assert row["text"] == row["original_text"]
         assert row["text_pair"] != row["original_text_pair"] in ("the plot", "it was bad")
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_neighbours_of_texts_without_labels(run, other_prepared, task):
+    labels = None if task == "classification" else pa.array([0.5, 2.25], pa.float32()).to_numpy()
+    names = ("negative", "positive") if labels is None else ()
+    prepared = other_prepared(["a good film", "a bad joke"], names, labels=labels)
+    texts = ["a very good film", "the plot is slow", "the cast is warm"]
+    more = Texts(["u0", "u1", "u2"], texts, None, no_labels(3, names), list(names))
+    write_texts(prepared / "unlabelled.parquet", more, "unlabelled")
+    out, summary = run(
+        prepared=prepared, task=task, samples=(1, 2), augment={"samples": {"source": 1, "target": 2, "unlabelled": 4}}
+    )
+    assert summary.startswith("16 neighbours of 5 texts in 9 shards")
+    table = read_augmented(out)
+    drawn = table.filter(pc.equal(table["domain"], "unlabelled"))
+    assert drawn["original_id"].to_pylist() == ["u0"] * 4 + ["u1"] * 4 + ["u2"] * 4
+    assert drawn["label"].null_count == 12
+    assert table["label"].null_count == 12
 
 
 def test_numbers_as_labels(run, other_prepared):
@@ -286,7 +309,7 @@ def test_how_many_are_drawn_at_once_changes_nothing(run, drawn, monkeypatch, tmp
     parts, summary = run("parts")
     assert max(drawn.calls) == 5
     assert sum(drawn.calls) == 64
-    assert summary.startswith("80 neighbours of 64 texts in 6 shards (0 not distinct")
+    assert summary.startswith("80 neighbours of 64 texts in 9 shards (0 not distinct")
     one, other = read_augmented(whole).to_pandas(), read_augmented(parts).to_pandas()
     log_probs = ["log_p_words", "log_p"]
     pd.testing.assert_frame_equal(one.drop(columns=log_probs), other.drop(columns=log_probs))

@@ -166,6 +166,23 @@ def test_the_paired_test_of_accuracy_is_mcnemars(tmp_path):
     assert paired_p_value(*sides) == pytest.approx(binomtest(14, 20).pvalue, abs=0.03)
 
 
+def test_the_paired_test_is_of_the_score_that_decided(tmp_path):
+    """One model finds most of a rare class, the other none of it, at about the same accuracy: MCC tells them apart."""
+    actual = ["no"] * 90 + ["yes"] * 10
+    finds = ["no"] * 84 + ["yes"] * 6 + ["no"] * 3 + ["yes"] * 7
+    never = ["no"] * 100
+    p = {}
+    for metric in ("accuracy", "mcc"):
+        folders = [
+            predictions(tmp_path / metric / name, actual, said, "accuracy")
+            for name, said in (("a", finds), ("b", never))
+        ]
+        (folders[0] / "metrics.json").write_text(json.dumps({"accuracy": 0.9, f"validation_{metric}": 0.5}))
+        p[metric] = paired_p_value([folders[0]], [folders[1]])
+    assert p["accuracy"] > 0.9
+    assert p["mcc"] < 0.1
+
+
 def test_the_paired_test_of_numbers(tmp_path):
     rng = np.random.default_rng(2)
     actual = rng.normal(size=40)

@@ -13,15 +13,16 @@ from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
 from pipeline.params.schema import Params
 
-SPLITS = ("source", "train", "validation", "test")
+SPLITS = ("source", "train", "validation", "test", "teacher_source", "unlabelled")
 
 
 @pytest.fixture
 def made(tmp_path):
     """Run prepare in a folder and return the words, the texts by split, and the metrics."""
 
-    def run(target, source=None, *, name="out", **sections):
-        params = {"data": {"target": target, "source": source, **sections.pop("data", {})}, **sections}
+    def run(target, source=None, *, name="out", unlabelled=None, **sections):
+        tables = {"target": target, "source": source, "unlabelled": unlabelled}
+        params = {"data": tables | sections.pop("data", {}), **sections}
         out, metrics = tmp_path / name, tmp_path / f"{name}.json"
         words = prepare(Params.model_validate(params), out=out, metrics=metrics)
         assert sorted(file.name for file in out.iterdir()) == sorted(f"{split}.parquet" for split in SPLITS)
@@ -148,6 +149,112 @@ def test_without_a_source_its_file_is_there_and_empty(made, target):
     assert metrics["splits"]["source"] == {"rows": 0, "labels": {"no": 0, "yes": 0}}
 
 
+def test_the_teacher_s_source_is_the_student_s_or_whole_texts_of_its_sentences(made, target, tmp_path):
+    texts = [f"It is the text {row}. Here is another text of {row}." for row in range(60)]
+    source = {"path": csv(tmp_path / "s.csv", text=texts, label=["no", "yes", "yes"] * 20), "rows": 30}
+    words, whole, metrics = made(target, source)
+    assert (tmp_path / "out/source.parquet").read_bytes() == (tmp_path / "out/teacher_source.parquet").read_bytes()
+    assert "teacher_source" not in metrics["splits"]
+
+    words, found, metrics = made(target, {**source, "sentences": 24}, name="cut")
+    assert words.startswith("24 source, 8 train, 10 validation, 20 test, 30 teacher source texts (0 leaked")
+    assert (tmp_path / "out/source.parquet").read_bytes() == (tmp_path / "cut/teacher_source.parquet").read_bytes()
+    assert metrics["splits"]["source"] == {"rows": 24, "labels": {"no": 8, "yes": 16}}
+    assert metrics["splits"]["teacher_source"] == {"rows": 30, "labels": {"no": 10, "yes": 20}}
+    assert metrics["read"]["source_sentences"] == 60
+    assert metrics["dropped"]["source_sentences"] == {"leaked": 0, "duplicate": 0}
+    assert metrics["unused"] == {"source": 30, "target": 62, "source_sentences": 36}
+    for id_, text in zip(found["source"].ids, found["source"].texts, strict=True):
+        assert text in whole["source"].texts[whole["source"].ids.index(id_.partition(".")[0])]
+
+
+def test_no_sentences_of_pairs(tmp_path):
+    columns = {"text": "a", "text_pair": "b"}
+    data = {"target": {"path": "t.csv", "columns": columns, "rows": 4}}
+    with pytest.raises(ValueError, match=r"data\.source\.sentences: got 9, but the source has pairs .* accepted: null"):
+        Params.model_validate({"data": data | {"source": {"path": "s.csv", "columns": columns, "sentences": 9}}})
+
+
+def test_texts_without_labels(made, target, tmp_path):
+    held = numbered(100)
+    texts = ["New one", " ", "new ONE!", *held[:50], *numbered(30, "fresh")]
+    table = {"path": csv(tmp_path / "u.csv", text=texts)}
+    words, found, metrics = made(target, unlabelled=table)
+    used = {split: {normalise(text) for text in found[split].texts} for split in ("train", "validation", "test")}
+    early = {normalise(text) for text in held[:50]}
+    out = len(early & (used["validation"] | used["test"]))
+    dropped = {"empty": 1, "leaked": out, "in_train": len(early & used["train"]), "duplicate": 1}
+    assert metrics["dropped"]["unlabelled"] == dropped
+    assert dropped["in_train"] > 0
+    kept = found["unlabelled"]
+    assert metrics["splits"]["unlabelled"] == {"rows": len(kept)}
+    assert (metrics["read"]["unlabelled"], len(kept)) == (83, 83 - sum(dropped.values()))
+    assert {normalise(text) for text in kept.texts} == {normalise(text) for text in texts} - set().union(
+        *used.values()
+    ) - {""}
+    assert (kept.ids[0], kept.label(0), kept.names) == ("unlabelled-000001", None, ["no", "yes"])
+    assert (
+        f", {len(kept)} unlabelled texts ({out} leaked, 1 duplicate, 1 empty, {dropped['in_train']} in train" in words
+    )
+
+    _, fewer, metrics = made(target, unlabelled={**table, "rows": 20}, name="fewer")
+    assert metrics["unused"]["unlabelled"] == len(kept) - 20
+    assert set(fewer["unlabelled"].ids) < set(kept.ids)
+    _, more, _ = made(target, unlabelled={**table, "rows": 25}, name="more")
+    assert set(fewer["unlabelled"].ids) < set(more["unlabelled"].ids)
+
+
+def test_the_target_s_table_without_the_rows_that_are_used(made, target):
+    table = {"path": target["path"], "labels": {"not": "read"}, "columns": {"label": "none", "group": "none"}}
+    _, found, metrics = made(target, unlabelled=table)
+    assert len(found["unlabelled"]) == 100 - 8 - 10 - 20
+    assert metrics["dropped"]["unlabelled"] == {"empty": 0, "leaked": 30, "in_train": 8, "duplicate": 0}
+    ids = {id_.partition("-")[2] for texts in found.values() for id_ in texts.ids}
+    assert len(ids) == 100
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_rows_of_the_target_that_have_no_label(made, refusal, tmp_path, task):
+    label = ["0", "1", "", "nan"] * 25
+    path = csv(tmp_path / "t.csv", text=numbered(100), label=label)
+    target = {"path": path, "rows": 10, "validation": 10, "test": 20}
+    assert "row 3: no label; accepted: a value in every row" in refusal(target, task=task)
+    other = csv(tmp_path / "u.csv", text=numbered(5, "u"))
+    assert "row 3: no label; accepted: a value in every row" in refusal(target, task=task, unlabelled={"path": other})
+    _, found, metrics = made(target, task=task, unlabelled={"path": path})
+    assert metrics["dropped"]["target"]["unlabelled"] == 50
+    assert len(found["unlabelled"]) == 60
+    _, found, _ = made(target, task=task, unlabelled={"path": path, "where": {"label": ["", "nan"]}}, name="exact")
+    assert {int(id_.partition("-")[2]) % 4 for id_ in found["unlabelled"].ids} == {3, 0}
+
+
+def test_unlabelled_pairs(made, refusal, tmp_path):
+    columns = {"text": "a", "text_pair": "b"}
+    target = csv(tmp_path / "t.csv", a=numbered(40, "left"), b=numbered(40, "right"), label=["no", "yes"] * 20)
+    path = csv(
+        tmp_path / "u.csv", a=[*numbered(40, "LEFT"), *numbered(9, "x")], b=[*numbered(40, "z"), *numbered(9, "y")]
+    )
+    sizes = {"rows": 4, "validation": 6, "test": 10}
+    table = {"path": path, "columns": columns}
+    _, found, metrics = made({"path": target, "columns": columns, **sizes}, unlabelled=table)
+    # A training pair whose first text is the same is another pair.
+    assert metrics["dropped"]["unlabelled"] == {"empty": 0, "leaked": 16, "in_train": 0, "duplicate": 0}
+    assert found["unlabelled"].pairs is not None
+    assert refusal(
+        {"path": target, "columns": columns, **sizes}, unlabelled={"path": path, "columns": {"text": "a"}}
+    ) == (
+        "data.unlabelled.columns.text_pair: the unlabelled table has single texts and the target pairs; "
+        "accepted: a second text in both or in neither"
+    )
+
+
+def test_more_unlabelled_rows_than_there_are(refusal, target, tmp_path):
+    path = csv(tmp_path / "u.csv", text=[*numbered(5, "u"), ""])
+    assert refusal(target, unlabelled={"path": path, "rows": 6}) == (
+        "data.unlabelled.rows: got 6; 5 of 6 rows can be used (1 empty, 0 leaked, 0 in train, 0 duplicate)"
+    )
+
+
 def test_source_rows_are_drawn_in_proportion(made, target, source):
     _, texts, metrics = made(target, {**source, "rows": 30})
     assert np.bincount(texts["source"].labels).tolist() == [10, 20]
@@ -220,9 +327,12 @@ def test_an_old_folder_survives_an_error(made, refusal, tmp_path, target):
     assert (tmp_path / "out" / "test.parquet").read_bytes() == before
 
 
-def test_the_teacher_on_target_alone_leaves_the_source_its_classes(made, target, tmp_path):
+@pytest.mark.parametrize("domains", [["target"], "auto"])
+def test_the_teacher_on_target_alone_leaves_the_source_its_classes(made, target, tmp_path, domains):
     source = {"path": csv(tmp_path / "s.csv", text=numbered(9, "other"), label=["c", "a", "b"] * 3)}
-    _, texts, metrics = made(target, source, teacher={"domains": ["target"]})
+    summary, texts, metrics = made(target, source, teacher={"domains": domains})
+    said = "; the source has other classes than the target, so the teacher trains on the target alone"
+    assert summary.endswith(said) == (domains == "auto")
     assert texts["source"].names == ["a", "b", "c"]
     assert texts["train"].names == metrics["labels"] == ["no", "yes"]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.data.texts import Texts, read_texts, write_texts
+from pipeline.data.texts import Texts, no_labels, read_texts, write_texts
 from pipeline.errors import InputError
 
 NAMES = ["negative", "positive"]
@@ -48,6 +48,29 @@ def test_no_texts_at_all(tmp_path, names):
     made = Texts([], [], None, np.zeros(0, dtype=np.int64 if names else np.float32), names)
     write_texts(tmp_path / "a.parquet", made, "source")
     assert_same(read_texts(tmp_path / "a.parquet"), made)
+
+
+@pytest.mark.parametrize(("names", "absent"), [(NAMES, -1), ([], np.nan)])
+def test_texts_without_labels(tmp_path, names, absent):
+    made = Texts(["unlabelled-000003"], ["good"], ["or not"], no_labels(1, names), names)
+    np.testing.assert_array_equal(made.labels, [absent])
+    assert made.label(0) is None
+    write_texts(tmp_path / "a.parquet", made, "unlabelled")
+    assert pq.read_table(tmp_path / "a.parquet")["label"].null_count == 1
+    assert_same(read_texts(tmp_path / "a.parquet"), made)
+
+
+@pytest.mark.parametrize("names", [NAMES, []])
+def test_only_unlabelled_texts_lack_labels(tmp_path, names):
+    file = tmp_path / "a.parquet"
+    write_texts(file, Texts(["target-000003"], ["good"], None, no_labels(1, names), names), "target")
+    with pytest.raises(InputError, match=r"a\.parquet: not a file of prepared texts, or damaged"):
+        read_texts(file)
+    write_texts(
+        file, Texts(["target-000003"], ["good"], None, np.ones(1, no_labels(0, names).dtype), names), "unlabelled"
+    )
+    with pytest.raises(InputError, match=r"damaged \(a label in the domain unlabelled\)"):
+        read_texts(file)
 
 
 def test_what_anyone_can_read_in_the_file(tmp_path, texts):

@@ -5,6 +5,7 @@ import errno
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from helpers.prepared import complete
 from transformers import BertForSequenceClassification
 
 from pipeline.augment.shards import read_augmented
@@ -31,6 +32,7 @@ def test_a_domain_without_texts(run, uneven, tmp_path):
         (tmp_path / f"{name}.parquet").write_bytes((uneven / f"{name}.parquet").read_bytes())
     names = ["negative", "positive"]
     write_texts(tmp_path / "source.parquet", Texts([], [], None, np.zeros(0, np.int64), names), "source")
+    complete(tmp_path)
     out, said = run(prepared=tmp_path, distill={"originals": ["source", "target"]})
     assert said.startswith("112 texts")
     cache = TeacherCache(out)

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from helpers.prepared import complete
 from transformers import BertForSequenceClassification
 
 from pipeline.augment.shards import read_augmented
-from pipeline.data.texts import Texts, read_texts, write_texts
+from pipeline.data.texts import Texts, no_labels, read_texts, write_texts
 from pipeline.distill.cache_teacher import cache_teacher
 from pipeline.distill.dataset import read_dataset
 from pipeline.distill.teacher_cache import TeacherCache
@@ -35,7 +36,7 @@ def test_neighbours_and_the_originals_asked_for(dataset, augmented, uneven):
     )
     assert found.ids == neighbours + originals
     assert len(found) == 112
-    assert found.is_neighbour.tolist() == [True] * 96 + [False] * 16
+    assert found.droppable.tolist() == [True] * 96 + [False] * 16
     assert found.domains.tolist() == ["source"] * 48 + ["target"] * 64
     assert dataset(distill={"originals": []}).ids == neighbours
 
@@ -165,9 +166,61 @@ def emptied(folder, out):
 def test_texts_that_have_no_neighbours(dataset, augmented, tmp_path):
     found = dataset(augmented=emptied(augmented, tmp_path / "shards"))
     assert len(found) == 16
-    assert not found.is_neighbour.any()
+    assert not found.droppable.any()
     with pytest.raises(InputError, match=r"shards: no neighbours, and distill\.originals is \[\]; accepted: "):
         dataset(augmented=tmp_path / "shards", distill={"originals": []})
+
+
+@pytest.fixture
+def unlabelled(uneven, reviews, tmp_path):
+    """Prepared texts with three that have no label."""
+    folder = tmp_path / "unlabelled"
+    shutil.copytree(uneven, folder)
+    more = reviews(3, 9)
+    texts = Texts(["u0", "u1", "u2"], more.texts, None, no_labels(3, more.names), more.names)
+    write_texts(folder / "unlabelled.parquet", texts, "unlabelled")
+    return folder
+
+
+def test_what_the_selector_may_drop(dataset, unlabelled, make_params, augmented, tiny_classifier, tmp_path):
+    """All but the target's labelled texts; originals have no log P_s."""
+    distill = {"originals": ["source", "target", "unlabelled"]}
+    params = make_params(distill=distill, augment={"shards": 2})
+    folders = {"prepared": unlabelled, "augmented": augmented}
+    cache_teacher(params, **folders, teacher=tiny_classifier, out=tmp_path / "cache")
+    found = dataset(**folders, cache=tmp_path / "cache", distill=distill)
+    assert found.domains[96:].tolist() == ["source"] * 48 + ["target"] * 16 + ["unlabelled"] * 3
+    assert found.droppable.tolist() == [True] * 144 + [False] * 16 + [True] * 3
+    assert (found.log_p[96:] == 0).all()
+    rows = np.arange(160, 163)
+    assert found.ids[160:] == ["u0", "u1", "u2"]
+    assert found.labels[160:].tolist() == found.teacher_logits(rows).argmax(1).tolist()
+    assert found.labels[96:160].tolist() == [
+        label for name in ("source", "train") for label in read_texts(unlabelled / f"{name}.parquet").labels
+    ]
+
+
+def test_a_number_is_the_teacher_s_where_there_is_none(dataset, make_params, saved, tmp_path):
+    numbers = np.array([0.5, 2.0], np.float32)
+    write_texts(tmp_path / "train.parquet", Texts(["a", "b"], ["a film", "the joke"], None, numbers, []), "target")
+    write_texts(tmp_path / "source.parquet", Texts([], [], None, numbers[:0], []), "source")
+    write_texts(
+        tmp_path / "unlabelled.parquet", Texts(["u"], ["a slow plot"], None, no_labels(1, []), []), "unlabelled"
+    )
+    complete(tmp_path)
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    columns = {"id": ["u-001"], "domain": ["unlabelled"], "text": ["a plot"], "text_pair": pa.nulls(1, pa.string())}
+    columns |= {"label": pa.nulls(1, pa.float64()), "log_p": [-3.0]}
+    pq.write_table(pa.table(columns), shards / "unlabelled-00000-of-00001.parquet")
+    params = make_params(augment={"shards": 1}, distill={"originals": ["target", "unlabelled"]})
+    teacher = saved(BertForSequenceClassification, num_labels=1, id2label={0: "LABEL_0"}, label2id={"LABEL_0": 0})
+    cache_teacher(params, prepared=tmp_path, augmented=shards, teacher=teacher, out=tmp_path / "cache")
+    found = dataset(prepared=tmp_path, augmented=shards, cache=tmp_path / "cache", task="regression")
+    assert found.ids == ["u-001", "a", "b", "u"]
+    taught = found.teacher_logits(np.array([0, 3]))[:, 0].tolist()
+    assert found.labels.tolist() == pytest.approx([taught[0], 0.5, 2.0, taught[1]])
+    assert found.droppable.tolist() == [True, False, False, True]
 
 
 def test_a_source_class_that_the_target_does_not_have(dataset, uneven, augmented, cached, tmp_path):
@@ -199,6 +252,7 @@ def test_pairs_and_numbers(dataset, make_params, saved, tmp_path):
     texts = Texts(["a", "b"], ["a film", "the joke"], ["a plot", "is it good ?"], numbers, [])
     write_texts(tmp_path / "train.parquet", texts, "target")
     write_texts(tmp_path / "source.parquet", Texts([], [], None, none, []), "source")
+    complete(tmp_path)
     shards = tmp_path / "shards"
     shards.mkdir()
     columns = {"id": ["a-001"], "domain": ["target"], "text": ["a joke"], "text_pair": ["a plot"], "label": [0.5]}
@@ -219,6 +273,8 @@ def edited(folder, out, column, values):
     out.mkdir()
     for shard in folder.iterdir():
         table = pq.read_table(shard)
+        if not len(table):
+            continue
         new = pa.array(values(table[column].to_pylist()))
         table = table.set_column(table.column_names.index(column), column, new)
         pq.write_table(table.replace_schema_metadata(), out / shard.name)

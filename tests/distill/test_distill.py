@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from helpers.prepared import complete
 from helpers.tiny_tokenizers import tiny_tokenizer
 from safetensors.torch import save_file
 from transformers import AutoTokenizer, BertForSequenceClassification, BertModel, RobertaConfig, RobertaModel
@@ -109,6 +110,7 @@ def test_regression_from_end_to_end(run, make_params, saved, tiny_masked_lm, une
         numbers = np.array([len(text) / 20 for text in texts.texts], np.float32)
         labelled = type(texts)(texts.ids, texts.texts, None, numbers, [])
         write_texts(tmp_path / f"{name}.parquet", labelled, "source" if name == "source" else "target")
+    complete(tmp_path)
     teacher = saved(BertForSequenceClassification, num_labels=1, id2label={0: "LABEL_0"}, label2id={"LABEL_0": 0})
     params = make_params(task="regression", augment={"samples": {"source": 1, "target": 2}, "shards": 2})
     augment(params, prepared=tmp_path, generator=tiny_masked_lm, out=tmp_path / "augmented")
@@ -173,6 +175,7 @@ def test_a_student_of_another_family(
         texts = read_texts(uneven / f"{name}.parquet")
         written = replace(texts, pairs=texts.texts[::-1]) if paired else texts
         write_texts(tmp_path / f"{name}.parquet", written, "source" if name == "source" else "target")
+    complete(tmp_path)
     params = make_params(augment={"samples": {"source": 0, "target": 2}, "shards": 2}, max_length=48)
     augment(params, prepared=tmp_path, generator=tiny_masked_lm, out=tmp_path / "augmented")
     given = {"prepared": tmp_path, "augmented": tmp_path / "augmented", "teacher": tiny_classifier}
@@ -331,6 +334,7 @@ def test_pairs_from_end_to_end(run, make_params, tiny_masked_lm, tiny_classifier
         texts = read_texts(uneven / f"{name}.parquet")
         paired = replace(texts, pairs=texts.texts[::-1])
         write_texts(tmp_path / f"{name}.parquet", paired, "source" if name == "source" else "target")
+    complete(tmp_path)
     params = make_params(augment={"samples": {"source": 0, "target": 2}, "shards": 2}, max_length=32)
     augment(params, prepared=tmp_path, generator=tiny_masked_lm, out=tmp_path / "augmented")
     given = {"prepared": tmp_path, "augmented": tmp_path / "augmented", "teacher": tiny_classifier}

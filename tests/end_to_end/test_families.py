@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.families import FAMILIES, save_config, save_family
+from helpers.families import FAMILIES, REFUSED, save_config, save_family
+from helpers.prepared import complete
 
 from pipeline.augment.augment import augment
 from pipeline.augment.generator import prepare_generator
@@ -24,8 +25,6 @@ PREDICTIONS_ALONE = {"objectives": {"attention": 0, "hidden": 0}, "cache": {"att
 NO_ATTENTION = {"fnet", "funnel", "longformer", "mra", "reformer", "squeezebert", "yoso"}
 NOT_CUT = {"esm", "esmc", "funnel"}
 """Families whose layers cannot be taken one by one."""
-REFUSED = {"bart", "mbart", "mvp", "modernvbert", "perceiver", "ultravbert", "xmod"}
-"""Encoder-decoders, models of images, and one that must be told the language of each text."""
 
 
 def save_texts(folder: Path, reviews, *, pairs: bool) -> None:
@@ -35,6 +34,7 @@ def save_texts(folder: Path, reviews, *, pairs: bool) -> None:
         ids = [f"{name}-{row}" for row in range(rows)]
         split = Texts(ids, texts.texts, second, texts.labels, texts.names)
         write_texts(folder / f"{name}.parquet", split, "source" if name == "source" else "target")
+    complete(folder)
 
 
 def run(folder: Path, model: Path, *, serve: bool = False, **sections) -> None:

@@ -2,11 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 from transformers import BertForSequenceClassification
 
 from pipeline.data.texts import Texts, read_texts, write_texts
@@ -14,6 +15,9 @@ from pipeline.errors import InputError
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.predicting import predict
 from pipeline.models.loading import load_classifier
+from pipeline.models.saving import save_model
+from pipeline.params.models import Fit
+from pipeline.training.finetune import fine_tune
 
 
 @pytest.fixture
@@ -41,6 +45,7 @@ def test_each_model_is_measured_on_the_test_texts(run, prepared, saved, tiny_cla
         metrics = measured[name]
         assert metrics["accuracy"] == round(accuracy_score(test.labels, logits.argmax(1)), 4)
         assert metrics["f1"] == round(f1_score(test.labels, logits.argmax(1), zero_division=0.0), 4)
+        assert metrics["mcc"] == round(matthews_corrcoef(test.labels, logits.argmax(1)), 4)
         assert metrics["accuracy_low"] <= metrics["accuracy"] <= metrics["accuracy_high"]
         assert metrics["bytes"] == (folder / "model.safetensors").stat().st_size
         assert metrics["sentences_per_second"] > 0
@@ -52,12 +57,61 @@ def test_regression(run, saved, tmp_path):
     rng = np.random.default_rng(0)
     texts = [" ".join(["good"] * count) for count in rng.integers(1, 12, size=40)]
     labels = rng.random(40).astype(np.float32)
-    write_texts(tmp_path / "test.parquet", Texts([f"t{i}" for i in range(40)], texts, None, labels, []), "target")
+    for name in ("test", "validation"):
+        write_texts(
+            tmp_path / f"{name}.parquet", Texts([f"t{i}" for i in range(40)], texts, None, labels, []), "target"
+        )
     model = saved(BertForSequenceClassification, num_labels=1, id2label={0: "LABEL_0"}, label2id={"LABEL_0": 0})
     _, measured, predictions = run(tmp_path, {"student": model}, task="regression")
     assert measured["student"]["pearson_low"] < measured["student"]["pearson"] < measured["student"]["pearson_high"]
     np.testing.assert_allclose(predictions["actual"], labels, atol=1e-4)
     assert measured["student"]["pearson"] == pytest.approx(predictions.corr(numeric_only=True).iloc[0, 1], abs=2e-3)
+
+
+@pytest.fixture
+def trained(tiny_classifier, tokenizer, reviews, tmp_path):
+    """The classifier after it has learnt something."""
+    model = load_classifier(tiny_classifier, "model")
+    fit = Fit(batch_size=8, learning_rate=6e-3)
+    fine_tune(model, tokenizer, [(reviews(64), 3)], reviews(20, seed=9), fit, max_length=16, seed=1, section="teacher")
+    save_model(model, tokenizer, tmp_path / "trained")
+    return tmp_path / "trained"
+
+
+def test_a_student_that_validates_worse_than_student_ft(run, prepared, tiny_classifier, trained, tokenizer, caplog):
+    validation = read_texts(prepared / "validation.parquet")
+    worse, better = tiny_classifier, trained
+    accuracy = {
+        folder: (predict(load_classifier(folder, "m"), tokenizer, validation, 16).argmax(1) == validation.labels).mean()
+        for folder in (worse, better)
+    }
+    assert accuracy[worse] < accuracy[better]
+    summary, measured, _ = run(prepared, {"student": worse, "student_ft": better})
+    assert measured["student"]["validation_accuracy"] == accuracy[worse]
+    assert measured["student_ft"]["validation_accuracy"] == accuracy[better]
+    assert measured["student"]["worse_than_student_ft"] is True
+    assert summary.endswith("; the student validates worse than Student-FT")
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.message.startswith(f"models/student: validation accuracy {accuracy[worse]:.4f}, Student-FT ")
+    assert "try teacher.domains: auto or [target]" in record.message
+
+    caplog.clear()
+    for student in (worse, better):
+        summary, measured, _ = run(prepared, {"student": student, "student_ft": worse})
+        assert measured["student"]["worse_than_student_ft"] is False
+        assert (caplog.records, "worse" in summary) == ([], False)
+
+
+def test_the_deciding_score_comes_from_the_validation_texts(run, prepared, tiny_classifier, tmp_path):
+    """Three quarters of the validation texts have one label, of the test texts half."""
+    folder = shutil.copytree(prepared, tmp_path / "unequal")
+    texts = read_texts(prepared / "validation.parquet")
+    write_texts(folder / "validation.parquet", replace(texts, labels=(np.arange(len(texts)) % 4 // 3)), "target")
+    for score, metric in (("auto", "mcc"), ("accuracy", "accuracy"), ("f1", "f1")):
+        summary, measured, _ = run(folder, {"teacher": tiny_classifier}, score=score)
+        assert summary.startswith(f"{metric} on 30 test texts: teacher {measured['teacher'][metric]}")
+        assert [name for name in measured["teacher"] if name.startswith("validation")] == [f"validation_{metric}"]
 
 
 def test_a_missing_model(run, prepared, tiny_classifier, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import accuracy_score, f1_score, log_loss
+from sklearn.metrics import accuracy_score, f1_score, log_loss, matthews_corrcoef
 
 from pipeline.evaluation.scoring import (
     _class_metrics,
@@ -29,9 +29,9 @@ THREE = ["contradiction", "entailment", "neutral"]
 def test_by_hand():
     labels, predicted = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0])
     # Two of three positives found, two of three predicted positives correct: F1 is 2/3.
-    assert scores(labels, predicted, TWO) == pytest.approx({"accuracy": 3 / 5, "f1": 2 / 3})
+    assert scores(labels, predicted, TWO) == pytest.approx({"accuracy": 3 / 5, "f1": 2 / 3, "mcc": 1 / 6})
     # With three classes, of which the last is not there: the mean of 1/2 and 2/3.
-    assert scores(labels, predicted, THREE) == pytest.approx({"accuracy": 3 / 5, "f1": 7 / 12})
+    assert scores(labels, predicted, THREE) == pytest.approx({"accuracy": 3 / 5, "f1": 7 / 12, "mcc": 1 / 6})
 
 
 def test_correlations_by_hand():
@@ -64,7 +64,56 @@ def test_decide_and_headline():
     outputs = np.array([[0.1, 0.9, 0.3], [2.0, -1.0, 0.0]])
     assert decide(outputs, THREE).tolist() == [1, 0]
     assert decide(outputs[:, :1], []).tolist() == [0.1, 2.0]
-    assert (headline(THREE), headline([])) == ("accuracy", "pearson")
+
+
+def test_the_score_that_decides():
+    labels = np.array([0] * 20 + [1] * 10)
+    assert headline("auto", labels, TWO) == "accuracy"
+    assert headline("auto", np.append(labels, 0), TWO) == "mcc"
+    assert headline("auto", np.array([2, 2, 2, 1]), THREE) == "mcc"
+    assert headline("auto", labels[:0], TWO) == "accuracy"
+    assert [headline(score, np.append(labels, 0), TWO) for score in ("accuracy", "f1", "mcc")] == [
+        "accuracy",
+        "f1",
+        "mcc",
+    ]
+    assert headline("auto", np.ones(3, np.float32), []) == "pearson"
+
+
+def test_a_constant_answer_has_no_mcc():
+    """A student that says no to every pair has an accuracy of 0.75; one that says yes has an F1 of 0.4."""
+    labels = np.repeat([0, 1], [75, 25])
+    no, yes = (scores(labels, np.full(100, answer), TWO) for answer in (0, 1))
+    assert (no["accuracy"], no["f1"], no["mcc"]) == (0.75, 0.0, 0.0)
+    assert (yes["f1"], yes["mcc"]) == (0.4, 0.0)
+    bounds = intervals(labels, np.zeros(100, np.int64), TWO, 100, 1)
+    assert (bounds["mcc_low"], bounds["mcc_high"]) == (0.0, 0.0)
+
+
+def test_scores_cost_little():
+    """The validation texts are scored after every step of distillation, which takes a hundred milliseconds or more."""
+    labels, predicted = np.random.default_rng(0).integers(2, size=(2, 100))
+    start = time.perf_counter()
+    for _ in range(100):
+        scores(labels, predicted, TWO)
+    assert time.perf_counter() - start < 0.5
+
+
+@given(st.integers(0, 10**6), st.integers(2, 5), st.integers(1, 40), st.floats(0, 1))
+@settings(max_examples=100, deadline=None)
+def test_class_metrics_are_those_of_scikit_learn(seed, classes, rows, accuracy):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(rng.integers(1, classes + 1), size=rows)
+    predicted = np.where(rng.random(rows) < accuracy, labels, rng.integers(classes, size=rows))
+    found = scores(labels, predicted, [str(name) for name in range(classes)])
+    average = "binary" if classes == 2 else "macro"
+    with warnings.catch_warnings():
+        # A single label in both is a warning there.
+        warnings.simplefilter("ignore")
+        mcc = matthews_corrcoef(labels, predicted)
+    assert found["accuracy"] == accuracy_score(labels, predicted)
+    assert found["f1"] == pytest.approx(f1_score(labels, predicted, average=average, zero_division=0.0))
+    assert found["mcc"] == pytest.approx(mcc)
 
 
 def test_loss():
@@ -77,7 +126,7 @@ def test_loss():
 
 
 @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 40))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_resampled_class_metrics_are_those_of_the_drawn_rows(seed, classes, rows):
     classes = max(2, classes)
     rng = np.random.default_rng(seed)
@@ -90,6 +139,9 @@ def test_resampled_class_metrics_are_those_of_the_drawn_rows(seed, classes, rows
         expected = f1_score(labels[drawn], predicted[drawn], average=average, pos_label=1, zero_division=0.0)
         assert values["f1"][line] == pytest.approx(expected)
         assert values["accuracy"][line] == pytest.approx(accuracy_score(labels[drawn], predicted[drawn]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert values["mcc"][line] == pytest.approx(matthews_corrcoef(labels[drawn], predicted[drawn]))
 
 
 @given(st.integers(0, 10**6), st.integers(3, 40))

@@ -16,6 +16,8 @@ from pipeline.models.loading import quiet
 
 FAMILIES = sorted(set(MODEL_FOR_MASKED_LM_MAPPING_NAMES) & set(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES))
 """Families with a masked language model and a classifier, encoder-decoders among them."""
+REFUSED = {"bart", "mbart", "mvp", "modernvbert", "perceiver", "ultravbert", "xmod"}
+"""Encoder-decoders, models of images, and one that must be told the language of each text."""
 SIZES = {
     "num_hidden_layers": 3,
     "hidden_size": 32,

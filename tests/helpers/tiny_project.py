@@ -81,6 +81,7 @@ def lay_out(
     params["data"] = {
         "source": {"path": "data/raw/source.csv", "rows": 40},
         "target": {"path": "data/raw/target.csv", "per_class": 8, "validation": 20, "test": 40},
+        "unlabelled": None,
     }
     params["teacher"] |= {"model": "tiny/encoder", "epochs": {"source": 1, "target": 1}, "batch_size": 8}
     params["augment"] |= {"samples": {"source": 1, "target": 3}, "shards": 2}

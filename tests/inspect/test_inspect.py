@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from helpers.hand_made import neighbour, undecided, write_selection, write_shard
 from transformers import BertForSequenceClassification
@@ -80,6 +81,15 @@ def test_rows_are_chosen_by_domain_original_distance_and_selection(augmented, un
     assert (found[0]["pi"], found[0]["kept"]) == (0.25, False)
 
 
+def test_a_selection_may_have_originals_too(augmented, uneven, whole, tmp_path):
+    kept = dict.fromkeys([*whole["id"], "source-000", "unlabelled-003"], True)
+    paths = ArtifactPaths(augmented, uneven, selection=write_selection(tmp_path / "selection.parquet", kept))
+    assert len(paths.selection_table) == len(whole)
+    found, summary = seen(paths, rows=100, kept=True)
+    assert [row["id"] for row in found] == whole["id"].tolist()
+    assert "other neighbours" not in summary
+
+
 def test_a_seed_picks_any_of_them_and_the_same_again(augmented, uneven, whole):
     paths = ArtifactPaths(augmented, uneven)
     once, again, other = ([row["id"] for row in seen(paths, rows=20, seed=seed)[0]] for seed in (1, 1, 2))
@@ -147,11 +157,12 @@ def test_each_file_is_read_once_however_many_rows_are_shown(augmented, uneven, c
     monkeypatch.setattr(inspect_module, "scan", recorded(parquet_module.scan))
     monkeypatch.setattr(predictions_module, "scan", recorded(parquet_module.scan))
     monkeypatch.setattr(selection_module, "read_table", recorded(selection_module.read_table))
+    shards = [shard for shard in augmented.glob("*.parquet") if pq.read_metadata(shard).num_rows]
     for seed in (None, 1):
         opened.clear()
         found, _ = seen(ArtifactPaths(augmented, uneven, cache=cached, selection=selection), rows=96, seed=seed)
         assert [row["id"] for row in found] == whole["id"].tolist()
-        assert sorted(opened) == sorted([*augmented.glob("*.parquet"), *cached.glob("*.parquet"), selection])
+        assert sorted(opened) == sorted([*shards, *cached.glob("*.parquet"), selection])
 
 
 def test_the_selection_is_joined_by_id(augmented, uneven, whole, tmp_path):

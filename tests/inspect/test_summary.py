@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.hand_made import neighbour, undecided, write_shard
+from helpers.prepared import complete
 from transformers import BertForSequenceClassification
 
 from pipeline.augment.distance import log_p_distance
@@ -78,6 +79,7 @@ def test_numbers_move(saved, tmp_path, make_params):
     texts = Texts(["t0"], ["a good film"], None, np.array([2.5], dtype=np.float32), [])
     for name in ("source", "train"):
         write_texts(tmp_path / f"{name}.parquet", texts, "target")
+    complete(tmp_path)
     shards = write_shard(tmp_path / "augmented", [neighbour(label=2.5)], task="regression")
     params = make_params(task="regression", distill={"originals": ["target"]})
     cache_teacher(params, prepared=tmp_path, augmented=shards, teacher=teacher, out=tmp_path / "cache")

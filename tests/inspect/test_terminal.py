@@ -39,6 +39,11 @@ def test_all_that_is_known_is_printed():
     ]
 
 
+def test_a_neighbour_of_a_text_without_a_label():
+    row = neighbour(label=None, domain="unlabelled")
+    assert printed(row).splitlines()[0] == "t0-001  unlabelled  distance 1 of 3  log P_s -4.0"
+
+
 def test_spans_say_which_of_equal_words_changed():
     row = neighbour(original="a man , a plan", text="a man , the plan", old_words=["a"], new_words=["the"])
     row |= {"old_spans": [{"side": 0, "start": 8, "end": 9}], "new_spans": [{"side": 0, "start": 8, "end": 11}]}

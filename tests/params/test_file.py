@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import InputError
-from pipeline.params.file import check_keys, check_whole, load
+from pipeline.params.file import check, check_keys, check_whole, load
 from pipeline.params.overlay import read_params
 from pipeline.params.schema import Params
 from pipeline.params.types import Section
@@ -138,6 +138,9 @@ def test_params_do_not_change():
          "augment.count: got 'litteral'; accepted: rescaled, literal, vocabulary_free; nearest: literal"),
         ({"augment": {"fill": 1}}, "augment.fill: got 1; accepted: parallel, sequential"),
         ({"task": "regresion"}, "task: got 'regresion'; accepted: classification, regression; nearest: regression"),
+        ({"score": "matthews"}, "score: got 'matthews'; accepted: auto, accuracy, f1, mcc"),
+        ({"score": "f1", "task": "regression"},
+         "score: got f1, but regression has no classes; accepted: auto (Pearson's r)"),
         ({"selector": {"kind": None}}, "selector.kind: got null; accepted: reinforced, random, none; nearest: none"),
         ({"selector": {"discount": 1.1}}, "selector.discount: got 1.1; accepted: less than or equal to 1"),
         ({"selector": {"initial_keep": 1}}, "selector.initial_keep: got 1; accepted: less than 1"),
@@ -165,7 +168,18 @@ def test_params_do_not_change():
         ({"augment": {"samples": {"source": 0, "target": 10**9}}},
          "augment.samples.target: got 1000000000; accepted: less than or equal to 10000"),
         ({"teacher": {"epochs": {"source": 10**400, "target": 1}}},
-         f"teacher.epochs.source: got 1{'0' * 17}...{'0' * 19}; accepted: less than or equal to 10000"),
+         f"teacher.epochs.source: got 1{'0' * 17}...{'0' * 19}; accepted: number"),
+        ({"teacher": {"epochs": {"source": 10**9, "target": 1}}},
+         "teacher.epochs.source: got 1000000000; accepted: less than or equal to 10000"),
+        ({"teacher": {"epochs": {"source": -0.5, "target": 1}}},
+         "teacher.epochs.source: got -0.5; accepted: greater than or equal to 0"),
+        ({"teacher": {"epochs": {"source": True, "target": 1}}}, "teacher.epochs.source: got True; accepted: number"),
+        ({"teacher": {"epochs": {"source": float("nan"), "target": 1}}},
+         "teacher.epochs.source: got nan; accepted: finite number"),
+        ({"teacher": {"domains": "all"}}, "teacher.domains: got 'all'; accepted: list, 'auto'"),
+        ({"teacher": {"domains": "auto", "epochs": {"source": 0, "target": 1}}},
+         "teacher: domains: got auto with epochs of 0 (source) and 1 (target); accepted: epochs above 0 for both"),
+        ({"teacher": {"frozen": -1}}, "teacher.frozen: got -1; accepted: greater than or equal to 0"),
         *[({section: {name: 2**70}}, f"{section}.{name}: got {2**70}; accepted: less than or equal to {most}")
           for section, name, most in [
               ("distill", "epochs", 10**6), ("distill", "least_steps", 10**6), ("distill", "batch_size", 10**6),
@@ -213,7 +227,7 @@ def test_an_unknown_key_like_no_other(refuse_params):
 
 def test_a_misspelt_key_that_has_to_be_given(refuse):
     said = refuse("data: {targt: {path: t.csv, rows: 8}}")
-    assert said == "data.targt: unknown parameter; accepted: target, source, labels; nearest: target"
+    assert said == "data.targt: unknown parameter; accepted: target, source, unlabelled, labels; nearest: target"
 
 
 def test_an_unknown_key_of_a_section_that_may_be_missing(refuse):
@@ -300,6 +314,16 @@ def test_what_has_to_be_given(refuse_params, refuse):
          "student: init is pretrained and model is null; accepted: a model"),
         ({"student": {"model": "bert"}},
          "student: init is teacher and model is bert; accepted: null, or init: pretrained or encoder"),
+        ({"data": {"target": {"path": "t.csv", "rows": 8}, "unlabelled": {"path": "u.csv"}},
+          "augment": {"method": "cbert", "samples": {"source": 0, "target": 2, "unlabelled": 3}}},
+         "augment.samples.unlabelled: got 3 with augment.method: cbert, which reads labels; accepted: 0, or another "
+         "method"),
+        ({"teacher": {"domains": ["unlabelled"]}},
+         "teacher.domains.0: got 'unlabelled'; accepted: source, target"),
+        ({"augment": {"samples": {"source": 0, "target": 0, "unlabelled": 5}},
+          "distill": {"originals": ["unlabelled"]}},
+         "augment.samples: 0 for target, and distill.originals is ['unlabelled']; accepted: neighbours or originals of "
+         "a domain that has texts"),
         ({"student": {"init": "fresh", "hidden": 100}},
          "student: hidden is 100 with 12 heads; accepted: a multiple of heads"),
     ],
@@ -339,6 +363,12 @@ def test_parameters_that_do_not_go_together(refuse_params, sections, said):
         {"alpha": 0.001, "temperature": 1000, "objectives": {"temperature": 0.001}, "seed": 2**32 - 1},
         {"augment": {"samples": {"source": 0, "target": 0}}},
         {"selector": {"representations": True}, "objectives": {"hidden": 0}},
+        {"augment": {"method": "cbert", "samples": {"source": 0, "target": 2, "unlabelled": 3}}},
+        {
+            "data": {"target": {"path": "t.csv", "rows": 8}, "unlabelled": {"path": "u.csv"}},
+            "augment": {"samples": {"source": 0, "target": 0}},
+            "distill": {"originals": ["unlabelled"]},
+        },
         {"alpha": "1e-1"},
         {"augment": {"samples": {"source": 10_000, "target": 10_000}, "shards": 10_000}, "max_length": 1_000_000},
         {"distill": {"epochs": 1_000_000, "least_steps": 1_000_000}, "evaluate": {"resamples": 1_000_000}},
@@ -494,3 +524,16 @@ def test_every_parameter_has_a_docstring(section):
             (below,) = tree.body[index + 1 : index + 2]
             assert isinstance(below, ast.Expr), name
             assert isinstance(below.value, ast.Constant), name
+
+
+def test_whole_epochs_are_the_same_params_however_they_are_written(tmp_path):
+    """Their hashes name checkpoints and runs."""
+    teachers = [
+        check({"data": {"target": {"path": "t.csv", "rows": 8}}, "teacher": {"epochs": epochs}}, "p").teacher
+        for epochs in ({"source": 1, "target": 12}, {"source": 1.0, "target": 12.0}, {"source": 0.25, "target": 12})
+    ]
+    written = [teacher.model_dump_json() for teacher in teachers]
+    assert written[0] == written[1]
+    assert '"epochs":{"source":1,"target":12}' in written[0]
+    assert '"epochs":{"source":0.25,"target":12}' in written[2]
+    assert str(teachers[1].model_dump()["epochs"]) == "{'source': 1, 'target': 12}"

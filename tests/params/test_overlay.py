@@ -137,8 +137,8 @@ def test_a_preset_names_every_key_that_init_may_have_changed(name):
     assert {"task", "max_length", "data", "teacher", "generator", "augment", "student"} <= preset.keys()
     assert {"model", "domains", "epochs", "learning_rate"} <= preset["teacher"].keys()
     assert {"model", "adapter", "steps"} <= preset["generator"].keys()
-    assert preset["data"].keys() == {"source", "target"}
-    assert all("path" in table for table in preset["data"].values())
+    assert preset["data"].keys() == {"source", "target", "unlabelled"}
+    assert all("path" in table for table in preset["data"].values() if table is not None)
     assert preset["augment"].keys() == {"samples"}
 
 

@@ -12,7 +12,7 @@ def test_curves_that_were_switched_off_are_left_out(run):
     titles = [chart.split("<strong>")[1].split("</strong>")[0] for chart in drawn]
     assert titles == [
         "The student on the validation set",
-        "Share of neighbours kept, by domain",
+        "Share kept by the selector, by domain",
         "Loss: dark, not weighted",
     ]
     assert "Each point is the mean of 2 steps." in drawn[0]

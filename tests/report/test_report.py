@@ -1,5 +1,6 @@
 """The whole page: its contents, and that no text from the data becomes markup."""
 
+import json
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -91,6 +92,20 @@ def test_headings_are_in_order_and_links_have_targets(run, write_page):
     assert all(each.get("aria-label") for tag, each in page.elements if tag == "svg" or each.get("role"))
 
 
+def test_a_student_that_validates_worse_than_student_ft_is_announced(run, write_page):
+    assert "validates worse" not in Page(write_page(run)).text()
+    file = run / "metrics/evaluation.json"
+    metrics = json.loads(file.read_text())
+    for numbers in metrics.values():
+        numbers["validation_mcc"] = numbers.pop("validation_accuracy")
+    metrics["student"]["worse_than_student_ft"] = True
+    file.write_text(json.dumps(metrics))
+    text = Page(write_page(run)).text()
+    assert "The student validates worse than Student-FT : MCC 0.800 on the validation texts, and 0.600" in text
+    assert "Try teacher.domains: auto or [target]" in text
+    assert "MCC of the student" in text
+
+
 def test_the_same_inputs_give_the_same_bytes(run, write_page):
     assert write_page(run) == write_page(run)
 
@@ -128,7 +143,7 @@ def test_with_the_metrics_of_export(run, write_page):
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("none", "every neighbour is kept"), ("random", "kept at random"), ("reinforced", "Dropped in the last epoch")],
+    [("none", "every text is kept"), ("random", "kept at random"), ("reinforced", "Dropped in the last epoch")],
 )
 def test_each_kind_of_selector(tmp_path, write_page, kind, expected):
     text = Page(write_page(write_run(tmp_path / "run", kind=kind))).text()

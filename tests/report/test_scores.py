@@ -11,7 +11,9 @@ from pipeline.report.scores import cards, format_number, score_chart
 
 @pytest.fixture
 def measured(run):
-    return read_scores(run / "metrics/evaluation.json", ("accuracy",))
+    measured, metric = read_scores(run / "metrics/evaluation.json", ("accuracy", "mcc"))
+    assert metric == "accuracy"
+    return measured
 
 
 def test_numbers():
@@ -65,3 +67,16 @@ def test_a_score_that_is_missing(run):
     file.write_text(json.dumps(metrics))
     with pytest.raises(Exception, match=r"\(no student\.accuracy_low\); run the evaluate stage again$"):
         read_scores(file, ("accuracy",))
+
+
+def test_the_score_that_decided_is_the_one_that_was_validated(run):
+    file = run / "metrics/evaluation.json"
+    metrics = json.loads(file.read_text())
+    for numbers in metrics.values():
+        numbers["validation_mcc"] = numbers.pop("validation_accuracy")
+    file.write_text(json.dumps(metrics))
+    assert read_scores(file, ("accuracy", "f1", "mcc"))[1] == "mcc"
+    del metrics["student"]["validation_mcc"]
+    file.write_text(json.dumps(metrics))
+    with pytest.raises(Exception, match=r"\(no student\.validation_accuracy\); run the evaluate stage again$"):
+        read_scores(file, ("accuracy", "f1", "mcc"))

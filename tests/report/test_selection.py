@@ -16,11 +16,11 @@ def read(run):
 
 def test_shares(run):
     found = read(run)
-    assert [(group.name, group.neighbours, group.kept) for group in found.domains] == [
+    assert [(group.name, group.texts, group.kept) for group in found.domains] == [
         ("source texts", 10, 9),
         ("target texts", 10, 10),
     ]
-    assert [(group.name, group.neighbours, group.kept) for group in found.distances] == [
+    assert [(group.name, group.texts, group.kept) for group in found.distances] == [
         ("1", 7, 6),
         ("2", 7, 7),
         ("3", 6, 6),
@@ -89,7 +89,7 @@ def test_a_way_to_augment_without_distances(run):
         pq.write_table(table.set_column(table.schema.get_field_index("distance"), "distance", none), file)
     found = read(run)
     assert found.distances == []
-    assert [group.neighbours for group in found.domains] == [10, 10]
+    assert [group.texts for group in found.domains] == [10, 10]
 
 
 def test_no_neighbours(run):
@@ -98,9 +98,46 @@ def test_no_neighbours(run):
     assert read(run) is None
 
 
+def add_originals(run):
+    """Let the selector have decided on two originals of the source and one text without a label, too."""
+    file = run / "data/selection.parquet"
+    table = pq.read_table(file)
+    originals = {
+        "id": ["source-000001", "source-000002.03", "unlabelled-000007"],
+        "domain": ["source", "source", "unlabelled"],
+        "pi": pa.array([0.25, 0.75, 0.5], pa.float32()),
+        "kept": [False, True, True],
+    }
+    pq.write_table(pa.concat_tables([table, pa.table(originals)]), file)
+
+
+def test_originals_are_a_table_of_their_own(run):
+    before = read(run)
+    add_originals(run)
+    found = read(run)
+    assert [(group.name, group.texts, group.kept, group.lowest) for group in found.originals] == [
+        ("source texts", 2, 1, 0.25),
+        ("unlabelled texts", 1, 1, 0.5),
+    ]
+    assert (found.domains, found.distances, found.kept) == (before.domains, before.distances, before.kept)
+    assert before.originals == []
+    assert found.spread == pytest.approx(0.5)
+
+
+def test_originals_without_neighbours(run):
+    add_originals(run)
+    file = run / "data/selection.parquet"
+    pq.write_table(pq.read_table(file)[20:], file)
+    for shard in (run / "data/augmented").iterdir():
+        pq.write_table(pq.read_table(shard)[:0], shard)
+    found = read(run)
+    assert [group.texts for group in found.originals] == [2, 1]
+    assert (found.domains, found.distances, found.charts, found.kept, found.dropped) == ([], [], [], [], [])
+
+
 def test_neighbours_of_another_run(run):
-    for file in (run / "data/augmented").iterdir():
-        table = pq.read_table(file)
-        pq.write_table(table.filter(pc.not_equal(table["id"], "target-000000-007")), file)
+    file = run / "data/selection.parquet"
+    table = pq.read_table(file)
+    pq.write_table(table.filter(pc.not_equal(table["id"], "target-000000-007")), file)
     with pytest.raises(InputError, match=r"selection\.parquet: made for other neighbours than those in "):
         read(run)

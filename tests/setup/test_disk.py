@@ -12,7 +12,7 @@ from pipeline.params.file import load
 from pipeline.setup.disk import estimate
 
 LEFT = {
-    "data/prepared": 2_775_002,
+    "data/prepared": 5_421_983,
     "data/augmented": 6_102_676,
     "data/teacher": 376_677_998,
     "models/teacher": 91_580_875,
@@ -41,7 +41,7 @@ def test_the_embedded_default(tmp_path):
     params = load(ROOT / "params.yaml")
     prepare(params, out=tmp_path / "prepared", metrics=tmp_path / "data.json")
     source, train = (read_texts(tmp_path / f"prepared/{split}.parquet") for split in ("source", "train"))
-    needed = estimate(params, {"source": source, "target": train})
+    needed = estimate(params, {"source": source, "target": train}, source)
     cached = needed.pop("work cache")
     assert needed.keys() == LEFT.keys()
     for name, left in LEFT.items():
@@ -57,6 +57,7 @@ def test_a_tiny_run(sampled_params, uneven, cached):
             update={"generator": sampled_params.generator.model_copy(update={"model": sampled_params.teacher.model})}
         ),
         {"source": source, "target": train},
+        source,
     )
     # Tables of a few rows are mostly header.
     arrays = sum(file.stat().st_size for file in cached.glob("*.npy"))
@@ -69,7 +70,7 @@ def needs(make_params, tiny_masked_lm, reviews):
 
     def tell(rows=16, **sections):
         params = make_params(generator={"model": str(tiny_masked_lm)}, **sections)
-        return estimate(params, {"source": no_texts(), "target": reviews(rows)})
+        return estimate(params, {"source": no_texts(), "target": reviews(rows)}, no_texts())
 
     return tell
 

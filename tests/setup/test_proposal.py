@@ -49,7 +49,11 @@ def prepared(proposal, tmp_path):
     params = Params.model_validate(
         {
             "task": proposal.task,
-            "data": {"target": proposal.target.data, "source": proposal.source and proposal.source.data},
+            "data": {
+                "target": proposal.target.data,
+                "source": proposal.source and proposal.source.data,
+                "unlabelled": proposal.unlabelled,
+            },
             "teacher": {"domains": proposal.teacher_domains, "epochs": proposal.epochs},
             "augment": {"samples": proposal.samples},
         }
@@ -71,7 +75,7 @@ def test_support_messages(tmp_path):
     proposal = propose(str(SUPPORT), None, never, 1)
     assert proposal.task == "classification"
     assert proposal.target.data["columns"] == {"text": "message", "label": "topic"}
-    assert (proposal.teacher_domains, proposal.samples) == (["target"], {"source": 0, "target": 20})
+    assert (proposal.teacher_domains, proposal.samples) == (["target"], {"source": 0, "target": 20, "unlabelled": 0})
     splits = prepared(proposal, tmp_path)["splits"]
     assert {name: split["rows"] for name, split in splits.items()} == {
         "source": 0, "train": 50, "validation": 20, "test": 30,
@@ -101,7 +105,7 @@ def test_a_large_table_is_not_used_whole(tmp_path):
     proposal = propose(path, None, never, 1)
     data = proposal.target.data
     assert (data["per_class"], data["validation"], data["test"]) == (500, 100, 2000)
-    assert proposal.samples == {"source": 0, "target": 4}
+    assert proposal.samples == {"source": 0, "target": 4, "unlabelled": 0}
     assert any("5,900 are left over" in line for line in proposal.notes)
 
 
@@ -113,6 +117,43 @@ def test_rows_and_classes_that_cannot_be_learnt_are_left_out(tmp_path):
     assert "left out: 'once', with fewer than 5 rows each (see where)" in proposal.notes
     assert "left out: 2 rows without a label (see where)" in proposal.notes
     assert prepared(proposal, tmp_path)["read"]["target"] == 60
+
+
+def test_rows_without_a_label_are_texts_without_labels(tmp_path):
+    rows = [[message(row), "ab"[row % 2] if row < 60 else ["", "nan"][row % 2]] for row in range(90)]
+    path = table(tmp_path / "t.csv", [*rows, ["", ""]])
+    proposal = propose(path, None, never, 1)
+    assert proposal.unlabelled == {"path": path, "columns": {"text": "text"}, "where": {"label": ["", "nan"]}}
+    assert f"unlabelled: 30 rows of {path}, which have no label in 'label'" in proposal.notes
+    assert not any("left out" in line for line in proposal.notes)
+    metrics = prepared(proposal, tmp_path)
+    assert (metrics["read"]["target"], metrics["splits"]["unlabelled"]["rows"]) == (60, 30)
+
+
+def test_numbers_may_be_missing_where_the_rows_are_used_all_the_same(tmp_path):
+    rows = [[message(row), row / 61 if row < 60 else ""] for row in range(90)]
+    proposal = propose(table(tmp_path / "t.csv", rows, ("text", "score")), None, never, 1)
+    assert proposal.task == "regression"
+    metrics = prepared(proposal, tmp_path)
+    assert metrics["dropped"]["target"]["unlabelled"] == metrics["splits"]["unlabelled"]["rows"] == 30
+
+
+@pytest.mark.parametrize("header", [["text"], ["body"], ["id", "text"], ["id", "body"]])
+def test_a_table_without_labels(header, tmp_path):
+    few = table(tmp_path / "few.csv", [[message(row), "ab"[row % 2]] for row in range(60)])
+    rows = [[*([row] if len(header) > 1 else []), f"then {message(row)}"] for row in range(40)]
+    path = table(tmp_path / "more.csv", rows, header)
+    proposal = propose(few, None, never, 1, path)
+    assert proposal.unlabelled == {"path": path, "columns": {"text": header[-1]}}
+    assert f"unlabelled: 40 rows of {path}; texts {header[-1]!r}" in proposal.notes
+    assert prepared(proposal, tmp_path)["splits"]["unlabelled"] == {"rows": 40}
+
+
+def test_a_table_without_labels_of_pairs(tmp_path):
+    few = table(tmp_path / "few.csv", [[message(row), "ab"[row % 2]] for row in range(60)])
+    pairs = table(tmp_path / "more.csv", [[message(row), f"then {message(row)}"] for row in range(60)], ("q1", "q2"))
+    with pytest.raises(InputError, match=r"more\.csv: it has pairs and .*few\.csv single texts; accepted: the same"):
+        propose(few, None, never, 1, pairs)
 
 
 def test_pairs_are_known_by_their_names():

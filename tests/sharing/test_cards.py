@@ -35,9 +35,20 @@ def test_every_column_of_the_neighbours_is_documented(make_params):
     assert [cells[1].strip(" `") for cells in table] == [column.name for column in AUGMENTED]
     assert all(len(cells) == 4 for cells in table)
     # The card's own Markdown is not escaped.
-    assert "`source` or `target`" in table[2][2]
+    assert "`source`, `target` or `unlabelled`" in table[2][2]
     assert "\\`" not in card.text
     assert card.data.configs[0]["data_files"] == [{"split": "target", "path": "target-*.parquet"}]
+
+
+def test_texts_without_labels_are_named_where_there_are_any(make_params):
+    assert "without labels" not in student_card(make_params(), labels=["no", "yes"], scores={})
+    counts = {"source": 0, "target": 48, "unlabelled": 0}
+    assert "0 of the source, 48 of the target: variants" in neighbours_card(make_params(), counts)
+    data = {"target": {"path": "t.csv", "rows": 8}, "unlabelled": {"path": "more.csv"}}
+    card = DatasetCard(neighbours_card(make_params(data=data), counts | {"unlabelled": 3}))
+    assert "3 of the target's texts without labels" in card.text
+    assert "| texts without labels | more.csv |" in card.text
+    assert [each["split"] for each in card.data.configs[0]["data_files"]] == ["target", "unlabelled"]
 
 
 def test_addresses_cannot_break_out_of_the_metadata(make_params):

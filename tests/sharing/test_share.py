@@ -19,7 +19,7 @@ from pipeline.sharing.share import _classes, share
 @pytest.fixture
 def paths(tmp_path, augmented, tiny_classifier):
     evaluation = tmp_path / "evaluation.json"
-    evaluation.write_text(json.dumps({"student": {"accuracy": 0.75, "f1": 0.5, "accuracy_low": 0.7}}))
+    evaluation.write_text(json.dumps({"student": {"accuracy": 0.75, "f1": 0.5, "mcc": 0.4, "accuracy_low": 0.7}}))
     outs = {"model_out": tmp_path / "share/student", "data_out": tmp_path / "share/augmented"}
     return {"student": tiny_classifier, "augmented": augmented, "evaluation": evaluation} | outs
 
@@ -27,7 +27,11 @@ def paths(tmp_path, augmented, tiny_classifier):
 def test_both_folders_can_be_loaded_and_have_metadata(paths, sampled_params, tmp_path, monkeypatch):
     share(sampled_params, **paths)
     card = ModelCard.load(paths["model_out"] / "README.md")
-    assert {each.metric_type: each.metric_value for each in card.data.eval_results} == {"accuracy": 0.75, "f1": 0.5}
+    assert {each.metric_type: each.metric_value for each in card.data.eval_results} == {
+        "accuracy": 0.75,
+        "f1": 0.5,
+        "matthews_correlation": 0.4,
+    }
     assert open_folder(paths["model_out"], "student").names == ["negative", "positive"]
     opened = datasets.load_dataset(str(paths["data_out"]), cache_dir=str(tmp_path / "hub"))
     table = read_augmented(paths["augmented"]).to_pandas()

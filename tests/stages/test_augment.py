@@ -12,17 +12,18 @@ def places(uneven, tiny_masked_lm):
     return ("--prepared", uneven, "--generator", tiny_masked_lm)
 
 
-def test_shards_of_both_domains(command, places, tmp_path):
+def test_shards_of_all_domains(command, places, tmp_path):
     result = command(app, *places)
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
     said, seconds = result.stdout.rsplit(", ", 1)
     assert said == (
-        "augment: 96 neighbours of 64 texts in 4 shards (0 not distinct, 0 texts too short), in data/augmented"
+        "augment: 96 neighbours of 64 texts in 6 shards (0 not distinct, 0 texts too short), in data/augmented"
     )
     assert seconds.endswith(" s\n")
     shards = sorted(path.name for path in (tmp_path / "data/augmented").glob("*.parquet"))
-    assert shards == [f"{domain}-0000{n}-of-00002.parquet" for domain in ("source", "target") for n in (0, 1)]
+    domains = ("source", "target", "unlabelled")
+    assert shards == [f"{domain}-0000{n}-of-00002.parquet" for domain in domains for n in (0, 1)]
     frame = pd.concat(pd.read_parquet(shard) for shard in (tmp_path / "data/augmented").glob("*.parquet"))
     assert frame.groupby("domain")["original_id"].nunique().to_dict() == {"source": 48, "target": 16}
     assert (frame["text"] != frame["original_text"]).all()
@@ -31,8 +32,8 @@ def test_shards_of_both_domains(command, places, tmp_path):
 def test_no_neighbours_are_shards_too(command, places, tmp_path):
     result = command(app, *places, augment={"samples": {"source": 0, "target": 0}, "shards": 2})
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("augment: 0 neighbours of 0 texts in 4 shards ")
-    assert [len(pd.read_parquet(shard)) for shard in (tmp_path / "data/augmented").glob("*.parquet")] == [0, 0, 0, 0]
+    assert result.stdout.startswith("augment: 0 neighbours of 0 texts in 6 shards ")
+    assert [len(pd.read_parquet(shard)) for shard in (tmp_path / "data/augmented").glob("*.parquet")] == [0] * 6
 
 
 def test_the_same_again_is_the_same(command, places, tmp_path):

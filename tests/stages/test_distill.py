@@ -42,7 +42,7 @@ def test_a_student_a_selection_and_curves(command, places, tmp_path):
 def test_every_curve_that_dvc_plots_exists_whatever_is_switched_off(command, places, tmp_path):
     declared = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["plots"]
     files = [file for plot in declared for part in plot.values() for file in part["y"] if file.startswith("dvclive/")]
-    assert len(files) == 7
+    assert len(files) == 8
     off = {"objectives": {"attention": 0, "hidden": 0}, "selector": {"kind": "none"}}
     result = command(app, *places, distill={**FIT, "epochs": 1}, **off)
     assert result.exit_code == 0, result.output

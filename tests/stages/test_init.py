@@ -66,7 +66,7 @@ def test_every_comment_of_other_keys_stays(run, tmp_path):
     run("support.csv", "--out", "mine.yaml")
     new = (tmp_path / "mine.yaml").read_text().partition("\naugment:")[2]
     old = (ROOT / "params.yaml").read_text().partition("\naugment:")[2]
-    assert new == old.replace("samples: {source: 1, target: 20}", "samples: {source: 0, target: 20}")
+    assert new == old.replace("samples: {source: 1, target: 20,", "samples: {source: 0, target: 20,")
 
 
 def test_what_was_there_is_kept(run, tmp_path):
@@ -98,6 +98,21 @@ def test_a_source_and_back(run, tmp_path):
     assert params.data.source.rows is None
     assert run("support.csv").exit_code == 0
     assert load(tmp_path / "params.yaml").augment.samples.source == 0
+
+
+def test_texts_without_labels(run, tmp_path, monkeypatch):
+    rows = [row.partition(",")[2] for row in SUPPORT.read_text().splitlines()[1:]]
+    (tmp_path / "more.csv").write_text("\n".join(["message", *(f"we say: {row!r}".replace(",", "") for row in rows)]))
+    monkeypatch.setattr("pipeline.setup.init.UNLABELLED", 70)
+    result = run("support.csv", "--unlabelled", "more.csv")
+    assert result.exit_code == 0, result.output
+    assert "more.csv: outside data/raw, so DVC does not notice when it changes" in result.stdout
+    assert ", 70 unlabelled texts (" in result.stdout
+    params = load(tmp_path / "params.yaml")
+    assert (params.data.unlabelled.path, params.data.unlabelled.rows) == ("more.csv", 70)
+    assert params.distill.originals == ["target", "unlabelled"]
+    assert run("support.csv").exit_code == 0
+    assert load(tmp_path / "params.yaml").data.unlabelled is None
 
 
 def test_it_may_be_left_as_it_is(run, tmp_path, monkeypatch):

@@ -39,7 +39,7 @@ def test_the_line_at_the_end(run, tmp_path):
 
 def test_other_outputs(run, tmp_path):
     assert run("--out", "elsewhere", "--metrics", "m.json").exit_code == 0
-    assert len(list((tmp_path / "elsewhere").iterdir())) == 4
+    assert len(list((tmp_path / "elsewhere").iterdir())) == 6
     assert (tmp_path / "m.json").is_file()
 
 

@@ -1,10 +1,14 @@
 """The teacher stage, from its command line to a folder that transformers opens."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
+import torch
 import transformers
 import yaml
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from pipeline.data.texts import Texts, read_texts, write_texts
@@ -69,7 +73,7 @@ def test_without_source_texts_there_is_one_phase(run, prepared, tmp_path):
         (folder / f"{name}.parquet").write_bytes((prepared / f"{name}.parquet").read_bytes())
     nothing = read_texts(prepared / "train.parquet")
     empty = Texts([], [], None, nothing.labels[:0], nothing.names)
-    write_texts(folder / "source.parquet", empty, "source")
+    write_texts(folder / "teacher_source.parquet", empty, "source")
     result, _, metrics = run(prepared=folder, epochs={"source": 2, "target": 1})
     assert result.exit_code == 0, result.output
     assert len(json.loads(metrics.read_text())["history"]) == 1
@@ -81,6 +85,47 @@ def test_without_source_texts_there_is_one_phase(run, prepared, tmp_path):
     assert result.exit_code == 1
     assert result.output == "teacher: teacher.domains: got [source], but there is no source text; accepted: [target]\n"
     assert not out.exists()
+
+
+@pytest.fixture
+def misleading(prepared, tmp_path):
+    """Prepared texts whose source has the labels exchanged."""
+    folder = shutil.copytree(prepared, tmp_path / "misleading")
+    source = read_texts(prepared / "source.parquet")
+    write_texts(folder / "teacher_source.parquet", replace(source, labels=1 - source.labels), "source")
+    return folder
+
+
+def test_auto_keeps_the_better_of_both_teachers(run, prepared, misleading):
+    """What it writes is what the list that it names would have written."""
+    epochs = {"source": 2, "target": 4}
+    source = {"path": "source.csv"}
+    for name, folder, domains in (("good", prepared, ["source", "target"]), ("bad", misleading, ["target"])):
+        result, out, metrics = run(f"{name}-auto", prepared=folder, domains="auto", epochs=epochs, source=source)
+        assert result.exit_code == 0, result.output
+        _, same, listed = run(f"{name}-list", prepared=folder, domains=domains, epochs=epochs, source=source)
+        assert contents(out) == contents(same)
+        measured, alone = json.loads(metrics.read_text()), json.loads(listed.read_text())
+        tried = {tuple(each["domains"]): each for each in measured["tried"]}
+        assert list(tried) == [("source", "target"), ("target",)]
+        better = max(tried.values(), key=lambda each: (each["accuracy"], -each["loss"]))
+        assert better["domains"] == measured["domains"] == domains
+        assert {name: measured[name] for name in alone} == alone
+        other = next(each for each in tried.values() if each is not better)
+        assert f" with teacher.domains: [{', '.join(domains)}] ([{', '.join(other['domains'])}] " in result.output
+
+
+def test_auto_without_a_choice(run, prepared, tmp_path):
+    folder = shutil.copytree(prepared, tmp_path / "other classes")
+    source = read_texts(prepared / "source.parquet")
+    write_texts(folder / "teacher_source.parquet", replace(source, names=["bad", "good"]), "source")
+    epochs = {"source": 1, "target": 1}
+    result, out, metrics = run(prepared=folder, domains="auto", epochs=epochs)
+    assert result.exit_code == 0, result.output
+    assert "with teacher.domains: [target] (the source has other classes), in " in result.output
+    assert json.loads(metrics.read_text())["domains"] == ["target"]
+    _, same, _ = run("list", domains=["target"], epochs=epochs)
+    assert contents(out) == contents(same)
 
 
 def test_a_teacher_without_training_needs_a_head_for_the_classes(run, tiny_encoder):
@@ -133,6 +178,18 @@ def test_more_tokens_than_the_models_take(run, saved, tiny_encoder):
         assert result.exit_code == 1
         assert result.output == f"teacher: max_length: got 17, but {short} takes 16 tokens; accepted: 8 to 16\n"
         assert not out.exists()
+
+
+def test_frozen_layers_stay_as_they_were(run, tiny_encoder):
+    result, out, _ = run(frozen=2, epochs={"source": 2, "target": 0.5})
+    assert result.exit_code == 0, result.output
+    before, after = (load_file(folder / "model.safetensors") for folder in (tiny_encoder, out))
+    names = {name: name.removeprefix("bert.") for name in after if "encoder.layer." in name or "embeddings" in name}
+    same = {name for name in names if torch.equal(after[name], before.get(name, before.get(names[name])))}
+    assert {name for name in names if ".layer.2." in name} == set(names) - same
+    result, out, _ = run("deeper", frozen=4)
+    assert result.output == "teacher: teacher.frozen: got 4, but the model has 3 layers; accepted: 0 to 3\n"
+    assert (result.exit_code, out.exists()) == (1, False)
 
 
 def test_a_teacher_without_attention(run, tmp_path, tokenizer):

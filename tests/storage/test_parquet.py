@@ -76,8 +76,7 @@ def test_other_values(write, column, values, found):
         ("pi", [None, 0.5]),
         ("pi", [np.nan, 0.5]),
         ("pi", [1e300, 0.5]),
-        ("label", [None, 1.0]),
-        ("label", [None, "a"]),
+        ("label", [np.nan, 1.0]),
         ("logits", [[0.5, None], [0.5, 1.0]]),
         ("logits", [None, [0.5, 1.0]]),
         ("logits", [[0.5, np.inf], [0.5, 1.0]]),
@@ -88,6 +87,14 @@ def test_no_value(write, column, values):
     with pytest.raises(InputError) as caught:
         both(file)
     assert str(caught.value) == f"{file}, column {column!r}: 1 without a value; run the distill stage again"
+
+
+@pytest.mark.parametrize("labels", [[None, None, 1.0], [None, None, "a"]])
+def test_only_unlabelled_texts_have_no_label(write, labels):
+    assert both(write({"domain": ["unlabelled", "unlabelled", "source"], "label": labels}))["label"].null_count == 2
+    file = write({"domain": ["unlabelled", "target", "source"], "label": labels})
+    with pytest.raises(InputError, match=r"column 'label': 1 without a value; run the distill stage again"):
+        both(file)
 
 
 def test_columns_that_may_be_empty(write):

@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
 from pipeline.evaluation.predicting import predict
 from pipeline.evaluation.scoring import decide, loss, scores
+from pipeline.models.frozen import freeze
 from pipeline.models.loading import load_classifier
 from pipeline.params.models import Fit
-from pipeline.training.finetune import fine_tune
+from pipeline.training import finetune as finetune_module
+from pipeline.training import frozen_states as frozen_states_module
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.finetune import fine_tune, steps_of_epochs
 
 FIT = Fit(batch_size=8, learning_rate=6e-3)
 
@@ -89,3 +94,89 @@ def test_without_training_the_model_stays_as_it_is(model, tokenizer, reviews, ph
 def test_a_loss_that_is_nan(model, tokenizer, reviews):
     with pytest.raises(InputError, match=r"teacher\.learning_rate: got 1e\+30, with which the loss is NaN"):
         tune(model, tokenizer, [(reviews(40), 4)], reviews(10), Fit(batch_size=4, learning_rate=1e30, warmup=0))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps"),
+    [(0, []), (2, [10, 10]), (0.25, [3]), (2.3, [10, 10, 3]), (0.001, [1]), (1.0, [10]), (1.95, [10, 10])],
+)
+def test_steps_of_each_epoch(epochs, steps):
+    assert steps_of_epochs(epochs, 10) == steps
+
+
+def test_a_part_of_an_epoch_is_its_first_batches_and_is_validated(tiny_classifier, tokenizer, reviews, monkeypatch):
+    taken = []
+    loss_of = finetune_module._loss
+    monkeypatch.setattr(finetune_module, "_loss", lambda *args: taken.append(args[3].tolist()) or loss_of(*args))
+
+    def batches(epochs):
+        taken.clear()
+        model = load_classifier(str(tiny_classifier), "teacher", ["negative", "positive"])
+        result = tune(model, tokenizer, [(reviews(72), epochs)], reviews(10, seed=1))
+        return list(taken), result["history"], model.state_dict()
+
+    (whole, _, weights), (part, history, _) = batches(2), batches(1.3)
+    assert (len(whole), len(part)) == (18, 9 + 3)
+    assert part == whole[:12]
+    assert [epoch["epoch"] for epoch in history] == [1, 2]
+    (_, _, same) = batches(2.0)
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+
+
+def test_the_loss_of_a_part_of_an_epoch_is_a_mean_of_its_texts(model, tokenizer, reviews):
+    result = tune(model, tokenizer, [(reviews(64), 0.25)], reviews(10, seed=1), Fit(batch_size=8, learning_rate=1e-9))
+    assert result["history"][0]["trained_loss"] == pytest.approx(0.69, abs=0.1)
+
+
+def test_the_score_decides_which_epoch_is_kept(model, tokenizer, reviews):
+    validation = reviews(20, seed=1)
+    validation = replace(validation, labels=np.arange(20) % 4 // 3)
+    result = tune(model, tokenizer, [(reviews(64), 2)], validation)
+    assert "accuracy" not in result
+    assert result["mcc"] == max(epoch["mcc"] for epoch in result["history"])
+
+
+def test_a_finished_run_that_is_kept_is_not_trained_again(tiny_classifier, tokenizer, reviews, work_cache, monkeypatch):
+    def run():
+        model = load_classifier(str(tiny_classifier), "teacher", ["negative", "positive"])
+        checkpoint = Checkpoint("kept", "pipeline.training.finetune", number=1)
+        result = fine_tune(
+            model, tokenizer, [(reviews(24), 2), (reviews(8), 1)], reviews(10, seed=1), FIT,
+            max_length=16, seed=1, section="teacher", checkpoint=checkpoint, keep=True,
+        )  # fmt: skip
+        return result, model.state_dict()
+
+    (result, weights) = run()
+    monkeypatch.setattr(finetune_module, "_loss", None)
+    (again, same) = run()
+    assert again == result
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+
+
+def test_states_computed_once_train_the_same_model(tiny_classifier, tokenizer, uneven, monkeypatch):
+    """Texts of different lengths, so that those of a batch are padded differently in each epoch."""
+    target, validation = (read_texts(uneven / f"{name}.parquet") for name in ("source", "validation"))
+    passes = []
+
+    def run():
+        passes.clear()
+        model = load_classifier(str(tiny_classifier), "teacher", ["negative", "positive"])
+        model.bert.encoder.layer[1].output.dense.register_forward_hook(lambda *_: passes.append(1))
+        result = fine_tune(
+            model, tokenizer, [(target, 3)], validation, Fit(batch_size=8, learning_rate=1e-3),
+            max_length=16, seed=1, section="teacher", frozen=freeze(model, 2, "teacher.frozen"),
+        )  # fmt: skip
+        return result, model.state_dict()
+
+    result, weights = run()
+    once = len(passes)
+    monkeypatch.setattr(frozen_states_module, "MEMORY", 0)
+    again, same = run()
+    assert once < len(passes)
+    assert [epoch["accuracy"] for epoch in result["history"]] == [epoch["accuracy"] for epoch in again["history"]]
+    for name, weight in weights.items():
+        # The softmax cancels what a key's bias adds: its gradient is rounding, which Adam makes as large as any other.
+        if not name.endswith("key.bias"):
+            torch.testing.assert_close(weight, same[name], rtol=1e-4, atol=1e-5, msg=name)
+    # Dropout of the layers that are trained draws the same numbers; only rounding may differ.
+    assert result["loss"] == pytest.approx(again["loss"], abs=1e-5)

@@ -1,0 +1,43 @@
+"""The schema of Algorithm 1: the loop and the selector."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.params.models import Fit
+from pipeline.params.types import Count, Domains, Few, Positive, Probability, Rate, Section, Share
+
+
+class Distill(Fit):
+    """The loop of Algorithm 1."""
+
+    epochs: Positive = 3
+    """Epochs over originals and neighbours; each is an episode of the selector."""
+    least_steps: Count = 240
+    """With fewer steps than this, more epochs are made: few texts are seen more often."""
+    originals: Domains = ["target", "unlabelled"]
+    """Domains whose original training texts are distilled on besides the neighbours."""
+    states_first: Annotated[Share, Field(lt=1)] = 0.0
+    """Share of the epochs, from the first, with the losses about states alone; the others have the losses about
+    predictions alone (TinyBERT). 0: all losses in all epochs."""
+
+
+class Selector(Section):
+    """The policy π_φ that keeps or drops each neighbour, and each original of source and unlabelled (Eqs. 13–15)."""
+
+    kind: Literal["reinforced", "random", "none"] = "reinforced"
+    """A policy trained by Eq. 15, a random choice with probability `initial_keep`, or every neighbour kept."""
+    reward: Literal["metric", "loss"] = "metric"
+    """Eq. 13 on the validation metric that `score` names (paper), or on the validation loss, which is finer-grained."""
+    discount: Share = 0.9
+    """γ of the return, Eq. 14."""
+    normalise_returns: bool = False
+    """Scale the returns of an episode to mean 0 and standard deviation 1."""
+    representations: bool = False
+    """Add the [CLS] states of teacher and student to the policy's input; needs cache.hidden."""
+    hidden: Few = 128
+    """Hidden units of the policy."""
+    learning_rate: Rate = 3e-5
+    """Of Adam, with one step an episode (Eq. 15)."""
+    initial_keep: Probability = 0.9
+    """Share of neighbours that an untrained policy, or the random choice, keeps."""

@@ -1,0 +1,44 @@
+"""The target domain's texts without labels: a table of their own, or the rows of the target's that have no label."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.data.loading import MISSING
+from pipeline.data.quoting import shown
+from pipeline.setup.columns import Choose, Column, read_columns, texts_like
+
+FEWEST = 20
+"""Rows at least; with fewer there is little to learn."""
+
+
+def unlabelled_table(
+    path: str, like: Sequence[Column], target: str, choose: Choose, notes: list[str]
+) -> dict[str, Any]:
+    """The section `data.unlabelled` for a table.
+
+    Args:
+        like: the columns of the target's texts, taken first by their names.
+        target: address of the target's table, for errors.
+        notes: a line on what was found is added to it.
+
+    Raises InputError if the table cannot be read, has no texts, or pairs where the target has single texts.
+    """
+    columns = read_columns(path)
+    texts = columns if len(columns) == len(like) == 1 else texts_like(columns, path, like, target, choose)
+    names = " and ".join(shown(column.name) for column in texts)
+    notes.append(f"unlabelled: {len(texts[0].cells):,} rows of {path}; texts {names}")
+    return {"path": path, "columns": _names(texts)}
+
+
+def rows_without_label(texts: Sequence[Column], label: Column, target: str, notes: list[str]) -> dict[str, Any] | None:
+    """The section `data.unlabelled` for the target's rows that have no label; None if they are fewer than FEWEST."""
+    cells = [cell for cell, *row in zip(label.cells, *(text.cells for text in texts), strict=True) if all(row)]
+    missing = [cell for cell in cells if not cell or cell.lower() in MISSING]
+    if len(missing) < FEWEST:
+        return None
+    notes.append(f"unlabelled: {len(missing):,} rows of {target}, which have no label in {shown(label.name)}")
+    return {"path": target, "columns": _names(texts), "where": {label.name: sorted(set(missing))}}
+
+
+def _names(texts: Sequence[Column]) -> dict[str, str]:
+    return dict(zip(("text", "text_pair"), (column.name for column in texts), strict=False))
