@@ -27,6 +27,7 @@ SEPARATE = {
     "nlpaug": "benchmarks/speed/nlpaug_worker.py runs in an environment that the benchmark makes for it",
     "sentence_transformers": "scripts in benchmarks/peers run in environments of their own",
     "setfit": "so does benchmarks/peers/setfit.py",
+    "sklearn": "so do benchmarks/peers/tfidf.py and logistic.py",
 }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.families import FAMILIES, REFUSED, save_config, save_family
+from helpers.prepared import complete
 
 from pipeline.augment.augment import augment
 from pipeline.augment.generator import prepare_generator
@@ -33,6 +34,7 @@ def save_texts(folder: Path, reviews, *, pairs: bool) -> None:
         ids = [f"{name}-{row}" for row in range(rows)]
         split = Texts(ids, texts.texts, second, texts.labels, texts.names)
         write_texts(folder / f"{name}.parquet", split, "source" if name == "source" else "target")
+    complete(folder)
 
 
 def run(folder: Path, model: Path, *, serve: bool = False, **sections) -> None:

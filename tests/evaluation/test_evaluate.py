@@ -94,7 +94,7 @@ def test_a_student_that_validates_worse_than_student_ft(run, prepared, tiny_clas
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert record.message.startswith(f"models/student: validation accuracy {accuracy[worse]:.4f}, Student-FT ")
-    assert "try teacher.domains: [target]" in record.message
+    assert "try teacher.domains: auto or [target]" in record.message
 
     caplog.clear()
     for student in (worse, better):

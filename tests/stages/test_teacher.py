@@ -92,7 +92,7 @@ def misleading(prepared, tmp_path):
     """Prepared texts whose source has the labels exchanged."""
     folder = shutil.copytree(prepared, tmp_path / "misleading")
     source = read_texts(prepared / "source.parquet")
-    write_texts(folder / "source.parquet", replace(source, labels=1 - source.labels), "source")
+    write_texts(folder / "teacher_source.parquet", replace(source, labels=1 - source.labels), "source")
     return folder
 
 
@@ -118,7 +118,7 @@ def test_auto_keeps_the_better_of_both_teachers(run, prepared, misleading):
 def test_auto_without_a_choice(run, prepared, tmp_path):
     folder = shutil.copytree(prepared, tmp_path / "other classes")
     source = read_texts(prepared / "source.parquet")
-    write_texts(folder / "source.parquet", replace(source, names=["bad", "good"]), "source")
+    write_texts(folder / "teacher_source.parquet", replace(source, names=["bad", "good"]), "source")
     epochs = {"source": 1, "target": 1}
     result, out, metrics = run(prepared=folder, domains="auto", epochs=epochs)
     assert result.exit_code == 0, result.output
