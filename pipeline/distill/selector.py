@@ -31,11 +31,11 @@ class Step:
     """Of the step, or of each neighbour if it is kept, (neighbours,)."""
 
 
-def reward(before: Score, after: Score, kind: Literal["metric", "loss"]) -> float:
+def reward(before: Score, after: Score, kind: Literal["text", "metric", "loss"]) -> float:
     """r_t: the change of the student's score on D^v by one training step (Eq. 13, p. 5).
 
     Args:
-        kind: `metric` for accuracy or Pearson's r (the paper), `loss` for the validation loss, negated.
+        kind: `loss` for the validation loss, negated; otherwise accuracy or Pearson's r (the paper).
     """
     if kind == "loss":
         return after.minus_loss - before.minus_loss
@@ -144,7 +144,7 @@ class ReinforcedSelector(RandomSelector):
 
         Both sums are means, so that the step does not grow with the batch or the episode.
         """
-        weights = torch.tensor(returns([step.reward for step in episode], self.params.discount))
+        weights = torch.tensor(returns([float(step.reward) for step in episode], self.params.discount))
         mean = float(weights.mean()) if episode else 0.0
         if self.params.normalise_returns and len(episode) > 1:
             weights = (weights - weights.mean()) / (weights.std() + 1e-8)
@@ -185,7 +185,7 @@ class TextSelector(ReinforcedSelector):
 
     def __init__(self, features: int, params: Selector, seed: int) -> None:
         super().__init__(features, params, seed)
-        torch.nn.init.zeros_(self.policy[-1].bias)
+        torch.nn.init.zeros_(list(self.policy.parameters())[-1])
         self.features, self.rewards = torch.zeros(0, features), torch.zeros(0)
 
     @torch.no_grad()
