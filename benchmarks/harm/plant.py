@@ -5,6 +5,7 @@ import importlib.util
 import re
 import string
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def flip(dataset: DistillationDataset, share: float, seed: int) -> npt.NDArray[n
 def _replacement(kind: str, words: list[str], rng: np.random.Generator) -> Callable[[str], str]:
     """The function from a text to the text in its place."""
     if kind == "topic":
-        drawn = iter(rng.permutation(docstrings()).tolist() * (len(words) + 1))
+        drawn = cycle(rng.permutation(docstrings()).tolist())
         return lambda _text: str(next(drawn))
     if kind == "scrambled":
         return lambda text: " ".join(rng.choice(words, len(text.split())).tolist())
@@ -69,8 +70,9 @@ def docstrings() -> list[str]:
         spec = importlib.util.find_spec(package)
         assert spec is not None
         assert spec.origin is not None
-        for file in sorted(Path(spec.origin).parent.rglob("*.py")):
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        folder = Path(spec.origin).parent
+        for file in sorted(file for file in folder.rglob("*.py") if not {"test", "tests"} & set(file.parts)):
+            for node in ast.walk(ast.parse(file.read_bytes())):
                 if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
                     paragraphs = (ast.get_docstring(node) or "").split("\n\n")
                     found |= {" ".join(paragraph.lower().split()) for paragraph in paragraphs}

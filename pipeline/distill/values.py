@@ -75,8 +75,10 @@ def text_values(
 
     Returns (texts,).
     """
+    # In float32 the two losses of a text would differ in their last few digits alone.
+    moved = moved.double()
     shift = (moved[:, 0] - moved[:, 1]).mean(0) / 2
-    return (loss(moved[:, 0] - shift) - loss(moved[:, 1] + shift)) * (length(gradient) / (2 * STEP))
+    return ((loss(moved[:, 0] - shift) - loss(moved[:, 1] + shift)) * (length(gradient) / (2 * STEP))).float()
 
 
 def length(gradient: Sequence[torch.Tensor]) -> float:

@@ -22,7 +22,7 @@ def outcomes(make_params, uneven, augmented, cached, tiny_classifier, tmp_path_f
     """Weights and figures of one process and of each of two, by task, number of processes and rank."""
     student = {"init": "fresh", "hidden": 16, "intermediate": 32, "heads": 4}
     # Five texts do not go evenly into two; the last batch of the training texts has one.
-    selector = {"learning_rate": 0.05, "initial_keep": 0.7, "every": 4}
+    selector = {"initial_keep": 0.7, "every": 4}
     params = make_params(
         teacher={"batch_size": 5, "learning_rate": 0.001},
         distill={"epochs": 2, "batch_size": 5, "learning_rate": 0.003},

@@ -118,7 +118,7 @@ def test_regression_from_end_to_end(run, make_params, saved, tiny_masked_lm, une
     cache_teacher(params, **given, out=tmp_path / "cache")
     logged = []
     # Of numbers all three losses of predictions are squared differences, two of them with the teacher's.
-    given |= {"objectives": {"hard": 1, "logits": 1}, "cache": tmp_path / "cache"}
+    given |= {"objectives": {"hard": 1, "logits": 1}, "cache": tmp_path / "cache", "selector": {"every": 1}}
     _, out, selection = run(task="regression", log=lambda step, figures: logged.append(figures), **given)
     model = load_classifier(out, "student")
     assert model.config.num_labels == 1
