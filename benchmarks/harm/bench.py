@@ -31,13 +31,11 @@ MADE, RESULTS = HERE / "made", HERE / "results"
 SHARE = 0.4
 """Of the neighbours, replaced."""
 CHANGES: dict[str, dict[str, Any]] = {
-    "data": {"source": {"rows": 1500}},
-    "augment": {"samples": {"target": 10}},
-    "cache": {"hidden": False, "attention": False},
-    "objectives": {"attention": 0.0, "hidden": 0.0},
-    "distill": {"least_steps": 150},
+    "data": {"source": {"sentences": None}},
+    "augment": {"samples": {"source": 1}},
+    "distill": {"originals": ["target"]},
 }
-"""The default with fewer texts and steps, and L_dark alone: the teacher's answers are all that is taught."""
+"""Of the preset quick: neighbours of the source's texts in place of sentences, so that harm can be planted."""
 ARMS: dict[str, dict[str, Any]] = {
     "everything": {"kind": "none"},
     "selector": {},
@@ -52,8 +50,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__d
 
 
 def bench_params(seed: int) -> Params:
-    """The project's params, made smaller."""
-    params = load(HERE.parents[1] / "params.yaml").model_dump()
+    """The preset quick with its changes."""
+    params = load(HERE.parents[1] / "presets" / "quick.yaml").model_dump()
     for section, changes in CHANGES.items():
         for key, value in changes.items():
             params[section][key] = params[section][key] | value if isinstance(value, dict) else value

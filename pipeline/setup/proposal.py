@@ -25,6 +25,9 @@ NEIGHBOURS = 4000
 TEACHER_TEXTS = 3200
 """Texts that a teacher trained on the target alone sees, in 3 to 20 epochs."""
 
+MANY = 2000
+"""Source texts, of which a deep teacher sees a quarter."""
+
 
 @dataclass
 class Table:
@@ -63,16 +66,23 @@ class Proposal:
 
     @property
     def samples(self) -> dict[str, int]:
-        """Neighbours of each text, by domain: the more texts, the fewer neighbours of each."""
-        target = min(20, max(1, NEIGHBOURS // self.train))
-        return {"source": int(self.source is not None), "target": target, "unlabelled": 0}
+        """Neighbours of each text, by domain: the more texts, the fewer neighbours of each.
 
-    @property
-    def epochs(self) -> dict[str, int]:
-        """The teacher's epochs, by domain: without a source, more if the texts are few."""
-        if "source" in self.teacher_domains:
-            return {"source": 1, "target": 3}
-        return {"source": 0, "target": min(20, max(3, TEACHER_TEXTS // self.train))}
+        None of the source's and the unlabelled texts, which are many: more of their own teach more than neighbours do.
+        """
+        return {"source": 0, "target": min(20, max(1, NEIGHBOURS // self.train)), "unlabelled": 0}
+
+    def epochs(self, *, deep: bool) -> dict[str, float]:
+        """The teacher's epochs, by domain: more if the target's texts are few, fewer if the source's are many.
+
+        Args:
+            deep: whether the teacher has many layers, which learn from fewer steps and take longer for each.
+        """
+        if self.source is None or "source" not in self.teacher_domains:
+            return {"source": 0, "target": min(20, max(3, TEACHER_TEXTS // self.train))}
+        if deep and len(self.source.label.cells) > MANY:
+            return {"source": 0.25, "target": 4}
+        return {"source": 1, "target": 4 if deep else 3}
 
 
 def propose(target: str, source: str | None, choose: Choose, seed: int, unlabelled: str | None = None) -> Proposal:

@@ -355,13 +355,13 @@ def test_steps_go_on_after_one_that_kept_nothing(run, decide):
 def test_what_the_policy_sees(run, monkeypatch, representations):
     """Two probabilities and a loss of each model, three objectives, log P_s; and the [CLS] states of both."""
     seen = []
-    real = ReinforcedSelector.probabilities
+    real = TextSelector.probabilities
 
     def probabilities(self, state):
         seen.append(state)
         return real(self, state)
 
-    monkeypatch.setattr(ReinforcedSelector, "probabilities", probabilities)
+    monkeypatch.setattr(TextSelector, "probabilities", probabilities)
     run(selector={"representations": representations}, distill_={"epochs": 1})
     assert {state.shape[1] for state in seen} == {3 + 3 + 3 + 1 + (16 + 32 if representations else 0)}
     assert sum(len(state) for state in seen) == 96

@@ -14,7 +14,7 @@ from pipeline.params.overlay import merge, read_params
 from pipeline.params.types import Section
 from pipeline.params.yaml12 import read_yaml
 
-PRESETS = sorted(path.stem for path in (ROOT / "presets").glob("[ps]*.yaml"))
+PRESETS = sorted(path.stem for path in (ROOT / "presets").glob("[pqs]*.yaml"))
 
 
 @pytest.fixture
@@ -134,8 +134,10 @@ def test_a_preset_over_another_is_the_preset():
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_names_every_key_that_init_may_have_changed(name):
     preset = read_yaml(ROOT / "presets" / f"{name}.yaml")
-    assert {"task", "max_length", "data", "teacher", "generator", "augment", "student"} <= preset.keys()
-    assert {"model", "domains", "epochs", "learning_rate"} <= preset["teacher"].keys()
+    assert {"task", "max_length", "data", "teacher", "generator", "augment", "cache", "student"} <= preset.keys()
+    assert {"model", "domains", "epochs", "frozen", "learning_rate"} <= preset["teacher"].keys()
+    assert preset["objectives"].keys() == {"attention", "hidden"}
+    assert {"least_steps", "originals", "learning_rate"} == preset["distill"].keys()
     assert {"model", "adapter", "steps"} <= preset["generator"].keys()
     assert preset["data"].keys() == {"source", "target", "unlabelled"}
     assert all("path" in table for table in preset["data"].values() if table is not None)

@@ -54,7 +54,7 @@ def prepared(proposal, tmp_path):
                 "source": proposal.source and proposal.source.data,
                 "unlabelled": proposal.unlabelled,
             },
-            "teacher": {"domains": proposal.teacher_domains, "epochs": proposal.epochs},
+            "teacher": {"domains": proposal.teacher_domains, "epochs": proposal.epochs(deep=False)},
             "augment": {"samples": proposal.samples},
         }
     )
@@ -247,7 +247,7 @@ def test_labels_that_differ_in_letter_case_are_the_same(tmp_path):
     few, many = few_and_many(tmp_path, ["Good", "Not good"], ["good", "not_good"])
     proposal = propose(few, many, never, 1)
     assert proposal.source.data["labels"] == {"good": "Good", "not_good": "Not good"}
-    assert (proposal.teacher_domains, proposal.samples["source"]) == (["source", "target"], 1)
+    assert (proposal.teacher_domains, proposal.samples["source"]) == (["source", "target"], 0)
     assert prepared(proposal, tmp_path)["splits"]["source"]["labels"] == {"Good": 150, "Not good": 150}
 
 
@@ -262,7 +262,7 @@ def test_labels_that_the_target_lacks_are_left_out_of_the_source(tmp_path, asked
 def test_other_labels_teach_nothing(tmp_path, asked):
     few, many = few_and_many(tmp_path, ["a", "b"], ["0", "1"])
     proposal = propose(few, many, asked, 1)
-    assert (proposal.teacher_domains, proposal.epochs) == (["target"], {"source": 0, "target": 20})
+    assert (proposal.teacher_domains, proposal.epochs(deep=True)) == (["target"], {"source": 0, "target": 20})
     assert "the source's labels '0', '1' are not the target's: the teacher learns from the" in proposal.notes[-1]
     assert prepared(proposal, tmp_path)["splits"]["source"]["rows"] == 300
 

