@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -116,36 +117,33 @@ def _settings(proposal: Proposal, *, deep: bool) -> dict[str, Value]:
 
 
 def _try_prepare(proposal: Proposal, values: dict[str, Value], say: Callable[[str], None]) -> tuple[str, str]:
-    """The params file's text, and what `prepare` makes of it in a temporary folder."""
+    """The params file's text, and what `prepare` makes of it in a temporary folder; rows are limited by it."""
     with TemporaryDirectory() as name:
         out, metrics = Path(name) / "prepared", Path(name) / "data.json"
-        source = None if proposal.source is None else proposal.source.data
-        split = source is not None and _is_longer(proposal)
-        if source is not None and split:
-            source["sentences"] = 1
-        text, params = _with_values(proposal, values)
-        prepared = prepare(params, out=out, metrics=metrics)
-        found = json.loads(metrics.read_text(encoding="utf-8"))
-        rows = {
-            name: found["splits"][name]["rows"]
-            for name in ("teacher_source", "source", "unlabelled")
-            if name in found["splits"]
-        }
-        most = {"source": (source, rows.get("teacher_source", rows["source"]), SOURCE)}
-        most["unlabelled"] = (proposal.unlabelled, rows.get("unlabelled", 0), UNLABELLED)
-        too_many = [(data, limit) for data, number, limit in most.values() if data and number > limit]
-        for data, limit in too_many:
-            data["rows"] = limit
-        if source is not None and split:
-            # Fewer rows have fewer sentences; which are drawn is not known yet, so that a tenth is left.
-            share = min(1.0, SOURCE / rows["teacher_source"])
-            source["sentences"] = min(SENTENCES, int(0.9 * share * found["unused"]["source_sentences"]) + 1)
-            say(f"data.source.sentences: {source['sentences']:,}, because texts of the source are much longer")
-        if too_many or split:
+
+        def tried() -> tuple[str, str, dict[str, Any]]:
             text, params = _with_values(proposal, values)
             prepared = prepare(params, out=out, metrics=metrics)
-    check_student(params)
-    return text, prepared.removesuffix(f", in {out}")
+            check_student(params)
+            return text, prepared.removesuffix(f", in {out}"), json.loads(metrics.read_text(encoding="utf-8"))
+
+        source = {} if proposal.source is None else proposal.source.data
+        split = _is_longer(proposal)
+        if split:
+            source["sentences"] = 1
+        text, prepared, found = tried()
+        whole = found["splits"].get("teacher_source", found["splits"]["source"])
+        most = [(source, whole, SOURCE), (proposal.unlabelled, found["splits"].get("unlabelled"), UNLABELLED)]
+        too_many = [(data, limit) for data, has, limit in most if data and has["rows"] > limit]
+        for data, limit in too_many:
+            data["rows"] = limit
+        if too_many:
+            text, prepared, found = tried()
+        if split:
+            source["sentences"] = min(SENTENCES, found["unused"]["source_sentences"] + 1)
+            say(f"data.source.sentences: {source['sentences']:,}, because texts of the source are much longer")
+            text, prepared, _ = tried()
+    return text, prepared
 
 
 def _is_longer(proposal: Proposal) -> bool:

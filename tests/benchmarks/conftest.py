@@ -54,6 +54,8 @@ def bench(
             "target": {"path": "data/target.csv", "per_class": 6, "validation": 20, "test": 40},
         }
         params["teacher"] |= {"model": str(tiny_encoder), "epochs": {"source": 1, "target": 1}, "batch_size": 8}
+        params["teacher"]["frozen"] = 0
+        params["student"] |= {"init": "teacher", "model": None}
         params["augment"] |= {"samples": {"source": 1, "target": 3}, "shards": 2}
         params["distill"] |= {"epochs": 1, "least_steps": 4, "batch_size": 16}
         params["evaluate"] = {"resamples": 100, "student_ft": {"epochs": 1}}
@@ -62,6 +64,8 @@ def bench(
         (here / "tasks" / "tiny.yaml").write_text("{what: a tiny task, preset: params.yaml}\n")
         none: dict[str, Any] = {"tasks": [], "rows": [], "seeds": []}
         asked = {
+            "method": yaml.safe_load((BENCH / "params.yaml").read_text())["method"]
+            | {"augment": {"samples": params["augment"]["samples"]}},
             "main": {"tasks": ["tiny"], "rows": rows, "after": after or [], "seeds": seeds or [1]},
             "tasks": none,
             "pairs": none,

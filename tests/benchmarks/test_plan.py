@@ -13,6 +13,7 @@ from benchmarks.paper.plan import planned, read_asked, read_row, read_task
 from benchmarks.paper.report import SETTINGS, SIZES
 from pipeline.errors import InputError
 from pipeline.params.file import check_keys
+from pipeline.params.overlay import read_params
 from pipeline.params.schema import Params
 from pipeline.params.yaml12 import parse, read_yaml, to_yaml
 
@@ -48,11 +49,14 @@ def test_the_plan_of_a_task_can_be_written(task, read_once):
 
 def test_a_row_differs_from_l2a_in_its_own_params_and_in_nothing_else(monkeypatch):
     monkeypatch.chdir(ROOT)
-    whole, default = planned("imdb-rt", "l2a"), read_yaml(ROOT / "params.yaml")
-    default["data"]["source"]["rows"] = 1500
-    default["distill"] |= {"epochs": 2, "least_steps": 130}
-    default["selector"] |= {"reward": "metric", "hidden": 128, "learning_rate": 3e-5}
-    assert whole == default
+    whole, quick = planned("imdb-rt", "l2a"), read_params(ROOT / "presets" / "quick.yaml")
+    quick["data"]["source"] |= {"rows": 1500, "sentences": None}
+    quick["augment"]["samples"] |= {"source": 1, "target": 20}
+    quick["cache"] |= {"hidden": True, "attention": True}
+    quick["objectives"] |= {"attention": 1, "hidden": 1}
+    quick["distill"] |= {"epochs": 2, "least_steps": 130, "originals": ["target", "unlabelled"]}
+    quick["selector"] |= {"reward": "metric", "hidden": 128, "learning_rate": 3e-5}
+    assert whole == quick
     assert planned("imdb-rt", "no-attention") == {**whole, "objectives": {**whole["objectives"], "attention": 0.0}}
     assert planned("target-20", "l2a")["data"]["target"]["per_class"] == 20
     assert "where" not in planned("sst2-rt", "l2a")["data"]["source"]

@@ -83,10 +83,13 @@ def lay_out(
         "target": {"path": "data/raw/target.csv", "per_class": 8, "validation": 20, "test": 40},
         "unlabelled": None,
     }
-    params["teacher"] |= {"model": "tiny/encoder", "epochs": {"source": 1, "target": 1}, "batch_size": 8}
+    params["teacher"] |= {"model": "tiny/encoder", "epochs": {"source": 1, "target": 1}, "frozen": 0, "batch_size": 8}
     params["augment"] |= {"samples": {"source": 1, "target": 3}, "shards": 2}
-    params["student"]["layers"] = 2
-    params["distill"] |= {"epochs": 2, "least_steps": 0, "batch_size": 16}
+    # The paper's method: every loss, and so every file of the teacher's cache.
+    params["cache"] = {"hidden": True, "attention": True}
+    params["student"] |= {"init": "teacher", "layers": 2, "model": None}
+    params["objectives"] |= {"attention": 1.0, "hidden": 1.0}
+    params["distill"] |= {"epochs": 2, "least_steps": 0, "batch_size": 16, "originals": ["target", "unlabelled"]}
     params["evaluate"] = {"resamples": 100, "student_ft": {"epochs": 1}}
     params["export"] |= {"max_drop": 1.0}
     for section, change in changes.items():

@@ -22,7 +22,7 @@ def places(uneven, augmented, cached, tiny_classifier):
 
 
 def test_a_student_a_selection_and_curves(command, places, tmp_path):
-    result = command(app, *places, distill=FIT)
+    result = command(app, *places, distill=FIT, selector={"every": 1})
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
     assert result.stdout.startswith("distill: 0.0M parameters, validation accuracy 0.")
@@ -33,7 +33,7 @@ def test_a_student_a_selection_and_curves(command, places, tmp_path):
     reward = pd.read_csv(tmp_path / "dvclive/plots/metrics/reward.tsv", sep="\t")
     assert reward["step"].tolist() == list(range(1, 15))
     metric = pd.read_csv(tmp_path / "dvclive/plots/metrics/validation/metric.tsv", sep="\t")
-    assert metric["step"].tolist() == list(range(1, 15))
+    assert metric["step"].unique().tolist() == list(range(1, 15))
     summary = json.loads((tmp_path / "dvclive/metrics.json").read_text())
     assert summary["step"] == 14
     assert 0 <= summary["validation"]["metric"] <= 1
