@@ -62,11 +62,10 @@ class ModelMetrics(BaseModel):
     largest_difference: float | None = None
     tokens_16: Latency | None = None
     tokens_64: Latency | None = None
-    tokens_128: Latency | None = None
 
     def latencies(self) -> dict[int, Latency]:
         """The measured latencies by number of tokens."""
-        latencies = {16: self.tokens_16, 64: self.tokens_64, 128: self.tokens_128}
+        latencies = {16: self.tokens_16, 64: self.tokens_64}
         return {tokens: latency for tokens, latency in latencies.items() if latency}
 
 

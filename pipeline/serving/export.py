@@ -46,8 +46,8 @@ def export(
     Args:
         augmented: folders of the neighbours; their pieces are kept if the vocabulary is cut.
         outs: the folders to write, `onnx` in float32 and `int8` with int8 weights.
-        metrics: JSON, for teacher, student and both exports: `bytes` of weights, the score's metric on the test set,
-            and the results of `timings`; for both exports `agreement`, the share of test texts for which they predict
+        metrics: JSON, for teacher, student and both exports: `bytes` of weights and the results of `timings`; for all
+            but the teacher, which `evaluate` scores, the score's metric on the test set; for both exports `agreement`, the share of test texts for which they predict
             the student's class, and `largest_difference` between two outputs. If the vocabulary is cut, `vocabulary`
             has its sizes.
 
@@ -67,10 +67,9 @@ def export(
 
     labels = read_texts(prepared / "validation.parquet").labels
     metric = headline(params.score, labels, test.names)
-    outputs = {name: test_outputs(name, each) for name, (_, each) in loaded.items()}
-    measured: dict[str, dict[str, Any]] = {
-        name: {"bytes": weight_bytes(folder)} | _score(outputs[name], test, metric) for name, folder in folders.items()
-    }
+    outputs = {"student": test_outputs("student", tokenizer)}
+    measured: dict[str, dict[str, Any]] = {name: {"bytes": weight_bytes(folder)} for name, folder in folders.items()}
+    measured["student"] |= _score(outputs["student"], test, metric)
     vocabulary = {}
     exported, exported_tokenizer = model, tokenizer
     if params.export.vocabulary == "seen":
@@ -100,9 +99,8 @@ def export(
             for name, file in files.items():
                 _fill(stack.enter_context(publish_folder(outs[name])), file, exported, exported_tokenizer)
     write_json(metrics, {name: values | latencies[name] for name, values in measured.items()} | vocabulary)
-    summary = ", ".join(
-        f"{name} {measured[name]['bytes'] / 1e6:.1f} MB {metric} {measured[name][metric]}" for name in runners
-    )
+    scored = {name: f" {metric} {values[metric]}" if metric in values else "" for name, values in measured.items()}
+    summary = ", ".join(f"{name} {measured[name]['bytes'] / 1e6:.1f} MB{score}" for name, score in scored.items())
     return f"{summary}, in {metrics}"
 
 

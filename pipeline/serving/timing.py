@@ -11,7 +11,7 @@ from pipeline.compute.batching import Batch
 from pipeline.compute.progress import track
 from pipeline.serving.runtime import Runner
 
-LENGTHS = (16, 64, 128)
+LENGTHS = (16, 64)
 """Tokens per text."""
 BATCH = 32
 ROUNDS = 40

