@@ -149,7 +149,8 @@ def _models(params: Params) -> Finding:
         load_config(params.generator.model, "generator.model")
     except InputError as error:
         return Finding("wrong", "models", str(error), "see teacher, generator and student in the params file")
-    found = f"teacher {params.teacher.model}, generator {params.generator.model}, student {params.student.model or params.student.init}"
+    student = params.student.model or params.student.init
+    found = f"teacher {params.teacher.model}, generator {params.generator.model}, student {student}"
     return Finding("ok", "models", found)
 
 
