@@ -48,8 +48,8 @@ def export(
         outs: the folders to write, `onnx` in float32 and `int8` with int8 weights.
         metrics: JSON, for teacher, student and both exports: `bytes` of weights and the results of `timings`; for all
             but the teacher, which `evaluate` scores, the score's metric on the test set; for both exports `agreement`,
-            the share of test texts for which they predict the student's class, and `largest_difference` between two outputs. If the vocabulary is cut, `vocabulary`
-            has its sizes.
+            the share of test texts for which they predict the student's class, and `largest_difference` between two
+            outputs. If the vocabulary is cut, `vocabulary` has its sizes.
 
     Returns a one-line summary. Raises InputError if a conversion loses more than `export.max_drop`.
     """
