@@ -26,7 +26,7 @@ SMALLER = {
     "sentences: 8000": "sentences: 400",
     "rows: 4500": "rows: 300",
     "test: 2000": "test: 200",
-    "target: 20,": "target: 4,",
+    "target: 10,": "target: 4,",
     "least_steps: 240": "least_steps: 40",
     "epochs: 20": "epochs: 2",
     "resamples: 2000": "resamples: 100",
