@@ -38,7 +38,7 @@ class Commands(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         for panel, names in PANELS.items():
             if name in names:
-                command = get_command(import_module(f"stages.{name}").app)
+                command: Any = get_command(import_module(f"stages.{name}").app)
                 command.rich_help_panel = panel
                 return command
         raise KeyError(name)
