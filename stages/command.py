@@ -19,7 +19,6 @@ import typer
 from typer.core import TyperCommand
 
 from pipeline.errors import InputError, out_of_memory
-from pipeline.storage import workcache
 from pipeline.storage.atomic import check_output, is_main_process, publish_file, publish_folder
 from stages import stop as stop_early
 
@@ -194,6 +193,8 @@ def _terminable() -> Iterator[None]:
 
 
 def _kept(name: str) -> str:
+    from pipeline.storage import workcache
+
     folder = workcache.root() / name
     if not folder.is_dir() or not any(folder.iterdir()):
         return "nothing half-written is left"

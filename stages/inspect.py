@@ -51,7 +51,8 @@ def main(
         generator=generator or _default(augmented, "generator"),
     )
     filter_ = Filter(domain, original, distance, kept)
-    from pipeline.inspect.terminal import print_json, print_neighbour, print_summary, terminal
+    from pipeline.inspect.json_lines import print_json
+    from pipeline.inspect.terminal import print_neighbour, print_summary, terminal
 
     if summary:
         from pipeline.inspect.summary import summarise

@@ -1,12 +1,13 @@
 """The console command `l2a`: every stage, and the commands that inspect or use what they made."""
 
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from importlib import import_module
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
 
 from stages.command import Quiet, Verbose, log_level, usage_on_one_line
 
@@ -31,8 +32,30 @@ PANELS = {
 }
 
 
+class Commands(Mapping[str, Any]):
+    """The commands by name; the module of one is imported when it is asked for, so that none waits for the others."""
+
+    def __getitem__(self, name: str) -> Any:
+        for panel, names in PANELS.items():
+            if name in names:
+                command: Any = get_command(import_module(f"stages.{name}").app)
+                command.rich_help_panel = panel
+                return command
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for names in PANELS.values() for name in names)
+
+    def __len__(self) -> int:
+        return sum(map(len, PANELS.values()))
+
+
 class OneLineGroup(TyperGroup):
     """A group whose usage errors are one line too, with exit code 2."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: Any = Commands()
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line up to the command's name."""
@@ -51,6 +74,8 @@ app = typer.Typer(cls=OneLineGroup, no_args_is_help=True, pretty_exceptions_enab
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(version("l2a"))
         raise typer.Exit
 
@@ -67,13 +92,6 @@ def main(
     """Learning to augment for data-scarce distillation. `dvc repro` runs the stages whose inputs have changed."""
     context.obj = log_level("l2a", context, verbose, quiet)
 
-
-for panel, names in PANELS.items():
-    for name in names:
-        # Stages import what is slow to import inside their functions, so importing all of them takes no time.
-        for command in import_module(f"stages.{name}").app.registered_commands:
-            command.rich_help_panel = panel
-            app.registered_commands.append(command)
 
 if __name__ == "__main__":
     app()

@@ -29,7 +29,7 @@ def main(
         raise InputError(
             f"--file: {'a folder' if file.is_dir() else 'no such file'}: {file}; accepted: a file of texts"
         )
-    from pipeline.inspect.terminal import print_json
+    from pipeline.inspect.json_lines import print_json
     from pipeline.serving.predict import CHUNK, check_text, predict_rows, read_lines
     from pipeline.serving.runtime import open_folder
 

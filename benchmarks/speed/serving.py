@@ -16,8 +16,9 @@ from transformers import AutoModelForSequenceClassification, BertConfig
 from benchmarks.errors import exit_on_input_error
 from benchmarks.speed.measure import Figure, publish
 from pipeline.serving.conversion import to_int8, to_onnx
-from pipeline.serving.runtime import onnx_runner, torch_runner
+from pipeline.serving.onnx_model import onnx_runner
 from pipeline.serving.timing import LENGTHS, random_batch, timings
+from pipeline.serving.torch_model import torch_runner
 
 VOCABULARY_SIZE = 30522
 

@@ -8,7 +8,8 @@ from pipeline.augment.adapter import load_adapter, masked_accuracy, merge, save_
 from pipeline.data.loading import load_table
 from pipeline.data.sentences import sentences
 from pipeline.errors import InputError
-from pipeline.models.compatibility import check_ids, check_length
+from pipeline.models.compatibility import check_length
+from pipeline.models.ids import check_ids
 from pipeline.models.loading import load_masked_lm, load_tokenizer, parameter_count
 from pipeline.models.saving import save_model
 from pipeline.params.schema import Params

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from transformers import BatchEncoding, PreTrainedTokenizerFast
 
-Batch = dict[str, torch.Tensor]
+if TYPE_CHECKING:
+    import torch
+    from transformers import BatchEncoding, PreTrainedTokenizerFast
+
+Batch: TypeAlias = "dict[str, torch.Tensor]"
 Rows = npt.NDArray[np.int64]
 TEXTS_PER_CALL = 4096
 """Texts in one call of the tokenizer, which holds kilobytes a text (offsets, pieces) until it returns."""
@@ -36,7 +38,7 @@ class Encoded:
         return np.array([len(row) for row in self.input_ids], dtype=np.int64)
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, texts: list[str], pairs: list[str] | None, max_length: int) -> Encoded:
+def encode(tokenizer: "PreTrainedTokenizerFast", texts: list[str], pairs: list[str] | None, max_length: int) -> Encoded:
     """Tokenize texts or pairs as `tokenize` does, and keep the ids."""
     with_types = pairs is not None and "token_type_ids" in tokenizer.model_input_names
     if not texts:
@@ -54,8 +56,8 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: list[str], pairs: list[str
 
 
 def tokenize(
-    tokenizer: PreTrainedTokenizerFast, texts: list[str], pairs: list[str] | None, max_length: int, **options: Any
-) -> BatchEncoding:
+    tokenizer: "PreTrainedTokenizerFast", texts: list[str], pairs: list[str] | None, max_length: int, **options: Any
+) -> "BatchEncoding":
     """Tokenize at most `TEXTS_PER_CALL` texts or pairs with special tokens.
 
     They are truncated to `max_length` tokens, of a pair the longer text first.
@@ -78,13 +80,22 @@ def collate(encoded: Encoded, rows: Sequence[int] | Rows) -> Batch:
     return batch
 
 
-def pad(rows: Sequence[Sequence[int] | npt.NDArray[np.int32]], fill: int) -> tuple[torch.Tensor, torch.Tensor]:
+def pad(rows: Sequence[Sequence[int] | npt.NDArray[np.int32]], fill: int) -> "tuple[torch.Tensor, torch.Tensor]":
     """Pad rows of token ids to the longest with `fill`: tokens and attention mask, int64, both (rows, tokens)."""
+    # Imported here, because services without torch batch texts, too.
+    import torch
+
+    tokens, inside = pad_arrays(rows, fill)
+    return torch.from_numpy(tokens), torch.from_numpy(inside)
+
+
+def pad_arrays(rows: Sequence[Sequence[int] | npt.NDArray[np.int32]], fill: int) -> tuple[Rows, Rows]:
+    """Pad as `pad` does, without torch."""
     lengths = np.array([len(row) for row in rows])
     inside = np.arange(lengths.max()) < lengths[:, None]
     tokens = np.full(inside.shape, fill, dtype=np.int64)
     tokens[inside] = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
-    return torch.from_numpy(tokens), torch.from_numpy(inside.astype(np.int64))
+    return tokens, inside.astype(np.int64)
 
 
 def length_batches(

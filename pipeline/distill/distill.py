@@ -15,7 +15,8 @@ from pipeline.distill.run import Distillation
 from pipeline.distill.state import DistillationResult, Log
 from pipeline.errors import InputError
 from pipeline.evaluation.validation import Validation
-from pipeline.models.compatibility import check_ids, check_labels, check_length, check_sizes, check_words
+from pipeline.models.compatibility import check_labels, check_length, check_sizes, check_words
+from pipeline.models.ids import check_ids
 from pipeline.models.loading import load_classifier, load_config, load_tokenizer, parameter_count
 from pipeline.models.saving import save_model
 from pipeline.models.student import build_student, load_student_tokenizer

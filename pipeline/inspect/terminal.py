@@ -1,8 +1,6 @@
-"""Neighbours and their summary printed: for people at a terminal or, as JSON, for other programs."""
+"""Neighbours and their summary printed for people at a terminal."""
 
 import io
-import json
-import math
 import sys
 import unicodedata
 from typing import Any
@@ -41,19 +39,6 @@ def _is_control(character: str) -> bool:
     return category in ("Cc", "Cs", "Zl", "Zp") or (
         category == "Cf" and unicodedata.bidirectional(character) in DIRECTIONS
     )
-
-
-def print_json(row: dict[str, Any]) -> None:
-    """Print one line of JSON: ASCII, with null for NaN and infinity."""
-    sys.stdout.write(json.dumps(_null_if_not_finite(row), allow_nan=False) + "\n")
-
-
-def _null_if_not_finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _null_if_not_finite(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_null_if_not_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_neighbour(console: Console, row: dict[str, Any]) -> None:

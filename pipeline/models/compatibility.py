@@ -7,6 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from pipeline.errors import InputError
 from pipeline.models.attention import attention_heads
+from pipeline.models.ids import check_numbering
 from pipeline.models.positions import max_positions
 from pipeline.params.objectives import OBJECTIVES, Objectives
 
@@ -51,16 +52,6 @@ def check_length(
         raise InputError(f"{key}: got {max_length}, but {model} takes {most} tokens; accepted: 8 to {most}")
 
 
-def check_ids(tokenizer: PreTrainedTokenizerFast, config: Any, model: str) -> None:
-    """Raise InputError if a tokenizer has ids without an embedding in the model: it belongs to another model."""
-    largest, vocab_size = max(tokenizer.get_vocab().values()), getattr(config, "vocab_size", None)
-    if vocab_size is not None and largest >= vocab_size:
-        raise InputError(
-            f"{model}: its tokenizer gives ids up to {largest}, its embeddings end at {vocab_size - 1}; "
-            "accepted: a model with its own tokenizer"
-        )
-
-
 def check_words(tokenizer: PreTrainedTokenizerFast, texts: list[str], model: str) -> None:
     """Raise InputError if more than half of the texts' tokens are unknown to the tokenizer."""
     ids = [token_id for row in tokenizer(texts, add_special_tokens=False)["input_ids"] for token_id in row]
@@ -70,13 +61,6 @@ def check_words(tokenizer: PreTrainedTokenizerFast, texts: list[str], model: str
             f"{model}: its vocabulary has {len(ids) - unknown:,} of the {len(ids):,} words and signs in the target's "
             "training texts; accepted: a model of the language and script they are in"
         )
-
-
-def check_numbering(config: Any, key: str) -> None:
-    """Raise InputError if the keys of id2label in a model's config are not 0, 1, 2 and so on."""
-    if sorted(config.id2label) != list(range(len(config.id2label))):
-        numbers = ", ".join(map(str, sorted(config.id2label)))
-        raise InputError(f"{key}: id2label of its config.json has the numbers {numbers}; accepted: 0, 1, 2 and so on")
 
 
 def check_labels(config: Any, names: list[str], key: str) -> None:

@@ -8,8 +8,9 @@ from transformers import BertConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.errors import InputError
 from pipeline.models.bilstm import BiLSTMConfig, principal_components
-from pipeline.models.compatibility import check_ids, check_length, check_sizes
+from pipeline.models.compatibility import check_length, check_sizes
 from pipeline.models.families import check_family, student_needs, teacher_needs, warn_of_local_attention
+from pipeline.models.ids import check_ids
 from pipeline.models.layers import check_layers, cut_config, new_classifier, take_layers
 from pipeline.models.loading import load_classifier, load_encoder_config, load_tokenizer
 from pipeline.params.schema import Params

@@ -22,8 +22,9 @@ from pipeline.models.loading import load_classifier, load_tokenizer, quiet, weig
 from pipeline.models.positions import max_positions
 from pipeline.params.schema import Params
 from pipeline.serving.conversion import to_int8, to_onnx
-from pipeline.serving.runtime import ONNX, PAIRS_KEY, UNLIMITED, Runner, ServedModel, onnx_runner, torch_runner
+from pipeline.serving.onnx_model import ONNX, PAIRS_KEY, UNLIMITED, onnx_runner
 from pipeline.serving.timing import random_batch, timings
+from pipeline.serving.torch_model import Runner, ServedModel, torch_runner
 from pipeline.serving.vocabulary import check_wordpiece, cut_vocabulary, used_pieces
 from pipeline.storage.atomic import publish_folder
 from pipeline.storage.checksums import write_sums

@@ -3,11 +3,10 @@
 import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline.errors import InputError
-from pipeline.evaluation.prediction import make_prediction
-from pipeline.serving.runtime import ServedModel
+from pipeline.evaluation.prediction import Outputs, as_prediction, most_probable
 
 Row = dict[str, Any]
 
@@ -15,28 +14,49 @@ CHUNK = 2048
 """Texts read before they are predicted: enough to batch texts of similar length together."""
 
 
-def predict_rows(served: ServedModel, rows: Iterable[Row], chunk: int = CHUNK) -> Iterator[Row]:
+class Classifier(Protocol):
+    """A classifier, or a model of numbers, of texts or pairs."""
+
+    @property
+    def names(self) -> list[str]:
+        """The classes in order; empty for regression."""
+
+    @property
+    def pairs(self) -> bool | None:
+        """Whether it reads pairs; None if unknown."""
+
+    def outputs(self, texts: list[str], pairs: list[str] | None) -> Outputs:
+        """Logits, or predicted numbers, of texts or pairs in their order, (texts, outputs)."""
+
+
+def predict_rows(model: Classifier, rows: Iterable[Row], chunk: int = CHUNK) -> Iterator[Row]:
     """Yield each row with the prediction for its `text`, or for its `text` and `text_pair`.
 
     A row keeps its values and gets `predicted`, a class or a number, and for a class its `probability`.
     Raises InputError if pairs and single texts are mixed, or if the model is known to read the other kind.
     """
     rows = iter(rows)
-    pairs_expected = served.pairs
+    pairs_expected = model.pairs
     while batch := list(islice(rows, chunk)):
         for row in batch:
             is_pair = row.get("text_pair") is not None
-            if pairs_expected is not None and is_pair != pairs_expected:
-                got, expected = ("a pair", "single texts") if is_pair else ("a single text", "pairs")
-                raise InputError(f"text_pair: got {got}; accepted: {expected}, as expected by the model or first row")
+            check_kind(is_pair, pairs_expected)
             pairs_expected = is_pair
         pairs = [row["text_pair"] for row in batch] if pairs_expected else None
-        for row, outputs in zip(batch, served.outputs([row["text"] for row in batch], pairs), strict=True):
-            prediction = make_prediction(outputs, served.names)
+        values, probs = most_probable(model.outputs([row["text"] for row in batch], pairs), model.names)
+        for row, value, prob in zip(batch, values, probs, strict=True):
+            prediction = as_prediction(value, prob, model.names)
             if isinstance(prediction, float):
                 yield row | {"predicted": prediction}
             else:
                 yield row | {"predicted": prediction["class"], "probability": prediction["probability"]}
+
+
+def check_kind(is_pair: bool, pairs_expected: bool | None) -> None:
+    """Raise InputError if a text is of the other kind than expected, a pair or single; None expects either."""
+    if pairs_expected is not None and is_pair != pairs_expected:
+        got, expected = ("a pair", "single texts") if is_pair else ("a single text", "pairs")
+        raise InputError(f"text_pair: got {got}; accepted: {expected}, as expected by the model or first row")
 
 
 def check_text(text: str, where: str) -> str:

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.compute.batching import Batch
 from pipeline.compute.progress import track
-from pipeline.serving.runtime import Runner
+from pipeline.serving.torch_model import Runner
 
 LENGTHS = (16, 64)
 """Tokens per text."""

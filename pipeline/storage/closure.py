@@ -21,6 +21,7 @@ INERT = {
     "pipeline.compute.engine": "where a shard is computed; it is the same everywhere",
     "pipeline.compute.progress": "progress bars",
     "pipeline.models.compatibility": "checks that pass or stop the stage",
+    "pipeline.models.ids": "checks that pass or stop the stage",
     "pipeline.models.families": "checks that pass or stop the stage",
     "pipeline.addresses.hub": "whether the hub answers, and the wording of its errors",
 }

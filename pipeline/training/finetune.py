@@ -17,8 +17,9 @@ from pipeline.compute.precision import precision
 from pipeline.compute.progress import track
 from pipeline.data.texts import Texts
 from pipeline.evaluation.validation import Score, Validation
-from pipeline.models.compatibility import check_ids, check_length
+from pipeline.models.compatibility import check_length
 from pipeline.models.frozen import Frozen
+from pipeline.models.ids import check_ids
 from pipeline.params.models import Fit
 from pipeline.params.types import ScoreName
 from pipeline.training.checkpoint import Checkpoint, Tensors, strip_prefix, with_prefix

@@ -16,6 +16,7 @@ from benchmarks.speed import (
     attention,
     caching,
     default_run,
+    first_answer,
     flops,
     growth,
     measure,
@@ -242,3 +243,27 @@ def test_the_readme_has_all_results():
             cells = re.findall(r"\| ([^|]*) \|", line[len(figure["name"]) + 2 :])
             assert cells, f"{file.name}: {figure['name']} has no line in the README"
             assert cells[0] == f"{measure.format_value(figure['value'])} {figure['unit']}"
+
+
+def test_the_first_answers_of_two_checkouts_take_turns(tmp_path, monkeypatch):
+    for name, seconds in (("ours", 0), ("other", 0.2)):
+        command = tmp_path / name / ".venv" / "bin" / "l2a"
+        command.parent.mkdir(parents=True)
+        command.write_text(f'#!/bin/sh\necho "$@ $PYTHONPATH" >> {tmp_path}/calls\nsleep {seconds}\n')
+        command.chmod(0o755)
+    (tmp_path / "ours" / "models" / "int8").mkdir(parents=True)
+    monkeypatch.setattr(default_run, "ROOT", tmp_path / "ours")
+    monkeypatch.setattr(processes, "ROOT", tmp_path / "ours")
+    monkeypatch.setattr(measure, "RESULTS", tmp_path)
+    first_answer.main(tmp_path / "other")
+    called = [
+        f"predict {first_answer.TEXT} --model {tmp_path}/ours/models/int8 {tmp_path}/{name}"
+        for name in ("ours", "other")
+    ]
+    assert (tmp_path / "calls").read_text().splitlines() == called * 6
+    written = json.loads((tmp_path / "first_answer.json").read_text())
+    values = {each["name"]: each["value"] for each in written["goals"] + written["figures"]}
+    assert values["the other build: first answer"] >= 0.2
+    assert values["faster than the other build"] > 1
+    with pytest.raises(InputError, match=r"--against: no such file: .*nowhere/\.venv/bin/l2a"):
+        first_answer.main(tmp_path / "nowhere")

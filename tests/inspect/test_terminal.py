@@ -1,14 +1,13 @@
 """Neighbours for a person, and for another program."""
 
 import io
-import json
 import re
 
 import pytest
 from helpers.hand_made import neighbour
 from rich.console import Console
 
-from pipeline.inspect.terminal import harmless, print_json, print_neighbour, print_summary
+from pipeline.inspect.terminal import harmless, print_neighbour, print_summary
 
 UNKNOWN = dict.fromkeys(("pi", "kept", "teacher", "teacher_on_original", "student"))
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 \x9b2J a\rb\nc\x00 \u202eback [bold]no[/bold] :smile:"
@@ -104,16 +103,6 @@ def test_no_text_controls_the_terminal(terminal):
 def test_what_is_harmless_stays_as_it_is():
     assert harmless("naïve “film” – 映画 👩‍👧 می‌شود") == "naïve “film” – 映画 👩‍👧 می‌شود"
     assert harmless("a\x1bb\n\u2028\u2066") == r"a\x1bb\n\u2028\u2066"
-
-
-def test_json_is_one_line_that_any_program_reads(capsys):
-    print_json(neighbour(text=HOSTILE, log_p=float("-inf")) | {"teacher": {"class": "x", "probability": float("nan")}})
-    out = capsys.readouterr().out
-    assert out.isascii()
-    assert [character for character in out if ord(character) < 32] == ["\n"]
-    assert json.loads(out)["text"] == HOSTILE
-    assert json.loads(out)["log_p"] is None
-    assert json.loads(out)["teacher"] == {"class": "x", "probability": None}
 
 
 def test_a_summary_is_a_page():

@@ -12,7 +12,8 @@ from pipeline.compute.batching import collate, encode
 from pipeline.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
 from pipeline.models.loading import load_classifier
 from pipeline.serving.conversion import to_int8, to_onnx
-from pipeline.serving.runtime import onnx_runner, torch_runner
+from pipeline.serving.onnx_model import onnx_runner
+from pipeline.serving.torch_model import torch_runner
 
 CPU = torch.device("cpu")
 TEXTS = ["the film is good .", "a very dull and cold plot , never funny", "it was time", "joke", "so so awful !"]

@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.serving.predict import predict_rows, read_lines
-from pipeline.serving.runtime import ServedModel, open_folder
+from pipeline.serving.runtime import open_folder
+from pipeline.serving.torch_model import ServedModel
 
 
 @pytest.fixture

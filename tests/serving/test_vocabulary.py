@@ -9,7 +9,8 @@ from pipeline.compute.batching import collate, encode
 from pipeline.errors import InputError
 from pipeline.models.loading import load_classifier
 from pipeline.models.saving import save_model
-from pipeline.serving.runtime import open_folder, torch_runner
+from pipeline.serving.runtime import open_folder
+from pipeline.serving.torch_model import torch_runner
 from pipeline.serving.vocabulary import cut_vocabulary, used_pieces
 
 CPU = torch.device("cpu")
