@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from pipeline.data.quoting import shown
 from pipeline.errors import InputError
-from pipeline.setup.column import CLASSES, EACH, LABELS, LONG, WORDS, Column
+from pipeline.setup.column import CLASSES, EACH, FEW, LABELS, LONG, WORDS, Column
 
 Choose = Callable[[str, Sequence[str]], int]
 """Asks a question and returns the index of the chosen answer; the first answer is the likeliest."""
@@ -143,12 +143,14 @@ def label_column(
     candidates = same or [column for column in fit if column in named] or fit
     if len(candidates) == 1:
         return candidates[0]
-    candidates.sort(key=lambda column: (not _is_like_a_label(column), column.whole, -others.index(column)))
+    candidates.sort(key=lambda column: (*_unlike_a_label(column), -others.index(column)))
     return candidates[choose(f"{path}: which column holds the label?", [column.shown() for column in candidates])]
 
 
-def _is_like_a_label(column: Column) -> bool:
-    return column.has_classes and (len(column.numbers) in (0, 2) or column.is_consecutive)
+def _unlike_a_label(column: Column) -> tuple[bool, bool, bool]:
+    """A key by which likely labels come first: classes, then numbers with a fraction; few classes before many."""
+    classes = column.has_classes and (len(column.numbers) in (0, 2) or column.is_consecutive)
+    return not classes, classes and len(column.classes) > FEW, column.whole and len(column.numbers) > 2
 
 
 def group_columns(columns: Sequence[Column], texts: Sequence[Column], label: Column) -> list[list[Column]]:

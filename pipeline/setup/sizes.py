@@ -83,7 +83,7 @@ def train_size(
     over = rows - train - sum(sizes.values())
     notes.append(
         f"sizes: {train:,} rows to train on{of_each}, {sizes['validation']} to validate, {sizes['test']:,} to test"
-        + (f"; {over:,} are left over" if over else "")
+        + (f"; {over:,} are left over" if over > 0 else "")
     )
     return train
 

@@ -285,6 +285,13 @@ def test_a_hundred_and_fifty_classes(name, table, proposed):
     assert metrics["splits"]["train"]["rows"] + metrics["unused"]["target"] == 3000 - 100 - 900
 
 
+def test_many_names_are_no_label_beside_few(table, proposed):
+    rows = [[f"g{row // 9}", row % 2, message(row)] for row in range(400)]
+    asked, proposal, _ = proposed(table(("source", "acceptability", "sentence"), rows))
+    assert [answers[0].split(",")[0] for _, answers in asked] == ["'acceptability'"]
+    assert proposal.target.label.name == "acceptability"
+
+
 def test_a_user_with_six_rows_each_is_no_label(table, proposed):
     rows = [[message(row), f"user_{row // 6}", "ab"[row % 2]] for row in range(1200)]
     asked, proposal, _ = proposed(table(("text", "who", "kind"), rows))

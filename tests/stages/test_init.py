@@ -304,7 +304,7 @@ def test_the_first_line_says_what_was_taken_and_what_was_not(run):
     first = run("support.csv", "--yes", "--out", "mine.yaml").stdout.splitlines()[0]
     assert first == (
         "target: 100 rows of support.csv; classification; texts 'message', "
-        "label 'topic' ('delivery' 36, 'billing' 34, 'technical' 30); not used: 'channel'"
+        "label 'topic' ('delivery' 36, 'billing' 34, 'technical' 30); not used: 'ticket', 'channel'"
     )
 
 
