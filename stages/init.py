@@ -15,7 +15,8 @@ def main(
     table: Annotated[
         str | None,
         typer.Argument(
-            help="The few labelled texts: a CSV, TSV, JSONL or Parquet file or glob, a hub id, or package:module/file."
+            help="The few labelled texts: a CSV, TSV, JSON, JSONL or Parquet file or glob, "
+            "a hub id, or package:module/file."
         ),
     ] = None,
     source: Annotated[str | None, typer.Option(help="A table of a source domain, with many texts.")] = None,

@@ -12,7 +12,7 @@ from pipeline.errors import InputError
 from pipeline.storage.checksums import check_sums
 
 Kind = Literal["package", "local", "glob", "hub"]
-TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 HUB_ID = re.compile(r"(\b[\w.-]+\b/)?\b[\w.-]{1,96}\b")
 """`name` or `organisation/name`, as the hub accepts them."""
 REVISION = re.compile(r"\w[\w.+-]*(/\w[\w.+-]*)*")

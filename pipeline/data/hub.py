@@ -11,6 +11,7 @@ import pandas as pd
 from pipeline.addresses.hub import Answer, ask, explain, hub_requests, one_line
 from pipeline.addresses.resolve import split_revision
 from pipeline.data.quoting import listed, shown
+from pipeline.data.reading import with_class_names
 from pipeline.errors import InputError, nearest
 from pipeline.params.data import Table
 
@@ -37,10 +38,11 @@ def read_hub(table: Table, key: str) -> pd.DataFrame:
         except Exception as error:
             raise InputError(f"{key}.path: {table.path} {_reason(error, answer, hub_id)}") from error
         try:
-            frame: pd.DataFrame = builder.as_dataset(split=table.split).to_pandas()
+            rows = builder.as_dataset(split=table.split)
         except ValueError as error:
             raise InputError(_unknown(f"{key}.split", table.split, list(builder.info.splits))) from error
-    return frame
+    frame: pd.DataFrame = rows.to_pandas()
+    return with_class_names(frame, rows.features.to_dict())
 
 
 def _builder(table: Table, key: str, hub_id: str, revision: str | None) -> Any:

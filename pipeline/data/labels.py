@@ -1,5 +1,6 @@
 """The values of the label column: classes in order, or numbers."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -7,11 +8,20 @@ import numpy.typing as npt
 
 from pipeline.data.quoting import listed, shown
 from pipeline.errors import InputError, nearest
+from pipeline.params.yaml12 import inline
 
 LARGEST = float(np.finfo(np.float32).max)
 """The largest label of a regression, which is stored as float32."""
 MARKUP = ("</", "<!")
 """Characters that end or hide a script in HTML."""
+_WHOLE = re.compile(r"([-+]?\d+)\.0+")
+
+
+def spelling(label: str) -> str:
+    """The form in which labels are one class: without letter case and extra white space; 1.0 is 1."""
+    folded = " ".join(label.casefold().split())
+    whole = _WHOLE.fullmatch(folded)
+    return whole[1] if whole else folded
 
 
 def class_names(labels: Iterable[str], order: Sequence[str] | None, column: str) -> list[str]:
@@ -22,10 +32,17 @@ def class_names(labels: Iterable[str], order: Sequence[str] | None, column: str)
         order: the classes in `data.labels`, None for the order of their names.
         column: the target's file and column, for errors.
 
-    Raises InputError if there are fewer than two classes, if a name could end a script in an HTML page, or if
-    `data.labels` has a duplicate or a class that no row has.
+    Raises InputError if there are fewer than two classes, if two differ in letter case alone, if a name could end a
+    script in an HTML page, or if `data.labels` has a duplicate or a class that no row has.
     """
     present = set(labels)
+    spelt: dict[str, str] = {}
+    for name in sorted(present):
+        if (other := spelt.setdefault(spelling(name), name)) != name:
+            raise InputError(
+                f"{column}: classes {shown(other)} and {shown(name)} are one class in two spellings; accepted: one "
+                f"spelling (data.target.labels: {{{inline(name)}: {inline(other)}}}), or names that differ in more"
+            )
     for name in sorted(present):
         # DVC writes class names into its HTML plots without escaping them.
         if any(sign in name for sign in MARKUP):
@@ -51,7 +68,7 @@ def class_names(labels: Iterable[str], order: Sequence[str] | None, column: str)
 def class_indices(
     labels: Sequence[str], rows: Sequence[int], names: Sequence[str], column: str, key: str
 ) -> npt.NDArray[np.int64]:
-    """Each label's index in `names`.
+    """Each label's index in `names`; a label in another spelling, such as 1.0 for 1, is the same class.
 
     Args:
         rows: the number of each label's row, for errors.
@@ -60,7 +77,8 @@ def class_indices(
 
     Raises InputError naming the first row whose label is not in `names`.
     """
-    index = {name: position for position, name in enumerate(names)}
+    spelt = {spelling(name): position for position, name in enumerate(names)}
+    index = {label: spelt[spelling(label)] for label in set(labels) if spelling(label) in spelt}
     for label, row in zip(labels, rows, strict=True):
         if label not in index:
             raise InputError(

@@ -1,7 +1,9 @@
 """Which rows are empty, duplicates, or leak the held-out texts."""
 
+import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
@@ -14,13 +16,20 @@ Mask = npt.NDArray[np.bool_]
 
 FRAGMENT = 20
 """Normalised characters from which on a part of a held-out text counts as a leak."""
+COMMON = 10
+"""A text in so many held-out pairs gives none away, nor does one in half as many, if these are a tenth of all."""
+MATTERS = re.compile(
+    r"(?<=\w)[+#]+(?!\w)|(?<=\s)[+=<>](?=\s)|%|[$€£¥]|(?<![\w)])[-−](?=\d)"
+    r"|(?<!\w)[:;=][-o^']?([()\[\]/\\|]|[DPp]\b)+|[\U0001f000-\U0001faff☀-➿]"
+)
+"""Signs that are part of what a text says: C++ and C#, 5 % and 5 $, -5, x < y, emoticons and emoji."""
 _BETWEEN_DIGITS = re.compile(r"(\d)[\W_]+(?=\d)")
 _BREAK = re.compile(r"[\W_]+")
 _ASCII_BREAKS = {code: None for code in range(128) if not chr(code).isalnum()}
 
 
 def normalise(text: str) -> str:
-    """The form in which texts are compared: NFKC, without letter case, white space and punctuation.
+    """The form in which leaks and groups are compared: NFKC, without letter case, white space and punctuation.
 
     Letters and digits remain, with their accents and vowel signs: `Do n't !` becomes `dont`. Any break between two
     digits becomes one space, so that 2.5 differs from 25. A text without letters and digits, such as an emoji, only
@@ -31,6 +40,26 @@ def normalise(text: str) -> str:
     folded = _BETWEEN_DIGITS.sub(r"\1X", folded)
     folded = folded.translate(_ASCII_BREAKS) if folded.isascii() else _BREAK.sub(_marks, folded)
     return folded.replace("X", " ") or text.strip()
+
+
+def as_read(text: str) -> str:
+    """The form in which duplicates are compared: as `normalise`, but signs that matter stay where they are.
+
+    A sign in a row counts once: `:)))` and `:)` are the same, and so are two equal emoji in a row.
+    """
+    pieces, start = [], 0
+    for match in MATTERS.finditer(text):
+        sign = match.group()
+        pieces += [text[start : match.start()], sign if sign[0] in "+#" else "".join(dict.fromkeys(sign))]
+        start = match.end()
+    if not pieces:
+        return normalise(text)
+    pieces.append(text[start:])
+    words = [normalise(piece) if any(map(str.isalnum, piece)) else "" for piece in pieces[::2]]
+    form = words[0]
+    for sign, word in zip(pieces[1::2], words[1:], strict=True):
+        form += word if not word and form.endswith(sign) else sign + word
+    return form
 
 
 def _marks(match: re.Match[str]) -> str:
@@ -56,22 +85,62 @@ def repeated(rows: Sequence[Row]) -> Mask:
     return _mask(first.setdefault(row, position) != position for position, row in enumerate(rows))
 
 
-def conflicting(rows: Sequence[Row], labels: Sequence[str]) -> Mask:
-    """True where the first row with the same normalised texts has another label: one of the two is wrong."""
-    first: dict[Row, str] = {}
-    return _mask(first.setdefault(row, label) != label for row, label in zip(rows, labels, strict=True))
-
-
 def leaked(rows: Sequence[Row], held_out: Iterable[Row]) -> Mask:
-    """True where either side of a normalised row is a side of a held-out row, or a fragment of one.
+    """True where a normalised row gives a held-out row away: it is the same, or has a side or a fragment of one.
 
-    A fragment has `FRAGMENT` characters or more: some tables hold phrases from the sentences of others.
+    A fragment has `FRAGMENT` characters or more: some tables hold phrases from the sentences of others. A side that
+    many held-out pairs have, or a short one that three have, such as the aspect of a review, gives none of them away; a
+    pair that is held out, in either order, leaks all the same.
     """
-    sides = {side for row in held_out for side in row}
+    held = list(held_out)
+    times = Counter(side for row in held for side in set(row))
+    sides = {side for side, count in times.items() if not _is_common(side, count, held)}
+    whole = {tuple(sorted(row)) for row in held}
     joined = "\n".join(sorted(sides))
     # Speed: a side is searched for only if its first characters occur somewhere.
     windows = {side[i : i + FRAGMENT] for side in sides for i in range(len(side) - FRAGMENT + 1)}
-    return _mask(any(side in sides or (side[:FRAGMENT] in windows and side in joined) for side in row) for row in rows)
+    return _mask(
+        any(side in sides or (side[:FRAGMENT] in windows and side in joined) for side in row)
+        or tuple(sorted(row)) in whole
+        for row in rows
+    )
+
+
+def _is_common(side: str, count: int, held: Sequence[Row]) -> bool:
+    """Whether so many held-out pairs share a text that it gives none of them away."""
+    if len(held[0]) == 1:
+        return False
+    return (
+        count >= COMMON
+        or (count >= COMMON // 2 and COMMON * count >= len(held))
+        or (count > 2 and len(side) < FRAGMENT)
+    )
+
+
+def mirrored(rows: Sequence[Row], labels: Sequence[str], scale: float | None) -> Mask:
+    """True where an earlier pair has the same texts in the other order, if the labels show the task to be symmetric.
+
+    It is if nine in ten such pairs have the same label as their mirror image, or numbers that differ by less than a
+    tenth of their range.
+
+    Args:
+        rows: as texts are read.
+        scale: the range of the numbers in a regression; None for classes.
+    """
+    first: dict[Row, int] = {}
+    couples = {}
+    for position, row in enumerate(rows):
+        if len(row) == 2 and row[0] != row[1] and row[::-1] in first:
+            couples[position] = first[row[::-1]]
+        first.setdefault(row, position)
+    same = [
+        labels[one] == labels[other]
+        if scale is None or not math.isfinite(scale)
+        else abs(float(labels[one]) - float(labels[other])) <= scale / 10
+        for one, other in couples.items()
+    ]
+    symmetric = 10 * sum(same) >= 9 * len(same)
+    return _mask(symmetric and position in couples for position in range(len(rows)))
 
 
 def _mask(values: Iterable[bool]) -> Mask:

@@ -1,6 +1,5 @@
 """Tables of texts from the hub, local files and installed packages, with columns, filters and labels applied."""
 
-import math
 import os
 from collections.abc import Sequence
 from glob import escape, glob
@@ -12,14 +11,13 @@ import pandas as pd
 
 from pipeline.addresses.packages import package_path
 from pipeline.addresses.resolve import expand_home, kind_of
+from pipeline.data.cells import as_text, missing_values
 from pipeline.data.hub import read_hub
 from pipeline.data.quoting import listed, shown
 from pipeline.data.reading import read_file
 from pipeline.errors import InputError, nearest
 from pipeline.params.data import Table
-
-MISSING = ("nan", "null", "<na>")
-"""How other programs write a missing value, in lower case."""
+from pipeline.params.yaml12 import inline
 
 
 def load_table(table: Table, key: str, *, labelled: bool, partly: bool = False) -> pd.DataFrame:
@@ -33,7 +31,7 @@ def load_table(table: Table, key: str, *, labelled: bool, partly: bool = False) 
         table: the address with its columns, filters and label names.
         key: the table's key in params.yaml, for errors: `data.source`.
         labelled: whether the columns of label and group are read; without it `label` and `groups` are absent.
-        partly: whether rows may have no label; theirs is empty.
+        partly: whether rows may have no label; theirs is empty. So is one that `table.labels` renames to nothing.
 
     Raises InputError naming the file and the row, column or parameter.
     """
@@ -54,7 +52,8 @@ def load_table(table: Table, key: str, *, labelled: bool, partly: bool = False) 
     groups = [group] if isinstance(group, str) else group or []
     required = [(f"columns.{name}", column) for name, column in columns.items()]
     required += [("columns.group", column) for column in groups]
-    frame = _read(table, key, required)
+    frame, classes = _read(table, key, required)
+    table = _by_class_name(table, classes)
     frame = _filtered(frame, table, key)
     out = pd.DataFrame({"row": frame.index + 1})
     rows = out["row"].tolist()
@@ -69,8 +68,13 @@ def load_table(table: Table, key: str, *, labelled: bool, partly: bool = False) 
     return out
 
 
-def _read(table: Table, key: str, required: list[tuple[str, str]]) -> pd.DataFrame:
-    """All files of a table, one below the other, with the required columns: pairs of a parameter and its column."""
+def _read(table: Table, key: str, required: list[tuple[str, str]]) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """All files of a table, one below the other, and the class names that they carry, by column.
+
+    Args:
+        required: pairs of a parameter and its column, which every file must have.
+    """
+    classes: dict[str, list[str]] = {}
     required = [*required, *(("where", column) for column in table.where)]
     frames = []
     for file, frame in read_frames(table, key):
@@ -83,14 +87,34 @@ def _read(table: Table, key: str, required: list[tuple[str, str]]) -> pd.DataFra
                     f"{key}.{parameter}: {file} has no column {column!r}; "
                     f"accepted: {listed(header)}{nearest(column, header)}"
                 )
+        classes |= frame.attrs
+        frame.attrs = {}
         frames.append(frame[list(dict.fromkeys(column for _, column in required))])
     if not frames:
         raise InputError(f"{key}.path: {table.path} has no rows")
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat(frames, ignore_index=True), classes
+
+
+def _by_class_name(table: Table, classes: dict[str, list[str]]) -> Table:
+    """The table with names in `where` and `labels` in place of the indices of classes, which may be named by both."""
+
+    def name(column: str | None, value: Any) -> Any:
+        names, text = classes.get(column or "", []), as_text(value)
+        return names[int(text)] if text.isdecimal() and text not in names and int(text) < len(names) else value
+
+    where = {
+        column: [name(column, option) for option in (value if isinstance(value, list) else [value])]
+        for column, value in table.where.items()
+    }
+    labels = {name(table.columns.label, old): new for old, new in table.labels.items()}
+    return table.model_copy(update={"where": where, "labels": labels}) if classes else table
 
 
 def read_frames(table: Table, key: str) -> list[tuple[str, pd.DataFrame]]:
-    """Read the files of a table as they are, each with its name. Raises InputError if there are none."""
+    """Read the files of a table as they are, each with its name; `attrs` has the classes that columns carry names for.
+
+    Raises InputError if there are none.
+    """
     address = expand_home(table.path)
     match kind_of(address):
         case "package":
@@ -175,36 +199,30 @@ def _cells(values: pd.Series, rows: Sequence[int], column: str) -> list[str]:
 
 
 def _renamed(cells: list[str], rows: Sequence[int], table: Table, key: str, *, partly: bool) -> list[str]:
-    """The labels, stripped and renamed; if some may be missing, those are empty.
+    """The labels, stripped and renamed; those that are missing, or are renamed to nothing, are empty.
 
     Raises InputError for one that must not be missing, or for a rename that applies to no row.
     """
     column = f"{table.path}, column {table.columns.label!r}"
     labels = [cell.strip() for cell in cells]
+    missing = missing_values(labels) - set(table.labels)
     for position, (label, row) in enumerate(zip(labels, rows, strict=True)):
-        if label and (label.lower() not in MISSING or label in table.labels):
+        if label not in missing:
             continue
         if not partly:
             found = f"got {label}, which means a missing label" if label else "no label"
-            renamed = f", or {key}.labels with another name for it" if label else ""
-            raise InputError(f"{column}, row {row}: {found}; accepted: a value in every row{renamed}")
+            renamed = f"; or {key}.labels with another name for it" if label else ""
+            left_out = f'{{{inline(label)}: ""}}'
+            raise InputError(
+                f"{column}, row {row}: {found}; accepted: a value in every row, or {key}.labels: {left_out} "
+                f"to leave such rows out{renamed}"
+            )
         labels[position] = ""
     names = sorted({*labels} - {""})
-    unknown = sorted(set(table.labels) - set(names))
+    unknown = sorted(set(table.labels) - {*cells, *labels})
     if unknown:
         raise InputError(
             f"{column}: {key}.labels renames {shown(unknown[0])}, which no row has; found: {listed(names)}"
             f"{nearest(unknown[0], [name for name in names if len(name) <= 100])}"
         )
     return [table.labels.get(label, label) for label in labels]
-
-
-def as_text(value: Any) -> str:
-    """A cell as text: a missing value is empty, 1.0 is `1`."""
-    if isinstance(value, str):
-        return value
-    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)

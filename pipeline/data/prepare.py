@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.data.labels import class_indices, class_names, numbers
+from pipeline.data.labels import class_indices, class_names, numbers, spelling
 from pipeline.data.leaks import normalise
 from pipeline.data.source_sentences import draw_sentences
 from pipeline.data.splitting import Indices, Split, sample, split_target, strata
@@ -32,7 +32,7 @@ FILES: dict[str, Domain] = {
 `source` is what the student is taught on, `teacher_source` what the teacher learns from: the same, or the whole texts
 of those sentences.
 """
-REASONS = ("leaked", "duplicate", "conflicting", "empty", "unlabelled", "in_train")
+REASONS = ("leaked", "duplicate", "conflicting", "tied", "averaged", "mirrored", "empty", "unlabelled", "in_train")
 
 
 def prepare(params: Params, *, out: Path, metrics: Path) -> str:
@@ -43,15 +43,16 @@ def prepare(params: Params, *, out: Path, metrics: Path) -> str:
     """
     data = params.data
     _check_pairs(data)
-    target = read_labelled(data.target, "target", partly=of_one_table(data))
+    regression = params.task == "regression"
+    target = read_labelled(data.target, "target", partly=of_one_table(data), regression=regression)
     names, target_labels = labels_of(params, target)
     split = _split(params, target, target_labels, names)
     held_out = [target.normalised[position] for part in (split.validation, split.test) for position in part]
     # A domain without a table has a file, too, with no rows.
-    source = unlabelled = Usable(target.frame[:0], [], 0, dict.fromkeys(target.dropped, 0))
+    source = unlabelled = Usable(target.frame[:0], [], [], 0, dict.fromkeys(target.dropped, 0))
 
     if data.source is not None:
-        source = read_labelled(data.source, "source", held_out)
+        source = read_labelled(data.source, "source", held_out, regression=regression)
     source_names, source_labels = _source_labels(params, source, names)
     drawn = _draw(params, "source", source, strata(source_labels))
     texts = {"source": _texts(source, drawn, source_labels, source_names, "source")}
@@ -125,7 +126,7 @@ def _source_labels(params: Params, source: Usable, names: list[str]) -> tuple[li
     if not names:
         return [], numbers(labels, rows, column)
     domains = params.teacher.domains
-    if (domains == "auto" or "source" not in domains) and not set(labels) <= set(names):
+    if (domains == "auto" or "source" not in domains) and not set(map(spelling, labels)) <= set(map(spelling, names)):
         names = sorted(set(labels))
     key = "data.source.labels, or teacher.domains: [target] to leave the source's labels out"
     return names, class_indices(labels, rows, names, column, key)

@@ -1,10 +1,11 @@
-"""Reading one CSV, TSV, JSONL or Parquet file whole into a table."""
+"""Reading one CSV, TSV, JSON, JSONL or Parquet file whole into a table."""
 
 import csv
 import io
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,15 @@ from pipeline.addresses.resolve import TABLE_SUFFIXES
 from pipeline.data.quoting import shown
 from pipeline.errors import InputError, nearest
 
+_ENCLOSED = re.compile(r'(?:^|[\t\n])"((?:[^"\t\n]|"")*)"(?=[\t\r\n]|$)')
+"""A field of a TSV in quotes, on one line."""
+
 
 def read_file(path: Path, key: str) -> pd.DataFrame:
     """Read one file; cells have the types of the format, and blank lines are not rows.
+
+    Where a Parquet file written by `datasets` has names for the indices of classes, cells have the names, and `attrs`
+    of the table lists them by column.
 
     Args:
         key: the parameter that names the file, for errors: `data.source`.
@@ -36,7 +43,7 @@ def read_file(path: Path, key: str) -> pd.DataFrame:
     if suffix == ".parquet":
         return _read_parquet(path)
     text = _decode(path)
-    if suffix == ".jsonl":
+    if suffix in (".jsonl", ".json"):
         return pd.DataFrame(list(_json_rows(path, text)), dtype=object)
     return _read_separated(path, text, suffix)
 
@@ -52,8 +59,38 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         header = [str(name) for name in table.column_names]
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path}: not a Parquet file: {' '.join(str(error).split())[:200]}") from error
-    _check_header(path, header)
-    return pd.DataFrame(dict(zip(header, columns, strict=True)), columns=header, dtype=object)
+    header = _named(path, header)
+    frame = pd.DataFrame(dict(zip(header, columns, strict=True)), columns=header, dtype=object)
+    try:
+        features = json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"]
+    except (KeyError, TypeError, ValueError):
+        return frame
+    return with_class_names(frame, features)
+
+
+def with_class_names(frame: pd.DataFrame, features: Any) -> pd.DataFrame:
+    """Put the names of classes in place of their indices, and none for -1; `attrs` lists the names by column.
+
+    Args:
+        features: of each column, as `datasets` writes them: `{"label": {"names": [...], "_type": "ClassLabel"}}`.
+    """
+    classes = {
+        str(column): [str(name) for name in feature["names"]]
+        for column, feature in (features.items() if isinstance(features, dict) else ())
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and feature.get("names")
+    }
+    classes = {column: names for column, names in classes.items() if column in frame}
+    named = {
+        column: [
+            names[int(cell)] if cell in range(len(names)) else None if cell == -1 else cell for cell in frame[column]
+        ]
+        for column, names in classes.items()
+    }
+    frame = frame.assign(
+        **{column: pd.Series(cells, index=frame.index, dtype=object) for column, cells in named.items()}
+    )
+    frame.attrs = classes
+    return frame
 
 
 def _decode(path: Path) -> str:
@@ -68,12 +105,14 @@ def _decode(path: Path) -> str:
 
 
 def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
-    lines = (line for line in text.split("\n") if line.strip())
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}, row {number}: not JSON: {error}") from error
+    """The objects of a file: one a line, or all in one array."""
+    values: Iterable[tuple[int, Any]] = _json_lines(path, text)
+    if text.lstrip().startswith("["):
+        with suppress(ValueError, RecursionError):
+            array = json.loads(text)
+            if all(isinstance(row, dict) for row in array):
+                values = enumerate(array, start=1)
+    for number, row in values:
         if isinstance(row, dict) and re.search("[\ud800-\udfff]", "".join(row)):
             raise InputError(f"{path}, row {number}: half a character (a lone surrogate) in a column's name")
         if not isinstance(row, dict):
@@ -81,25 +120,46 @@ def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
         yield row
 
 
+def _json_lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+    lines = (line for line in text.split("\n") if line.strip())
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield number, json.loads(line)
+        except (ValueError, RecursionError) as error:
+            accepted = "; accepted: an object with columns a line, or one array of such objects"
+            raise InputError(f"{path}, row {number}: not JSON: {error}{accepted}") from error
+
+
 def _read_separated(path: Path, text: str, suffix: str) -> pd.DataFrame:
-    """Rows of a CSV (quoted fields may hold commas and newlines) or a TSV (quotes are part of the text)."""
+    """Rows of a CSV, whose quoted fields may hold separators and newlines, or of a TSV.
+
+    In a TSV, quotes are part of the text unless they plainly enclose fields: see `_quoted_rows`.
+    """
     csv.field_size_limit(2**31 - 1)
+    separator = _separator(path, text.lstrip("\r\n").split("\n", 1)[0], suffix)
+    quotes = suffix != ".tsv"
     lines: Iterable[list[str]]
-    if suffix == ".tsv":
-        lines = (line.rstrip("\r").split("\t") for line in text.split("\n") if line.rstrip("\r"))
+    if quotes:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     else:
-        lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-    _check_separator(path, text.lstrip("\r\n").split("\n", 1)[0], suffix)
+        literal = [line.rstrip("\r").split("\t") for line in text.split("\n") if line.rstrip("\r")]
+        lines = _quoted_rows(text, literal) or literal
     header: list[str] | None = None
     rows: list[list[str]] = []
     try:
         for fields in filter(None, lines):
             if header is None:
-                header = fields
-                _check_header(path, header)
+                header = _named(path, fields)
             elif len(fields) != len(header):
+                quoting = ""
+                if not quotes and '"' in text:
+                    quoting = (
+                        " (quotes are part of a TSV's text unless every field that begins with one also ends with one "
+                        "and doubles those inside; save it as such, or as .csv)"
+                    )
                 raise InputError(
                     f"{path}, row {len(rows) + 1}: {len(fields)} fields; accepted: {len(header)}, as the header names"
+                    f"{quoting}"
                 )
             else:
                 rows.append(fields)
@@ -109,18 +169,48 @@ def _read_separated(path: Path, text: str, suffix: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=header or [], dtype=object)
 
 
-def _check_separator(path: Path, header: str, suffix: str) -> None:
-    """Raise InputError for a header that has another separator than the suffix says: spreadsheets differ."""
-    separator = "\t" if suffix == ".tsv" else ","
-    names = {"\t": "tabs", ",": "commas", ";": "semicolons"}
-    other = max(names, key=header.count)
-    if separator not in header and other in header:
+def _quoted_rows(text: str, literal: list[list[str]]) -> list[list[str]] | None:
+    """The rows of a TSV whose quotes plainly enclose fields, else None.
+
+    They do if every field that begins with a quote also ends with one, the rows are as long as the header, and one of
+    these is true: without quoting the rows are not (a tab or a newline is enclosed), an enclosed field has a doubled
+    quote, or the header is enclosed.
+
+    Args:
+        literal: the rows if quotes are part of the text.
+    """
+    if '"' not in text or not literal:
+        return None
+    even = all(len(row) == len(literal[0]) for row in literal)
+    header = all(len(name) > 1 and name[0] == name[-1] == '"' for name in literal[0])
+    if even and not header and not any('""' in match[1] for match in _ENCLOSED.finditer(text)):
+        return None
+    try:
+        rows = list(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)))
+    except csv.Error:
+        return None
+    return rows if all(len(row) == len(rows[0]) for row in rows) else None
+
+
+def _separator(path: Path, header: str, suffix: str) -> str:
+    """Tab in a .tsv; in a .csv what separates the header: commas or, as spreadsheets differ, semicolons or tabs."""
+    if suffix != ".tsv":
+        return "," if "," in header else max(",;\t", key=header.count)
+    other = max(",;", key=header.count)
+    if "\t" not in header and other in header:
+        names = {",": "commas", ";": "semicolons"}
         raise InputError(
-            f"{path}: the header is separated by {names[other]}; accepted: {names[separator]} in a {suffix}"
+            f"{path}: the header is separated by {names[other]}; accepted: tabs in a .tsv, or the name .csv"
         )
+    return "\t"
 
 
-def _check_header(path: Path, header: list[str]) -> None:
-    duplicates = {name for name in header if header.count(name) > 1}
+def _named(path: Path, header: list[str]) -> list[str]:
+    """The header with a name for columns that have none: `column 3`. Raises InputError for a name that two have."""
+    duplicates = {name for name in header if name.strip() and header.count(name) > 1}
     if duplicates:
         raise InputError(f"{path}: duplicate column {shown(min(duplicates))} in the header")
+    return [
+        name if name.strip() or f"column {number}" in header else f"column {number}"
+        for number, name in enumerate(header, start=1)
+    ]

@@ -26,14 +26,15 @@ class Table(Section):
     """Where texts come from."""
 
     path: Name
-    """A CSV, TSV, JSONL or Parquet file or glob; `package:module/file`; or a hub id, alone or as `id@revision`."""
+    """A CSV, TSV, JSON, JSONL or Parquet file or glob; `package:module/file`; or a hub id, alone or as `id@revision`."""
     config: str | None = None
     """The hub data set's configuration."""
     split: str = "train"
     """The hub data set's split."""
     columns: Columns = Columns()
     labels: Names = {}
-    """A new name for a label: `{0: negative}`. Labels not named here keep their name."""
+    """A new name for a label: `{0: negative}`. Labels not named here keep their name; an empty name means no label, and
+    such rows are left out: `{"?": ""}`."""
     where: Filters = {}
     """Keep the rows whose column has this value, or one of these values."""
 

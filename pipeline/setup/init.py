@@ -18,8 +18,9 @@ from pipeline.params.schema import Params
 from pipeline.params.yaml12 import inline
 from pipeline.setup.columns import Choose
 from pipeline.setup.models import LONGEST, model_values
-from pipeline.setup.proposal import Proposal, Table, propose
-from pipeline.setup.write import KEYS, PARAMS, check_text, write_params
+from pipeline.setup.proposal import Proposal, propose
+from pipeline.setup.table import Table
+from pipeline.setup.write import KEYS, PARAMS, check_project, check_text, write_params
 from pipeline.storage.atomic import check_writable
 
 RAW = Path("data/raw")
@@ -66,6 +67,7 @@ def init(
     Returns what was made and what to run next. Raises InputError, before anything is written, if a table or a model
     cannot be used.
     """
+    check_project()
     check_writable(out, "--out", folder=False)
     seed = load(PARAMS).seed
     proposal = propose(target, source, choose, seed, unlabelled)

@@ -9,7 +9,7 @@ from pipeline.params.edit import overlay_preset, replace_header
 from pipeline.params.file import load
 from pipeline.params.overlay import PRESETS, base_of, find_params
 from pipeline.setup.columns import Choose
-from pipeline.setup.write import KEYS, check_text, write_params
+from pipeline.setup.write import KEYS, check_project, check_text, write_params
 from pipeline.storage.atomic import check_writable
 
 USE = "# Laid over params.yaml: "
@@ -27,6 +27,7 @@ def init_preset(name: Path, *, out: Path, choose: Choose, say: Callable[[str], N
     Returns what was written and what to run next. Raises InputError, before anything is written, if there is no such
     preset, or params.yaml lacks keys.
     """
+    check_project()
     check_writable(out, "--out", folder=False)
     path = find_params(name)
     base = base_of(path)

@@ -14,7 +14,7 @@ from pipeline.data.usable import Usable, keys, read_labelled
 from pipeline.errors import InputError
 from pipeline.params.data import Target
 from pipeline.params.schema import Params
-from pipeline.setup.columns import Column
+from pipeline.setup.column import Column
 
 FEWEST = 20
 """Rows at least: ten to train on, four to validate, six to test."""
@@ -50,7 +50,8 @@ def train_size(
     """
     tables = {"target": data | {"rows": 1}, "unlabelled": unlabelled}
     params = Params.model_validate({"task": task, "seed": seed, "data": tables})
-    usable = read_labelled(params.data.target, "target", partly=of_one_table(params.data))
+    partly = of_one_table(params.data)
+    usable = read_labelled(params.data.target, "target", partly=partly, regression=task == "regression")
     rows = len(usable.frame)
     if rows < FEWEST:
         raise InputError(f"{data['path']}: {rows} rows can be used, empty and repeated ones aside; accepted: {FEWEST}")
@@ -66,6 +67,11 @@ def train_size(
             notes.append(f"group: rows that share {' or '.join(map(shown, columns))} stay in one split")
             counts = grouped
             break
+    else:
+        if groups:
+            columns = [column.name for column in groups[-1]]
+            names_of = " or ".join(map(shown, columns))
+            notes.append(f"group: none, because too many rows share {names_of} to stay in one split")
     train = min(TRAIN, sum(counts))
     each = min(*counts, TRAIN // len(counts)) if names else 0
     if each and each * len(names) >= 0.95 * train:
@@ -77,7 +83,7 @@ def train_size(
     over = rows - train - sum(sizes.values())
     notes.append(
         f"sizes: {train:,} rows to train on{of_each}, {sizes['validation']} to validate, {sizes['test']:,} to test"
-        + (f"; {over:,} are left over" if over else "")
+        + (f"; {over:,} are left over" if over > 0 else "")
     )
     return train
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.data.loading import MISSING
 from pipeline.data.quoting import shown
-from pipeline.setup.columns import Choose, Column, read_columns, texts_like
+from pipeline.setup.column import Column, read_columns
+from pipeline.setup.columns import Choose, texts_like
 
 FEWEST = 20
 """Rows at least; with fewer there is little to learn."""
@@ -33,7 +33,7 @@ def unlabelled_table(
 def rows_without_label(texts: Sequence[Column], label: Column, target: str, notes: list[str]) -> dict[str, Any] | None:
     """The section `data.unlabelled` for the target's rows that have no label; None if they are fewer than FEWEST."""
     cells = [cell for cell, *row in zip(label.cells, *(text.cells for text in texts), strict=True) if all(row)]
-    missing = [cell for cell in cells if not cell or cell.lower() in MISSING]
+    missing = [cell for cell in cells if cell in label.missing]
     if len(missing) < FEWEST:
         return None
     notes.append(f"unlabelled: {len(missing):,} rows of {target}, which have no label in {shown(label.name)}")

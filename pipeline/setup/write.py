@@ -18,6 +18,17 @@ KEYS = "Every key with its meaning, unit and equation: pipeline/params/. Vary on
 """The last line of its header."""
 
 
+def check_project() -> None:
+    """Raise InputError outside a project's folder, with the folder of the project that this code is part of."""
+    if not PARAMS.is_file():
+        project = Path(__file__).parents[2]
+        there = f", such as {project}" if (project / PARAMS).is_file() else ""
+        raise InputError(
+            f"no {PARAMS} in {Path.cwd()}; accepted: the project's folder, in which DVC runs{there}; "
+            "a table may lie anywhere"
+        )
+
+
 def check_text(text: str) -> Params:
     """The params of a text made from params.yaml.
 

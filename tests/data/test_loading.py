@@ -6,6 +6,7 @@ import time
 import pytest
 
 from pipeline.addresses.packages import package_path
+from pipeline.params.yaml12 import inline
 
 
 def test_columns_pairs_groups_and_labels_by_other_names(tmp_path, load, written):
@@ -102,7 +103,7 @@ def test_no_match_of_a_glob(tmp_path, complaint):
 
 
 def test_a_file_of_another_kind(tmp_path, complaint, written):
-    assert "accepted: .csv, .tsv, .jsonl, .parquet" in complaint(written(tmp_path / "a.xlsx", "PK"))
+    assert "accepted: .csv, .tsv, .jsonl, .json, .parquet" in complaint(written(tmp_path / "a.xlsx", "PK"))
     assert "accepted: .csv" in complaint(tmp_path)
 
 
@@ -155,10 +156,23 @@ def test_a_missing_label_is_not_a_class(tmp_path, complaint, load, written, labe
     file = written(tmp_path / "a.csv", f"text,label\na,x\nb,{label}\n")
     assert complaint(file) == (
         f"{file}, column 'label', row 2: got {label}, which means a missing label; "
-        "accepted: a value in every row, or data.source.labels with another name for it"
+        f'accepted: a value in every row, or data.source.labels: {{{inline(label)}: ""}} '
+        "to leave such rows out; or data.source.labels with another name for it"
     )
     assert load(file, labels={label: "none of these"})["label"].tolist() == ["x", "none of these"]
     assert load(written(tmp_path / "b.csv", "text,label\na,None\n"))["label"].tolist() == ["None"]
+
+
+@pytest.mark.parametrize("label", ["-", "--", "?", "n/a", "N/A"])
+def test_a_sign_for_no_label_beside_labels(tmp_path, complaint, load, written, label):
+    file = written(tmp_path / "a.csv", f"text,label\na,x\nb,{label}\nc,y\n")
+    assert f"row 2: got {label}, which means a missing label; accepted: " in complaint(file)
+    assert load(file, labels={label: ""})["label"].tolist() == ["x", "", "y"]
+
+
+def test_a_minus_beside_a_plus_is_a_class(tmp_path, load, written):
+    file = written(tmp_path / "a.csv", "text,label\na,+\nb,-\nc,0\n")
+    assert load(file)["label"].tolist() == ["+", "-", "0"]
 
 
 def test_a_label_column_is_needed(tmp_path, complaint, written):

@@ -371,14 +371,93 @@ def test_regression_of_words_of_a_constant_or_with_classes(refusal, tmp_path):
     assert refusal(target, task="regression", data={"labels": ["a"]}).startswith("data.labels: regression has no")
 
 
-def test_a_text_with_two_labels_is_counted_apart(made, tmp_path):
-    """The first label is kept; rows with the other label are counted as conflicting."""
+def test_a_text_with_several_labels_has_that_of_most_rows(made, tmp_path):
+    """Of a text without a majority no row is used."""
     texts = [*numbered(20), *numbered(3), "one", "One!", "one"]
     labels = ["no", "yes"] * 10 + ["no", "no", "no"] + ["yes", "no", "yes"]
     path = csv(tmp_path / "t.csv", text=texts, label=labels)
-    words, _, metrics = made({"path": path, "per_class": 2, "validation": 5, "test": 5})
-    assert metrics["dropped"]["target"] == {"empty": 0, "leaked": 0, "conflicting": 2, "duplicate": 3}
-    assert "(0 leaked, 3 duplicate, 2 conflicting, 0 empty dropped)" in words
+    words, found, metrics = made({"path": path, "per_class": 6, "validation": 2, "test": 4})
+    assert metrics["dropped"]["target"] == {"empty": 0, "leaked": 0, "conflicting": 1, "tied": 2, "duplicate": 3}
+    assert "(0 leaked, 3 duplicate, 1 conflicting, 2 tied, 0 empty dropped)" in words
+    used = [text for split in ("train", "validation", "test") for text in found[split].texts]
+    assert not {"text number 1", "One!"} & set(used)
+    later = csv(
+        tmp_path / "l.csv", text=[*numbered(20), *["vote"] * 3], label=["no", "yes"] * 10 + ["no", "yes", "yes"]
+    )
+    _, found, _ = made({"path": later, "per_class": 6, "validation": 2, "test": 6}, name="later")
+    votes = {text: texts.label(row) for texts in found.values() for row, text in enumerate(texts.texts)}
+    assert votes.get("vote", "yes") == "yes"
+
+
+def test_numbers_of_several_raters_are_averaged(made, tmp_path):
+    texts = [*numbered(20), "rated", "Rated!", "rated", "same", "same"]
+    path = csv(tmp_path / "t.csv", text=texts, label=[*range(20), 1, 2, 6, 5, 5])
+    words, found, metrics = made({"path": path, "rows": 12, "validation": 4, "test": 6}, task="regression")
+    assert metrics["dropped"]["target"] == {"empty": 0, "leaked": 0, "conflicting": 0, "averaged": 2, "duplicate": 1}
+    assert "2 averaged" in words
+    rated = [texts.label(row) for texts in found.values() for row, text in enumerate(texts.texts) if text == "rated"]
+    assert rated == [3.0]
+
+
+def test_a_few_second_texts_are_no_leak(made, tmp_path):
+    aspects = ["food", "service", "price"]
+    columns = {"text": "review", "text_pair": "aspect"}
+
+    def rows(name, word, count):
+        aspect = [aspects[row % 3] for row in range(count)]
+        return csv(tmp_path / name, review=numbered(count, word), aspect=aspect, label=["no", "yes"] * (count // 2))
+
+    target, source = rows("t.csv", "eaten at place", 60), rows("s.csv", "drunk at place", 400)
+    sizes = {"rows": 20, "validation": 10, "test": 20}
+    _, found, metrics = made({"path": target, "columns": columns, **sizes}, {"path": source, "columns": columns})
+    assert (len(found["source"]), metrics["dropped"]["source"]["leaked"]) == (400, 0)
+
+
+def test_a_mirrored_pair_is_the_same_pair_where_labels_show_it(made, tmp_path):
+    columns = {"text": "a", "text_pair": "b"}
+    one, other = numbered(30, "left"), numbered(30, "right")
+    label = ["no", "yes"] * 15
+    alike = csv(tmp_path / "t.csv", a=one + other, b=other + one, label=label * 2)
+    sizes = {"rows": 10, "validation": 6, "test": 14}
+    words, found, metrics = made({"path": alike, "columns": columns, **sizes})
+    assert metrics["dropped"]["target"] == {
+        "empty": 0, "leaked": 0, "conflicting": 0, "duplicate": 0, "mirrored": 30,
+    }  # fmt: skip
+    assert "30 mirrored" in words
+    numbers = [text.split()[-1] for split in ("train", "validation", "test") for text in found[split].texts]
+    assert len(numbers) == len(set(numbers)) == 30
+    unlike = csv(tmp_path / "u.csv", a=one + other, b=other + one, label=label + label[::-1])
+    _, _, metrics = made({"path": unlike, "columns": columns, **sizes}, name="unlike")
+    assert "mirrored" not in metrics["dropped"]["target"]
+    scored = csv(tmp_path / "n.csv", a=one + other, b=other + one, label=[row / 9 for row in range(30)] * 2)
+    _, _, metrics = made({"path": scored, "columns": columns, **sizes}, name="numbers", task="regression")
+    assert metrics["dropped"]["target"]["mirrored"] == 30
+
+
+def test_classes_that_differ_in_letter_case(refusal, made, tmp_path):
+    path = csv(tmp_path / "t.csv", text=numbered(40), label=["Yes", "no", "YES", "no"] * 10)
+    target = {"path": path, "per_class": 4, "validation": 6, "test": 10}
+    assert refusal(target) == (
+        f"{path}, column 'label': classes 'YES' and 'Yes' are one class in two spellings; accepted: one spelling "
+        "(data.target.labels: {Yes: YES}), or names that differ in more"
+    )
+    assert made({**target, "labels": {"YES": "Yes"}})[2]["labels"] == ["Yes", "no"]
+
+
+def test_one_and_1_0_are_the_same_class(made, tmp_path):
+    target = csv(tmp_path / "t.csv", text=numbered(40), label=["0", "1"] * 20)
+    source = csv(tmp_path / "s.csv", text=numbered(20, "other"), label=["0.0", "1.0"] * 10)
+    _, found, metrics = made({"path": target, "per_class": 4, "validation": 6, "test": 10}, {"path": source})
+    assert metrics["splits"]["source"]["labels"] == {"0": 10, "1": 10}
+    assert found["source"].names == ["0", "1"]
+
+
+def test_rows_whose_label_means_none_are_left_out_and_counted(made, tmp_path):
+    path = csv(tmp_path / "t.csv", text=numbered(44), label=["0", "1"] * 20 + ["-", "-1", "?", ""])
+    labels = {"-": "", "-1": "", "?": "", "": ""}
+    _, _, metrics = made({"path": path, "labels": labels, "per_class": 4, "validation": 6, "test": 10})
+    assert metrics["labels"] == ["0", "1"]
+    assert metrics["dropped"]["target"]["unlabelled"] == 4
 
 
 def test_single_texts_and_pairs_do_not_mix(refusal, target, source):

@@ -292,7 +292,20 @@ def test_a_model_that_is_not_there(run, tmp_path):
 def test_outside_a_project(run, tmp_path):
     (tmp_path / "params.yaml").unlink()
     result = run("support.csv")
-    assert (result.exit_code, result.stderr) == (1, "init: params.yaml: no such params file\n")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"init: no params.yaml in {tmp_path}; accepted: the project's folder, in which DVC runs, such as {ROOT}; "
+        "a table may lie anywhere\n",
+    )
+    assert run("--preset", "small-sentiment", model=None).stderr == result.stderr
+
+
+def test_the_first_line_says_what_was_taken_and_what_was_not(run):
+    first = run("support.csv", "--yes", "--out", "mine.yaml").stdout.splitlines()[0]
+    assert first == (
+        "target: 100 rows of support.csv; classification; texts 'message', "
+        "label 'topic' ('delivery' 36, 'billing' 34, 'technical' 30); not used: 'ticket', 'channel'"
+    )
 
 
 def test_what_a_template_says_is_named_by_its_name(run, tmp_path):
