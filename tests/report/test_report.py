@@ -110,7 +110,7 @@ def test_of_numbers_errors_stand_beside_always_predicting_the_mean(tmp_path, wri
     page = Page(write_page(write_run(tmp_path / "numbers", task="regression")))
     text = page.text()
     assert "the student is off by 0.800 on average" in text
-    assert "always predicting 0.500 , the mean of the training labels, is off by 0.250" in text
+    assert "always predicting 0.500, the mean of the training labels, is off by 0.250" in text
     assert (
         "model R² interval Pearson's r interval Spearman's ρ interval MAE interval RMSE interval validation R²" in text
     )
