@@ -17,6 +17,7 @@ from pipeline.data.texts import DOMAINS, read_texts, second_texts
 from pipeline.distill.alignment import LEFT_OUT, Alignment, align
 from pipeline.distill.teacher_cache import TeacherCache
 from pipeline.errors import InputError
+from pipeline.models.label_scale import UNSCALED, LabelScale
 from pipeline.models.vocabulary import same_vocabulary
 from pipeline.params.distill import Distill
 from pipeline.params.schema import Params
@@ -35,7 +36,7 @@ class DistillationDataset:
     """Whether the selector may drop the row, (rows,): all but the target's labelled texts."""
     labels: torch.Tensor
     """Class indices or numbers, (rows,): a neighbour has the label of its original, a text without a label, or with one
-    that the target lacks, what the teacher predicts."""
+    that the target lacks, what the teacher predicts. Numbers are on the scale `scale`."""
     log_p: torch.Tensor
     """log P_s(z|x), standardised over all neighbours; 0 for originals, which were not drawn from it, (rows,)."""
     tokenizer: PreTrainedTokenizerFast
@@ -47,6 +48,8 @@ class DistillationDataset:
     """What is compared of student and teacher; None if they have the same tokens or compare no states."""
     teacher_encoded: Encoded | None = None
     """The teacher's tokens, if it runs beside the student and they are not the student's."""
+    scale: LabelScale = UNSCALED
+    """By which numbers are standardised: that of the target's training labels."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -56,8 +59,8 @@ class DistillationDataset:
         return collate(self.encoded, rows)
 
     def teacher_logits(self, rows: npt.NDArray[np.int64]) -> torch.Tensor:
-        """(rows, labels)."""
-        return torch.from_numpy(self.cache.logits[self.cache_rows[rows]])
+        """Logits, or standardised numbers, (rows, labels)."""
+        return torch.from_numpy(self.scale.standardised(self.cache.logits[self.cache_rows[rows]]))
 
 
 def count_epochs(texts: int, params: Distill) -> tuple[int, int]:
@@ -97,7 +100,8 @@ def read_dataset(
     ids, domains, texts = (table[name].to_pylist() for name in ("id", "domain", "text"))
     pairs, labels = table["text_pair"].to_pylist(), table["label"].to_pylist()
     neighbours, paired = len(ids), second_texts(pairs, augmented) is not None
-    names = read_texts(prepared / DOMAINS["target"]).names
+    target = read_texts(prepared / DOMAINS["target"])
+    names, scale = target.names, LabelScale.of(target.labels, target.names)
     for domain in DOMAINS:
         originals = read_texts(prepared / DOMAINS[domain])
         if neighbours and len(originals) and paired != (originals.pairs is not None):
@@ -141,7 +145,7 @@ def read_dataset(
         ids=ids,
         domains=np.array(domains),
         droppable=(np.arange(len(ids)) < neighbours) | (np.array(domains) != "target"),
-        labels=_label_tensor(labels, names, teacher_cache.logits[cache_rows]),
+        labels=scale.standardised(_label_tensor(labels, names, teacher_cache.logits[cache_rows])),
         log_p=torch.from_numpy(log_p),
         tokenizer=tokenizer,
         encoded=encoded,
@@ -149,6 +153,7 @@ def read_dataset(
         cache_rows=cache_rows,
         alignment=alignment,
         teacher_encoded=teacher_encoded,
+        scale=scale,
     )
 
 

@@ -1,5 +1,6 @@
 """The distill stage: checks, the student, Algorithm 1, and what is written of its outcome."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation.validation import Validation
 from pipeline.models.compatibility import check_labels, check_length, check_sizes, check_words
 from pipeline.models.ids import check_ids
+from pipeline.models.label_scale import LabelScale
 from pipeline.models.loading import load_classifier, load_config, load_tokenizer, parameter_count
 from pipeline.models.saving import save_model
 from pipeline.models.student import build_student, load_student_tokenizer
@@ -53,21 +55,22 @@ def distill_student(
     Returns a sentence with the result. Raises InputError, before anything is trained, if the models, the cache and the
     params do not fit together.
     """
-    validation = read_texts(prepared / "validation.parquet")
+    train, validation = (read_texts(prepared / f"{name}.parquet") for name in ("train", "validation"))
+    names, scale = validation.names, LabelScale.of(train.labels, train.names)
     if earlier is None:
-        student = build_student(params, teacher=teacher, labels=validation.names, pairs=validation.pairs is not None)
+        pairs = validation.pairs is not None
+        student = build_student(params, teacher=teacher, labels=names, pairs=pairs, scale=scale)
     else:
-        student = load_classifier(earlier[0], "student", validation.names)
+        student = load_classifier(earlier[0], "student", names, scale)
     earlier_tensors = None if earlier is None else _read_projection_and_policy(earlier[1])
     tokenizer = load_student_tokenizer(params, teacher=teacher)
     teacher_config = load_config(teacher, "teacher")
-    check_labels(teacher_config, validation.names, "teacher")
+    check_labels(teacher_config, names, "teacher")
     check_sizes(params.objectives, student.config, teacher_config)
     check_ids(tokenizer, student.config, "student")
     if params.student.model is not None:
         # The teacher stage checks it, too, but need not have run since the student was named.
-        texts = read_texts(prepared / "train.parquet").texts
-        check_words(tokenizer, texts, f"student.model: {params.student.model}")
+        check_words(tokenizer, train.texts, f"student.model: {params.student.model}")
     check_length(params.max_length, tokenizer, student.config, "the student")
     dataset = read_dataset(
         params,
@@ -98,6 +101,9 @@ def distill_student(
     live_teacher = None
     if params.objectives.active(lambda objective: objective.live):
         live_teacher = load_classifier(teacher, "teacher").to(distributed.device()).eval()
+    # The loop is on the scale of `dataset`: its losses, the validation, and what the policy sees.
+    scale.standardise_head(student)
+    validation = replace(validation, labels=scale.standardised(validation.labels))
     scorer = Validation(validation, tokenizer, params.max_length, params.score)
     # A run seeds torch's global generator, from which dropout draws.
     with torch.random.fork_rng():
@@ -113,6 +119,7 @@ def distill_student(
             checkpoint=checkpoint,
         )
         result = distill(run)
+    scale.put_into_head(student)
 
     with publish_file(selection) as temporary:
         write_table(_selection_table(dataset, result, augmented_hash), temporary)

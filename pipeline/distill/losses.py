@@ -127,7 +127,7 @@ class DistillationLosses(torch.nn.Module):
                 tokens = collate(self.dataset.teacher_encoded, rows)
                 inputs = {name: tensor.to(device) for name, tensor in tokens.items()}
             states = forward(teacher_model, inputs, **dict.fromkeys(self.teacher_reads, True))
-        states = replace(states, logits=torch.from_numpy(cache.logits[cache_rows]).to(device))
+        states = replace(states, logits=self.dataset.teacher_logits(rows).to(device))
         if "hidden" in self.cache_reads:
             states = replace(states, hidden=cache.hidden(cache_rows).to(device))
         if "attention" in self.cache_reads:

@@ -38,7 +38,7 @@ def reward(before: Score, after: Score, kind: Literal["text", "metric", "loss"])
     """r_t: the change of the student's score on D^v by one training step (Eq. 13, p. 5).
 
     Args:
-        kind: `loss` for the validation loss, negated; otherwise the score's metric or Pearson's r (the paper).
+        kind: `loss` for the validation loss, negated; otherwise the score's metric (the paper's).
     """
     if kind == "loss":
         return after.minus_loss - before.minus_loss

@@ -31,7 +31,8 @@ def evaluate(params: Params, *, prepared: Path, folders: Mapping[str, Path], met
         metrics: JSON file: for each model its metrics with `_low` and `_high` of their 95 % intervals, the score on
             the validation texts that picked its epoch as `validation_accuracy` or the like, `parameters`, `bytes` of
             weights on disk and `sentences_per_second` from text to output. `student` also has `worse_than_student_ft`,
-            whether it validates worse than `student_ft`; then a warning says what to try.
+            whether it validates worse than `student_ft`; then a warning says what to try. In regression `always_mean`
+            has the errors of predicting the mean of the training labels for every text, and that `mean`.
         plots: CSV file with a row for each test text: id, actual, and each model's prediction under its name.
 
     Returns a one-line summary. Raises InputError if a model is missing or has other classes.
@@ -57,7 +58,8 @@ def evaluate(params: Params, *, prepared: Path, folders: Mapping[str, Path], met
     if {"student", "student_ft"} <= validated.keys():
         warning = _worse(validated["student"], validated["student_ft"], metric)
         measured["student"]["worse_than_student_ft"] = warning is not None
-    write_json(metrics, measured)
+    guess = {} if test.names else {"always_mean": _always_mean(read_texts(prepared / "train.parquet"), test)}
+    write_json(metrics, measured | guess)
     with publish_file(plots) as file:
         pd.DataFrame(predictions).to_csv(file, index=False, lineterminator="\n")
     if warning is not None:
@@ -65,6 +67,13 @@ def evaluate(params: Params, *, prepared: Path, folders: Mapping[str, Path], met
     summary = ", ".join(f"{name} {numbers[metric]}" for name, numbers in measured.items())
     end = "" if warning is None else "; the student validates worse than Student-FT"
     return f"{metric} on {len(test)} test texts: {summary}, in {metrics}{end}"
+
+
+def _always_mean(train: Texts, test: Texts) -> dict[str, float | None]:
+    """The mean of the training labels, and the metrics of predicting it for every test text, where they are defined."""
+    mean = float(train.labels.mean(dtype=np.float64))
+    values = scores(test.labels, np.full(len(test), mean), [])
+    return rounded({"mean": mean} | {name: values[name] for name in ("r2", "mae", "rmse")})
 
 
 def _worse(student: float, student_ft: float, metric: str) -> str | None:

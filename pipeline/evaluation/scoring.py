@@ -13,7 +13,9 @@ Numbers = dict[str, float]
 
 
 def headline(score: ScoreName, labels: np.ndarray, names: list[str]) -> str:
-    """The metric that selects the best model: `accuracy`, `f1` or `mcc` of classes, `pearson` of numbers.
+    """The metric that selects the best model: `accuracy`, `f1` or `mcc` of classes, `r2` of numbers.
+
+    R² falls as the squared error rises, and 0 is always predicting the mean. Correlations see no offset.
 
     Args:
         score: `auto` is accuracy, but mcc if more than two thirds of the texts have one label: always predicting that
@@ -21,7 +23,7 @@ def headline(score: ScoreName, labels: np.ndarray, names: list[str]) -> str:
         labels: of the validation texts, (texts,).
     """
     if not names:
-        return "pearson"
+        return "r2"
     if score != "auto":
         return score
     return "mcc" if 3 * np.bincount(labels).max(initial=0) > 2 * len(labels) else "accuracy"
@@ -41,22 +43,28 @@ def loss(labels: np.ndarray, outputs: np.ndarray, names: list[str]) -> float:
 
 
 def scores(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> Numbers:
-    """Metrics of predictions (texts,): accuracy, F1, MCC of classes, Pearson's and Spearman's correlation of numbers.
+    """Metrics of predictions (texts,): accuracy, F1, MCC of classes; R², correlations and errors of numbers.
 
     F1 of two classes is that of the last one; of more, the mean over the classes that occur. MCC is Matthews'
     correlation coefficient, of several classes Gorodkin's R_K (Comput. Biol. Chem. 28, 2004), and 0 if all labels or
-    all predictions are one class. A correlation of numbers with a constant is undefined: NaN.
+    all predictions are one class. Of numbers, R² (1 − squared error / variance of the labels), Pearson's and Spearman's
+    correlation, and the mean absolute and root mean squared error in the labels' unit. A correlation with a constant,
+    and R² of equal labels, is undefined: NaN.
     """
     if names:
         # Plain NumPy, because the validation texts are scored after every step.
         values = _class_metrics(labels, predicted, len(names), np.ones((1, len(labels))))
         return {name: float(value[0]) for name, value in values.items()}
-    if len(labels) < 2 or np.ptp(labels) == 0 or np.ptp(predicted) == 0:
-        return {"pearson": float("nan"), "spearman": float("nan")}
-    return {
-        "pearson": float(stats.pearsonr(labels, predicted).statistic),
-        "spearman": float(stats.spearmanr(labels, predicted).statistic),
-    }
+    labels, predicted = labels.astype(np.float64), predicted.astype(np.float64)
+    r2 = pearson = spearman = float("nan")
+    squared, variance = np.mean((predicted - labels) ** 2), labels.var()
+    if np.ptp(labels) > 0:
+        r2 = float(1 - squared / variance)
+        if np.ptp(predicted) > 0:
+            pearson = float(stats.pearsonr(labels, predicted).statistic)
+            spearman = float(stats.spearmanr(labels, predicted).statistic)
+    mae, rmse = float(np.mean(np.abs(predicted - labels))), float(np.sqrt(squared))
+    return {"r2": r2, "pearson": pearson, "spearman": spearman, "mae": mae, "rmse": rmse}
 
 
 def rounded(numbers: Mapping[str, float]) -> dict[str, float | None]:
@@ -115,9 +123,17 @@ def _number_metrics(labels: np.ndarray, predicted: np.ndarray, _: int, weights: 
     """`scores` of numbers for each row of weights (resamples, rows): (resamples,)."""
     labels, predicted = labels.astype(np.float64), predicted.astype(np.float64)
     shape = (len(weights), len(labels))
+    total, errors = weights.sum(1), predicted - labels
+    squared = weights @ errors**2 / total
+    # Centred first, or the square of a mean of thousands would leave few digits of a small variance.
+    centred = labels - labels.mean()
+    variance = weights @ centred**2 / total - (weights @ centred / total) ** 2
     return {
+        "r2": 1 - squared / np.where(variance > 1e-12 * labels.var(), variance, np.nan),
         "pearson": _correlation(np.broadcast_to(labels, shape), np.broadcast_to(predicted, shape), weights),
         "spearman": _correlation(_ranks(labels, weights), _ranks(predicted, weights), weights),
+        "mae": weights @ np.abs(errors) / total,
+        "rmse": np.sqrt(squared),
     }
 
 

@@ -17,7 +17,7 @@ from pipeline.params.types import ScoreName
 
 @dataclass(frozen=True, order=True, slots=True)
 class Score:
-    """A model's score, greater is better: the metric (Pearson's r if undefined: −1), then minus the loss."""
+    """A model's score, greater is better: the metric (R² if undefined: −1), then minus the loss."""
 
     metric: float
     minus_loss: float
@@ -35,7 +35,7 @@ class Validation:
     ) -> None:
         self.texts = texts
         self.metric = headline(score, texts.labels, texts.names)
-        """Name of the metric: `accuracy`, `f1`, `mcc` or `pearson`."""
+        """Name of the metric: `accuracy`, `f1`, `mcc` or `r2`."""
         self.prepared = prepare(tokenizer, texts, max_length)
         self.inside: Callable[[int], AbstractContextManager[None]] | None = None
         """The context in which a model reads a batch, as in `outputs`."""

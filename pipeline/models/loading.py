@@ -23,6 +23,7 @@ from pipeline.addresses.hub import one_line
 from pipeline.addresses.resolve import resolve_model
 from pipeline.errors import InputError
 from pipeline.models import bilstm
+from pipeline.models.label_scale import UNSCALED, LabelScale, last_linear
 from pipeline.storage.checksums import check_sums
 
 
@@ -66,11 +67,14 @@ def load_masked_lm(address: str | Path, key: str) -> tuple[PreTrainedModel, bool
     return model.eval(), not random_weights
 
 
-def load_classifier(address: str | Path, key: str, labels: list[str] | None = None) -> PreTrainedModel:
+def load_classifier(
+    address: str | Path, key: str, labels: list[str] | None = None, scale: LabelScale = UNSCALED
+) -> PreTrainedModel:
     """Load an encoder with a classification head: one output for each label, or a single output for regression.
 
     Args:
         labels: class names in order, written into the config; empty for regression; None keeps the model's own head.
+        scale: of a regression's labels: a new head answers in their unit, near their mean.
 
     Raises InputError if the model cannot be loaded, or `labels` is None and the model has no head.
     """
@@ -83,6 +87,8 @@ def load_classifier(address: str | Path, key: str, labels: list[str] | None = No
         _check_encoder(model.config, address, key)
     if labels is None and random_weights:
         raise InputError(f"{key}: {address} has no classification head; accepted: a model that was fine-tuned")
+    if labels == [] and f"{last_linear(model)[0]}.weight" in random_weights:
+        scale.put_into_head(model)
     return model
 
 

@@ -11,18 +11,22 @@ from pipeline.models.bilstm import BiLSTMConfig, principal_components
 from pipeline.models.compatibility import check_length, check_sizes
 from pipeline.models.families import check_family, student_needs, teacher_needs, warn_of_local_attention
 from pipeline.models.ids import check_ids
+from pipeline.models.label_scale import UNSCALED, LabelScale
 from pipeline.models.layers import check_layers, cut_config, new_classifier, take_layers
 from pipeline.models.loading import load_classifier, load_encoder_config, load_tokenizer
 from pipeline.params.schema import Params
 
 
-def build_student(params: Params, *, teacher: Path | None, labels: list[str], pairs: bool) -> PreTrainedModel:
+def build_student(
+    params: Params, *, teacher: Path | None, labels: list[str], pairs: bool, scale: LabelScale = UNSCALED
+) -> PreTrainedModel:
     """Build the untrained student.
 
     Args:
         teacher: the fine-tuned teacher's folder; if None, the pretrained encoder `teacher.model` is used instead.
         labels: the classes in order; empty for regression.
         pairs: whether the student reads two texts.
+        scale: of a regression's labels: a new head answers in their unit.
 
     Raises InputError naming the key if a model cannot be loaded or has fewer layers than student.layers.
     """
@@ -31,11 +35,15 @@ def build_student(params: Params, *, teacher: Path | None, labels: list[str], pa
     with torch.random.fork_rng():
         torch.manual_seed(params.seed)
         if student.init == "fresh":
-            return new_classifier(fresh_config(params, load_tokenizer(address, key), labels))
-        load_encoder_config(address, key)
-        model = load_classifier(address, key, labels)
+            model = new_classifier(fresh_config(params, load_tokenizer(address, key), labels))
+        else:
+            load_encoder_config(address, key)
+            model = load_classifier(address, key, labels, scale)
         if student.init == "bilstm":
-            return _bilstm(model, load_tokenizer(address, key), labels, pairs=pairs)
+            model = _bilstm(model, load_tokenizer(address, key), labels, pairs=pairs)
+        if student.init in ("fresh", "bilstm"):
+            scale.put_into_head(model)
+            return model
         return model if student.init == "pretrained" else take_layers(model, student.layers, student.pick, address)
 
 

@@ -101,7 +101,7 @@ class Params(Section):
     """Of classes: the metric on the validation texts that picks the best epoch and rewards the selector (Eq. 13), that
     `export.max_drop` is about, and that messages and the report show first. F1 is that of the last class if there are
     two, else the mean over the classes; mcc is Matthews' correlation coefficient. auto: accuracy, but mcc where more
-    than two thirds of the validation texts have one label. Regression has Pearson's r."""
+    than two thirds of the validation texts have one label. Regression has R²."""
     alpha: Temperature = 1.0
     """Eq. 11: how far neighbours stray from their originals."""
     temperature: Temperature = 1.0
@@ -132,7 +132,7 @@ class Params(Section):
         if self.task == "regression" and self.data.target.per_class is not None:
             raise ValueError("data.target.per_class: regression has no classes; accepted: rows or fraction")
         if self.task == "regression" and self.score != "auto":
-            raise ValueError(f"score: got {self.score}, but regression has no classes; accepted: auto (Pearson's r)")
+            raise ValueError(f"score: got {self.score}, but regression has no classes; accepted: auto (R²)")
         if self.data.source is None and self.teacher.domains == ["source"]:
             raise ValueError("teacher.domains: got [source], but data.source is null; accepted: [target]")
         tables = {"source": self.data.source, "target": self.data.target, "unlabelled": self.data.unlabelled}

@@ -57,7 +57,7 @@ class ModelMetrics(BaseModel):
     accuracy: float | None = None
     f1: float | None = None
     mcc: float | None = None
-    pearson: float | None = None
+    r2: float | None = None
     agreement: float | None = None
     largest_difference: float | None = None
     tokens_16: Latency | None = None
@@ -101,6 +101,8 @@ def read_json(path: Path, kind: type[Kind], stage: str) -> Kind:
 def read_scores(path: Path, metrics: Sequence[str]) -> tuple[EvaluationMetrics, str]:
     """Read metrics/evaluation.json: for each of MODELS `metrics`, their bounds, `parameters`, `bytes` and speed.
 
+    Of numbers `always_mean` as well: the `mean` that is predicted, and the `mae` and `rmse` of that.
+
     Returns the numbers by model, and which of `metrics` picked the best epochs.
     """
     measured: EvaluationMetrics = read_json(path, EvaluationMetrics, "evaluate")
@@ -109,6 +111,9 @@ def read_scores(path: Path, metrics: Sequence[str]) -> tuple[EvaluationMetrics, 
         for key in (*keys, "parameters", "bytes", "sentences_per_second"):
             if key not in measured.get(name, {}):
                 raise _damaged(path, f"no {name}.{key}", "evaluate")
+    for key in ("mean", "mae", "rmse") if "rmse" in metrics else ():
+        if measured.get("always_mean", {}).get(key) is None:
+            raise _damaged(path, f"no always_mean.{key}", "evaluate")
     deciding = [metric for metric in metrics if f"validation_{metric}" in measured["student"]]
     if not deciding:
         raise _damaged(path, f"no student.validation_{metrics[0]}", "evaluate")

@@ -8,7 +8,16 @@ from markupsafe import Markup
 from pipeline.report import charts
 from pipeline.report.inputs import MODELS, SERVED_MODELS, EvaluationMetrics, ServingMetrics
 
-METRICS = {"accuracy": "accuracy", "f1": "F1", "mcc": "MCC", "pearson": "Pearson's r", "spearman": "Spearman's ρ"}
+METRICS = {
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "mcc": "MCC",
+    "r2": "R²",
+    "pearson": "Pearson's r",
+    "spearman": "Spearman's ρ",
+    "mae": "MAE",
+    "rmse": "RMSE",
+}
 
 
 @dataclass(frozen=True)
@@ -110,4 +119,4 @@ def majority_class(counts: dict[str, float], rows: int) -> tuple[str, float] | N
 
 def metric_names(names: Sequence[str]) -> tuple[str, ...]:
     """The metrics of classification, or of regression if there are no class names."""
-    return ("accuracy", "f1", "mcc") if names else ("pearson", "spearman")
+    return ("accuracy", "f1", "mcc") if names else ("r2", "pearson", "spearman", "mae", "rmse")

@@ -12,7 +12,7 @@ from pipeline.params.schema import Params
 from pipeline.storage.columns import AUGMENTED
 
 DOMAINS = {"source": "source", "target": "target", "unlabelled": "target's texts without labels"}
-METRIC_TYPES = {"mcc": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr"}
+METRIC_TYPES = {"mcc": "matthews_correlation", "r2": "r_squared", "pearson": "pearsonr", "spearman": "spearmanr"}
 """The hub's names of metrics, where they differ."""
 
 

@@ -63,7 +63,7 @@ def _classes(config: Path) -> list[str]:
 
 def _scores(evaluation: Path, labels: list[str]) -> dict[str, float | None]:
     """The student's metrics. Raises InputError naming the file if they are not in it."""
-    metrics = ("accuracy", "f1", "mcc") if labels else ("pearson", "spearman")
+    metrics = ("accuracy", "f1", "mcc") if labels else ("r2", "pearson", "spearman", "mae", "rmse")
     try:
         measured = json.loads(evaluation.read_text(encoding="utf-8"))["student"]
         return {name: measured[name] for name in metrics}

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from pipeline.evaluation.validation import Score, Validation
 from pipeline.models.compatibility import check_length
 from pipeline.models.frozen import Frozen
 from pipeline.models.ids import check_ids
+from pipeline.models.label_scale import UNSCALED, LabelScale
 from pipeline.params.models import Fit
 from pipeline.params.types import ScoreName
 from pipeline.training.checkpoint import Checkpoint, Tensors, strip_prefix, with_prefix
@@ -56,19 +57,22 @@ def fine_tune(
     seed: int,
     section: str,
     score: ScoreName = "auto",
+    scale: LabelScale = UNSCALED,
     frozen: Frozen | None = None,
     checkpoint: Checkpoint | None = None,
     keep: bool = False,
 ) -> dict[str, Any]:
     """Train a model in place; it ends with the weights of its best epoch, in evaluation mode.
 
-    After every epoch of every phase the model is scored on `validation`: by the metric of `score` or Pearson's
-    correlation (-1 if undefined), then by the lower loss. Without any epoch the model stays as it is.
+    After every epoch of every phase the model is scored on `validation`: by the metric of `score` or R² (-1 if
+    undefined), then by the lower loss. Without any epoch the model stays as it is.
 
     Args:
         phases: texts and the number of epochs on them, in order. Each phase has its own optimizer and learning rate
             schedule; a phase without texts is skipped. The last epoch of 2.25 is a quarter of the batches of the third.
         section: the section of params.yaml that `fit` comes from, for the progress bar and errors.
+        scale: of a regression's labels. The model answers in their unit before and after; in between it is trained on
+            standardised numbers, and `loss` is the squared error of those.
         frozen: the part of the model that `freeze` has frozen. What it makes of the texts is computed once, if they are
             read more than once and it fits into memory; without dropout it is the same in every epoch, up to rounding.
         checkpoint: resumed from, and written when due.
@@ -79,6 +83,8 @@ def fine_tune(
     """
     check_ids(tokenizer, model.config, section)
     check_length(max_length, tokenizer, model.config, "the model")
+    scale.standardise_head(model)
+    validation = replace(validation, labels=scale.standardised(validation.labels))
     scorer = Validation(validation, tokenizer, max_length, score)
     metric = scorer.metric
     model.to(distributed.device())
@@ -104,6 +110,7 @@ def fine_tune(
                 state.load_state_dict(saved[0])
                 saved = None
             progress.phase = phase
+            texts = replace(texts, labels=scale.standardised(texts.labels))
             encoded = encode(tokenizer, texts.texts, texts.pairs, max_length)
             states = frozen_states(model, frozen, encoded, epochs)
             for epoch in range(progress.epoch, math.ceil(epochs) + 1):
@@ -140,6 +147,7 @@ def fine_tune(
     if not best_epoch:
         reached = scorer.score(model)
         best_epoch = {metric: reached.metric, "loss": -reached.minus_loss}
+    scale.put_into_head(model)
     return {**best_epoch, "history": progress.history}
 
 

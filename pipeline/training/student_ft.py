@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline.data.texts import read_texts
 from pipeline.evaluation.scoring import headline
+from pipeline.models.label_scale import LabelScale
 from pipeline.models.loading import parameter_count
 from pipeline.models.saving import save_model
 from pipeline.models.student import build_student, load_student_tokenizer
@@ -24,7 +25,8 @@ def train_student_ft(params: Params, *, prepared: Path, out: Path) -> str:
     fit = params.evaluate.student_ft
     target = read_texts(prepared / "train.parquet")
     validation = read_texts(prepared / "validation.parquet")
-    model = build_student(params, teacher=None, labels=target.names, pairs=target.pairs is not None)
+    scale = LabelScale.of(target.labels, target.names)
+    model = build_student(params, teacher=None, labels=target.names, pairs=target.pairs is not None, scale=scale)
     tokenizer = load_student_tokenizer(params, teacher=None)
     checkpoint = Checkpoint(
         "student_ft",
@@ -45,6 +47,7 @@ def train_student_ft(params: Params, *, prepared: Path, out: Path) -> str:
         seed=params.seed,
         section="evaluate.student_ft",
         score=params.score,
+        scale=scale,
         checkpoint=checkpoint,
     )
     save_model(model, tokenizer, out)

@@ -13,6 +13,7 @@ from pipeline.evaluation.scoring import headline, rounded
 from pipeline.evaluation.validation import Score
 from pipeline.models.compatibility import check_labels, check_length, check_words
 from pipeline.models.frozen import freeze
+from pipeline.models.label_scale import LabelScale
 from pipeline.models.loading import load_classifier, load_config, load_tokenizer, parameter_count
 from pipeline.models.saving import save_model
 from pipeline.models.student import check_student
@@ -117,9 +118,11 @@ def _train(
         keep: whether others are trained before this one is published.
     """
     teacher = params.teacher.model_copy(update={"domains": domains})
+    # Those of the source, too: teacher, student and Student-FT share one scale.
+    scale = LabelScale.of(texts["target"].labels, validation.names)
     with torch.random.fork_rng():
         torch.manual_seed(params.seed)
-        model = load_classifier(teacher.model, "teacher.model", validation.names)
+        model = load_classifier(teacher.model, "teacher.model", validation.names, scale)
     checkpoint = Checkpoint(
         "teacher",
         __name__,
@@ -137,6 +140,7 @@ def _train(
         seed=params.seed,
         section="teacher",
         score=params.score,
+        scale=scale,
         frozen=freeze(model, teacher.frozen, "teacher.frozen") if teacher.frozen else None,
         checkpoint=checkpoint,
         keep=keep,

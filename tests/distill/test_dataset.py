@@ -219,7 +219,10 @@ def test_a_number_is_the_teacher_s_where_there_is_none(dataset, make_params, sav
     found = dataset(prepared=tmp_path, augmented=shards, cache=tmp_path / "cache", task="regression")
     assert found.ids == ["u-001", "a", "b", "u"]
     taught = found.teacher_logits(np.array([0, 3]))[:, 0].tolist()
-    assert found.labels.tolist() == pytest.approx([taught[0], 0.5, 2.0, taught[1]])
+    # 0.5 and 2 have the mean 1.25 and the deviation 0.75; the teacher answers in their unit.
+    assert found.labels.tolist() == pytest.approx([taught[0], -1.0, 1.0, taught[1]])
+    logits = found.cache.logits[found.cache_rows[[0, 3]], 0]
+    assert taught == pytest.approx(((logits - 1.25) / 0.75).tolist(), abs=1e-6)
     assert found.droppable.tolist() == [True, False, False, True]
 
 
@@ -262,7 +265,7 @@ def test_pairs_and_numbers(dataset, make_params, saved, tmp_path):
     cache_teacher(params, prepared=tmp_path, augmented=shards, teacher=teacher, out=tmp_path / "cache")
     found = dataset(prepared=tmp_path, augmented=shards, cache=tmp_path / "cache", task="regression")
     assert found.ids == ["a-001", "a", "b"]
-    assert found.labels.tolist() == [0.5, 0.5, 2.0]
+    assert found.labels.tolist() == pytest.approx([-1.0, -1.0, 1.0])
     assert found.log_p.tolist() == [0.0, 0.0, 0.0]
     assert found.inputs(np.array([2]))["token_type_ids"].tolist() == [[0, 0, 0, 0, 1, 1, 1, 1, 1]]
     assert found.teacher_logits(np.array([0, 1, 2])).shape == (3, 1)

@@ -20,7 +20,9 @@ from pipeline.distill.cache_teacher import cache_teacher
 from pipeline.distill.distill import distill_student
 from pipeline.errors import InputError
 from pipeline.evaluation.validation import Validation
-from pipeline.models.loading import load_classifier, load_config
+from pipeline.models.label_scale import LabelScale
+from pipeline.models.loading import load_classifier, load_config, load_tokenizer
+from pipeline.models.saving import save_model
 from pipeline.models.vocabulary import same_vocabulary
 
 
@@ -102,6 +104,49 @@ def test_the_same_seed_gives_the_same_bytes(run, tmp_path, kind):
     assert not any(str(tmp_path).encode() in content for content in one.values())
     run("third", selector={"kind": kind}, seed=2)
     assert contents(tmp_path / "third")["student/model.safetensors"] != one["student/model.safetensors"]
+
+
+def test_the_unit_of_the_labels_changes_nothing_but_the_unit(run, make_params, saved, tiny_masked_lm, uneven, tmp_path):
+    """Labels and teacher in another unit: the same losses, rewards, decisions and student, in two rounds."""
+    neutral = {"num_labels": 1, "id2label": {0: "LABEL_0"}, "label2id": {"LABEL_0": 0}}
+    first = saved(BertForSequenceClassification, **neutral)
+
+    def distilled(name, factor, shift):
+        folder = tmp_path / name
+        unit = LabelScale(shift, factor)
+        for domain in ("source", "train", "validation"):
+            texts = read_texts(uneven / f"{domain}.parquet")
+            numbers = np.array([len(text) // 4 for text in texts.texts], np.float32) * factor + np.float32(shift)
+            labelled = replace(texts, labels=numbers, names=[])
+            write_texts(folder / f"{domain}.parquet", labelled, "source" if domain == "source" else "target")
+        complete(folder)
+        teacher = load_classifier(first, "teacher")
+        unit.put_into_head(teacher)
+        save_model(teacher, load_tokenizer(first, "teacher"), folder / "teacher")
+        params = make_params(task="regression", augment={"samples": {"source": 1, "target": 2}, "shards": 2})
+        given = {"prepared": folder, "augmented": folder / "augmented", "teacher": folder / "teacher"}
+        augment(params, prepared=folder, generator=tiny_masked_lm, out=given["augmented"])
+        given["cache"] = folder / "cache"
+        cache_teacher(params, **{key: given[key] for key in ("prepared", "augmented", "teacher")}, out=given["cache"])
+        logged, earlier = [], None
+        given |= {"task": "regression", "objectives": {"hard": 1, "logits": 1}, "selector": {"every": 1}}
+        for number in (1, 2):
+            _, out, selection = run(
+                f"{name}/{number}", log=lambda _, figures: logged.append(figures), earlier=earlier, **given
+            )
+            earlier = out, out.parent / "projection_and_policy.safetensors"
+        texts = AutoTokenizer.from_pretrained(out)(["a good film", "so dull"], padding=True, return_tensors="pt")
+        model = BertForSequenceClassification.from_pretrained(out).eval()
+        with torch.no_grad():
+            predicted = model(**texts).logits.double().numpy()
+        return predicted, pq.read_table(selection).to_pydict(), logged
+
+    one, years = distilled("one", 1, 0), distilled("years", 8, 1950)
+    np.testing.assert_allclose((years[0] - 1950) / 8, one[0], atol=5e-3)
+    assert years[1]["kept"] == one[1]["kept"]
+    np.testing.assert_allclose(years[1]["pi"], one[1]["pi"], atol=1e-2)
+    for ours, theirs in zip(years[2], one[2], strict=True):
+        assert ours == pytest.approx(theirs, rel=2e-2, abs=2e-3)
 
 
 def test_regression_from_end_to_end(run, make_params, saved, tiny_masked_lm, uneven, tmp_path):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef, r2_score
 from transformers import BertForSequenceClassification
 
 from pipeline.data.texts import Texts, read_texts, write_texts
@@ -57,14 +57,29 @@ def test_regression(run, saved, tmp_path):
     rng = np.random.default_rng(0)
     texts = [" ".join(["good"] * count) for count in rng.integers(1, 12, size=40)]
     labels = rng.random(40).astype(np.float32)
-    for name in ("test", "validation"):
+    for name, numbers in (("test", labels), ("validation", labels), ("train", labels + 1)):
         write_texts(
-            tmp_path / f"{name}.parquet", Texts([f"t{i}" for i in range(40)], texts, None, labels, []), "target"
+            tmp_path / f"{name}.parquet", Texts([f"t{i}" for i in range(40)], texts, None, numbers, []), "target"
         )
     model = saved(BertForSequenceClassification, num_labels=1, id2label={0: "LABEL_0"}, label2id={"LABEL_0": 0})
     _, measured, predictions = run(tmp_path, {"student": model}, task="regression")
     assert measured["student"]["pearson_low"] < measured["student"]["pearson"] < measured["student"]["pearson_high"]
     np.testing.assert_allclose(predictions["actual"], labels, atol=1e-4)
+    errors = predictions["student"] - labels
+    assert measured["student"]["mae"] == pytest.approx(errors.abs().mean(), abs=2e-4)
+    assert measured["student"]["rmse"] == pytest.approx((errors**2).mean() ** 0.5, abs=2e-4)
+    assert measured["student"]["validation_r2"] == measured["student"]["r2"]
+    # The guess is the mean of the training labels, whatever that of the test texts is.
+    guess = labels.mean() + 1
+    assert measured["always_mean"] == pytest.approx(
+        {
+            "mean": guess,
+            "r2": r2_score(labels, np.full(40, guess)),
+            "mae": np.abs(labels - guess).mean(),
+            "rmse": np.sqrt(np.mean((labels - guess) ** 2)),
+        },
+        abs=1e-4,
+    )
     assert measured["student"]["pearson"] == pytest.approx(predictions.corr(numeric_only=True).iloc[0, 1], abs=2e-3)
 
 

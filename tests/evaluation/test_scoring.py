@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import accuracy_score, f1_score, log_loss, matthews_corrcoef
+from sklearn.metrics import (
+    accuracy_score,
+    f1_score,
+    log_loss,
+    matthews_corrcoef,
+    mean_absolute_error,
+    r2_score,
+)
 
 from pipeline.evaluation.scoring import (
     _class_metrics,
@@ -36,17 +43,31 @@ def test_by_hand():
 
 def test_correlations_by_hand():
     labels, predicted = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 2.0, 3.0, 10.0])
-    assert scores(labels, predicted, []) == pytest.approx({"pearson": 14 / np.sqrt(5 * 50), "spearman": 1.0})
+    # The only error is 6, the variance of the labels 5/4.
+    wanted = {"r2": 1 - 9 / 1.25, "pearson": 14 / np.sqrt(5 * 50), "spearman": 1.0, "mae": 1.5, "rmse": 3.0}
+    assert scores(labels, predicted, []) == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("predicted", [np.array([2.0, 2.0]), np.array([2.0])])
-def test_correlation_with_a_constant_is_undefined(predicted):
-    labels = np.array([1.0, 3.0])[: len(predicted)]
+def test_an_offset_is_seen_by_errors_and_not_by_correlations():
+    labels = np.array([1, 2, 3, 4, 5], np.float32)
+    right, off = scores(labels, labels, []), scores(labels, labels + 4, [])
+    assert right == pytest.approx({"r2": 1, "pearson": 1, "spearman": 1, "mae": 0, "rmse": 0})
+    assert off == pytest.approx({"r2": -7, "pearson": 1, "spearman": 1, "mae": 4, "rmse": 4})
+    assert scores(labels, np.full(5, 3.0), [])["r2"] == 0
+
+
+@pytest.mark.parametrize("rows", [2, 1])
+def test_correlation_with_a_constant_is_undefined(rows):
+    labels, predicted = np.array([1.0, 3.0])[:rows], np.full(rows, 2.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         values = scores(labels, predicted, [])
         bounds = intervals(labels, predicted, [], 100, 1)
-    assert rounded({**values, **bounds}) == dict.fromkeys([*values, *bounds])
+    told = rounded({**values, **bounds})
+    undefined = {name for name, value in told.items() if value is None}
+    assert {name for name in told if name.startswith(("pearson", "spearman"))} <= undefined
+    assert {told[f"{name}{suffix}"] for name in ("mae", "rmse") for suffix in ("", "_low", "_high")} == {1.0}
+    assert (told["r2"] is None) == (rows == 1)
 
 
 def test_memory_does_not_grow_with_the_square_of_the_classes():
@@ -77,7 +98,7 @@ def test_the_score_that_decides():
         "f1",
         "mcc",
     ]
-    assert headline("auto", np.ones(3, np.float32), []) == "pearson"
+    assert headline("auto", np.ones(3, np.float32), []) == "r2"
 
 
 def test_a_constant_answer_has_no_mcc():
@@ -154,6 +175,13 @@ def test_resampled_correlations_are_those_of_the_drawn_rows(seed, rows):
     values = _number_metrics(labels, predicted, 0, weights)
     for line, weight in enumerate(weights.astype(int)):
         drawn = np.repeat(np.arange(rows), weight)
+        errors = predicted[drawn] - labels[drawn]
+        assert values["mae"][line] == pytest.approx(mean_absolute_error(labels[drawn], predicted[drawn]))
+        assert values["rmse"][line] == pytest.approx(np.linalg.norm(errors) / np.sqrt(rows))
+        if np.ptp(labels[drawn]) == 0:
+            assert np.isnan(values["r2"][line])
+        else:
+            assert values["r2"][line] == pytest.approx(r2_score(labels[drawn], predicted[drawn]))
         if np.ptp(labels[drawn]) == 0 or np.ptp(predicted[drawn]) == 0:
             assert np.isnan(values["pearson"][line])
             continue

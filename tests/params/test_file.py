@@ -140,7 +140,7 @@ def test_params_do_not_change():
         ({"task": "regresion"}, "task: got 'regresion'; accepted: classification, regression; nearest: regression"),
         ({"score": "matthews"}, "score: got 'matthews'; accepted: auto, accuracy, f1, mcc"),
         ({"score": "f1", "task": "regression"},
-         "score: got f1, but regression has no classes; accepted: auto (Pearson's r)"),
+         "score: got f1, but regression has no classes; accepted: auto (R²)"),
         ({"selector": {"kind": None}}, "selector.kind: got null; accepted: reinforced, random, none; nearest: none"),
         ({"selector": {"discount": 1.1}}, "selector.discount: got 1.1; accepted: less than or equal to 1"),
         ({"selector": {"initial_keep": 1}}, "selector.initial_keep: got 1; accepted: less than 1"),

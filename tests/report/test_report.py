@@ -53,7 +53,7 @@ class Page(HTMLParser):
 def test_no_text_becomes_markup(tmp_path, write_page, task):
     tame, hostile = (write_run(tmp_path / name, task=task, word=word) for name, word in (("a", "fine"), ("b", HOSTILE)))
     for folder in (tame, hostile):
-        serving(folder, "accuracy" if task == "classification" else "pearson")
+        serving(folder, "accuracy" if task == "classification" else "r2")
     expected, page = Page(write_page(tame)), Page(write_page(hostile))
     kinds = [[tag for tag, _ in each.elements if tag not in ("ins", "del")] for each in (expected, page)]
     assert kinds[0] == kinds[1]
@@ -104,6 +104,17 @@ def test_a_student_that_validates_worse_than_student_ft_is_announced(run, write_
     assert "The student validates worse than Student-FT : MCC 0.800 on the validation texts, and 0.600" in text
     assert "Try teacher.domains: auto or [target]" in text
     assert "MCC of the student" in text
+
+
+def test_of_numbers_errors_stand_beside_always_predicting_the_mean(tmp_path, write_page):
+    page = Page(write_page(write_run(tmp_path / "numbers", task="regression")))
+    text = page.text()
+    assert "the student is off by 0.800 on average" in text
+    assert "always predicting 0.500, the mean of the training labels, is off by 0.250" in text
+    assert (
+        "model R² interval Pearson's r interval Spearman's ρ interval MAE interval RMSE interval validation R²" in text
+    )
+    assert f"always the mean {chr(0x2212)}0.010 – – – – – 0.250 – 0.300 – –" in text
 
 
 def test_the_same_inputs_give_the_same_bytes(run, write_page):

@@ -48,7 +48,7 @@ def test_sharing_twice_gives_the_same_files(paths, sampled_params):
 
 
 def test_scores_of_another_task_are_an_error(paths, sampled_params):
-    paths["evaluation"].write_text('{"student": {"pearson": 0.5}}')
+    paths["evaluation"].write_text('{"student": {"r2": 0.5}}')
     with pytest.raises(InputError, match=r"evaluation\.json: damaged, or of another task"):
         share(sampled_params, **paths)
     assert not paths["model_out"].exists()
