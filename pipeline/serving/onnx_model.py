@@ -110,7 +110,10 @@ def open_onnx(folder: str | Path, key: str = "folder") -> OnnxModel:
         session = open_session(folder / ONNX)
     except Exception as error:
         raise InputError(f"{key}: {folder} cannot be loaded ({type(error).__name__}: {one_line(error)})") from error
-    check_ids(tokenizer, config, key)
+    # A dictionary of the vocabulary, of megabytes, is made only if some of its ids are beyond the embeddings.
+    known = (tokenizer.id_to_token(each) is not None for each in range(getattr(config, "vocab_size", 0)))
+    if sum(known) != tokenizer.get_vocab_size():
+        check_ids(tokenizer, config, key)
     check_numbering(config, key)
     logger.info("%s: ONNX Runtime on the CPU", folder)
     return OnnxModel(
