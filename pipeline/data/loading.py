@@ -87,7 +87,7 @@ def _read(table: Table, key: str, required: list[tuple[str, str]]) -> tuple[pd.D
                     f"{key}.{parameter}: {file} has no column {column!r}; "
                     f"accepted: {listed(header)}{nearest(column, header)}"
                 )
-        classes |= frame.attrs
+        classes |= {str(column): names for column, names in frame.attrs.items()}
         frame.attrs = {}
         frames.append(frame[list(dict.fromkeys(column for _, column in required))])
     if not frames:

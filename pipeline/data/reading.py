@@ -89,7 +89,7 @@ def with_class_names(frame: pd.DataFrame, features: Any) -> pd.DataFrame:
     frame = frame.assign(
         **{column: pd.Series(cells, index=frame.index, dtype=object) for column, cells in named.items()}
     )
-    frame.attrs = classes
+    frame.attrs = {**classes}
     return frame
 
 

@@ -26,7 +26,7 @@ class Table(Section):
     """Where texts come from."""
 
     path: Name
-    """A CSV, TSV, JSON, JSONL or Parquet file or glob; `package:module/file`; or a hub id, alone or as `id@revision`."""
+    """A CSV, TSV, JSON, JSONL or Parquet file or glob; `package:module/file`; or a hub id, also as `id@revision`."""
     config: str | None = None
     """The hub data set's configuration."""
     split: str = "train"

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from pipeline.data.cells import as_text, missing_values
@@ -189,6 +190,6 @@ def read_columns(path: str) -> list[Column]:
 
 
 def _column(name: str, values: pd.Series) -> Column:
-    if any(isinstance(value, (list, tuple, dict, set, bytes)) or hasattr(value, "__array__") for value in values):
+    if any(issubclass(kind, (list, tuple, dict, set, bytes, np.ndarray)) for kind in set(map(type, values))):
         return Column(name, [], nested=True)
     return Column(name, [as_text(value).strip() for value in values])

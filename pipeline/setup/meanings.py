@@ -13,7 +13,7 @@ def same_labels(rich: Table, few: Table, choose: Choose, notes: list[str]) -> bo
     Labels are the same if they differ only in letter case and punctuation, and no other label does. The user is asked
     about other labels if there are few; without an answer they are different.
     """
-    meanings = {}
+    meanings: dict[str, str] = {}
     for form in (normalise, spelling):
         targets, theirs = ([form(name) for name in table.labels] for table in (few, rich))
         meanings |= {
