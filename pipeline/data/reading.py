@@ -89,7 +89,8 @@ def with_class_names(frame: pd.DataFrame, features: Any) -> pd.DataFrame:
     frame = frame.assign(
         **{column: pd.Series(cells, index=frame.index, dtype=object) for column, cells in named.items()}
     )
-    frame.attrs = {**classes}
+    for column, names in classes.items():
+        frame.attrs[column] = names
     return frame
 
 

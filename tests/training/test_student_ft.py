@@ -9,7 +9,7 @@ from pipeline.compute.batching import collate, encode
 from pipeline.data.texts import Texts, write_texts
 from pipeline.models.loading import load_classifier, load_tokenizer
 from pipeline.serving.conversion import to_int8, to_onnx
-from pipeline.serving.runtime import onnx_runner
+from pipeline.serving.onnx_model import onnx_runner
 from pipeline.training.student_ft import train_student_ft
 
 GOOD = ["great", "lovely", "excellent", "wonderful"]
