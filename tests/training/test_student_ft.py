@@ -25,6 +25,8 @@ def reviews_with_stars(rows, seed, shift, factor):
     return Texts([f"t{seed}-{row}" for row in range(rows)], texts, None, labels, [])
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("shift", "factor"), [(0, 1), (1940, 10)])
 def test_sixty_rows_of_stars_are_answered_in_stars(make_params, tmp_path, work_cache, shift, factor):
     train, validation = (reviews_with_stars(60, seed, shift, factor) for seed in (1, 2))
