@@ -74,7 +74,7 @@ def with_class_names(frame: pd.DataFrame, features: Any) -> pd.DataFrame:
     Args:
         features: of each column, as `datasets` writes them: `{"label": {"names": [...], "_type": "ClassLabel"}}`.
     """
-    classes = {
+    classes: dict[Any, list[str]] = {
         str(column): [str(name) for name in feature["names"]]
         for column, feature in (features.items() if isinstance(features, dict) else ())
         if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and feature.get("names")
@@ -89,7 +89,7 @@ def with_class_names(frame: pd.DataFrame, features: Any) -> pd.DataFrame:
     frame = frame.assign(
         **{column: pd.Series(cells, index=frame.index, dtype=object) for column, cells in named.items()}
     )
-    frame.attrs = {**classes}
+    frame.attrs = classes
     return frame
 
 
