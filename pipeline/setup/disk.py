@@ -20,6 +20,8 @@ MEASURED = 1000
 """Texts of a domain whose tokens are counted."""
 ROW = 60
 """Bytes of a neighbour's row besides its texts: changed words, positions, log-probabilities."""
+ENTRY = 35
+"""Bytes of a text's entry in the teacher's cache besides states: id, hash, logits."""
 COMPRESSED = 0.5
 """Size of a prepared file relative to its texts."""
 CHECKPOINT = 4
@@ -31,8 +33,8 @@ def estimate(params: Params, texts: dict[Domain, Texts], teacher_source: Texts) 
 
     Neighbours: texts × samples × (bytes of the text + `ROW`); a text and its original, compressed, take about the space
     of one. Prepared texts: `COMPRESSED` × their bytes; validation and test texts are as long as the target's training
-    texts. Teacher's cache: (neighbours + originals distilled on) × (2 bytes × tokens × width for hidden states +
-    2 bytes × heads × tokens² for attention), with means over a sample of the texts, cut at max_length; neighbours are
+    texts. Teacher's cache: (neighbours + originals distilled on) × (`ENTRY` + 2 bytes × tokens × width for hidden
+    states + 2 bytes × heads × tokens² for attention), with means over a sample of the texts, cut at max_length; neighbours are
     as long as their originals. Models: 4 bytes a weight, 1 in int8; what `export.vocabulary: seen` saves is unknown
     before there are neighbours. Only the last round's student and neighbours are exported and shared. The work cache
     holds neighbours and teacher's cache again, and a checkpoint of each trained model. Each round adds its artifacts.
@@ -57,7 +59,7 @@ def estimate(params: Params, texts: dict[Domain, Texts], teacher_source: Texts) 
         augmented += int(neighbours * (size + ROW))
         hidden = 2 * tokens * config.hidden_size * params.cache.hidden
         attention = 2 * squares * attention_heads(config) * params.cache.attention
-        cache += int(cached * (hidden + attention))
+        cache += int(cached * (ENTRY + hidden + attention))
     teacher = _weight_bytes(AutoModelForSequenceClassification, config)
     student = _weight_bytes(AutoModelForSequenceClassification, _student_config(params, config, tokenizer))
     generator = _weight_bytes(AutoModelForMaskedLM, load_config(params.generator.model, "generator.model"))
