@@ -56,7 +56,7 @@ class Results:
         return lines[selected].set_index("seed")["value"].astype(float)
 
     def main_metric(self, task: str) -> str:
-        """Name of a task's main metric, which picked the best epochs: accuracy, f1, mcc or pearson."""
+        """Name of a task's main metric: accuracy, f1 or mcc, which picked the best epochs; pearson, as in the paper."""
         found = set(self.lines.loc[self.lines["task"] == task, "metric"])
         # Lines measured before there was a choice have no validation score.
         return next(

@@ -155,11 +155,12 @@ class Distillation:
         droppable = torch.from_numpy(self.dataset.droppable[batch.rows])
         if self.rewards_texts and self._episode_ends():
             gradient, score = validation_gradient(self.student, self.validation)
-            inputs = self._inputs(batch.rows[batch.local])
-            local = moved_logits(self.student, inputs, gradient)[: batch.num_real].cpu()
-            moved = distributed.all_gather_rows(local, len(batch.rows))
+            local = moved_logits(self.student, self._inputs(batch.rows[batch.local]), gradient)[: batch.num_real]
+            moved = distributed.all_gather_rows(local.cpu(), len(batch.rows))
             rewards = text_values(moved, lambda logits: self.losses.of_predictions(batch.rows, logits), gradient)
-            self.state.episode.append(Step(features, keep[droppable], rewards[droppable]))
+            # On accelerators processes may round differently, and their policies must not part.
+            rewards = torch.tensor(distributed.broadcast_floats(rewards[droppable].tolist()))
+            self.state.episode.append(Step(features, keep[droppable], rewards))
             self.metrics |= score.curves()
         elif self.rewards_steps:
             # A step that kept nothing has not changed the student.
@@ -223,8 +224,7 @@ class Distillation:
         """The outcome, with the best epoch's weights loaded into the student."""
         self.bar.close()
         state = self.state
-        self.student.load_state_dict(state.best_student)
-        self.student.eval()
+        self.student.eval().load_state_dict(state.best_student)
         policy = _tensors("policy", self.selector.policy) if isinstance(self.selector, ReinforcedSelector) else {}
         best = state.best_score, state.best_epoch
         return DistillationResult(*best, self.epochs, state.steps, state.pi, state.kept, state.best_projection | policy)

@@ -7,12 +7,16 @@ import torch
 from torch.nn.functional import cross_entropy, mse_loss
 from transformers import PreTrainedModel
 
+from pipeline.compute.batching import Batch, Rows
+from pipeline.evaluation.predicting import Prepared
 from pipeline.evaluation.validation import Score, Validation
 from pipeline.models.forward_shortcuts import last_layer_first_token_only
 from pipeline.training.checkpoint import Tensors
 
 STEP = 0.01
 """How far the weights are moved, each way, to see how the losses of texts change."""
+TOKENS = 2048
+"""Of validation texts in one backward pass, which holds the activations of all layers."""
 
 
 def validation_gradient(student: PreTrainedModel, validation: Validation) -> tuple[list[torch.Tensor], Score]:
@@ -21,8 +25,9 @@ def validation_gradient(student: PreTrainedModel, validation: Validation) -> tup
     gradient = [torch.zeros_like(weight) for weight in weights]
     labels, regression = torch.from_numpy(validation.texts.labels), not validation.texts.names
     logits = torch.zeros(len(labels), student.config.num_labels)
-    with _evaluating(student):
-        for positions, batch in zip(validation.prepared.rows, validation.prepared.batches, strict=True):
+    # cuDNN has no backward pass of a recurrent network in evaluation mode.
+    with _evaluating(student), torch.backends.cudnn.flags(enabled=False):
+        for positions, batch in _slices(validation.prepared):
             rows = torch.from_numpy(positions)
             found = student(**batch).logits.float()
             wanted = labels[rows].to(found.device)
@@ -33,6 +38,15 @@ def validation_gradient(student: PreTrainedModel, validation: Validation) -> tup
                     total += part
             logits[rows] = found.detach().cpu()
     return gradient, validation.score_of(logits.numpy())
+
+
+def _slices(prepared: Prepared) -> Iterator[tuple[Rows, Batch]]:
+    """The batches, which on an accelerator are large, in parts of at most `TOKENS` tokens."""
+    for rows, batch in zip(prepared.rows, prepared.batches, strict=True):
+        size = max(1, TOKENS // batch["input_ids"].shape[1])
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
+            yield rows[part], {name: values[part] for name, values in batch.items()}
 
 
 @torch.no_grad()

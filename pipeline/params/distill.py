@@ -12,7 +12,7 @@ class Distill(Fit):
     """The loop of Algorithm 1."""
 
     epochs: Positive = 3
-    """Epochs over originals and neighbours; each is an episode of the selector."""
+    """Epochs over originals and neighbours; each is an episode of the selector if its reward is that of a step."""
     least_steps: Count = 240
     """With fewer steps than this, more epochs are made: few texts are seen more often."""
     originals: Domains = ["target", "unlabelled"]

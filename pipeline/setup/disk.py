@@ -34,10 +34,11 @@ def estimate(params: Params, texts: dict[Domain, Texts], teacher_source: Texts) 
     Neighbours: texts × samples × (bytes of the text + `ROW`); a text and its original, compressed, take about the space
     of one. Prepared texts: `COMPRESSED` × their bytes; validation and test texts are as long as the target's training
     texts. Teacher's cache: (neighbours + originals distilled on) × (`ENTRY` + 2 bytes × tokens × width for hidden
-    states + 2 bytes × heads × tokens² for attention), with means over a sample of the texts, cut at max_length; neighbours are
-    as long as their originals. Models: 4 bytes a weight, 1 in int8; what `export.vocabulary: seen` saves is unknown
-    before there are neighbours. Only the last round's student and neighbours are exported and shared. The work cache
-    holds neighbours and teacher's cache again, and a checkpoint of each trained model. Each round adds its artifacts.
+    states + 2 bytes × heads × tokens² for attention), with means over a sample of the texts, cut at max_length;
+    neighbours are as long as their originals. Models: 4 bytes a weight, 1 in int8; what `export.vocabulary: seen` saves
+    is unknown before there are neighbours. Only the last round's student and neighbours are exported and shared. The
+    work cache holds neighbours and teacher's cache again, and a checkpoint of each trained model. Each round adds its
+    artifacts.
 
     Args:
         texts: the texts of each domain that the student learns from, as `prepare` writes them.

@@ -109,9 +109,11 @@ def _settings(proposal: Proposal, *, deep: bool) -> dict[str, Value]:
         deep: whether the teacher has many layers, of which the first half is frozen.
     """
     other = {"classification": "regression", "regression": "classification"}[proposal.task]
+    # Numbers of another scale are not the labels of texts that a student of this one learns from.
+    same = proposal.task == "classification" or "source" in proposal.teacher_domains or proposal.source is None
     return {
         "task": Value(proposal.task, f"or {other}"),
-        "distill.originals": Value(inline(["source", "target", "unlabelled"])),
+        "distill.originals": Value(inline(["source", "target", "unlabelled"] if same else ["target", "unlabelled"])),
         "teacher.domains": Value(inline(proposal.teacher_domains), "fine-tuned on these, in this order"),
         "teacher.epochs": Value(inline(proposal.epochs(deep=deep))),
         "augment.samples": Value(inline(proposal.samples)),
@@ -130,16 +132,16 @@ def _try_prepare(proposal: Proposal, values: dict[str, Value], say: Callable[[st
             return text, prepared.removesuffix(f", in {out}"), json.loads(metrics.read_text(encoding="utf-8"))
 
         source = {} if proposal.source is None else proposal.source.data
-        split = _is_longer(proposal)
-        if split:
-            source["sentences"] = 1
         text, prepared, found = tried()
-        whole = found["splits"].get("teacher_source", found["splits"]["source"])
-        most = [(source, whole, SOURCE), (proposal.unlabelled, found["splits"].get("unlabelled"), UNLABELLED)]
+        splits = found["splits"]
+        most = [(source, splits["source"], SOURCE), (proposal.unlabelled, splits.get("unlabelled"), UNLABELLED)]
         too_many = [(data, limit) for data, has, limit in most if data and has["rows"] > limit]
         for data, limit in too_many:
             data["rows"] = limit
-        if too_many:
+        split = _is_longer(proposal)
+        if split:
+            source["sentences"] = 1
+        if too_many or split:
             text, prepared, found = tried()
         if split:
             source["sentences"] = min(SENTENCES, found["unused"]["source_sentences"] + 1)

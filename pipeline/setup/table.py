@@ -146,13 +146,15 @@ def leave_out(table: Table, task: Task, notes: list[str], *, rare: bool, taken: 
         notes.append(f"left out: {listed(map(shown, dropped))}, with fewer than {EACH} rows each (see where)")
     table.labels = kept
     values = table.values_of(kept)
-    if counts or dropped:
+    if (counts or dropped) and label.has_classes:
         table.data["where"] = {label.name: values}
+    elif counts:
+        table.data["labels"] = dict.fromkeys(sorted(counts), "")
     # A sign that is a class here, as `-` is beside `+`, is so in any part of the table.
     renamed = {value: label.classes[value] for value in values}
     renamed = {value: name for value, name in renamed.items() if value != name or value in NO_LABEL}
     if renamed:
-        table.data["labels"] = renamed
+        table.data["labels"] = table.data.get("labels", {}) | renamed
         spelt = [f"{shown(value)} is {shown(name)}" for value, name in renamed.items() if value != name]
         if spelt:
             notes.append(f"one class in several spellings: {listed(spelt)}")

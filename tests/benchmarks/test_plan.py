@@ -67,7 +67,6 @@ def test_a_task_is_its_preset_over_params_yaml(monkeypatch):
     params, default = planned("inference", "l2a"), read_yaml(ROOT / "params.yaml")
     assert read_task("inference").preset == Path("presets/small-inference.yaml")
     assert params["selector"] == {**default["selector"], "reward": "metric", "hidden": 128, "learning_rate": 3e-5}
-    assert planned("inference", "selector-text")["selector"] == default["selector"]
     assert params["data"]["source"] == {
         "path": "data/raw/mnli.jsonl", "columns": {"text": "premise", "text_pair": "hypothesis"}, "rows": 1500,
     }  # fmt: skip

@@ -138,6 +138,7 @@ def test_a_preset_names_every_key_that_init_may_have_changed(name):
     assert {"model", "domains", "epochs", "frozen", "learning_rate"} <= preset["teacher"].keys()
     assert preset["objectives"].keys() == {"attention", "hidden"}
     assert {"least_steps", "originals", "learning_rate"} == preset["distill"].keys()
+    assert {"reward", "hidden", "learning_rate"} == preset["selector"].keys()
     assert {"model", "adapter", "steps"} <= preset["generator"].keys()
     assert preset["data"].keys() == {"source", "target", "unlabelled"}
     assert all("path" in table for table in preset["data"].values() if table is not None)

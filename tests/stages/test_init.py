@@ -73,7 +73,7 @@ def test_every_comment_of_other_keys_stays(run, tmp_path):
     new, old = (path.read_text().partition("\naugment:")[2] for path in (tmp_path / "mine.yaml", ROOT / "params.yaml"))
     changed = dict(zip(old.splitlines(), new.splitlines(), strict=True))
     keys = {line.split(":")[0].strip() for line, now in changed.items() if line != now}
-    assert keys == {"cache", "init", "model", "attention", "hidden"}
+    assert keys == {"samples", "cache", "init", "model", "attention", "hidden"}
     assert all(line.partition(" # ")[2] == now.partition(" # ")[2] for line, now in changed.items())
 
 
@@ -258,7 +258,7 @@ def test_a_family_whose_attention_cannot_be_taken(run, tmp_path, byte_level):
         byte_level.save_pretrained("fnet")
     result = run("support.csv", "--out", "mine.yaml", model="./fnet")
     assert result.exit_code == 0, result.output
-    assert "objectives.attention: 0, because fnet models show no attention probabilities" in result.stdout
+    assert "objectives.attention: 0, because fnet models do not show their attention probabilities" in result.stdout
     params = load(tmp_path / "mine.yaml")
     assert (params.objectives.attention, params.cache.attention, params.cache.hidden) == (0, False, True)
     assert "  attention: 0.0            # Eq. 2; " in (tmp_path / "mine.yaml").read_text()
@@ -310,11 +310,11 @@ def test_the_first_line_says_what_was_taken_and_what_was_not(run):
 
 def test_what_a_template_says_is_named_by_its_name(run, tmp_path):
     text = (tmp_path / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(text.replace("layers: 3", "layers: 9"))
+    (tmp_path / "params.yaml").write_text(text.replace("\nrounds: 1", "\nrounds: 9"))
     result = run("support.csv")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert "student.layers: got 9" in result.stderr
-    assert read_yaml(tmp_path / "params.yaml")["student"]["layers"] == 9
+    assert "rounds: got 9" in result.stderr
+    assert read_yaml(tmp_path / "params.yaml")["rounds"] == 9
 
 
 LABELS = [
