@@ -17,6 +17,6 @@ def distill(run: Distillation) -> DistillationResult:
             run.reward(batch, features, keep)  # Reward r_t: the change on D^v, of the step or text by text (Eq. 13).
             run.update_policy()  # If the episode ends: its returns r(τ) (Eq. 14), policy gradient (Eq. 15).
             run.finish_step()
-        run.keep_if_best()  # The student with the best score on D^v is the result.
+        run.keep_if_best()  # The student with the lowest loss on D^v is the result.
         run.finish_epoch()
     return run.result()

@@ -196,13 +196,13 @@ class Distillation:
             self.checkpoint.save(tensors | with_prefix("selector", self.selector.state_dict()), values)
 
     def keep_if_best(self) -> None:
-        """Score the epoch's student and remember it if none was better. Raises InputError if its loss is NaN."""
+        """Remember the epoch's student if its loss on D^v is the lowest so far. Raises InputError if that is NaN."""
         state = self.state
         score = state.score if self.rewards_steps else self.validation.score(self.student)
         losses = sum(value for name, value in state.logged[-1][1].items() if name.startswith("loss/"))
         self.training.check_finite(score.minus_loss + losses)
-        # A student trained on state losses alone has not learnt to predict.
-        if state.epoch > self.state_epochs and score > state.best_score:
+        # By the loss: of a hundred texts any metric is coarse, and would often take a student from before the decay.
+        if state.epoch > self.state_epochs and score.minus_loss > state.best_score.minus_loss:
             state.best_score, state.best_epoch = score, state.epoch
             state.best_student = {name: tensor.detach().clone() for name, tensor in self.student.state_dict().items()}
             state.best_projection = _tensors("projection", self.losses.projection)
