@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, PreTrainedTokenizerFast
+from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 from pipeline.compute.batching import encode
 from pipeline.data.texts import Texts
 from pipeline.models.attention import attention_heads
 from pipeline.models.bilstm import BiLSTMConfig
+from pipeline.models.layers import cut_config
 from pipeline.models.loading import load_config, load_encoder_config, load_tokenizer, parameter_count, quiet
 from pipeline.models.student import fresh_config
 from pipeline.params.schema import Params
@@ -25,7 +26,7 @@ ENTRY = 35
 COMPRESSED = 0.5
 """Size of a prepared file relative to its texts."""
 CHECKPOINT = 4
-"""Size of a checkpoint relative to the model's weights: these, the best ones, and two numbers of Adam for each."""
+"""Size of a checkpoint relative to the trained weights: these, the best ones, and two numbers of Adam for each."""
 
 
 def estimate(params: Params, texts: dict[Domain, Texts], teacher_source: Texts) -> dict[str, int]:
@@ -64,6 +65,9 @@ def estimate(params: Params, texts: dict[Domain, Texts], teacher_source: Texts) 
     teacher = _weight_bytes(AutoModelForSequenceClassification, config)
     student = _weight_bytes(AutoModelForSequenceClassification, _student_config(params, config, tokenizer))
     generator = _weight_bytes(AutoModelForMaskedLM, load_config(params.generator.model, "generator.model"))
+    trained = teacher
+    if params.teacher.frozen:
+        trained -= _weight_bytes(AutoModel, cut_config(config, params.teacher.frozen, "first"))
     rounds = params.rounds
     return {
         "data/prepared": int(prepared),
@@ -77,7 +81,7 @@ def estimate(params: Params, texts: dict[Domain, Texts], teacher_source: Texts) 
         "models/int8": student // 4,
         "share/student": student,
         "share/augmented": augmented,
-        "work cache": (augmented + cache) * rounds + CHECKPOINT * (teacher + 2 * student),
+        "work cache": (augmented + cache) * rounds + CHECKPOINT * (trained + 2 * student),
     }
 
 

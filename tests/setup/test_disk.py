@@ -12,21 +12,21 @@ from pipeline.params.file import load
 from pipeline.setup.disk import estimate
 
 LEFT = {
-    "data/prepared": 5_421_983,
-    "data/augmented": 6_102_676,
-    "data/teacher": 376_677_998,
-    "models/teacher": 91_580_875,
-    "models/generator": 91_702_940,
+    "data/prepared": 3_242_862,
+    "data/augmented": 293_629,
+    "data/teacher": 318_493,
+    "models/teacher": 438_687_559,
+    "models/generator": 91_703_271,
     "models/student": 70_281_755,
-    "models/student_ft": 70_281_755,
-    "models/onnx": 70_315_051,
-    "models/int8": 18_259_731,
-    "share/student": 70_283_029,
-    "share/augmented": 6_104_480,
+    "models/student_ft": 70_282_086,
+    "models/onnx": 70_315_556,
+    "models/int8": 18_260_236,
+    "share/student": 70_283_740,
+    "share/augmented": 296_141,
 }
 """Bytes that a run of the embedded default has left."""
-CHECKPOINTS = 363_484_201 + 280_955_332 + 278_286_542
-"""Of teacher, student and Student-FT, in the work cache."""
+CHECKPOINTS = 517_477_723 + 280_746_164 + 208_715_447
+"""Of teacher, student and Student-FT, in the work cache; two of them without weights of a best epoch."""
 
 
 def no_texts():
@@ -40,14 +40,16 @@ def size(folder):
 def test_the_embedded_default(tmp_path):
     params = load(ROOT / "params.yaml")
     prepare(params, out=tmp_path / "prepared", metrics=tmp_path / "data.json")
-    source, train = (read_texts(tmp_path / f"prepared/{split}.parquet") for split in ("source", "train"))
-    needed = estimate(params, {"source": source, "target": train}, source)
+    splits = ("source", "train", "teacher_source")
+    source, train, teacher_source = (read_texts(tmp_path / f"prepared/{split}.parquet") for split in splits)
+    needed = estimate(params, {"source": source, "target": train}, teacher_source)
     cached = needed.pop("work cache")
     assert needed.keys() == LEFT.keys()
     for name, left in LEFT.items():
-        assert left / 1.2 < needed[name] < 1.2 * left, name
+        # Of few texts the headers of the 24 shards are the larger part.
+        assert abs(needed[name] - left) < max(left / 5, 200_000), name
     beside = LEFT["data/augmented"] + LEFT["data/teacher"] + CHECKPOINTS
-    assert beside / 1.2 < cached < 1.2 * beside
+    assert beside / 1.2 < cached < 1.3 * beside
 
 
 def test_a_tiny_run(sampled_params, uneven, cached):
