@@ -81,11 +81,14 @@ def write_inputs(folder: Path) -> None:
         }
         changes = {
             "data": data,
-            "teacher": project["teacher"] | {"model": str(folder / "encoder"), "domains": ["target"]},
+            "teacher": project["teacher"] | {"model": str(folder / "encoder"), "domains": ["target"], "frozen": 0},
             "generator": {"model": str(folder / "masked_lm")},
             "augment": project["augment"] | {"samples": {"source": 1, "target": 1}},
+            # All files that the teacher's cache may have.
+            "cache": {"hidden": True, "attention": True},
+            "objectives": {"attention": 1.0, "hidden": 1.0},
             "student": {"layers": 1},
-            "distill": project["distill"] | {"epochs": 1, "least_steps": 0},
+            "distill": project["distill"] | {"epochs": 1, "least_steps": 0, "originals": ["target"]},
         }
         text = to_yaml(project | changes)
         (folder / f"{rows}.yaml").write_text(text, encoding="utf-8")

@@ -79,7 +79,7 @@ def _always_mean(train: Texts, test: Texts) -> dict[str, float | None]:
 def _worse(student: float, student_ft: float, metric: str) -> str | None:
     """What to try if distillation has made the student worse than the labels alone make it; None if it has not."""
     # An undefined correlation is the worst, as in Validation.
-    student, student_ft = (-1.0 if math.isnan(score) else score for score in (student, student_ft))
+    student, student_ft = (-1.0 if math.isnan(score) else round(score, 4) for score in (student, student_ft))
     if student >= student_ft:
         return None
     return (

@@ -99,6 +99,7 @@ def test_the_seed_changes_every_stage_that_draws(repo: Repo) -> None:
         repo.run("git", "checkout", "-q", ".")
 
 
+@pytest.mark.timeout(900)
 def test_a_second_round_goes_on_from_the_first(repo: Repo) -> None:
     """The first round does not run again, and the third has nothing to do."""
     before = {
