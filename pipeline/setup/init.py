@@ -76,9 +76,9 @@ def init(
     for path in filter(None, (target, source, unlabelled)):
         if Path(path).is_file() and not Path(path).resolve().is_relative_to(RAW.resolve()):
             say(f"{path}: outside {RAW}, so DVC does not notice when it changes")
-    address, values = model_values(model, say)
+    address, deep, values = model_values(model, say)
     values |= {"max_length": Value(str(_max_length(proposal.target, address, say)))}
-    values |= _settings(proposal, deep=values["teacher.frozen"].yaml != "0")
+    values |= _settings(proposal, deep=deep)
     text, prepared = _try_prepare(proposal, values, say)
     say(f"prepare gives {prepared}")
     return write_params(text, out, choose, say)
@@ -106,7 +106,7 @@ def _settings(proposal: Proposal, *, deep: bool) -> dict[str, Value]:
     """The other params that depend on the tables, without `data`.
 
     Args:
-        deep: whether the teacher has many layers, of which the first half is frozen.
+        deep: whether the teacher has many layers.
     """
     other = {"classification": "regression", "regression": "classification"}[proposal.task]
     # Numbers of another scale are not the labels of texts that a student of this one learns from.

@@ -29,8 +29,11 @@ LONGEST = 128
 """The largest max_length proposed: the teacher's attention takes its square on the disk."""
 
 
-def model_values(model: str | None, say: Callable[[str], None]) -> tuple[str, dict[str, Value]]:
-    """The teacher's address and the models' params: of the given model, BERT of the hub, or an installed package's."""
+def model_values(model: str | None, say: Callable[[str], None]) -> tuple[str, bool, dict[str, Value]]:
+    """The teacher's address, whether it has many layers, and the models' params.
+
+    The teacher is the given model, BERT of the hub, or an installed package's.
+    """
     address, config = _teacher(model, say)
     head = _has_masked_lm_head(address, config)
     if not head and address != EMBEDDED:
@@ -38,7 +41,7 @@ def model_values(model: str | None, say: Callable[[str], None]) -> tuple[str, di
     # A learning rate that suits few layers is too high for many, and the first half of many can stay as it is.
     deep = config.num_hidden_layers > 6
     frozen = config.num_hidden_layers // 2 if deep and _has_layer_list(config) else 0
-    return address, _student(address, config, say) | {
+    values = _student(address, config, say) | {
         "teacher.model": Value(inline(address)),
         "teacher.learning_rate": Value("3.0e-5" if deep else "1.0e-4"),
         "teacher.frozen": Value(str(frozen)),
@@ -48,6 +51,7 @@ def model_values(model: str | None, say: Callable[[str], None]) -> tuple[str, di
         ),
         "generator.steps": Value("0"),
     }
+    return address, deep, values
 
 
 def _teacher(model: str | None, say: Callable[[str], None]) -> tuple[str, Any]:
