@@ -56,7 +56,7 @@ class Distillation:
         self.student, self.teacher, self.dataset, self.validation = student, teacher, dataset, validation
         self.params, self.log, self.checkpoint = params, log, checkpoint
         self.losses = DistillationLosses(student, teacher_width, dataset, params)
-        student.to(self.device).train()
+        student.to(self.device).train(params.distill.dropout)
         self.losses.to(self.device)
         self.epochs, self.batches = count_epochs(len(dataset), params.distill)
         # Rounded, because 0.3 × 10 is a little more than 3.
@@ -69,9 +69,8 @@ class Distillation:
         outputs, losses = student.config.num_labels, len(params.objectives.active())
         widths = student.config.hidden_size + teacher_width if params.selector.representations else 0
         self.selector = build_selector(feature_count(outputs, losses, widths), params.selector, params.seed)
-        self.reinforced = isinstance(self.selector, ReinforcedSelector)
         self.rewards_texts = isinstance(self.selector, TextSelector)
-        self.rewards_steps = self.reinforced and not self.rewards_texts
+        self.rewards_steps = isinstance(self.selector, ReinforcedSelector) and not self.rewards_texts
         if earlier:
             _load(self.losses.projection, earlier, "projection")
             if isinstance(self.selector, ReinforcedSelector):
@@ -120,7 +119,7 @@ class Distillation:
         """
         droppable = torch.from_numpy(self.dataset.droppable[batch.rows])
         features = torch.empty(len(batch.rows), 0)
-        if self.reinforced:
+        if isinstance(self.selector, ReinforcedSelector):
             local = batch_features(self.dataset, batch, self.params)[: batch.num_real]
             features = distributed.all_gather_rows(local, len(batch.rows))
         features = features[droppable]

@@ -34,11 +34,11 @@ class Step:
     """Of the step, or of each text if it is kept, (droppable,)."""
 
 
-def reward(before: Score, after: Score, kind: Literal["text", "metric", "loss"]) -> float:
+def reward(before: Score, after: Score, kind: Literal["metric", "loss"]) -> float:
     """r_t: the change of the student's score on D^v by one training step (Eq. 13, p. 5).
 
     Args:
-        kind: `loss` for the validation loss, negated; otherwise the score's metric (the paper's).
+        kind: `metric` for the score's metric (the paper's), `loss` for the validation loss, negated.
     """
     if kind == "loss":
         return after.minus_loss - before.minus_loss

@@ -14,6 +14,7 @@ from pipeline.models.ids import check_ids
 from pipeline.models.label_scale import UNSCALED, LabelScale
 from pipeline.models.layers import check_layers, cut_config, new_classifier, take_layers
 from pipeline.models.loading import load_classifier, load_encoder_config, load_tokenizer
+from pipeline.models.pooling import check_mean_pooling, with_mean_pooling
 from pipeline.params.schema import Params
 
 
@@ -43,8 +44,9 @@ def build_student(
             model = _bilstm(model, load_tokenizer(address, key), labels, pairs=pairs)
         if student.init in ("fresh", "bilstm"):
             scale.put_into_head(model)
-            return model
-        return model if student.init == "pretrained" else take_layers(model, student.layers, student.pick, address)
+        if student.init in ("teacher", "encoder"):
+            model = take_layers(model, student.layers, student.pick, address)
+        return with_mean_pooling(model) if student.pooling == "mean" else model
 
 
 def load_student_tokenizer(params: Params, *, teacher: Path | None) -> PreTrainedTokenizerFast:
@@ -88,6 +90,8 @@ def check_student(params: Params) -> None:
         tokenizer = load_tokenizer(student.model, "student.model")
         check_ids(tokenizer, config, "student.model")
         check_length(params.max_length, tokenizer, config, "the student")
+    if student.pooling == "mean":
+        check_mean_pooling(config)
     check_sizes(objectives, config, teacher)
     if objectives.attention:
         warn_of_local_attention(teacher, config, params.max_length)

@@ -17,6 +17,8 @@ class Distill(Fit):
     """With fewer steps than this, more epochs are made: few texts are seen more often."""
     originals: Domains = ["target", "unlabelled"]
     """Domains whose original training texts are distilled on besides the neighbours."""
+    dropout: bool = True
+    """Whether the student has its model's dropout while it learns."""
     states_first: Annotated[Share, Field(lt=1)] = 0.0
     """Share of the epochs, from the first, with the losses about states alone; the others have the losses about
     predictions alone (TinyBERT). 0: all losses in all epochs."""

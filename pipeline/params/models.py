@@ -125,6 +125,9 @@ class Student(Section):
     """Number of layers: taken from the teacher or encoder, or of a fresh student."""
     pick: Literal["first", "spaced"] = "first"
     """Which layers are taken: the first ones, or evenly spaced ones including the last."""
+    pooling: Literal["first_token", "mean"] = "first_token"
+    """What the classifier reads of the last layer: the first token, or the mean over all, by one more layer on top
+    that starts as that mean (BERT, CamemBERT, ELECTRA, RoBERTa and XLM-RoBERTa)."""
     hidden: Few = 312
     """Width of a fresh student."""
     intermediate: Few = 1200

@@ -156,6 +156,7 @@ class Params(Section):
         for kind, (key, off) in self.cache_needs().items():
             if not getattr(self.cache, kind):
                 raise ValueError(f"cache.{kind}: got false, but {key} needs it; accepted: true, or {key}: {off}")
+        self._check_pooling()
         return self
 
     def _check_pairs(self) -> None:
@@ -203,6 +204,11 @@ class Params(Section):
             )
         if self.student.init != "bilstm":
             return
+        if self.student.pooling == "mean":
+            raise ValueError("student.pooling: got mean with student.init: bilstm; accepted: first_token")
+        if not self.distill.dropout:
+            # cuDNN has no backward pass of a recurrent network in evaluation mode.
+            raise ValueError("distill.dropout: got false with student.init: bilstm; accepted: true")
         if states:
             off = " and ".join(f"objectives.{name}: 0" for name in states)
             raise ValueError(
@@ -211,6 +217,14 @@ class Params(Section):
             )
         if self.selector.representations:
             raise ValueError("selector.representations: got true, but a bilstm has no [CLS] states; accepted: false")
+
+    def _check_pooling(self) -> None:
+        states = self.objectives.active(lambda objective: objective.kind == "state")
+        if self.student.pooling == "mean" and states:
+            raise ValueError(
+                f"student.pooling: got mean, whose layer has no states that objectives.{states[0]} could compare; "
+                f"accepted: first_token, or {' and '.join(f'objectives.{name}: 0' for name in states)}"
+            )
 
     def cache_needs(self) -> dict[str, tuple[str, str]]:
         """What distillation reads of the teacher's cache.

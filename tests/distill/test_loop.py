@@ -97,6 +97,15 @@ def only(*names):
     return {name: float(name in names) for name in OBJECTIVES}
 
 
+def test_without_dropout_it_learns_as_with_none_of_it(run):
+    """Validation goes on in evaluation mode, and must leave the student in the mode in which it learns."""
+    _, wanted, _ = run(dropout=False)
+    _, student, _ = run(distill_={"dropout": False})
+    _, other, _ = run()
+    assert same(weights(student), wanted.state_dict())
+    assert not same(weights(student), other.state_dict())
+
+
 @pytest.mark.parametrize("on", OBJECTIVES)
 def test_each_loss_falls(run, on):
     longer = {"epochs": 12, "learning_rate": 0.01}

@@ -308,6 +308,13 @@ def test_what_has_to_be_given(refuse_params, refuse):
         ({"student": {"init": "bilstm"}, "objectives": {"attention": 0, "hidden": 0},
           "selector": {"representations": True}},
          "selector.representations: got true, but a bilstm has no [CLS] states; accepted: false"),
+        ({"student": {"pooling": "mean"}},
+         "student.pooling: got mean, whose layer has no states that objectives.attention could compare; accepted: "
+         "first_token, or objectives.attention: 0 and objectives.hidden: 0"),
+        ({"student": {"init": "bilstm", "pooling": "mean"}, "objectives": {"attention": 0, "hidden": 0}},
+         "student.pooling: got mean with student.init: bilstm; accepted: first_token"),
+        ({"student": {"init": "bilstm"}, "distill": {"dropout": False}, "objectives": {"attention": 0, "hidden": 0}},
+         "distill.dropout: got false with student.init: bilstm; accepted: true"),
         ({"student": {"init": "bilstm", "model": "bert"}},
          "student: init is bilstm and model is bert; accepted: null, or init: pretrained or encoder"),
         ({"student": {"init": "pretrained"}},

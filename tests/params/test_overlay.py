@@ -136,8 +136,9 @@ def test_a_preset_names_every_key_that_init_may_have_changed(name):
     preset = read_yaml(ROOT / "presets" / f"{name}.yaml")
     assert {"task", "max_length", "data", "teacher", "generator", "augment", "cache", "student"} <= preset.keys()
     assert {"model", "domains", "epochs", "frozen", "learning_rate"} <= preset["teacher"].keys()
+    assert "pooling" in preset["student"]
     assert preset["objectives"].keys() == {"attention", "hidden"}
-    assert {"least_steps", "originals", "learning_rate"} == preset["distill"].keys()
+    assert {"least_steps", "originals", "learning_rate", "dropout"} == preset["distill"].keys()
     assert {"reward", "hidden", "learning_rate"} == preset["selector"].keys()
     assert {"model", "adapter", "steps"} <= preset["generator"].keys()
     assert preset["data"].keys() == {"source", "target", "unlabelled"}
