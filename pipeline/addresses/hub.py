@@ -26,6 +26,8 @@ class Answer:
 
     files: frozenset[str] = frozenset()
     """Paths of its files."""
+    commit: str | None = None
+    """The commit that its branch or tag is at."""
     refusal: str = ""
     """Why this one cannot be had and what to do about it, said of it: `is gated`; empty if it can."""
     outage: str = ""
@@ -57,7 +59,7 @@ def ask(kind: Kind, hub_id: str, revision: str | None = None) -> Answer:
                 info: Any = request(hub_id, revision=revision, timeout=TIMEOUT)
                 if info.gated:
                     _check_access(kind, hub_id)
-                return Answer(files=frozenset(file.rfilename for file in info.siblings or []))
+                return Answer(files=frozenset(file.rfilename for file in info.siblings or []), commit=info.sha)
         except Exception as error:
             answer = explain(error, kind, hub_id)
             if not isinstance(error, HfHubHTTPError) or error.response.status_code < 500:

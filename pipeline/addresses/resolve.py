@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.addresses.archives import is_archive, open_archive
+from pipeline.addresses.commits import recorded
 from pipeline.addresses.packages import package_path
 from pipeline.addresses.snapshot import check_files, model_snapshot
 from pipeline.errors import InputError
@@ -62,8 +63,8 @@ def resolve_model(address: str | Path, key: str, *, weights: bool = False) -> st
     """Turn a model's address into the folder that `from_pretrained` takes, with its small files checked.
 
     A Path is a folder, whatever its name; a string may be any address that params.yaml accepts. A model of the hub
-    becomes its folder in the hub's cache on this machine. A model in the parts of an archive becomes its folder in the
-    user's cache, assembled the first time.
+    becomes its folder in the hub's cache on this machine, at the commit recorded for `key` if there is one. A model in
+    the parts of an archive becomes its folder in the user's cache, assembled the first time.
 
     Args:
         weights: whether the weights of a model of the hub are fetched, too.
@@ -75,7 +76,8 @@ def resolve_model(address: str | Path, key: str, *, weights: bool = False) -> st
     if kind is None:
         raise InputError(f"{key}: {address} is not a valid address; accepted: a folder, package: address or hub id")
     if kind == "hub":
-        return str(model_snapshot(*split_revision(str(address)), key, weights=weights))
+        hub_id, revision = split_revision(str(address))
+        return str(model_snapshot(hub_id, recorded(key, str(address)) or revision, key, weights=weights))
     if kind == "package":
         folder = open_archive(str(address), key) if is_archive(str(address)) else package_path(str(address), key)
     else:

@@ -1,7 +1,6 @@
 """The folder of a model of the Hugging Face hub: the files of one commit in the hub's cache on this machine."""
 
 import logging
-import re
 import sys
 from collections.abc import Collection
 from contextlib import suppress
@@ -9,6 +8,7 @@ from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 
+from pipeline.addresses.commits import COMMIT
 from pipeline.addresses.hub import ask, explain, hub_requests
 from pipeline.errors import InputError
 from pipeline.storage.atomic import is_main_process
@@ -18,7 +18,6 @@ DESCRIPTION = ("*.json", "*.txt", "*.model")
 WEIGHTS = ("model.safetensors", "model-*.safetensors")
 """Weights, in one file or several."""
 INDEX = "model.safetensors.index.json"
-COMMIT = re.compile(r"[0-9a-f]{40}")
 
 logger = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ from pipeline.addresses.hub import Answer, ask, explain, hub_requests
 
 
 def test_a_name_is_asked_for_once(hub):
-    hub.publish("someone/one", {"config.json": b"{}", "onnx/model.onnx": b""})
-    hub.publish("someone/one", {"train.csv": b""}, kind="dataset")
-    model = Answer(files=frozenset({"config.json", "onnx/model.onnx"}))
+    commit = hub.publish("someone/one", {"config.json": b"{}", "onnx/model.onnx": b""})
+    other = hub.publish("someone/one", {"train.csv": b""}, kind="dataset")
+    model = Answer(files=frozenset({"config.json", "onnx/model.onnx"}), commit=commit)
     assert ask("model", "someone/one") == ask("model", "someone/one") == model
-    assert ask("dataset", "someone/one") == Answer(files=frozenset({"train.csv"}))
+    assert ask("dataset", "someone/one") == Answer(files=frozenset({"train.csv"}), commit=other)
     paths = [line for line in hub.requests if "someone" in line]
     assert paths == ["GET /api/models/someone/one", "GET /api/datasets/someone/one"]
 

@@ -7,6 +7,7 @@ import sys
 
 import pandas as pd
 import pytest
+from helpers.hub import HOME
 
 from pipeline.addresses import hub as hub_module
 
@@ -76,6 +77,32 @@ def test_a_revision_is_a_branch_a_tag_or_a_commit(hub, tagged, load):
         hub.forget()
         if revision:
             assert load(f"someone/tagged{revision}")["text"][0] == text
+
+
+def test_the_hub_is_not_asked_for_tables_of_a_commit_that_are_there(reviews, load):
+    commit = reviews.repositories["dataset", "someone/reviews"].refs["main"]
+    load(f"someone/reviews@{commit}", config="en")
+    requests = len(reviews.requests)
+    reviews.forget()
+    assert load(f"someone/reviews@{commit}", config="en")["text"].tolist() == ["good"]
+    assert len(reviews.requests) == requests
+    # Of one configuration, not of another, and not of the one that null stands for elsewhere.
+    assert load(f"someone/reviews@{commit}", config="de", split="test")["text"].tolist() == ["neu"]
+    assert len(reviews.requests) > requests
+
+
+def test_a_configuration_left_out_is_not_that_which_is_in_the_cache(reviews, load, complaint):
+    commit = reviews.repositories["dataset", "someone/reviews"].refs["main"]
+    load(f"someone/reviews@{commit}", config="en")
+    assert complaint(f"someone/reviews@{commit}") == "data.source.config: got null; accepted: de, en"
+
+
+def test_tables_of_a_commit_that_are_damaged_are_made_again(hub, tagged, load):
+    load(f"someone/tagged@{tagged}")
+    for path in (HOME / "datasets").rglob("dataset_info.json"):
+        path.unlink()
+    hub.forget()
+    assert load(f"someone/tagged@{tagged}")["text"].tolist() == ["old", "older"]
 
 
 def test_a_revision_that_is_not_in_the_cache(hub, tagged, load, complaint):
