@@ -18,6 +18,12 @@ def recorded(key: str, address: str) -> str | None:
     return commit if found == address else None
 
 
+def with_commit(key: str, address: str) -> str:
+    """A parameter's address with the commit recorded for it after an `@`; without one, as it is."""
+    commit = recorded(key, address)
+    return address if commit is None else f"{address.partition('@')[0]}@{commit}"
+
+
 def read_record() -> dict[str, tuple[str, str]]:
     """The record of this folder: address and commit by parameter, empty without one.
 

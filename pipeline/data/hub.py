@@ -96,21 +96,33 @@ def _builder(config: str | None, key: str, hub_id: str, revision: str | None) ->
     try:
         return datasets.load_dataset_builder(hub_id, config, revision=revision, cache_dir=str(_folder(revision)))
     except ValueError as error:
-        names = [] if datasets.config.HF_HUB_OFFLINE else _configurations(hub_id, revision)
+        names = [] if datasets.config.HF_HUB_OFFLINE else configurations(hub_id, revision)
         if len(names) > 1 if config is None else names and config not in names:
             raise InputError(_unknown(key, config, names)) from error
         raise
 
 
-def _configurations(hub_id: str, revision: str | None) -> list[str]:
+def configurations(hub_id: str, revision: str | None) -> list[str]:
     """The configurations of a dataset, as far as they can be listed."""
     import datasets
 
     try:
-        names: list[str] = datasets.get_dataset_config_names(hub_id, revision=revision)
+        with hub_requests():
+            names: list[str] = datasets.get_dataset_config_names(hub_id, revision=revision)
     except Exception:
         return []
     return names
+
+
+def splits(address: str, config: str | None) -> list[str]:
+    """The splits of a configuration, as far as they can be listed without its tables."""
+    try:
+        with hub_requests():
+            hub_id, revision = split_revision(address)
+            builder = _builder(config, "config", hub_id, revision)
+        return list(map(str, builder.config.data_files or []))
+    except Exception:
+        return []
 
 
 def _unknown(key: str, name: str | None, names: list[str]) -> str:
