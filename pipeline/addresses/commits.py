@@ -55,6 +55,9 @@ def commit_of(kind: Kind, hub_id: str, revision: str | None, key: str) -> str:
         return revision
     answer = ask(kind, hub_id, revision)
     commit = answer.commit or cached_commit(kind, hub_id, revision)
+    if commit is None and answer.busy:
+        answer = ask(kind, hub_id, revision, patient=True)
+        commit = answer.commit
     if commit is not None:
         return commit
     address = hub_id if revision is None else f"{hub_id}@{revision}"

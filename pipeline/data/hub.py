@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -44,6 +44,11 @@ def read_hub(table: Table, key: str) -> pd.DataFrame:
             logger.info("%s: tables made of %s are damaged (%s); made again", key, table.path, one_line(error))
             shutil.rmtree(_folder(revision))
     answer = ask("dataset", hub_id, revision)
+    if answer.busy:
+        # Where the cache does, a busy hub is not waited for.
+        with suppress(Exception):
+            return _rows(table, key, revision, table.config, offline=True)[0]
+        answer = ask("dataset", hub_id, revision, patient=True)
     try:
         frame, config = _rows(table, key, revision, table.config, offline=not answer.found)
     except InputError:

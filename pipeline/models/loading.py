@@ -1,6 +1,7 @@
 """Loading encoders and tokenizers from hub ids, folders and packages, and checking their weights and heads."""
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ from pipeline.models import bilstm
 from pipeline.models.label_scale import UNSCALED, LabelScale, last_linear
 from pipeline.storage.checksums import check_sums
 
+# With it transformers neither takes weights from somebody's pull request nor asks a service to convert pickles.
+os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
 HOW_FETCHED = ("is_local", "local_files_only", "name_or_path", "_commit_hash")
 """Arguments of a tokenizer that differ with the folder or cache that it was read from, and with the network."""
 

@@ -9,14 +9,11 @@ import pandas as pd
 import pytest
 from helpers.hub import HOME
 
-from pipeline.addresses import hub as hub_module
-
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     """Wait for nothing between requests."""
-    monkeypatch.setattr(hub_module, "WAITS", (0, 0, 0))
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
+    monkeypatch.setattr("pipeline.addresses.waiting.time.sleep", lambda _: None)
 
 
 def csv(*texts):
@@ -170,7 +167,7 @@ def test_a_gated_dataset(reviews, load, complaint, monkeypatch, status, line):
 @pytest.mark.parametrize(
     ("fault", "outage"),
     [
-        ({"status": 429, "headers": {"Retry-After": "300"}}, "asks to try again in 300 s (429 Too Many Requests)"),
+        ({"status": 429, "headers": {"Retry-After": "3600"}}, "asks to try again in 3600 s (429 Too Many Requests)"),
         ({"status": 503}, "asks to try again later (503 Service Unavailable)"),
     ],
 )
