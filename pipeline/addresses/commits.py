@@ -32,7 +32,9 @@ def read_record() -> dict[str, tuple[str, str]]:
     try:
         record = json.loads(RECORD.read_text(encoding="utf-8"))
         entries = {f"{section}.{name}": entry for section, names in record.items() for name, entry in names.items()}
-        found = {key: (str(entry["address"]), str(entry["commit"])) for key, entry in entries.items() if entry}
+        # A model in a folder has no commit.
+        entries = {key: entry for key, entry in entries.items() if entry and "content" not in entry}
+        found = {key: (str(entry["address"]), str(entry["commit"])) for key, entry in entries.items()}
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -69,12 +71,20 @@ def commit_of(kind: Kind, hub_id: str, revision: str | None, key: str) -> str:
 
 def cached_commit(kind: Kind, hub_id: str, revision: str | None) -> str | None:
     """The commit that a branch or tag was at when the hub was last asked for its files from this machine."""
-    from huggingface_hub import constants
-    from huggingface_hub.file_download import repo_folder_name
-
-    folder = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=hub_id, repo_type=kind), "refs")
     try:
-        commit = (folder / (revision or "main")).read_text(encoding="ascii").strip()
+        commit = (_cache(kind, hub_id) / "refs" / (revision or "main")).read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         return None
     return commit if COMMIT.fullmatch(commit) else None
+
+
+def snapshot_folder(kind: Kind, hub_id: str, commit: str) -> Path:
+    """Where the files of a commit are in the hub's cache on this machine, if it has some."""
+    return _cache(kind, hub_id) / "snapshots" / commit
+
+
+def _cache(kind: Kind, hub_id: str) -> Path:
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    return Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=hub_id, repo_type=kind))

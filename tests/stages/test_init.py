@@ -10,7 +10,7 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from helpers.made_archive import ADDRESS, NAME, lay_out_archive
 from helpers.tiny_project import ROOT
-from transformers import FNetConfig, FNetModel
+from transformers import BertForMaskedLM, FNetConfig, FNetModel
 from typer.testing import CliRunner
 
 import stages.init
@@ -217,6 +217,13 @@ def test_models_and_tables_of_the_hub_are_written_with_their_commit(run, tmp_pat
     params = load(tmp_path / "mine.yaml")
     assert params.teacher.model == params.generator.model == f"someone/masked-lm@{model}"
     assert params.data.target.path == f"someone/support@{table}"
+
+
+def test_a_teacher_of_two_layers(run, tmp_path, saved):
+    result = run("support.csv", "--out", "mine.yaml", model=saved(BertForMaskedLM, num_hidden_layers=2))
+    assert result.exit_code == 0, result.output
+    params = load(tmp_path / "mine.yaml")
+    assert (params.student.init, params.student.layers, params.teacher.frozen) == ("teacher", 2, 0)
 
 
 def test_a_configuration_and_a_split_are_asked_for(run, tmp_path, hub, monkeypatch):
