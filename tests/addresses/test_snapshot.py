@@ -305,7 +305,9 @@ def test_a_hub_that_refuses_leaves_the_cache(hub, fault):
     fetch("someone/one")
     hub.fail("", **fault)
     hub.forget()
+    requests = len(hub.requests)
     assert fetch("someone/one") == MODEL
+    assert len([line for line in hub.requests[requests:] if "someone" in line]) == 1
 
 
 def test_a_cache_without_the_weights_is_none(hub):

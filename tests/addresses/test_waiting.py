@@ -1,5 +1,7 @@
 """How long requests to the hub take: short faults are outlasted, the waits are bounded in all and said."""
 
+from types import SimpleNamespace
+
 import pytest
 from huggingface_hub import HfApi, get_session, hf_hub_download
 
@@ -96,6 +98,8 @@ def test_a_download_goes_on_where_it_ended(hub, monkeypatch, tmp_path, reset, st
 def test_a_given_time_is_kept(hub):
     class Request:
         extensions = {"timeout": {"connect": 100.0, "read": None}}  # noqa: RUF012
+
+        url = SimpleNamespace(path="/api/models")
 
     Request.__module__ = type(get_session()).__module__
     waiting._send(lambda *_, **__: type("Response", (), {"status_code": 200, "iter_raw": None}), True, Request())
