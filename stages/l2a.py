@@ -14,6 +14,7 @@ from stages.command import Quiet, Verbose, log_level, usage_on_one_line
 PANELS = {
     "Begin": ("init", "doctor"),
     "Stages, in the order of `dvc repro`": (
+        "commits",
         "prepare",
         "generator",
         "teacher",

@@ -2,22 +2,16 @@
 
 import errno
 import logging
-import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-Kind = Literal["model", "dataset"]
+from pipeline.addresses.waiting import BusyError, outlasting
+from pipeline.errors import InputError
 
-TIMEOUT = 10.0
-"""Seconds to wait for the hub's answer, or for the next part of it."""
-PATIENCE = 10.0
-"""Seconds at most of a wait that the hub asks for; the libraries would wait as long as it says, five times."""
-WAITS = (0.0, 1.0, 3.0)
-"""Seconds before each request for a model or dataset, which is repeated after an error of the hub's own."""
+Kind = Literal["model", "dataset"]
 
 
 @dataclass(frozen=True)
@@ -26,10 +20,14 @@ class Answer:
 
     files: frozenset[str] = frozenset()
     """Paths of its files."""
+    commit: str | None = None
+    """The commit that its branch or tag is at."""
     refusal: str = ""
     """Why this one cannot be had and what to do about it, said of it: `is gated`; empty if it can."""
     outage: str = ""
     """Why the hub gives nothing now, a sentence; empty if it does."""
+    busy: bool = False
+    """Whether it may give it soon."""
 
     @property
     def found(self) -> bool:
@@ -37,32 +35,27 @@ class Answer:
         return not self.refusal and not self.outage
 
 
-class BusyError(Exception):
-    """The hub asks for a wait that is longer than PATIENCE; the error's text says how long, and with which status."""
-
-
 @lru_cache
-def ask(kind: Kind, hub_id: str, revision: str | None = None) -> Answer:
-    """Ask the hub for a model or dataset, once in a process: with the hub out of reach, each request takes a while."""
+def ask(kind: Kind, hub_id: str, revision: str | None = None, *, patient: bool = False) -> Answer:
+    """Ask the hub for a model or dataset, once in a process: with the hub out of reach, each request takes a while.
+
+    Args:
+        patient: whether a busy hub is waited for. Where the cache may do, it is not.
+    """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     api = HfApi()
     request = api.model_info if kind == "model" else api.dataset_info
-    answer = Answer()
-    for wait in WAITS:
-        time.sleep(wait)
-        try:
-            with hub_requests():
-                info: Any = request(hub_id, revision=revision, timeout=TIMEOUT)
-                if info.gated:
-                    _check_access(kind, hub_id)
-                return Answer(files=frozenset(file.rfilename for file in info.siblings or []))
-        except Exception as error:
-            answer = explain(error, kind, hub_id)
-            if not isinstance(error, HfHubHTTPError) or error.response.status_code < 500:
-                break
-    return answer
+    try:
+        with hub_requests(patient=patient):
+            info: Any = request(hub_id, revision=revision)
+            if info.gated:
+                _check_access(kind, hub_id)
+            return Answer(files=frozenset(file.rfilename for file in info.siblings or []), commit=info.sha)
+    except InputError:
+        raise
+    except Exception as error:
+        return explain(error, kind, hub_id)
 
 
 def _check_access(kind: Kind, hub_id: str) -> None:
@@ -94,9 +87,11 @@ def explain(error: Exception, kind: Kind, hub_id: str) -> Answer:
     if isinstance(reason, errors.OfflineModeIsEnabled):
         return Answer(outage="the hub cannot be reached (offline mode)")
     if isinstance(reason, BusyError):
-        return Answer(outage=f"the hub asks to try again {reason}")
+        return Answer(outage=f"the hub asks to try again {reason}", busy=True)
     if not isinstance(reason, errors.HfHubHTTPError):
-        return Answer(outage=f"the hub cannot be reached ({one_line(reason) or type(reason).__name__})")
+        ended = type(reason).__name__ in ("ReadError", "RemoteProtocolError")
+        outage = f"the hub cannot be reached ({one_line(reason) or type(reason).__name__})"
+        return Answer(outage=outage, busy=ended)
     status = reason.response.status_code
     said = f"{status} {reason.response.reason_phrase}"
     page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{hub_id}"
@@ -131,7 +126,7 @@ def _revisions(kind: Kind, hub_id: str) -> str:
     from huggingface_hub import HfApi
 
     try:
-        with hub_requests():
+        with hub_requests(patient=False):
             refs = HfApi().list_repo_refs(hub_id, repo_type=kind)
     except Exception:
         return "a branch, a tag or the hash of a commit"
@@ -140,49 +135,24 @@ def _revisions(kind: Kind, hub_id: str) -> str:
 
 
 @contextmanager
-def hub_requests() -> Iterator[None]:
-    """Inside, warnings of the libraries are silenced, and no request waits for long.
+def hub_requests(*, patient: bool = True) -> Iterator[None]:
+    """Inside, warnings of the libraries are silenced, and requests outlast a hub that is busy for a while.
 
-    The libraries send some requests without a timeout: these get TIMEOUT. They sleep as long as the hub asks them to:
-    more than PATIENCE raises BusyError. Other errors of the hub's they raise after six tries in 23 s.
+    The libraries themselves would wait as long as the hub asks, five times, without a line.
     """
-    from huggingface_hub import get_session
-
-    client: Any = get_session()
-    hooks = client.event_hooks
-    client.event_hooks = {
-        "request": [*hooks["request"], _limit_time],
-        "response": [*hooks["response"], _refuse_to_wait],
-    }
     loggers = [logging.getLogger(name) for name in ("huggingface_hub", "datasets")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        with outlasting(patient=patient):
+            yield
     finally:
-        client.event_hooks = hooks
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
 
 
-def _limit_time(request: Any) -> None:
-    limits = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT)
-    given = request.extensions.get("timeout", {})
-    request.extensions["timeout"] = limits | {part: time for part, time in given.items() if time is not None}
-
-
-def _refuse_to_wait(response: Any) -> None:
-    """Raise BusyError if a response asks for a long wait in `Retry-After`, or by the seconds `t` of `RateLimit`."""
-    if response.status_code not in (429, 503):
-        return
-    asked = response.headers.get("Retry-After", "")
-    limit = re.search(r"\br=0;t=(\d+)", response.headers.get("RateLimit", ""))
-    seconds = int(asked) if asked.isdigit() else int(limit[1]) if limit else 0
-    if seconds > PATIENCE:
-        raise BusyError(f"in {seconds} s ({response.status_code} {response.reason_phrase})")
-
-
 def one_line(error: BaseException) -> str:
-    """The first 160 characters of an error's message, on one line."""
-    return " ".join(str(error).split())[:160]
+    """An error's message on one line; of a long one the first and the last 160 characters, where its cause is named."""
+    line = " ".join(str(error).split())
+    return line if len(line) <= 330 else f"{line[:160]} … {line[-160:]}"

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.addresses.archives import is_archive, open_archive
+from pipeline.addresses.blobs import check_blobs
+from pipeline.addresses.commits import recorded
 from pipeline.addresses.packages import package_path
 from pipeline.addresses.snapshot import check_files, model_snapshot
 from pipeline.errors import InputError
@@ -62,20 +64,23 @@ def resolve_model(address: str | Path, key: str, *, weights: bool = False) -> st
     """Turn a model's address into the folder that `from_pretrained` takes, with its small files checked.
 
     A Path is a folder, whatever its name; a string may be any address that params.yaml accepts. A model of the hub
-    becomes its folder in the hub's cache on this machine. A model in the parts of an archive becomes its folder in the
-    user's cache, assembled the first time.
+    becomes its folder in the hub's cache on this machine, at the commit recorded for `key` if there is one. A model in
+    the parts of an archive becomes its folder in the user's cache, assembled the first time.
 
     Args:
         weights: whether the weights of a model of the hub are fetched, too.
 
     Raises InputError if there is no such model, it has no config or no safetensors weights, or the SHA-256 of one of
-    its files other than the weights does not match.
+    its files other than the weights does not match; of a model of the hub, also if that of its weights does not.
     """
     kind = "local" if isinstance(address, Path) else kind_of(address)
     if kind is None:
         raise InputError(f"{key}: {address} is not a valid address; accepted: a folder, package: address or hub id")
     if kind == "hub":
-        return str(model_snapshot(*split_revision(str(address)), key, weights=weights))
+        hub_id, revision = split_revision(str(address))
+        snapshot = model_snapshot(hub_id, recorded(key, str(address)) or revision, key, weights=weights)
+        check_blobs(snapshot, key, str(address))
+        return str(snapshot)
     if kind == "package":
         folder = open_archive(str(address), key) if is_archive(str(address)) else package_path(str(address), key)
     else:

@@ -1,7 +1,6 @@
 """The folder of a model of the Hugging Face hub: the files of one commit in the hub's cache on this machine."""
 
 import logging
-import re
 import sys
 from collections.abc import Collection
 from contextlib import suppress
@@ -9,7 +8,8 @@ from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 
-from pipeline.addresses.hub import ask, explain, hub_requests
+from pipeline.addresses.commits import COMMIT
+from pipeline.addresses.hub import Answer, ask, explain, hub_requests
 from pipeline.errors import InputError
 from pipeline.storage.atomic import is_main_process
 
@@ -18,7 +18,6 @@ DESCRIPTION = ("*.json", "*.txt", "*.model")
 WEIGHTS = ("model.safetensors", "model-*.safetensors")
 """Weights, in one file or several."""
 INDEX = "model.safetensors.index.json"
-COMMIT = re.compile(r"[0-9a-f]{40}")
 
 logger = logging.getLogger(__name__)
 
@@ -42,19 +41,39 @@ def model_snapshot(hub_id: str, revision: str | None, key: str, *, weights: bool
         with suppress(LocalEntryNotFoundError):
             return _fetch(hub_id, revision, weights=weights, offline=True)
     answer = ask("model", hub_id, revision)
-    if answer.found:
-        check_files(answer.files, key, address)
-    try:
-        folder = _fetch(hub_id, revision, weights=weights, offline=not answer.found)
-    except Exception as error:
-        if answer.outage:
-            line = f"{address} is not a local folder, {answer.outage} and its cache has no such model"
+    if not answer.found:
+        try:
+            folder = _fetch(hub_id, revision, weights=weights, offline=True)
+        except LocalEntryNotFoundError as error:
+            answer = ask("model", hub_id, revision, patient=True) if answer.busy else answer
+            if not answer.found:
+                line = answer.refusal or _absent(answer, hub_id, revision)
+                raise InputError(f"{key}: {address} {line}") from error
         else:
-            now = explain(error, "model", hub_id) if answer.found else answer
-            line = f"{address} {now.refusal or f'was not fetched, because {now.outage}; run it again'}"
-        raise InputError(f"{key}: {line}") from error
-    logger.info("%s: %s is commit %s%s", key, address, folder.name, "" if answer.found else ", from the cache")
+            logger.info("%s: %s is commit %s, from the cache", key, address, folder.name)
+            return folder
+    check_files(answer.files, key, address)
+    try:
+        folder = _fetch(hub_id, revision, weights=weights, offline=False)
+    except InputError:
+        raise
+    except Exception as error:
+        now = explain(error, "model", hub_id)
+        line = now.refusal or f"was not fetched, because {now.outage}; run it again"
+        raise InputError(f"{key}: {address} {line}") from error
+    logger.info("%s: %s is commit %s", key, address, folder.name)
     return folder
+
+
+def _absent(answer: Answer, hub_id: str, revision: str | None) -> str:
+    """What a model lacks that the hub does not give now."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    has = "has no such model"
+    with suppress(LocalEntryNotFoundError):
+        _fetch(hub_id, revision, weights=False, offline=True)
+        has = "has it without its weights"
+    return f"is not a local folder, {answer.outage} and its cache {has}"
 
 
 @lru_cache

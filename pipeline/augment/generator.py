@@ -1,9 +1,11 @@
 """The generator G_θ: a masked language model as it is, or an encoder with an adapter, loaded or trained here."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from pipeline.addresses.commits import recorded
 from pipeline.augment.adapter import load_adapter, masked_accuracy, merge, save_adapter, train_adapter
 from pipeline.data.loading import load_table
 from pipeline.data.sentences import sentences
@@ -69,7 +71,8 @@ def prepare_generator(params: Params, *, out: Path, metrics: Path, adapter: Path
                 save_adapter(adapted, temporary)
         model = merge(adapted)
 
-    measured: dict[str, float | int] = {"parameters": parameter_count(model), "trained_steps": generator.steps}
+    measured: dict[str, Any] = {"commit": recorded("generator.model", generator.model)}
+    measured |= {"parameters": parameter_count(model), "trained_steps": generator.steps}
     summary = f"{measured['parameters'] / 1e6:.1f}M parameters, {generator.steps} steps"
     if heldout:
         accuracy = masked_accuracy(model, tokenizer, heldout, generator, params.seed)

@@ -1,76 +1,136 @@
 """Datasets from the Hugging Face hub, or from its cache on this machine if the hub does not give them."""
 
+import logging
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
 
+from pipeline.addresses.blobs import check_blobs
+from pipeline.addresses.commits import COMMIT, cached_commit, recorded, snapshot_folder
 from pipeline.addresses.hub import Answer, ask, explain, hub_requests, one_line
 from pipeline.addresses.resolve import split_revision
 from pipeline.data.quoting import listed, shown
 from pipeline.data.reading import with_class_names
 from pipeline.errors import InputError, nearest
 from pipeline.params.data import Table
+from pipeline.storage.atomic import publish_file
+
+logger = logging.getLogger(__name__)
 
 
 def read_hub(table: Table, key: str) -> pd.DataFrame:
-    """Load one split of a dataset on the hub.
+    """Load one split of a dataset on the hub, at the commit recorded for `key` if there is one.
+
+    The cache alone is read if it has the configuration of a dataset that is named by its commit.
 
     Args:
         key: the parameter that names it, for errors: `data.source`.
 
     Raises InputError if there is no such dataset, revision, configuration or split, or it cannot be fetched.
     """
-    import datasets
-
-    datasets.disable_progress_bars()
     hub_id, revision = split_revision(table.path)
-    answer = ask("dataset", hub_id, revision)
-    with hub_requests(), _offline(not answer.found):
+    revision = recorded(key, table.path) or revision
+    made = _made(revision, hub_id, table.config)
+    if made is not None and made.is_file():
         try:
-            builder = _builder(table, f"{key}.config", hub_id, revision)
-            builder.download_and_prepare()
+            return _rows(table, key, revision, made.read_text(encoding="utf-8"), offline=True)[0]
         except InputError:
             raise
         except Exception as error:
-            raise InputError(f"{key}.path: {table.path} {_reason(error, answer, hub_id)}") from error
+            logger.info("%s: tables made of %s are damaged (%s); made again", key, table.path, one_line(error))
+            shutil.rmtree(_folder(revision))
+    answer = ask("dataset", hub_id, revision)
+    if answer.busy:
+        # Where the cache does, a busy hub is not waited for.
+        with suppress(Exception):
+            return _rows(table, key, revision, table.config, offline=True)[0]
+        answer = ask("dataset", hub_id, revision, patient=True)
+    if commit := answer.commit or cached_commit("dataset", hub_id, revision):
+        check_blobs(snapshot_folder("dataset", hub_id, commit), f"{key}.path", table.path)
+    try:
+        frame, config = _rows(table, key, revision, table.config, offline=not answer.found)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{key}.path: {table.path} {_reason(error, answer, hub_id)}") from error
+    if made is not None and answer.found:
+        with publish_file(made) as temporary:
+            temporary.write_text(config, encoding="utf-8")
+    return frame
+
+
+def _rows(
+    table: Table, key: str, revision: str | None, config: str | None, *, offline: bool
+) -> tuple[pd.DataFrame, str]:
+    """The rows of a split, and the configuration that they are of. Raises whatever the library does."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    with hub_requests(), _offline(offline):
+        builder = _builder(config, f"{key}.config", split_revision(table.path)[0], revision)
+        builder.download_and_prepare()
         try:
             rows = builder.as_dataset(split=table.split)
         except ValueError as error:
             raise InputError(_unknown(f"{key}.split", table.split, list(builder.info.splits))) from error
     frame: pd.DataFrame = rows.to_pandas()
-    return with_class_names(frame, rows.features.to_dict())
+    return with_class_names(frame, rows.features.to_dict()), str(builder.config.name)
 
 
-def _builder(table: Table, key: str, hub_id: str, revision: str | None) -> Any:
+def _folder(revision: str | None) -> Path:
+    """Where tables made of a revision are: without the hub, the library takes any of a dataset that it finds there."""
+    import datasets
+
+    cache = Path(datasets.config.HF_DATASETS_CACHE)
+    return cache if revision is None else cache / f"revisions/{quote(revision, safe='')}"
+
+
+def _made(revision: str | None, hub_id: str, config: str | None) -> Path | None:
+    """The file that holds the name of a configuration whose tables of a commit were made; None if it is no commit."""
+    if revision is None or not COMMIT.fullmatch(revision):
+        return None
+    return _folder(revision) / f"made/{quote(hub_id, safe='')}/{quote(config or '', safe='')}.txt"
+
+
+def _builder(config: str | None, key: str, hub_id: str, revision: str | None) -> Any:
     """What makes the tables of a configuration. Raises InputError, naming `key`, if there is no such configuration."""
     import datasets
 
-    # Without the hub, the library takes any revision of a dataset that it finds in this folder.
-    cache = Path(datasets.config.HF_DATASETS_CACHE)
-    if revision is not None:
-        cache /= f"revisions/{quote(revision, safe='')}"
     try:
-        return datasets.load_dataset_builder(hub_id, table.config, revision=revision, cache_dir=str(cache))
+        return datasets.load_dataset_builder(hub_id, config, revision=revision, cache_dir=str(_folder(revision)))
     except ValueError as error:
-        names = [] if datasets.config.HF_HUB_OFFLINE else _configurations(hub_id, revision)
-        if len(names) > 1 if table.config is None else names and table.config not in names:
-            raise InputError(_unknown(key, table.config, names)) from error
+        names = [] if datasets.config.HF_HUB_OFFLINE else configurations(hub_id, revision)
+        if len(names) > 1 if config is None else names and config not in names:
+            raise InputError(_unknown(key, config, names)) from error
         raise
 
 
-def _configurations(hub_id: str, revision: str | None) -> list[str]:
+def configurations(hub_id: str, revision: str | None) -> list[str]:
     """The configurations of a dataset, as far as they can be listed."""
     import datasets
 
     try:
-        names: list[str] = datasets.get_dataset_config_names(hub_id, revision=revision)
+        with hub_requests():
+            names: list[str] = datasets.get_dataset_config_names(hub_id, revision=revision)
     except Exception:
         return []
     return names
+
+
+def splits(address: str, config: str | None) -> list[str]:
+    """The splits of a configuration, as far as they can be listed without its tables."""
+    try:
+        with hub_requests():
+            hub_id, revision = split_revision(address)
+            builder = _builder(config, "config", hub_id, revision)
+        return list(map(str, builder.config.data_files or []))
+    except Exception:
+        return []
 
 
 def _unknown(key: str, name: str | None, names: list[str]) -> str:

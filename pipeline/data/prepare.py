@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pipeline.addresses.commits import recorded
 from pipeline.data.labels import class_indices, class_names, numbers, spelling
 from pipeline.data.leaks import normalise
 from pipeline.data.source_sentences import draw_sentences
@@ -80,8 +81,10 @@ def prepare(params: Params, *, out: Path, metrics: Path) -> str:
     if data.unlabelled is not None:
         tables["unlabelled"] = (unlabelled.read, unlabelled.dropped, len(unlabelled.frame) - len(drawn))
 
+    named = {"source": data.source, "target": data.target, "unlabelled": data.unlabelled}
     report = {
         "task": params.task,
+        "commits": {name: recorded(f"data.{name}", table.path) for name, table in named.items() if table},
         "labels": names,
         "splits": {name: _summary(texts[name], FILES[name]) for name in reported},
         "read": {name: read for name, (read, _, _) in tables.items()},

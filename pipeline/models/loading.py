@@ -1,6 +1,7 @@
 """Loading encoders and tokenizers from hub ids, folders and packages, and checking their weights and heads."""
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,11 @@ from pipeline.errors import InputError
 from pipeline.models import bilstm
 from pipeline.models.label_scale import UNSCALED, LabelScale, last_linear
 from pipeline.storage.checksums import check_sums
+
+# With it transformers neither takes weights from somebody's pull request nor asks a service to convert pickles.
+os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
+HOW_FETCHED = ("is_local", "local_files_only", "name_or_path", "_commit_hash")
+"""Arguments of a tokenizer that differ with the folder or cache that it was read from, and with the network."""
 
 
 def load_config(address: str | Path, key: str) -> Any:
@@ -56,8 +62,9 @@ def load_tokenizer(address: str | Path, key: str) -> PreTrainedTokenizerFast:
         raise InputError(f"{key}: {address} has no fast tokenizer; accepted: a folder with tokenizer.json")
     if tokenizer.pad_token_id is None:
         raise InputError(f"{key}: the tokenizer of {address} has no padding token; accepted: an encoder's tokenizer")
-    # This argument says whether the hub could be reached, and save_pretrained would write it.
-    tokenizer.init_kwargs["local_files_only"] = False
+    # These say how the files were reached, and save_pretrained would write them.
+    for name in HOW_FETCHED:
+        tokenizer.init_kwargs.pop(name, None)
     return tokenizer
 
 

@@ -59,7 +59,7 @@ def check_keys(values: dict[str, Any], place: str, dvc_yaml: Path) -> None:
     Most have a default, but DVC would stop at the first stage that names one, maybe after hours of work.
     """
     stages = [stage.get("do", stage) for stage in read_yaml(dvc_yaml)["stages"].values()]
-    watched = [key for stage in stages for key in stage.get("params", [])]
+    watched = [key for stage in stages for key in stage.get("params", []) if isinstance(key, str)]
     missing = [key for key in dict.fromkeys(watched) if not _has(values, key.split("."))]
     if missing:
         raise InputError(

@@ -7,6 +7,7 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from pipeline.addresses.commits import with_commit
 from pipeline.data.texts import read_texts
 from pipeline.params.schema import Params
 from pipeline.report import scores
@@ -69,6 +70,7 @@ def report(params: Params, inputs: Inputs, out: Path, plots: Path) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = scores.format_number
+    environment.filters["commit"] = lambda address, key: with_commit(key, address)
     page = environment.get_template("page.html").render(
         params=params,
         inputs=inputs,

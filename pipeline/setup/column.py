@@ -3,8 +3,10 @@
 import math
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -166,22 +168,22 @@ def _word_count(cell: str) -> int:
     )
 
 
-def read_columns(path: str) -> list[Column]:
+def read_columns(section: Mapping[str, Any]) -> list[Column]:
     """Read the columns that all files of a table have.
 
     Args:
-        path: as in `data.target.path`: a file, glob, hub id or `package:` address.
+        section: the keys of params.yaml that say where it is, as in `data.target`: path and maybe config and split.
 
     Raises InputError if there is no such table or it has no rows.
     """
     key = "data.target"
     try:
-        parts = [frame for _, frame in read_frames(Table(path=path), key) if not frame.empty]
+        parts = [frame for _, frame in read_frames(Table.model_validate(section), key) if not frame.empty]
     except InputError as error:
         # The user named the table on the command line, not in params.yaml.
         raise InputError(str(error).removeprefix(f"{key}.path: ")) from error
     if not parts:
-        raise InputError(f"{path} has no rows")
+        raise InputError(f"{section['path']} has no rows")
     for frame in parts:
         frame.attrs = {}
     names = [name for name in parts[0].columns if all(name in frame.columns for frame in parts)]

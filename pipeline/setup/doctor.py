@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError
 from pipeline.params.methods import METHODS
@@ -14,6 +15,9 @@ from pipeline.params.schema import Params
 from pipeline.setup import environment
 from pipeline.setup.environment import Finding, format_bytes, free_memory, nearest_existing
 from pipeline.storage import workcache
+
+if TYPE_CHECKING:
+    from pipeline.addresses.hub import Kind
 
 PATIENCE = 5.0
 """Timeout of the hub, in seconds."""
@@ -43,7 +47,7 @@ def examine(path: Path) -> Iterator[Finding]:
     if params is None:
         yield Finding("look", "the rest", "not checked, because it depends on the params")
         return
-    yield _hub(params, outage)
+    yield from _hub(params, outage)
     with _offline(outage != ""):
         yield _extras(params)
         yield from _archives(params)
@@ -85,19 +89,41 @@ def _params(path: Path) -> tuple[Params | None, Finding]:
         return None, Finding("wrong", "params", str(error), "fix it, or l2a init TABLE")
 
 
-def _hub(params: Params, outage: str) -> Finding:
-    """The models and tables on the hub that params name, and whether the hub answers."""
+def _hub(params: Params, outage: str) -> Iterator[Finding]:
+    """The models and tables on the hub that params name, whether the hub answers, and where it has moved on."""
+    from pipeline.addresses.record import addresses
     from pipeline.addresses.resolve import kind_of
 
-    data = params.data
-    tables = [table.path for table in (data.target, data.source, data.unlabelled, params.generator.text) if table]
-    addresses = dict.fromkeys([*_named_models(params), *tables])
-    named = [address for address in addresses if kind_of(address) == "hub"]
-    found = f"{outage or 'it answers'}; params name {', '.join(named) or 'nothing on it'}"
+    named = {
+        (kind, address): key
+        for key, (kind, address) in addresses(params).items()
+        if address is not None and kind_of(address) == "hub"
+    }
+    names = dict.fromkeys(address for _, address in named)
+    found = f"{outage or 'it answers'}; params name {', '.join(names) or 'nothing on it'}"
     if outage and named:
         advice = "they must be in its local cache; or name folders or package: addresses"
-        return Finding("look", "hub", found, advice)
-    return Finding("ok", "hub", found)
+        yield Finding("look", "hub", found, advice)
+        return
+    yield Finding("ok", "hub", found)
+    for (kind, address), key in named.items():
+        yield from _moved(kind, address, key)
+
+
+def _moved(kind: "Kind", address: str, key: str) -> Iterator[Finding]:
+    """Where a branch or tag is now, if that is not the commit that stages read."""
+    from pipeline.addresses.commits import COMMIT, recorded
+    from pipeline.addresses.hub import ask
+    from pipeline.addresses.resolve import split_revision
+
+    hub_id, revision = split_revision(address)
+    pinned = revision if revision and COMMIT.fullmatch(revision) else None
+    commit = recorded(key, address) or pinned
+    now = ask(kind, hub_id, None if pinned else revision).commit
+    if commit and now and commit != now:
+        found = f"{key}: stages read {hub_id} at {commit[:7]}; {'main' if pinned else revision or 'main'} is at {now}"
+        advice = "" if pinned else f"to take it: {key}{'' if kind == 'model' else '.path'}: {hub_id}@{now}"
+        yield Finding("ok" if pinned else "look", "hub moved", found, advice)
 
 
 def _named_models(params: Params) -> list[str]:

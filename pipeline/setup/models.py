@@ -17,6 +17,7 @@ from pipeline.models.loading import load_encoder_config, load_tokenizer, quiet
 from pipeline.params.edit import Value
 from pipeline.params.file import load
 from pipeline.params.yaml12 import inline
+from pipeline.setup.hub import at_commit
 from pipeline.setup.write import PARAMS
 
 HUB = "bert-base-uncased"
@@ -57,13 +58,15 @@ def model_values(model: str | None, say: Callable[[str], None]) -> tuple[str, bo
 def _teacher(model: str | None, say: Callable[[str], None]) -> tuple[str, Any]:
     """The address of the first model that can be opened, and its config."""
     if model:
+        model = at_commit("model", model, "--model")
         config = load_encoder_config(model, "--model")
         load_tokenizer(model, "--model")
         say(f"models: {model}")
         return model, config
     because = ""
-    for address in (HUB, MPNET):
+    for name in (HUB, MPNET):
         try:
+            address = at_commit("model", name, "teacher.model")
             config = load_encoder_config(address, "teacher.model")
             load_tokenizer(address, "teacher.model")
         except InputError as error:

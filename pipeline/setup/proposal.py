@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pipeline.errors import InputError
 from pipeline.setup.column import read_columns
 from pipeline.setup.columns import Choose, group_columns
+from pipeline.setup.hub import table_section
 from pipeline.setup.meanings import same_labels, same_scale
 from pipeline.setup.sizes import train_size
 from pipeline.setup.table import Table, described, find_columns, leave_out, task_of
@@ -74,22 +75,24 @@ def propose(target: str, source: str | None, choose: Choose, seed: int, unlabell
 
     Raises InputError if a table cannot be used or is too small.
     """
-    columns = read_columns(target)
-    few = find_columns(target, columns, choose)
+    where = table_section(target, choose)
+    target, columns = where["path"], read_columns(where)
+    few = find_columns(where, columns, choose)
     task = task_of(few, choose)
     notes: list[str] = []
     if unlabelled is None:
-        more = rows_without_label(few.texts, few.label, target, notes)
+        more = rows_without_label(few.texts, few.label, where, notes)
     else:
-        more = unlabelled_table(unlabelled, few.texts, target, choose, notes)
+        more = unlabelled_table(table_section(unlabelled, choose), few.texts, target, choose, notes)
     leave_out(few, task, notes, rare=True, taken=more is not None and unlabelled is None)
     groups = group_columns(columns, few.texts, few.label)
     train = train_size(task, few.data, groups, seed, notes, more)
     notes.insert(0, described("target", few, columns, task))
     if source is None:
         return Proposal(task, few, None, more, ["target"], train, [*notes, "source: none"])
-    columns = read_columns(source)
-    rich = find_columns(source, columns, choose, like=few)
+    where = table_section(source, choose)
+    source, columns = where["path"], read_columns(where)
+    rich = find_columns(where, columns, choose, like=few)
     if task == "regression" and not rich.label.numbers:
         raise InputError(f"{source}, column {rich.label.shown()}: no numbers; accepted: numbers, as in {target}")
     notes.append(described("source", rich, columns, task))

@@ -34,8 +34,15 @@ class Table:
         return sorted(value for value, name in self.label.classes.items() if name in set(names))
 
 
-def find_columns(path: str, columns: Sequence[Column], choose: Choose, like: Table | None = None) -> Table:
-    """Find a table's columns; columns named as those of the table `like` are taken first."""
+def find_columns(
+    section: dict[str, Any], columns: Sequence[Column], choose: Choose, like: Table | None = None
+) -> Table:
+    """Find a table's columns; columns named as those of the table `like` are taken first.
+
+    Args:
+        section: the keys of params.yaml that say where the table is.
+    """
+    path = section["path"]
     if like is None:
         texts = text_columns(columns, path, choose)
     else:
@@ -54,7 +61,7 @@ def find_columns(path: str, columns: Sequence[Column], choose: Choose, like: Tab
     counts: Counter[str] = Counter()
     for value, name in label.classes.items():
         counts[name] += label.counts[value]
-    data: dict[str, Any] = {"path": path, "columns": names | {"label": label.name}}
+    data = section | {"columns": names | {"label": label.name}}
     return Table(path, texts, label, dict(counts.most_common()), data)
 
 

@@ -12,32 +12,39 @@ FEWEST = 20
 
 
 def unlabelled_table(
-    path: str, like: Sequence[Column], target: str, choose: Choose, notes: list[str]
+    section: dict[str, Any], like: Sequence[Column], target: str, choose: Choose, notes: list[str]
 ) -> dict[str, Any]:
     """The section `data.unlabelled` for a table.
 
     Args:
+        section: the keys of it that say where the table is.
         like: the columns of the target's texts, taken first by their names.
         target: address of the target's table, for errors.
         notes: a line on what was found is added to it.
 
     Raises InputError if the table cannot be read, has no texts, or pairs where the target has single texts.
     """
-    columns = read_columns(path)
+    path, columns = section["path"], read_columns(section)
     texts = columns if len(columns) == len(like) == 1 else texts_like(columns, path, like, target, choose)
     names = " and ".join(shown(column.name) for column in texts)
     notes.append(f"unlabelled: {len(texts[0].cells):,} rows of {path}; texts {names}")
-    return {"path": path, "columns": _names(texts)}
+    return section | {"columns": _names(texts)}
 
 
-def rows_without_label(texts: Sequence[Column], label: Column, target: str, notes: list[str]) -> dict[str, Any] | None:
-    """The section `data.unlabelled` for the target's rows that have no label; None if they are fewer than FEWEST."""
+def rows_without_label(
+    texts: Sequence[Column], label: Column, section: dict[str, Any], notes: list[str]
+) -> dict[str, Any] | None:
+    """The section `data.unlabelled` for the target's rows that have no label; None if they are fewer than FEWEST.
+
+    Args:
+        section: the keys that say where the target's table is.
+    """
     cells = [cell for cell, *row in zip(label.cells, *(text.cells for text in texts), strict=True) if all(row)]
     missing = [cell for cell in cells if cell in label.missing]
     if len(missing) < FEWEST:
         return None
-    notes.append(f"unlabelled: {len(missing):,} rows of {target}, which have no label in {shown(label.name)}")
-    return {"path": target, "columns": _names(texts), "where": {label.name: sorted(set(missing))}}
+    notes.append(f"unlabelled: {len(missing):,} rows of {section['path']}, which have no label in {shown(label.name)}")
+    return section | {"columns": _names(texts), "where": {label.name: sorted(set(missing))}}
 
 
 def _names(texts: Sequence[Column]) -> dict[str, str]:

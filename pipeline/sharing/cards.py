@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
+from pipeline.addresses.commits import recorded, with_commit
 from pipeline.addresses.licences import licence_of
 from pipeline.addresses.resolve import kind_of, split_revision
 from pipeline.params.methods import METHODS
@@ -25,6 +26,7 @@ def student_card(params: Params, *, labels: list[str], scores: Mapping[str, floa
     """
     target = params.data.target.path
     dataset, revision = split_revision(target) if kind_of(target) == "hub" else ("local", None)
+    revision = recorded("data.target", target) or revision
     results = [
         EvalResult(
             task_type="text-classification",
@@ -61,7 +63,7 @@ data-scarce distillation* (Feng et al., AAAI 2021).
 
 **Results** on the target's test texts: {measured or "no metric is defined"}.
 
-{_ingredients(params, [("teacher", params.teacher.model), ("student", params.student.model)])}
+{_ingredients(params, models=True)}
 
 **Limitations.** The model has learnt the target's domain and language from a few labelled texts and repeats its
 teacher's mistakes. Evaluate it on your own texts before you rely on it.
@@ -98,27 +100,36 @@ distillation; no person wrote them.
 |---|---|
 {rows}
 
-{_ingredients(params, [])}
+{_ingredients(params, models=False)}
 """
 
 
-def _ingredients(params: Params, models: list[tuple[str, str | None]]) -> str:
-    """A Markdown table of the data and models that were used, with their licences."""
-    source = None if params.data.source is None else params.data.source.path
-    unlabelled = None if params.data.unlabelled is None else params.data.unlabelled.path
-    addresses = [("source", source), ("target", params.data.target.path), ("texts without labels", unlabelled)]
+def _ingredients(params: Params, *, models: bool) -> str:
+    """A Markdown table of the data and models that were used, with their commits on the hub and their licences.
+
+    Args:
+        models: whether teacher and student are among them.
+    """
+    data, generator = params.data, params.generator
+    addresses = [
+        ("source", "data.source", None if data.source is None else data.source.path),
+        ("target", "data.target", data.target.path),
+        ("texts without labels", "data.unlabelled", None if data.unlabelled is None else data.unlabelled.path),
+    ]
     method = METHODS[params.augment.method]
     if method.uses_generator:
-        generator = params.generator
         text = generator.text.path if generator.text is not None and generator.steps else None
         addresses += [
-            ("generator", generator.model),
-            ("generator's adapter", generator.adapter),
-            ("generator's text", text),
+            ("generator", "generator.model", generator.model),
+            ("generator's adapter", "generator.adapter", generator.adapter),
+            ("generator's text", "generator.text", text),
         ]
+    if models:
+        addresses += [("teacher", "teacher.model", params.teacher.model)]
+        addresses += [("student", "student.model", params.student.model)]
     rows = [
-        f"| {kind} | {_cell(address)} | {_cell(licence_of(address))} |"
-        for kind, address in [*addresses, *models]
+        f"| {kind} | {_cell(with_commit(key, address))} | {_cell(licence_of(address))} |"
+        for kind, key, address in addresses
         if address is not None
     ]
     if method.needs_wordnet:

@@ -23,6 +23,8 @@ INERT = {
     "pipeline.models.compatibility": "checks that pass or stop the stage",
     "pipeline.models.ids": "checks that pass or stop the stage",
     "pipeline.models.families": "checks that pass or stop the stage",
+    "pipeline.addresses.blobs": "checks that pass or stop the stage",
+    "pipeline.addresses.waiting": "how long the hub is waited for",
     "pipeline.addresses.hub": "whether the hub answers, and the wording of its errors",
 }
 """Modules whose change leaves every result as it is, each with the reason; their own imports are not followed."""

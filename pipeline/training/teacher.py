@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from pipeline.addresses.commits import recorded
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
 from pipeline.evaluation.scoring import headline, rounded
@@ -72,7 +73,8 @@ def train_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path) -
     best = max(trained, key=lambda each: Score(each.result[metric], -each.result["loss"]))
     save_model(best.model, tokenizer, out)
     history = [rounded(epoch) for epoch in best.result.pop("history")]
-    measured: dict[str, Any] = {"parameters": parameter_count(best.model), **rounded(best.result)}
+    measured: dict[str, Any] = {"commit": recorded("teacher.model", teacher.model)}
+    measured |= {"parameters": parameter_count(best.model), **rounded(best.result)}
     if teacher.domains == "auto":
         scores = [rounded({name: each.result[name] for name in (metric, "loss")}) for each in trained]
         measured["domains"] = best.domains

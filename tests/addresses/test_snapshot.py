@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers.hub import HOME
 
-from pipeline.addresses import hub as hub_module
+from pipeline.addresses import waiting
 from pipeline.addresses.resolve import resolve_model
 from pipeline.errors import InputError
 
@@ -37,8 +37,7 @@ OTHERS = {
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     """Wait for nothing between requests."""
-    monkeypatch.setattr(hub_module, "WAITS", (0, 0, 0))
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
+    monkeypatch.setattr("pipeline.addresses.waiting.time.sleep", lambda _: None)
 
 
 def contents(folder):
@@ -205,13 +204,13 @@ def test_a_token_that_the_hub_does_not_know(hub, monkeypatch):
 
 
 @pytest.mark.parametrize("request_", ["GET /api/models/someone/one", "tree", "HEAD", "GET .*config.json", "GET /cdn"])
-@pytest.mark.parametrize("headers", [{"Retry-After": "300"}, {"RateLimit": '"resolvers";r=0;t=300'}])
-def test_a_rate_limit_is_an_error_at_once(hub, monkeypatch, request_, headers):
+@pytest.mark.parametrize("headers", [{"Retry-After": "3600"}, {"RateLimit": '"resolvers";r=0;t=3600'}])
+def test_a_long_rate_limit_is_an_error_at_once(hub, monkeypatch, request_, headers):
     slept = []
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", slept.append)
+    monkeypatch.setattr("pipeline.addresses.waiting.time.sleep", slept.append)
     hub.publish("someone/one", MODEL)
     hub.fail(request_, status=429, headers=headers)
-    outage = "the hub asks to try again in 300 s (429 Too Many Requests)"
+    outage = "the hub asks to try again in 3600 s (429 Too Many Requests)"
     assert complaint("someone/one") in (
         f"someone/one is not a local folder, {outage} and its cache has no such model",
         f"someone/one was not fetched, because {outage}; run it again",
@@ -222,14 +221,18 @@ def test_a_rate_limit_is_an_error_at_once(hub, monkeypatch, request_, headers):
     assert fetch("someone/one") == MODEL
 
 
-def test_an_error_of_the_hub_is_an_error_after_some_requests(hub):
+def test_an_error_of_the_hub_is_an_error_after_some_requests(hub, capsys):
     hub.publish("someone/one", MODEL)
     hub.fail("/api/", status=503)
     assert complaint("someone/one") == (
         "someone/one is not a local folder, the hub asks to try again later (503 Service Unavailable) and its cache "
         "has no such model"
     )
-    assert len([line for line in hub.requests if "/api/models" in line]) == 3
+    # One, then, as the cache has nothing, one and those after 1, 2, 4, 8, 16 and eight times 30 s.
+    assert len([line for line in hub.requests if "/api/models" in line]) == 15
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 13
+    assert said[1] == ("hub: 503 Service Unavailable; trying again in 2 s, for 299 s at most (L2A_HUB_WAIT)")
 
 
 @pytest.mark.parametrize("status", [500, 503])
@@ -248,7 +251,7 @@ def test_a_connection_that_ends_within_the_weights_leaves_nothing_half_fetched(h
     # Neither does another process that finds the hub out of reach take the half for the whole.
     hub.stop()
     hub.forget()
-    assert "its cache has no such model" in complaint("someone/one")
+    assert "its cache has it without its weights" in complaint("someone/one")
     assert not [path for path in HOME.rglob("*") if path.is_file() and "incomplete" in path.name]
     hub.faults.clear()
     hub.start()
@@ -265,7 +268,7 @@ def test_a_connection_that_ends_is_taken_up_where_it_ended(hub, monkeypatch):
 
 
 def test_a_hub_that_does_not_answer_is_not_waited_for(hub, monkeypatch):
-    monkeypatch.setattr(hub_module, "TIMEOUT", 0.2)
+    monkeypatch.setattr(waiting, "TIMEOUT", 0.2)
     hub.publish("someone/one", MODEL)
     hub.fail("/api/", seconds=1)
     assert complaint("someone/one") == (
@@ -275,7 +278,7 @@ def test_a_hub_that_does_not_answer_is_not_waited_for(hub, monkeypatch):
 
 
 def test_requests_that_the_library_sends_without_a_timeout_have_one(hub, monkeypatch):
-    monkeypatch.setattr(hub_module, "TIMEOUT", 0.3)
+    monkeypatch.setattr(waiting, "TIMEOUT", 0.3)
     hub.publish("someone/one", MODEL)
     hub.fail("tree", seconds=1, times=1)
     assert fetch("someone/one") == MODEL
@@ -302,7 +305,9 @@ def test_a_hub_that_refuses_leaves_the_cache(hub, fault):
     fetch("someone/one")
     hub.fail("", **fault)
     hub.forget()
+    requests = len(hub.requests)
     assert fetch("someone/one") == MODEL
+    assert len([line for line in hub.requests[requests:] if "someone" in line]) == 1
 
 
 def test_a_cache_without_the_weights_is_none(hub):
@@ -311,7 +316,7 @@ def test_a_cache_without_the_weights_is_none(hub):
     hub.stop()
     hub.forget()
     assert fetch("someone/one", weights=False)
-    assert complaint("someone/one").endswith("and its cache has no such model")
+    assert complaint("someone/one").endswith("and its cache has it without its weights")
 
 
 def test_offline_mode_is_the_cache_alone(hub):

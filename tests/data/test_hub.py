@@ -7,15 +7,13 @@ import sys
 
 import pandas as pd
 import pytest
-
-from pipeline.addresses import hub as hub_module
+from helpers.hub import HOME
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     """Wait for nothing between requests."""
-    monkeypatch.setattr(hub_module, "WAITS", (0, 0, 0))
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
+    monkeypatch.setattr("pipeline.addresses.waiting.time.sleep", lambda _: None)
 
 
 def csv(*texts):
@@ -76,6 +74,32 @@ def test_a_revision_is_a_branch_a_tag_or_a_commit(hub, tagged, load):
         hub.forget()
         if revision:
             assert load(f"someone/tagged{revision}")["text"][0] == text
+
+
+def test_the_hub_is_not_asked_for_tables_of_a_commit_that_are_there(reviews, load):
+    commit = reviews.repositories["dataset", "someone/reviews"].refs["main"]
+    load(f"someone/reviews@{commit}", config="en")
+    requests = len(reviews.requests)
+    reviews.forget()
+    assert load(f"someone/reviews@{commit}", config="en")["text"].tolist() == ["good"]
+    assert len(reviews.requests) == requests
+    # Of one configuration, not of another, and not of the one that null stands for elsewhere.
+    assert load(f"someone/reviews@{commit}", config="de", split="test")["text"].tolist() == ["neu"]
+    assert len(reviews.requests) > requests
+
+
+def test_a_configuration_left_out_is_not_that_which_is_in_the_cache(reviews, load, complaint):
+    commit = reviews.repositories["dataset", "someone/reviews"].refs["main"]
+    load(f"someone/reviews@{commit}", config="en")
+    assert complaint(f"someone/reviews@{commit}") == "data.source.config: got null; accepted: de, en"
+
+
+def test_tables_of_a_commit_that_are_damaged_are_made_again(hub, tagged, load):
+    load(f"someone/tagged@{tagged}")
+    for path in (HOME / "datasets").rglob("dataset_info.json"):
+        path.unlink()
+    hub.forget()
+    assert load(f"someone/tagged@{tagged}")["text"].tolist() == ["old", "older"]
 
 
 def test_a_revision_that_is_not_in_the_cache(hub, tagged, load, complaint):
@@ -143,7 +167,7 @@ def test_a_gated_dataset(reviews, load, complaint, monkeypatch, status, line):
 @pytest.mark.parametrize(
     ("fault", "outage"),
     [
-        ({"status": 429, "headers": {"Retry-After": "300"}}, "asks to try again in 300 s (429 Too Many Requests)"),
+        ({"status": 429, "headers": {"Retry-After": "3600"}}, "asks to try again in 3600 s (429 Too Many Requests)"),
         ({"status": 503}, "asks to try again later (503 Service Unavailable)"),
     ],
 )
@@ -189,7 +213,21 @@ def test_a_hub_that_refuses_leaves_the_cache(reviews, load, fault):
     load("someone/reviews", config="en")
     reviews.fail("", **fault)
     reviews.forget()
+    requests = len(reviews.requests)
     assert load("someone/reviews", config="en")["text"].tolist() == ["good"]
+    assert len([line for line in reviews.requests[requests:] if "someone" in line]) == 1
+
+
+def test_a_fault_that_passes_is_outlasted_and_a_table_taken_up_where_it_ended(hub, load, monkeypatch, capsys):
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 100)
+    hub.publish("someone/texts", {"train.parquet": parquet(*(f"text {row}" for row in range(200)))}, kind="dataset")
+    hub.fail("/cdn/[^ ]*$", cut_after=300, reset=True)
+    hub.fail("/cdn/.*bytes=300-", status=503, times=2)
+    hub.fail("GET /api/datasets", status=429, headers={"Retry-After": "9"}, times=2)
+    assert len(load("someone/texts")) == 200
+    assert [line.partition("bytes=")[2] for line in hub.requests if "/cdn/" in line] == ["", *["300-"] * 3]
+    said = [line.split("; ")[:2] for line in capsys.readouterr().err.splitlines()]
+    assert [first for first, _ in said] == ["hub: 429 Too Many Requests", *["hub: 503 Service Unavailable"] * 2]
 
 
 def test_offline_mode_is_the_cache_alone(reviews, load):

@@ -78,6 +78,7 @@ def test_sizes_labels_ids_and_words(made, target, source, tmp_path):
     )
     assert metrics == {
         "task": "classification",
+        "commits": {"source": None, "target": None},
         "labels": ["no", "yes"],
         "splits": {
             "source": {"rows": 60, "labels": {"no": 20, "yes": 40}},

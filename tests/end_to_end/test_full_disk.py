@@ -40,6 +40,7 @@ OUTPUTS: dict[str, dict[str, str]] = {
         "metrics": "metrics/generator.json",
         "adapter": "models/adapter.safetensors",
     },
+    "commits": {"record": "hub.json"},
     "teacher": {"out": "models/teacher", "metrics": "metrics/teacher.json"},
     "augment": {"out": "data/augmented"},
     "cache_teacher": {"out": "data/teacher"},

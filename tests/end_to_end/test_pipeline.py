@@ -12,7 +12,17 @@ from helpers.tiny_project import Repo
 
 from pipeline.augment.shards import read_augmented
 
-STAGES = ["prepare", "generator", "teacher", "rounds", "augment@1", "cache_teacher@1", "distill@1", "student_ft"]
+STAGES = [
+    "commits",
+    "prepare",
+    "generator",
+    "teacher",
+    "rounds",
+    "augment@1",
+    "cache_teacher@1",
+    "distill@1",
+    "student_ft",
+]
 STAGES += ["evaluate", "export", "share", "report"]
 LAST = {"evaluate", "export", "share", "report"}
 ROUND = ["refine@2", "augment@2", "cache_teacher@2", "distill@2"]
@@ -94,7 +104,7 @@ def test_the_seed_changes_every_stage_that_draws(repo: Repo) -> None:
     params = repo.folder / "params.yaml"
     params.write_text(params.read_text().replace("seed: 1", "seed: 2"))
     try:
-        assert set(first_round(repo.changed())) == {*STAGES} - {"rounds", "cache_teacher@1", "export"}
+        assert set(first_round(repo.changed())) == {*STAGES} - {"commits", "rounds", "cache_teacher@1", "export"}
     finally:
         repo.run("git", "checkout", "-q", ".")
 

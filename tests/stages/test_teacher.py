@@ -222,10 +222,10 @@ def test_a_model_that_the_hub_does_not_give_is_one_line(run, hub, tiny_encoder):
     hub.publish("someone/gated", tiny_encoder)
     hub.repositories["model", "someone/gated"].refusal = 403
     hub.publish("someone/busy", tiny_encoder)
-    hub.fail("models/someone/busy", status=429, headers={"Retry-After": "60"})
+    hub.fail("models/someone/busy", status=429, headers={"Retry-After": "3600"})
     for name, said in {
         "gated": "is gated (403 Forbidden); ask for access on ",
-        "busy": "is not a local folder, the hub asks to try again in 60 s (429 Too Many Requests) and its cache has ",
+        "busy": "is not a local folder, the hub asks to try again in 3600 s (429 Too Many Requests) and its cache has ",
         "none": "is not a local folder, and the hub has no such model (401 Unauthorized); accepted: ",
     }.items():
         result, out, _ = run(model=f"someone/{name}")

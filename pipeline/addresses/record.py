@@ -1,0 +1,64 @@
+"""The stage `commits`: which commit of the hub each address of params.yaml means, from its first run on."""
+
+import logging
+from pathlib import Path
+
+from pipeline.addresses.commits import commit_of, read_record
+from pipeline.addresses.hub import Kind
+from pipeline.addresses.resolve import kind_of, split_revision
+from pipeline.params.schema import Params
+from pipeline.storage.fingerprint import folder_hash
+from pipeline.storage.json_file import write_json
+
+logger = logging.getLogger(__name__)
+
+
+def addresses(params: Params) -> dict[str, tuple[Kind, str | None]]:
+    """The addresses of models and tables by parameter; a table's parameter is its section: `data.target`."""
+    teacher, generator, student, data = params.teacher, params.generator, params.student, params.data
+    tables = {
+        "data.target": data.target,
+        "data.source": data.source,
+        "data.unlabelled": data.unlabelled,
+        "generator.text": generator.text,
+        "generator.heldout": generator.heldout,
+    }
+    return {
+        "teacher.model": ("model", teacher.model),
+        "generator.model": ("model", generator.model),
+        "student.model": ("model", student.model),
+        **{key: ("dataset", None if table is None else table.path) for key, table in tables.items()},
+    }
+
+
+def record_commits(params: Params, out: Path) -> str:
+    """Write the commit of each parameter that names a model or table of the hub; null for the others.
+
+    Of a model in a folder it is a hash of the files, so that the stages that read it run again when they change.
+
+    An address that has a commit in the record of this folder keeps it, wherever its branch is now. So that all stages
+    see one commit, it is the same for each parameter with that address.
+
+    Returns a one-line summary. Raises InputError if a commit is not known and cannot be had.
+    """
+    named = addresses(params)
+    commits = {(named[key][0], *entry) for key, entry in read_record().items() if key in named}
+    known: dict[tuple[Kind, str], str] = {(kind, address): commit for kind, address, commit in commits}
+    record: dict[str, dict[str, dict[str, str] | None]] = {}
+    asked: list[str] = []
+    for key, (kind, address) in named.items():
+        entry = None
+        if address is not None and kind_of(address) == "hub":
+            if (kind, address) not in known:
+                parameter = key if kind == "model" else f"{key}.path"
+                known[kind, address] = commit_of(kind, *split_revision(address), parameter)
+                asked.append(address)
+            entry = {"address": address, "commit": known[kind, address]}
+            logger.info("%s: %s is commit %s", key, address, entry["commit"])
+        elif address is not None and kind == "model" and kind_of(address) == "local" and Path(address).is_dir():
+            entry = {"address": address, "content": folder_hash(Path(address))}
+        section, _, name = key.partition(".")
+        record.setdefault(section, {})[name] = entry
+    write_json(out, record)
+    count = sum("commit" in (entry or ()) for names in record.values() for entry in names.values())
+    return f"{count} addresses of the hub, {len(asked)} of them new, in {out}"

