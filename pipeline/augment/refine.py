@@ -186,6 +186,7 @@ def _mask_neighbours(
         max_length=params.max_length,
         side=params.augment.side,
         shared=params.augment.shared,
+        keep=params.augment.keep,
     )
     neighbours, new_token_ids = [], []
     rows = zip(original, *(table[name].to_pylist() for name in ("id", "length", "positions", "new_words")), strict=True)

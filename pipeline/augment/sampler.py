@@ -8,7 +8,8 @@ from transformers import PreTrainedTokenizerFast
 
 from pipeline.augment.filler import Filler
 from pipeline.augment.neighbour import Distances, Neighbour, draw_positions
-from pipeline.augment.originals import Original, Span
+from pipeline.augment.originals import Original
+from pipeline.augment.spans import Span
 from pipeline.augment.words import token_text
 
 REDRAWS = 10

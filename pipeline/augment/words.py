@@ -21,7 +21,7 @@ def whole_words(tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
     starts = next(
         (sign for sign in STARTS_WORD if sum(token.startswith(sign) for token in tokens) > len(tokens) / 20), ""
     )
-    special = set(tokenizer.all_special_tokens)
+    special = special_tokens(tokenizer)
     return torch.tensor(
         [
             token not in special
@@ -33,6 +33,12 @@ def whole_words(tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
             for token in tokens
         ]
     )
+
+
+def special_tokens(tokenizer: PreTrainedTokenizerFast) -> set[str]:
+    """What stands for no word: padding, masks, separators, the unknown word, and tokens added as special ones."""
+    added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    return added | set(tokenizer.all_special_tokens)
 
 
 def token_text(tokenizer: PreTrainedTokenizerFast, token_id: int) -> str:
