@@ -8,13 +8,12 @@ from typing import Literal
 
 from transformers import PreTrainedTokenizerFast
 
-from pipeline.augment.spans import Span, Word, find_words, keep_marks
+from pipeline.augment.spans import Span, Word, find_words, keep_marks, with_script
 from pipeline.augment.words import special_tokens
+from pipeline.data.scripts import script
 from pipeline.data.texts import Texts
 from pipeline.params.schema import Params
 
-IDEOGRAPHS = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH")
-"""How Unicode's names of Chinese characters begin, each of which is a word to BERT."""
 SIDES = {"both": (0, 1), "first": (0,), "second": (1,)}
 """Which texts of a pair `augment.side` lets change."""
 Shared = Literal["each", "alike", "kept"]
@@ -92,7 +91,9 @@ class Original:
 
 
 def _gap(before: str, after: str) -> str:
-    """A blank between two parts that would otherwise make one word."""
+    """A blank between two parts that would otherwise make one word, except in scripts without blanks."""
+    if before and after and script(before[-1]) and script(after[0]):
+        return ""
     return " " if _joins(before[-1:]) and _joins(after[:1]) else ""
 
 
@@ -102,7 +103,7 @@ def _joins(character: str) -> bool:
         return False
     if character.isascii():
         return character.isalnum()
-    return unicodedata.category(character)[0] != "P" and not unicodedata.name(character, "").startswith(IDEOGRAPHS)
+    return unicodedata.category(character)[0] != "P" and script(character) != "han"
 
 
 def _changing(
@@ -160,6 +161,7 @@ def encode_originals(
             last = {word.side: word for word in words}
             words = [word for word in words if word is not last[word.side]]
         words, kept = keep_marks(words, encoding, whole, special, pattern)
+        words = [with_script(word, whole[word.side], tokenizer) for word in words]
         words, units = _changing(words, whole, sides, shared)
         out.append(Original(ids[row], whole, labels[row], encoding.ids, encoding.type_ids, words, units, kept))
     return out

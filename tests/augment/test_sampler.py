@@ -445,3 +445,50 @@ def test_a_model_without_token_types(tokenizer, model, params):
     typed_rows, _ = sample_neighbours(originals, 3, Filler(model, tokenizer, given), *eq_11(given))
     rows, _ = sample_neighbours([replace(each) for each in originals], 3, Filler(plain, untyped, given), *eq_11(given))
     assert [row["text"] for row in rows] == [row["text"] for row in typed_rows]
+
+
+@pytest.fixture
+def pieces(sentence_piece, params):
+    """Rows of neighbours by a model of sentence pieces."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = RobertaForMaskedLM(
+        RobertaConfig(vocab_size=len(sentence_piece), pad_token_id=1, max_position_embeddings=70, **sizes)
+    )
+
+    def run(texts, samples=25, **changes):
+        given = params(**{"temperature": 5.0, "alpha": 2.0, **changes})
+        filler = Filler(model, sentence_piece, given)
+        return sample_neighbours(read(sentence_piece, texts), samples, filler, *eq_11(given))
+
+    return run
+
+
+@pytest.mark.parametrize("fill", ["parallel", "sequential"])
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [
+        ("这部电影好看，我喜欢！", r"[\u4e00-\u9fff]+"),
+        ("私はとても好き。", r"[\u4e00-\u9fff\u3040-\u30ff]+"),
+        ("เขาชอบมาก", r"[\u0e00-\u0e7f]+"),
+    ],
+)
+def test_new_pieces_are_of_the_script_they_replace(pieces, text, letters, fill):
+    rows, counts = pieces([text], fill=fill)
+    assert counts == {"not_distinct": 0, "too_short": 0}
+    assert len({row["text"] for row in rows}) == 25
+    for row in rows:
+        assert_spans_lead_from_original_to_neighbour(row)
+        assert " " not in row["text"]
+        for old, new in zip(row["old_words"], row["new_words"], strict=True):
+            assert old != new
+            assert re.fullmatch(letters if re.fullmatch(letters, old) else r"[^\w\s]+", new)
+            # Kana stay kana and Chinese characters such, also in one text.
+            assert re.search(r"[\u3040-\u30ff]", new) or not re.search(r"[\u3040-\u30ff]", old)
+
+
+def test_a_replacement_keeps_the_comma(pieces):
+    rows, _ = pieces(["the parcel, which was late, arrived"], samples=40)
+    alone = {row["text"] for row in rows if row["old_words"] == ["parcel"]}
+    assert alone
+    assert all(re.fullmatch("the [^,]+, which was late, arrived", text) for text in alone)
