@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from pipeline.augment.case import is_uncased
 from pipeline.augment.neighbour import Neighbour
 from pipeline.augment.words import (
     draw_words,
@@ -58,6 +59,7 @@ class Filler:
         self.device = distributed.device()
         self.model = model.eval().to(self.device)
         self.tokenizer = tokenizer
+        self.uncased = is_uncased(tokenizer)
         self.temperature = params.temperature
         self.sequential = params.augment.fill == "sequential"
         self.allowed = whole_words(tokenizer).to(self.device)

@@ -196,7 +196,9 @@ def _mask_neighbours(
         positions = [position for position, unit in enumerate(units) if unit[0] in became]
         changed = sum(len(units[position]) for position in positions)
         known = [filler.token_ids(originals[index].words[units[position][0]].script) for position in positions]
-        drawn = [became[units[position][0]] for position in positions]
+        written = [became[units[position][0]] for position in positions]
+        # An uncased generator's word has the capitals of the word it replaced.
+        drawn = [word if word in token_ids else word.lower() for word, token_ids in zip(written, known, strict=True)]
         if (length, len(words), len(new_words)) != (len(units), changed, changed) or not all(
             word in token_ids for word, token_ids in zip(drawn, known, strict=True)
         ):

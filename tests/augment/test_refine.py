@@ -80,7 +80,7 @@ def test_kept_neighbours_become_likelier_and_dropped_ones_less(filler, neighbour
 def test_the_likelihood_of_pairs_is_the_one_they_were_drawn_with(
     filler, make_params, tiny_masked_lm, work_cache, tmp_path, drawn, read
 ):
-    texts, pairs = ["a good film , a film", "the joke was slow"], ["The film was good", "a slow joke was never good"]
+    texts, pairs = ["A good FILM , a film", "the joke was slow"], ["The film was good", "a slow joke was never good"]
     originals = encode_originals(
         ["a", "b"], texts, pairs, ["x", "x"], filler.tokenizer, max_length=32, side="both", shared=drawn
     )

@@ -114,7 +114,7 @@ def test_exactly_the_recorded_words_change(sample, tokenizer, fill):
         assert [i for i in range(len(before)) if before[i] != after[i]] == row["positions"]
         assert len(row["positions"]) == row["distance"] >= 1
         assert [before[i] for i in row["positions"]] == [word.lower() for word in row["old_words"]]
-        assert [after[i] for i in row["positions"]] == row["new_words"]
+        assert [after[i] for i in row["positions"]] == [word.lower() for word in row["new_words"]]
         assert_spans_lead_from_original_to_neighbour(row)
         assert (row["label"], row["text_pair"], row["original_text_pair"]) == ("good", None, None)
     assert [row["id"] for row in rows[:3]] == ["o0-001", "o0-002", "o0-003"]
@@ -127,7 +127,7 @@ def test_the_new_words_are_the_drawn_pieces(sample, tokenizer):
         for position, word in zip(row["positions"], row["new_words"], strict=True):
             assert [
                 token for token, word_id in zip(encoding.tokens, encoding.word_ids, strict=True) if word_id == position
-            ] == [word]
+            ] == [word.lower()]
 
 
 @pytest.mark.parametrize(("side", "positions"), [("both", range(7)), ("first", range(3)), ("second", range(4))])
@@ -163,7 +163,7 @@ def test_a_shared_word_changes_alike_in_all_places(sample, tokenizer, fill):
         assert all(len(became[word]) == 1 for word in shared)
         changed = [i for i in range(len(before)) if before[i] != after[i]]
         assert changed == row["positions"]
-        assert [after[i] for i in changed] == row["new_words"]
+        assert [after[i] for i in changed] == [word.lower() for word in row["new_words"]]
         units = [i for i in changed if before[i] not in shared or i == before.index(before[i])]
         assert row["distance"] == len(units)
         assert row["length"] == sum(word not in shared for word in before) + len(shared)
@@ -252,7 +252,7 @@ def log_p_of_words(model, tokenizer, row, temperature, *, sequential, alike):
     drawn, inside = {}, set()
     for position, old, new in zip(row["positions"], row["old_words"], row["new_words"], strict=True):
         pieces = words[position][1]
-        drawn.setdefault(old.lower() if old.lower() in together else position, []).append((pieces, new))
+        drawn.setdefault(old.lower() if old.lower() in together else position, []).append((pieces, new.lower()))
         inside.update(pieces[1:])
     order_of = {pieces[0]: order for order, places in enumerate(drawn.values()) for pieces, _ in places}
     new_words = [{new for _, new in places} for places in drawn.values()]
@@ -492,3 +492,26 @@ def test_a_replacement_keeps_the_comma(pieces):
     alone = {row["text"] for row in rows if row["old_words"] == ["parcel"]}
     assert alone
     assert all(re.fullmatch("the [^,]+, which was late, arrived", text) for text in alone)
+
+
+def test_new_words_of_an_uncased_generator_have_the_capitals_of_the_old(sample):
+    rows, _ = sample(["The FILM was a Good joke, I say. A cast"], samples=60, alpha=3.0)
+    seen = set()
+    for row in rows:
+        for old, new in zip(row["old_words"], row["new_words"], strict=True):
+            seen.add(old)
+            if old == "FILM":
+                assert new == new.upper()
+            elif old in ("The", "Good", "A"):
+                assert new == new.capitalize()
+            else:
+                assert new == new.lower()
+        assert_spans_lead_from_original_to_neighbour(row)
+    assert {"The", "FILM", "Good", "A", "I", "was"} <= seen
+
+
+def test_a_cased_generator_chooses_the_case_itself(pieces):
+    rows, _ = pieces(["The MOVIE was good"], samples=40)
+    words = {new for row in rows for new in row["new_words"]}
+    assert words
+    assert not {word for word in words if word.isupper()}
