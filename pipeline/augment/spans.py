@@ -119,6 +119,8 @@ def with_script(word: Word, text: str, tokenizer: PreTrainedTokenizerFast) -> Wo
     Punctuation that has a token in common with its letters is cut off.
     """
     start, end = word.start, word.end
+    if text[start:end].isalnum() and text.isascii():
+        return word
     if not text[start:end].isalnum() and not _all_punctuation(text, start, end):
         while is_punctuation(text, start):
             start += 1
