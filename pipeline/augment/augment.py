@@ -3,6 +3,7 @@
 import json
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,14 +11,18 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from transformers import PreTrainedTokenizerFast
 
 from pipeline.augment.methods.interface import Draw, MethodInputs, build, module_name
 from pipeline.augment.methods.wordnet import load_wordnet
 from pipeline.augment.originals import encode_rows
 from pipeline.augment.shards import shard_name
+from pipeline.augment.words import pieces_by_script
 from pipeline.compute.engine import for_each
 from pipeline.compute.environment import environment
+from pipeline.data.scripts import script
 from pipeline.data.texts import DOMAINS, Texts, read_texts
+from pipeline.errors import InputError
 from pipeline.models.compatibility import check_length
 from pipeline.models.loading import load_config, load_tokenizer
 from pipeline.params.methods import METHODS
@@ -72,9 +77,9 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, round
     """
     tokenizer = load_tokenizer(generator, "generator")
     check_length(params.max_length, tokenizer, load_config(generator, "generator"), "the generator")
-    for file in DOMAINS.values():
-        # Missing or damaged texts stop the stage before any work.
-        read_texts(prepared / file)
+    # Missing or damaged texts stop the stage before any work.
+    texts = {domain: read_texts(prepared / file) for domain, file in DOMAINS.items()}
+    check_scripts(texts["target"].texts, tokenizer, params.augment.method)
     jobs = _jobs(params, prepared, generator, round_number)
     missing = [job for job in jobs if not is_finished(job.path)]
     logger.info("%d of %d shards from the work cache", len(jobs) - len(missing), len(jobs))
@@ -90,6 +95,26 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, round
         f"{counts['neighbours']:,} neighbours of {counts['originals']:,} texts in {len(jobs)} shards "
         f"({counts['not_distinct']:,} not distinct, {counts['too_short']:,} texts too short), in {out}"
     )
+
+
+def check_scripts(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, method: str) -> None:
+    """Raise InputError if most letters are of a script without blanks, and method or generator do not know it."""
+    letters = Counter(script(letter) for text in texts for letter in text if letter.isalpha())
+    total, _ = letters.total(), letters.pop("", 0)
+    if letters.total() <= total / 2:
+        return
+    name = letters.most_common(1)[0][0]
+    if not METHODS[method].uses_generator:
+        known = ", ".join(each for each in METHODS if METHODS[each].uses_generator)
+        raise InputError(
+            f"augment.method: got {method}, for which words stand between blanks, but most of the target's texts are "
+            f"in a script without blanks ({name}); accepted: {known}"
+        )
+    if len(pieces_by_script(tokenizer).get(name, ())) < 2:
+        raise InputError(
+            f"generator.model: its vocabulary has no pieces of the script of most of the target's texts ({name}); "
+            "accepted: a masked language model of their language, or one of many languages"
+        )
 
 
 def _jobs(params: Params, prepared: Path, generator: Path, round_number: int) -> list[ShardJob]:

@@ -1,14 +1,23 @@
 """The masked language model fills the masks of neighbours with words (Eq. 12)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from pipeline.augment.case import is_uncased
 from pipeline.augment.neighbour import Neighbour
-from pipeline.augment.words import draw_words, log_p_words, pool_masks, token_text, uniform_over_top, whole_words
+from pipeline.augment.words import (
+    draw_words,
+    log_p_words,
+    pieces_by_script,
+    pool_masks,
+    token_text,
+    uniform_over_top,
+    whole_words,
+)
 from pipeline.compute import distributed
 from pipeline.compute.batching import length_batches, pad
 from pipeline.errors import InputError
@@ -50,6 +59,7 @@ class Filler:
         self.device = distributed.device()
         self.model = model.eval().to(self.device)
         self.tokenizer = tokenizer
+        self.uncased = is_uncased(tokenizer)
         self.temperature = params.temperature
         self.sequential = params.augment.fill == "sequential"
         self.allowed = whole_words(tokenizer).to(self.device)
@@ -72,7 +82,22 @@ class Filler:
 
         The positions are those of the first neighbour, then of the second, and so on.
         """
-        return self._log_p(*self._logits(unfilled, slice(None)))
+        scripts = [script for neighbour in unfilled for script in neighbour.scripts()]
+        return self._log_p(*self._logits(unfilled, slice(None)), scripts)
+
+    def token_ids(self, script: str) -> Mapping[str, int]:
+        """The token ids, by text, of what may take the place of a word of this script."""
+        return pieces_by_script(self.tokenizer)[script] if script else self.whole_words
+
+    def _allowed(self, scripts: Sequence[str]) -> torch.Tensor:
+        """Which tokens may take the place of words: (vocabulary,), or (words, vocabulary) if any has a script."""
+        if not any(scripts):
+            return self.allowed
+        masks = {"": self.allowed}
+        for script in set(scripts) - {""}:
+            token_ids = torch.tensor(list(self.token_ids(script).values()), device=self.device)
+            masks[script] = torch.zeros_like(self.allowed).index_fill(0, token_ids, value=True)
+        return torch.stack([masks[script] for script in scripts])
 
     def _logits(self, neighbours: Sequence[Neighbour], selected: slice) -> tuple[torch.Tensor, torch.Tensor]:
         """The model's outputs for the positions of each neighbour that `selected` selects: (positions, outputs).
@@ -97,7 +122,7 @@ class Filler:
             places += [[] for _ in positions]
             tokens = []
             words = zip(
-                neighbour.changed_words(), neighbour.masks(), neighbour.old_token_ids(self.whole_words), strict=True
+                neighbour.changed_words(), neighbour.masks(), neighbour.old_token_ids(self.token_ids), strict=True
             )
             for (_, index), token, old_token_id in words:
                 if index in positions:
@@ -112,8 +137,8 @@ class Filler:
             return logits, old_token_ids
         return pool_masks(logits, old_token_ids, places), old_token_ids.new_full((len(places),), -1)
 
-    def _log_p(self, logits: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
-        log_p = log_p_words(logits, temperature=self.temperature, allowed=self.allowed, old=old)
+    def _log_p(self, logits: torch.Tensor, old: torch.Tensor, scripts: Sequence[str]) -> torch.Tensor:
+        log_p = log_p_words(logits, temperature=self.temperature, allowed=self._allowed(scripts), old=old)
         return log_p if self.candidates is None else uniform_over_top(log_p, self.candidates)
 
     @torch.inference_mode()
@@ -123,6 +148,7 @@ class Filler:
         quantiles = torch.tensor(
             [quantile for neighbour in neighbours for quantile in neighbour.quantiles[selected]], device=self.device
         )
+        scripts = [script for neighbour in neighbours for script in neighbour.scripts()[selected]]
         excluded = _excluded_token_ids(neighbours, selected)
         new_token_ids: list[int] = []
         log_probs: list[float] = []
@@ -130,7 +156,7 @@ class Filler:
         size = CACHED_ROWS if self.device.type == "cpu" else len(logits)
         for first in range(0, len(logits), size):
             rows = slice(first, first + size)
-            log_p = self._log_p(logits[rows], old[rows])
+            log_p = self._log_p(logits[rows], old[rows], scripts[rows])
             # One output that is NaN makes its whole row NaN.
             if log_p[:, 0].isnan().any():
                 raise InputError("generator: its outputs are NaN; check generator.model")

@@ -59,18 +59,22 @@ class Neighbour:
             shift += word.last_token - word.first_token
         return out
 
-    def old_token_ids(self, whole_words: Mapping[str, int]) -> list[int]:
+    def scripts(self) -> list[str]:
+        """The script of the words at each position."""
+        return [self.original.words[self.original.units[position][0]].script for position in self.positions]
+
+    def old_token_ids(self, token_ids: Callable[[str], Mapping[str, int]]) -> list[int]:
         """The token that each changed word was, −1 for a word of several tokens.
 
         Args:
-            whole_words: token ids of whole words by their text. In byte-level vocabularies a text's first word has
-                another token than the same word further on, which must not replace it.
+            token_ids: of a script the token ids of its words by their text. In byte-level vocabularies a text's first
+                word has another token than the same word further on, which must not replace it.
         """
         out = []
         for changed, _ in self.changed_words():
             word = self.original.words[changed]
             single = self.original.token_ids[word.first_token] if word.first_token == word.last_token else -1
-            out.append(whole_words.get(self.original.word_text(word), single))
+            out.append(token_ids(word.script).get(self.original.word_text(word), single))
         return out
 
 

@@ -1,46 +1,23 @@
 """Original texts as the sampler sees them: their words, the characters and tokens of each, and how to replace them."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 from transformers import PreTrainedTokenizerFast
 
+from pipeline.augment.spans import Span, Word, find_words, keep_marks, with_script
+from pipeline.augment.words import special_tokens
+from pipeline.data.scripts import script
 from pipeline.data.texts import Texts
 from pipeline.params.schema import Params
 
-IDEOGRAPHS = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH")
-"""How Unicode's names of Chinese characters begin, each of which is a word to BERT."""
 SIDES = {"both": (0, 1), "first": (0,), "second": (1,)}
 """Which texts of a pair `augment.side` lets change."""
 Shared = Literal["each", "alike", "kept"]
 """What `augment.shared` makes of the words that both texts of a pair have."""
-
-
-class Span(NamedTuple):
-    """Characters of a text (side 0) or of the second text of a pair (side 1), `end` not included."""
-
-    side: int
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A whole word that may change.
-
-    Args:
-        side: 0 in the text, 1 in the second text of a pair.
-        start, end: its characters, `end` not included.
-        first_token, last_token: its tokens in the encoding of the text or pair, both included.
-    """
-
-    side: int
-    start: int
-    end: int
-    first_token: int
-    last_token: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +27,7 @@ class Original:
     Args:
         units: what Eq. 11 draws from, in the order of their first words: of each the indices in `words` of those that
             change together, into the same new word.
+        kept: stretches that no method changes, in order.
     """
 
     id: str
@@ -59,6 +37,7 @@ class Original:
     token_type_ids: list[int]
     words: list[Word]
     units: list[tuple[int, ...]]
+    kept: tuple[Span, ...] = ()
 
     def word_text(self, word: Word) -> str:
         """The word as it is written in the text."""
@@ -112,7 +91,9 @@ class Original:
 
 
 def _gap(before: str, after: str) -> str:
-    """A blank between two parts that would otherwise make one word."""
+    """A blank between two parts that would otherwise make one word, except in scripts without blanks."""
+    if before and after and script(before[-1]) and script(after[0]):
+        return ""
     return " " if _joins(before[-1:]) and _joins(after[:1]) else ""
 
 
@@ -122,26 +103,7 @@ def _joins(character: str) -> bool:
         return False
     if character.isascii():
         return character.isalnum()
-    return unicodedata.category(character)[0] != "P" and not unicodedata.name(character, "").startswith(IDEOGRAPHS)
-
-
-def _trim_words(words: list[Word], texts: Sequence[str]) -> list[Word]:
-    """Correct the bounds of words.
-
-    Some vocabularies count leading blanks as part of a word: they are cut off, and a word of blanks alone is dropped.
-    Others leave out an accent after the last letter: it is added.
-    """
-    out: list[Word] = []
-    for word in reversed(words):
-        text, start, end = texts[word.side], word.start, word.end
-        limit = out[-1].start if out and out[-1].side == word.side else len(text)
-        while start < end and text[start].isspace():
-            start += 1
-        while start < end < limit and unicodedata.category(text[end]) == "Mn":
-            end += 1
-        if start < end:
-            out.append(replace(word, start=start, end=end))
-    return out[::-1]
+    return unicodedata.category(character)[0] != "P" and script(character) != "han"
 
 
 def _changing(
@@ -172,6 +134,7 @@ def encode_originals(
     max_length: int,
     side: Literal["both", "first", "second"],
     shared: Shared = "each",
+    keep: str | None = None,
 ) -> list[Original]:
     """Encode texts and find their words.
 
@@ -181,41 +144,33 @@ def encode_originals(
     Args:
         shared: whether a word that both texts of a pair have, in upper or lower case, changes in each place by itself
             (`each`), in all of them at once and into the same word (`alike`), or not at all (`kept`).
+        keep: a regular expression: words of which it matches a character do not change.
     """
     if not texts:
         return []
+    pattern, special = re.compile(keep) if keep else None, special_tokens(tokenizer)
     sides = SIDES[side] if pairs is not None else (0,)
     columns = (list(texts),) if pairs is None else (list(texts), list(pairs))
     encoded = tokenizer(*columns, truncation="longest_first", max_length=max_length)
     out = []
     for row, encoding in enumerate(encoded.encodings):
-        words: list[Word] = []
-        previous = None
-        # The tokenizer builds each of these lists at every access.
-        tokens = zip(encoding.sequence_ids, encoding.word_ids, encoding.offsets, strict=True)
-        for token, (token_side, word_id, (start, end)) in enumerate(tokens):
-            if token_side is None or word_id is None:
-                continue
-            if (token_side, word_id) == previous:
-                words[-1] = Word(token_side, words[-1].start, end, words[-1].first_token, token)
-            else:
-                words.append(Word(token_side, start, end, token, token))
-            previous = (token_side, word_id)
         whole = (texts[row],) if pairs is None else (texts[row], pairs[row])
-        words = _trim_words(words, whole)
+        words = find_words(encoding, whole)
         if encoding.overflowing:
             # The last word of a text that was cut may be half a word.
             last = {word.side: word for word in words}
             words = [word for word in words if word is not last[word.side]]
+        words, kept = keep_marks(words, encoding, whole, special, pattern)
+        words = [with_script(word, whole[word.side], tokenizer) for word in words]
         words, units = _changing(words, whole, sides, shared)
-        out.append(Original(ids[row], whole, labels[row], encoding.ids, encoding.type_ids, words, units))
+        out.append(Original(ids[row], whole, labels[row], encoding.ids, encoding.type_ids, words, units, kept))
     return out
 
 
 def encode_rows(
     texts: Texts, rows: Sequence[int], tokenizer: PreTrainedTokenizerFast, params: Params
 ) -> list[Original]:
-    """Encode the texts at `rows` and find the words that `augment.side` and `max_length` let change."""
+    """Encode the texts at `rows` and find the words that `augment.side`, `augment.keep` and `max_length` let change."""
     return encode_originals(
         [texts.ids[i] for i in rows],
         [texts.texts[i] for i in rows],
@@ -225,4 +180,5 @@ def encode_rows(
         max_length=params.max_length,
         side=params.augment.side,
         shared=params.augment.shared,
+        keep=params.augment.keep,
     )

@@ -186,6 +186,7 @@ def _mask_neighbours(
         max_length=params.max_length,
         side=params.augment.side,
         shared=params.augment.shared,
+        keep=params.augment.keep,
     )
     neighbours, new_token_ids = [], []
     rows = zip(original, *(table[name].to_pylist() for name in ("id", "length", "positions", "new_words")), strict=True)
@@ -194,8 +195,12 @@ def _mask_neighbours(
         became = dict(zip(words, new_words, strict=False))
         positions = [position for position, unit in enumerate(units) if unit[0] in became]
         changed = sum(len(units[position]) for position in positions)
-        if (length, len(words), len(new_words)) != (len(units), changed, changed) or not (
-            filler.whole_words.keys() >= set(new_words)
+        known = [filler.token_ids(originals[index].words[units[position][0]].script) for position in positions]
+        written = [became[units[position][0]] for position in positions]
+        # An uncased generator's word has the capitals of the word it replaced.
+        drawn = [word if word in token_ids else word.lower() for word, token_ids in zip(written, known, strict=True)]
+        if (length, len(words), len(new_words)) != (len(units), changed, changed) or not all(
+            word in token_ids for word, token_ids in zip(drawn, known, strict=True)
         ):
             raise InputError(
                 f"{neighbour_id}: not drawn by this generator with these params; run the augment stage again"
@@ -204,5 +209,5 @@ def _mask_neighbours(
             originals[index], sample=0, positions=positions, quantiles=[], log_p_distance=0.0, log_p_positions=0.0
         )
         neighbours.append(neighbour)
-        new_token_ids.append([filler.whole_words[became[units[position][0]]] for position in positions])
+        new_token_ids.append([token_ids[word] for word, token_ids in zip(drawn, known, strict=True)])
     return neighbours, new_token_ids

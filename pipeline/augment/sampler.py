@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from transformers import PreTrainedTokenizerFast
-
+from pipeline.augment.case import with_capitals
 from pipeline.augment.filler import Filler
 from pipeline.augment.neighbour import Distances, Neighbour, draw_positions
-from pipeline.augment.originals import Original, Span
+from pipeline.augment.originals import Original
+from pipeline.augment.spans import Span
 from pipeline.augment.words import token_text
 
 REDRAWS = 10
@@ -57,7 +57,7 @@ def sample_neighbours(
         "not_distinct": sum(1 for _ in _repeated(neighbours)),
         "too_short": len(too_short),
     }
-    return [_row(neighbour, filler.tokenizer) for neighbour in neighbours], counts
+    return [_row(neighbour, filler) for neighbour in neighbours], counts
 
 
 def _clear_repeated(neighbours: Sequence[Neighbour], refilled: set[int]) -> dict[int, Neighbour]:
@@ -98,13 +98,18 @@ def _repeated(neighbours: Sequence[Neighbour]) -> Iterator[int]:
         seen.add(key)
 
 
-def _row(neighbour: Neighbour, tokenizer: PreTrainedTokenizerFast) -> dict[str, object]:
+def _row(neighbour: Neighbour, filler: Filler) -> dict[str, object]:
     original = neighbour.original
     changed = neighbour.changed_words()
     positions = [position for position, _ in changed]
     old = [original.words[position] for position in positions]
-    drawn = [token_text(tokenizer, token_id) for token_id in neighbour.new_token_ids]
+    drawn = [token_text(filler.tokenizer, token_id) for token_id in neighbour.new_token_ids]
     new_words = [drawn[index] for _, index in changed]
+    if filler.uncased:
+        new_words = [
+            with_capitals(new, original.word_text(word), original.texts[word.side][: word.start])
+            for new, word in zip(new_words, old, strict=True)
+        ]
     texts, new_spans = original.replace_words(positions, new_words)
     parts = (neighbour.log_p_distance, neighbour.log_p_positions, neighbour.log_p_words)
     return original.row(neighbour.sample, texts) | {

@@ -1,14 +1,20 @@
 """Eq. 12: which words take the place of those that change."""
 
+import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from transformers import PreTrainedTokenizerFast
+
+from pipeline.data.scripts import script, script_of
 
 CONTINUES_WORD = "##"
 STARTS_WORD = ("Ġ", "▁")
 NO_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 """What a decoder writes for bytes that are part of a character only."""
+SIGNS = "signs"
+"""The key of punctuation, digits and symbols in `pieces_by_script`."""
 
 
 def whole_words(tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
@@ -21,7 +27,7 @@ def whole_words(tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
     starts = next(
         (sign for sign in STARTS_WORD if sum(token.startswith(sign) for token in tokens) > len(tokens) / 20), ""
     )
-    special = set(tokenizer.all_special_tokens)
+    special = special_tokens(tokenizer)
     return torch.tensor(
         [
             token not in special
@@ -35,9 +41,39 @@ def whole_words(tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
     )
 
 
+def special_tokens(tokenizer: PreTrainedTokenizerFast) -> set[str]:
+    """What stands for no word: padding, masks, separators, the unknown word, and tokens added as special ones."""
+    added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    return added | set(tokenizer.all_special_tokens)
+
+
+@lru_cache(maxsize=2)
+def pieces_by_script(tokenizer: PreTrainedTokenizerFast) -> dict[str, dict[str, int]]:
+    """Token ids, by script and text, of what may take a word's place where words have no blanks between them.
+
+    Of a script without blanks these are the pieces of its letters alone, whether or not they begin a word; of `SIGNS`
+    those without a letter. Of several tokens with one text it is the one spelt as its text.
+    """
+    special = special_tokens(tokenizer)
+    out: dict[str, dict[str, int]] = {}
+    for token_id, token in enumerate(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))):
+        # An English word, as most tokens are.
+        if token in special or (token.isascii() and any(map(str.isalpha, token))):
+            continue
+        text = _decode(tokenizer, token).removeprefix(CONTINUES_WORD)
+        if not text or NO_CHARACTER in text or unicodedata.category(text[0])[0] == "M":
+            continue
+        found = script_of(text) if all(map(script, text)) else ""
+        if not found and not any(each.isalpha() or each.isspace() for each in text):
+            found = SIGNS
+        if found and (text not in out.setdefault(found, {}) or token == text):
+            out[found][text] = token_id
+    return out
+
+
 def token_text(tokenizer: PreTrainedTokenizerFast, token_id: int) -> str:
-    """A whole-word token as it is written in a text."""
-    return _decode(tokenizer, str(tokenizer.convert_ids_to_tokens(token_id)))
+    """A token as it is written in a text."""
+    return _decode(tokenizer, str(tokenizer.convert_ids_to_tokens(token_id))).removeprefix(CONTINUES_WORD)
 
 
 def _decode(tokenizer: PreTrainedTokenizerFast, token: str) -> str:
@@ -52,13 +88,14 @@ def log_p_words(logits: torch.Tensor, *, temperature: float, allowed: torch.Tens
         logits: (masks, outputs), the masked language model's output at each mask; some models have more outputs than
             their tokenizer has tokens.
         temperature: T.
-        allowed: boolean, (vocabulary,).
+        allowed: boolean, (vocabulary,), or (masks, vocabulary) if not all masks have the same candidates.
         old: (masks,) int64, the original token there; −1 where the word had several.
 
     Returns (masks, vocabulary), −inf for what is not allowed.
     """
-    scores = logits[:, : len(allowed)].float()
-    barred = torch.zeros_like(scores[0]).masked_fill(~allowed[: scores.shape[1]], -torch.inf)
+    scores = logits[:, : allowed.shape[-1]].float()
+    allowed = allowed[..., : scores.shape[1]]
+    barred = scores.new_zeros(allowed.shape).masked_fill(~allowed, -torch.inf)
     # One pass over the vocabulary in place of three.
     scores = torch.add(barred, scores, alpha=1 / temperature)
     known = (old >= 0).nonzero().squeeze(1)

@@ -17,6 +17,7 @@ from pipeline.params.types import (
     Count,
     Engine,
     Few,
+    Pattern,
     Positive,
     ScoreName,
     Section,
@@ -47,6 +48,8 @@ class Augment(Section):
     shared: Literal["each", "alike", "kept"] = "each"
     """The words that both texts of a pair have: each occurrence changes by itself, all change into the same word, or
     none changes."""
+    keep: Pattern | None = None
+    """What never changes: words of which this regular expression matches a character, such as tags and placeholders."""
     shards: Few = 8
     """Files of each domain, each of them a unit of work."""
 

@@ -1,5 +1,6 @@
 """The types of values in params.yaml, with their bounds."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -38,6 +39,8 @@ Weight = Annotated[Number, Field(ge=0, le=1e6)]
 """A factor of a loss or another term; 0 leaves the term out."""
 Name = Annotated[str, Field(min_length=1)]
 """A text that is not empty: an address, a column."""
+Pattern = Annotated[str, AfterValidator(lambda pattern: _compiles(pattern))]
+"""A regular expression, as Python's `re` reads it."""
 Share = Annotated[Number, Field(ge=0, le=1)]
 """A fraction, from none (0) to all (1)."""
 Probability = Annotated[Number, Field(gt=0, lt=1)]
@@ -58,6 +61,14 @@ Epochs = Annotated[
 
 def _whole_as_int(value: float) -> float:
     return int(value) if value == int(value) else value
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"got {pattern!r} ({error}); accepted: a regular expression") from error
+    return pattern
 
 
 def _unique(domains: list[Any]) -> list[Any]:

@@ -17,6 +17,7 @@ from pipeline.params.file import load
 from pipeline.params.schema import Params
 from pipeline.params.yaml12 import inline
 from pipeline.setup.columns import Choose
+from pipeline.setup.marks import marks
 from pipeline.setup.models import LONGEST, model_values
 from pipeline.setup.proposal import Proposal, propose
 from pipeline.setup.table import Table
@@ -78,7 +79,7 @@ def init(
             say(f"{path}: outside {RAW}, so DVC does not notice when it changes")
     address, deep, values = model_values(model, say)
     values |= {"max_length": Value(str(_max_length(proposal.target, address, say)))}
-    values |= _settings(proposal, deep=deep)
+    values |= _settings(proposal, deep=deep) | {"augment.keep": _keep(proposal.target, say)}
     text, prepared = _try_prepare(proposal, values, say)
     say(f"prepare gives {prepared}")
     return write_params(text, out, choose, say)
@@ -100,6 +101,15 @@ def _max_length(target: Table, address: str, say: Callable[[str], None]) -> int:
     length = min(most, max(SHORTEST, -(-int(np.quantile(lengths, 0.95)) // 8) * 8))
     say(f"max_length: {length} tokens, which hold {(lengths <= length).mean():.0%} of the target's texts whole")
     return length
+
+
+def _keep(target: Table, say: Callable[[str], None]) -> Value:
+    """The regular expression of the marks that stand in most of the target's texts; null if there are none."""
+    pattern, common = marks(zip(*(column.cells for column in target.texts), strict=True))
+    if not pattern:
+        return Value("null", "or a regular expression: words that it touches never change")
+    say(f"augment.keep: {pattern}, because {common} stand in most texts of the target")
+    return Value(inline(pattern), "marks in the texts: these words never change")
 
 
 def _settings(proposal: Proposal, *, deep: bool) -> dict[str, Value]:

@@ -11,11 +11,12 @@ import pytest
 from helpers.prepared import complete
 
 from pipeline.augment import augment as augment_module
-from pipeline.augment.augment import augment
+from pipeline.augment.augment import augment, check_scripts
 from pipeline.augment.methods import neighbours
 from pipeline.augment.shards import read_augmented
 from pipeline.data.texts import Texts, no_labels, read_texts, write_texts
 from pipeline.errors import InputError
+from pipeline.params.methods import METHODS
 
 SHARDS = 3
 
@@ -357,3 +358,20 @@ def refused(folder, message):
 
 def metadata(shard):
     return json.loads(pq.read_schema(shard).metadata[b"l2a"])
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "cbert"])
+def test_a_script_that_the_generator_or_the_method_does_not_know(tokenizer, method):
+    check_scripts(["a good film 电影"], tokenizer, method)
+    with pytest.raises(InputError) as caught:
+        check_scripts(["这部电影非常好看。", "a film"], tokenizer, method)
+    assert str(caught.value).startswith(
+        "generator.model: its vocabulary has no pieces of the script of most of the target's texts (han); accepted: "
+        if METHODS[method].uses_generator
+        else f"augment.method: got {method}, for which words stand between blanks, but "
+    )
+
+
+def test_a_script_that_the_generator_knows(sentence_piece):
+    check_scripts(["这部电影非常好看。", "とても"], sentence_piece, "neighbours")
+    check_scripts(["とても好き", "電"], sentence_piece, "tinybert")

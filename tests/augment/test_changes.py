@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.augment.changes import changes, compare_words
-from pipeline.augment.originals import Original, Span, Word
+from pipeline.augment.originals import Original
+from pipeline.augment.spans import Span, Word
 
 
 def stretches(old, new, found):

@@ -124,7 +124,7 @@ def test_ten_thousand_words(tokenizer):
 
 def test_words_of_a_byte_level_vocabulary(byte_level):
     text = "The  café's film, 😀 it <mask> was"
-    wanted = ["The", "café", "'s", "film", ",", "😀", "it", "<mask>", "was"]
+    wanted = ["The", "café", "'s", "film", ",", "😀", "it", "was"]
     assert words(read(byte_level, text)) == wanted
     # ModernBERT and others do not trim the blank before a word from its span.
     backend = type(byte_level.backend_tokenizer).from_str(byte_level.backend_tokenizer.to_str())

@@ -9,6 +9,7 @@ import pytest
 import torch
 from helpers.hand_made import write_selection, write_shard
 from helpers.killed import EveryStep, Killed
+from transformers import RobertaConfig, RobertaForMaskedLM
 
 from pipeline.augment.distance import log_p_distance
 from pipeline.augment.filler import Filler
@@ -80,7 +81,7 @@ def test_kept_neighbours_become_likelier_and_dropped_ones_less(filler, neighbour
 def test_the_likelihood_of_pairs_is_the_one_they_were_drawn_with(
     filler, make_params, tiny_masked_lm, work_cache, tmp_path, drawn, read
 ):
-    texts, pairs = ["a good film , a film", "the joke was slow"], ["The film was good", "a slow joke was never good"]
+    texts, pairs = ["A good FILM , a film", "the joke was slow"], ["The film was good", "a slow joke was never good"]
     originals = encode_originals(
         ["a", "b"], texts, pairs, ["x", "x"], filler.tokenizer, max_length=32, side="both", shared=drawn
     )
@@ -104,6 +105,37 @@ def test_the_likelihood_of_pairs_is_the_one_they_were_drawn_with(
     groups = [measured[name] for name in ("worth_more", "worth_less")]
     found = sum(group["neighbours"] * group["log_p_words_before"] for group in groups)
     assert found == pytest.approx(sum(row["log_p_words"] for row in rows), abs=0.01)
+
+
+def test_neighbours_of_several_scripts_with_marks_are_read_back(sentence_piece, make_params, work_cache, tmp_path):
+    """Pieces of a script, and words beside them, by a tokenizer that takes them for one word."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = RobertaForMaskedLM(
+        RobertaConfig(vocab_size=len(sentence_piece), pad_token_id=1, max_position_embeddings=70, **sizes)
+    )
+    for part in (model, sentence_piece):
+        part.save_pretrained(tmp_path / "generator")
+    params = make_params(augment={"keep": "movie|画"}, refine={"epochs": 1}, max_length=32)
+    filler = Filler(model, sentence_piece, params)
+    originals = encode_originals(
+        ["a", "b"], ["这部电影好看，a movie!", "とても好きな映画, it was"], None, ["x", "x"], sentence_piece,
+        max_length=32, side="both", keep=params.augment.keep,
+    )  # fmt: skip
+    distances = partial(log_p_distance, alpha=2.0, vocabulary=100, count="vocabulary_free", min_distance=1)
+    rows, _ = sample_neighbours(originals, 8, filler, distances, seed=1)
+    assert all("movie" in row["text"] or "映画" in row["text"] for row in rows)
+    shards = write_shard(tmp_path / "augmented", [row | {"domain": "target"} for row in rows])
+    selection = write_selection(tmp_path / "selection.parquet", {row["id"]: i % 2 for i, row in enumerate(rows)})
+    files = {"generator": tmp_path / "generator", "out": tmp_path / "refined", "metrics": tmp_path / "refine.json"}
+    refine_generator(params, augmented=shards, selection=selection, **files)
+    measured = json.loads((tmp_path / "refine.json").read_text())
+    groups = [measured[name] for name in ("worth_more", "worth_less")]
+    found = sum(group["neighbours"] * group["log_p_words_before"] for group in groups)
+    assert found == pytest.approx(sum(row["log_p_words"] for row in rows), abs=0.01)
+    other = make_params(augment={"keep": None}, refine={"epochs": 1}, max_length=32)
+    with pytest.raises(InputError, match="a-001: not drawn by this generator with these params"):
+        refine_generator(other, augmented=shards, selection=selection, **files)
 
 
 def test_the_same_seed_the_same_weights(filler, neighbours, make_params):

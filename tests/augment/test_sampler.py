@@ -114,7 +114,7 @@ def test_exactly_the_recorded_words_change(sample, tokenizer, fill):
         assert [i for i in range(len(before)) if before[i] != after[i]] == row["positions"]
         assert len(row["positions"]) == row["distance"] >= 1
         assert [before[i] for i in row["positions"]] == [word.lower() for word in row["old_words"]]
-        assert [after[i] for i in row["positions"]] == row["new_words"]
+        assert [after[i] for i in row["positions"]] == [word.lower() for word in row["new_words"]]
         assert_spans_lead_from_original_to_neighbour(row)
         assert (row["label"], row["text_pair"], row["original_text_pair"]) == ("good", None, None)
     assert [row["id"] for row in rows[:3]] == ["o0-001", "o0-002", "o0-003"]
@@ -127,7 +127,7 @@ def test_the_new_words_are_the_drawn_pieces(sample, tokenizer):
         for position, word in zip(row["positions"], row["new_words"], strict=True):
             assert [
                 token for token, word_id in zip(encoding.tokens, encoding.word_ids, strict=True) if word_id == position
-            ] == [word]
+            ] == [word.lower()]
 
 
 @pytest.mark.parametrize(("side", "positions"), [("both", range(7)), ("first", range(3)), ("second", range(4))])
@@ -163,7 +163,7 @@ def test_a_shared_word_changes_alike_in_all_places(sample, tokenizer, fill):
         assert all(len(became[word]) == 1 for word in shared)
         changed = [i for i in range(len(before)) if before[i] != after[i]]
         assert changed == row["positions"]
-        assert [after[i] for i in changed] == row["new_words"]
+        assert [after[i] for i in changed] == [word.lower() for word in row["new_words"]]
         units = [i for i in changed if before[i] not in shared or i == before.index(before[i])]
         assert row["distance"] == len(units)
         assert row["length"] == sum(word not in shared for word in before) + len(shared)
@@ -252,7 +252,7 @@ def log_p_of_words(model, tokenizer, row, temperature, *, sequential, alike):
     drawn, inside = {}, set()
     for position, old, new in zip(row["positions"], row["old_words"], row["new_words"], strict=True):
         pieces = words[position][1]
-        drawn.setdefault(old.lower() if old.lower() in together else position, []).append((pieces, new))
+        drawn.setdefault(old.lower() if old.lower() in together else position, []).append((pieces, new.lower()))
         inside.update(pieces[1:])
     order_of = {pieces[0]: order for order, places in enumerate(drawn.values()) for pieces, _ in places}
     new_words = [{new for _, new in places} for places in drawn.values()]
@@ -445,3 +445,73 @@ def test_a_model_without_token_types(tokenizer, model, params):
     typed_rows, _ = sample_neighbours(originals, 3, Filler(model, tokenizer, given), *eq_11(given))
     rows, _ = sample_neighbours([replace(each) for each in originals], 3, Filler(plain, untyped, given), *eq_11(given))
     assert [row["text"] for row in rows] == [row["text"] for row in typed_rows]
+
+
+@pytest.fixture
+def pieces(sentence_piece, params):
+    """Rows of neighbours by a model of sentence pieces."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = RobertaForMaskedLM(
+        RobertaConfig(vocab_size=len(sentence_piece), pad_token_id=1, max_position_embeddings=70, **sizes)
+    )
+
+    def run(texts, samples=25, **changes):
+        given = params(**{"temperature": 5.0, "alpha": 2.0, **changes})
+        filler = Filler(model, sentence_piece, given)
+        return sample_neighbours(read(sentence_piece, texts), samples, filler, *eq_11(given))
+
+    return run
+
+
+@pytest.mark.parametrize("fill", ["parallel", "sequential"])
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [
+        ("这部电影好看，我喜欢！", r"[\u4e00-\u9fff]+"),
+        ("私はとても好き。", r"[\u4e00-\u9fff\u3040-\u30ff]+"),
+        ("เขาชอบมาก", r"[\u0e00-\u0e7f]+"),
+    ],
+)
+def test_new_pieces_are_of_the_script_they_replace(pieces, text, letters, fill):
+    rows, counts = pieces([text], fill=fill)
+    assert counts == {"not_distinct": 0, "too_short": 0}
+    assert len({row["text"] for row in rows}) == 25
+    for row in rows:
+        assert_spans_lead_from_original_to_neighbour(row)
+        assert " " not in row["text"]
+        for old, new in zip(row["old_words"], row["new_words"], strict=True):
+            assert old != new
+            assert re.fullmatch(letters if re.fullmatch(letters, old) else r"[^\w\s]+", new)
+            # Kana stay kana and Chinese characters such, also in one text.
+            assert re.search(r"[\u3040-\u30ff]", new) or not re.search(r"[\u3040-\u30ff]", old)
+
+
+def test_a_replacement_keeps_the_comma(pieces):
+    rows, _ = pieces(["the parcel, which was late, arrived"], samples=40)
+    alone = {row["text"] for row in rows if row["old_words"] == ["parcel"]}
+    assert alone
+    assert all(re.fullmatch("the [^,]+, which was late, arrived", text) for text in alone)
+
+
+def test_new_words_of_an_uncased_generator_have_the_capitals_of_the_old(sample):
+    rows, _ = sample(["The FILM was a Good joke, I say. A cast"], samples=60, alpha=3.0)
+    seen = set()
+    for row in rows:
+        for old, new in zip(row["old_words"], row["new_words"], strict=True):
+            seen.add(old)
+            if old == "FILM":
+                assert new == new.upper()
+            elif old in ("The", "Good", "A"):
+                assert new == new.capitalize()
+            else:
+                assert new == new.lower()
+        assert_spans_lead_from_original_to_neighbour(row)
+    assert {"The", "FILM", "Good", "A", "I", "was"} <= seen
+
+
+def test_a_cased_generator_chooses_the_case_itself(pieces):
+    rows, _ = pieces(["The MOVIE was good"], samples=40)
+    words = {new for row in rows for new in row["new_words"]}
+    assert words
+    assert not {word for word in words if word.isupper()}

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from pipeline.augment.case import with_capitals
 from pipeline.augment.methods.interface import Draw, MethodInputs
 from pipeline.augment.methods.rule_based import Change, augment_each, change_sides
 from pipeline.augment.methods.wordnet import WordNet, load_wordnet
@@ -50,7 +51,7 @@ def replace_with_synonyms(words: Words, wordnet: WordNet, rng: np.random.Generat
     out = list(words)
     with_synonyms = [i for i, word in enumerate(words) if wordnet.synonyms(word.lower())]
     for i in sorted(rng.permutation(with_synonyms)[: count(words)].astype(int).tolist()):
-        out[i] = _choice(wordnet.synonyms(words[i].lower()), rng)
+        out[i] = with_capitals(_choice(wordnet.synonyms(words[i].lower()), rng), words[i], " ".join(words[:i]))
     return out
 
 

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from pipeline.augment.case import with_capitals
 from pipeline.augment.methods.interface import Draw, MethodInputs
 from pipeline.augment.methods.rule_based import Change, augment_each, change_sides
 from pipeline.augment.methods.wordnet import WordNet, load_wordnet
@@ -42,17 +43,18 @@ def rules(wordnet: WordNet, texts: Iterable[str], mask: str, sides: tuple[int, .
         if (part := wordnet.part_of_speech(word)) is not None:
             by_part_of_speech[part].append(word)
 
-    def change_word(word: str, rng: np.random.Generator) -> str:
+    def change_word(word: str, before: str, rng: np.random.Generator) -> str:
         uniform = rng.random()
         if uniform < MASK:
             return mask
         part = wordnet.part_of_speech(word.lower())
         if uniform < MASK + SWAP and part is not None and by_part_of_speech[part]:
-            return by_part_of_speech[part][int(rng.integers(len(by_part_of_speech[part])))]
+            new = by_part_of_speech[part][int(rng.integers(len(by_part_of_speech[part])))]
+            return with_capitals(new, word, before)
         return word
 
     def change(words: list[str], rng: np.random.Generator) -> list[str]:
-        words = [change_word(word, rng) for word in words]
+        words = [change_word(word, " ".join(words[:i][-1:]), rng) for i, word in enumerate(words)]
         if rng.random() < NGRAM:
             n = int(rng.integers(1, min(LONGEST, len(words)) + 1))
             start = int(rng.integers(len(words) - n + 1))

@@ -36,6 +36,11 @@ def test_replaced_words_become_their_synonyms(wordnet, words, rng):
     assert all(new in wordnet.synonyms(old) for old, new in changed)
 
 
+def test_a_synonym_has_the_capitals_of_its_word(wordnet):
+    drawn = {tuple(replace_with_synonyms(["Film"], wordnet, np.random.default_rng(seed))) for seed in range(20)}
+    assert drawn == {("Movie",), ("Motion picture",), ("Shoot",)}
+
+
 @given(words=texts, rng=rngs)
 def test_synonyms_are_added_and_nothing_is_lost(wordnet, words, rng):
     out = insert_synonyms(words, wordnet, rng)

@@ -1,5 +1,6 @@
 """Every method gives rows of the same columns; TinyBERT draws evenly from the likeliest words."""
 
+import re
 import subprocess
 import sys
 
@@ -26,8 +27,8 @@ def sample(tiny_masked_lm, tokenizer, wordnet, make_params, monkeypatch, texts):
     for module in (eda, rules):
         monkeypatch.setattr(module, "load_wordnet", lambda: wordnet)
 
-    def run(name, samples=5, offset=0, texts=texts, **augment):
-        params = make_params(augment={"method": name, **augment})
+    def run(name, samples=5, offset=0, texts=texts, max_length=16, **augment):
+        params = make_params(augment={"method": name, **augment}, max_length=max_length)
         draw = build(MethodInputs(params, tiny_masked_lm, tokenizer, texts))
         return draw(encode_rows(texts, range(len(texts)), tokenizer, params), samples, offset=offset)
 
@@ -78,6 +79,25 @@ def test_shared_words_of_a_pair_change_alike(sample, texts, name):
     kept, _ = sample(name, texts=pairs, shared="kept", samples=1)
     assert {tuple(row["old_words"]) for row in kept} == {("this",)}
     assert {row["text"] == row["original_text"] for row in kept} == {True}
+
+
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("name", METHODS)
+def test_marks_stay_in_every_neighbour(sample, texts, name, paired):
+    """Each whole, as often as it was, in the same order; and words do change beside them."""
+    marked = [f"[N] a <i>film</i> COL a VAL {text} @a [SEP]" for text in texts.texts]
+    keep = r"</?i>|\[[A-Z]+\]|COL .+? VAL|@\w+"
+    wanted = ["[N]", "<i>", "</i>", "COL a VAL", "@a", "[SEP]"]
+    given = Texts(texts.ids, marked, marked[::-1] if paired else None, texts.labels, texts.names)
+    rows, counts = sample(name, samples=8, texts=given, max_length=64, keep=keep)
+    assert len(rows) == 8 * len(texts)
+    assert counts["too_short"] == 0
+    for row in rows:
+        for column in ("text", "text_pair") if paired else ("text",):
+            # The rules mask words with [MASK], which the pattern matches too.
+            assert [mark for mark in re.findall(keep, row[column]) if mark != "[MASK]"] == wanted
+    assert np.mean([row["text"] != row["original_text"] for row in rows]) > 0.8
+    assert np.mean(["film" not in row["text"] for row in rows]) > (0.05 if METHODS[name].uses_generator else -1)
 
 
 def test_tinybert_changes_four_words_in_ten(sample):

@@ -37,6 +37,12 @@ def test_words_are_masked_or_replaced_by_their_like(original, wordnet, monkeypat
     assert replaced == pytest.approx(0.1 * 4 / 5, abs=0.02)
 
 
+def test_a_replacement_has_the_capitals_of_its_word(tokenizer, wordnet, monkeypatch):
+    monkeypatch.setattr(module, "NGRAM", 0.0)
+    (original,) = encode_originals(["a"], ["JOKE"], None, ["x"], tokenizer, max_length=64, side="both")
+    assert {text[0] for text in drawn(original, wordnet, 300)} - {"[MASK]"} <= {"JOKE", "FILM", "MOVIE", "PLOT", "CAST"}
+
+
 def test_a_quarter_are_n_grams(original, wordnet):
     lengths = [len(text) for text in drawn(original, wordnet)]
     assert np.mean([length <= LONGEST for length in lengths]) == pytest.approx(0.25, abs=0.03)
