@@ -57,6 +57,7 @@ def fine_tune(
     seed: int,
     section: str,
     score: ScoreName = "auto",
+    by_loss: bool = False,
     scale: LabelScale = UNSCALED,
     frozen: Frozen | None = None,
     checkpoint: Checkpoint | None = None,
@@ -71,6 +72,8 @@ def fine_tune(
         phases: texts and the number of epochs on them, in order. Each phase has its own optimizer and learning rate
             schedule; a phase without texts is skipped. The last epoch of 2.25 is a quarter of the batches of the third.
         section: the section of params.yaml that `fit` comes from, for the progress bar and errors.
+        by_loss: whether the best epoch is that with the lowest validation loss, whatever the metric. Of a hundred texts
+            any metric is coarse, and often takes a model that has the classes right and says so of none for sure.
         scale: of a regression's labels. The model answers in their unit before and after; in between it is trained on
             standardised numbers, and `loss` is the squared error of those.
         frozen: the part of the model that `freeze` has frozen. What it makes of the texts is computed once, if they are
@@ -130,7 +133,8 @@ def fine_tune(
                 mean_loss = progress.total_loss / sum(len(rows) for rows in batches)
                 metrics = {"phase": phase, "epoch": epoch, "trained_loss": mean_loss}
                 progress.history.append({**metrics, metric: reached.metric, "loss": -reached.minus_loss})
-                if reached > Score(*progress.best_score):
+                best = Score(*progress.best_score)
+                if reached.minus_loss > best.minus_loss if by_loss else reached > best:
                     progress.best_score = (reached.metric, reached.minus_loss)
                     progress.best_epoch = progress.history[-1]
                     best_weights = {name: value.to("cpu", copy=True) for name, value in model.state_dict().items()}

@@ -142,6 +142,7 @@ def _train(
         seed=params.seed,
         section="teacher",
         score=params.score,
+        by_loss=True,
         scale=scale,
         frozen=freeze(model, teacher.frozen, "teacher.frozen") if teacher.frozen else None,
         checkpoint=checkpoint,

@@ -135,7 +135,8 @@ def test_a_preset_over_another_is_the_preset():
 def test_a_preset_names_every_key_that_init_may_have_changed(name):
     preset = read_yaml(ROOT / "presets" / f"{name}.yaml")
     assert {"task", "max_length", "data", "teacher", "generator", "augment", "cache", "student"} <= preset.keys()
-    assert {"model", "domains", "epochs", "frozen", "learning_rate"} <= preset["teacher"].keys()
+    assert {"model", "domains", "epochs", "frozen", "batch_size", "learning_rate"} <= preset["teacher"].keys()
+    assert "keep" in preset["augment"]
     assert "pooling" in preset["student"]
     assert preset["objectives"].keys() == {"attention", "hidden"}
     assert {"least_steps", "originals", "learning_rate", "dropout"} == preset["distill"].keys()
@@ -143,7 +144,7 @@ def test_a_preset_names_every_key_that_init_may_have_changed(name):
     assert {"model", "adapter", "steps"} <= preset["generator"].keys()
     assert preset["data"].keys() == {"source", "target", "unlabelled"}
     assert all("path" in table for table in preset["data"].values() if table is not None)
-    assert preset["augment"].keys() == {"samples"}
+    assert preset["augment"].keys() == {"samples", "keep"}
 
 
 def test_the_embedded_generator_s_preset_is_that_of_its_description():

@@ -110,6 +110,20 @@ def test_of_equal_labels_the_loss_decides(tiny_encoder, tokenizer, reviews):
     assert result["loss"] == min(epoch["loss"] for epoch in result["history"])
 
 
+def test_the_epoch_with_the_lowest_loss_if_asked_for(model, tokenizer, reviews):
+    validation = reviews(20, seed=1)
+    fit = Fit(batch_size=8, learning_rate=0.02, warmup=0)
+    options = {"max_length": 16, "seed": 1, "section": "teacher", "by_loss": True}
+    # Learnt by heart, labels at random make the loss on other texts rise.
+    random = replace(reviews(24), labels=np.random.default_rng(0).integers(0, 2, 24))
+    result = fine_tune(model, tokenizer, [(random, 8)], validation, fit, **options)
+    losses = [epoch["loss"] for epoch in result["history"]]
+    assert result["loss"] == min(losses) < losses[-1]
+    assert loss(validation.labels, predict(model, tokenizer, validation, 16), validation.names) == pytest.approx(
+        result["loss"], rel=1e-5
+    )
+
+
 @pytest.mark.parametrize("phases", [lambda texts: [(texts(8), 0)], lambda texts: [(texts(0), 2)]])
 def test_without_training_the_model_stays_as_it_is(model, tokenizer, reviews, phases):
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
