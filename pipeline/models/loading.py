@@ -24,6 +24,7 @@ from pipeline.addresses.resolve import resolve_model
 from pipeline.errors import InputError
 from pipeline.models import bilstm
 from pipeline.models.label_scale import UNSCALED, LabelScale, last_linear
+from pipeline.models.tokenization import match_token_types
 from pipeline.storage.checksums import check_sums
 
 
@@ -48,8 +49,11 @@ def _check_encoder(config: Any, address: str | Path, key: str) -> None:
 def load_tokenizer(address: str | Path, key: str) -> PreTrainedTokenizerFast:
     """Load a model's fast tokenizer, which gives the character offsets of each token.
 
+    It returns token types if the model reads them.
+
     Raises InputError if the model has no fast tokenizer, or one without a padding token.
     """
+    config = load_config(address, key)
     tokenizer = _from_pretrained(AutoTokenizer, address, key)
     # If its files are missing, transformers returns a tokenizer that has only special tokens.
     if not tokenizer.is_fast or set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
@@ -58,6 +62,7 @@ def load_tokenizer(address: str | Path, key: str) -> PreTrainedTokenizerFast:
         raise InputError(f"{key}: the tokenizer of {address} has no padding token; accepted: an encoder's tokenizer")
     # This argument says whether the hub could be reached, and save_pretrained would write it.
     tokenizer.init_kwargs["local_files_only"] = False
+    match_token_types(tokenizer, config)
     return tokenizer
 
 
