@@ -26,7 +26,7 @@ from pipeline.models import bilstm
 from pipeline.models.head_rows import output_layer, rows_by_name, take_rows
 from pipeline.models.ids import check_numbering
 from pipeline.models.label_scale import UNSCALED, LabelScale, last_linear
-from pipeline.models.tokenization import match_token_types
+from pipeline.models.tokenization import follow_files, match_token_types
 from pipeline.storage.checksums import check_sums
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def _check_encoder(config: Any, address: str | Path, key: str) -> None:
 def load_tokenizer(address: str | Path, key: str) -> PreTrainedTokenizerFast:
     """Load a model's fast tokenizer, which gives the character offsets of each token.
 
-    It returns token types if the model reads them.
+    It cuts as its files say, and returns token types if the model reads them.
 
     Raises InputError if the model has no fast tokenizer, or one without a padding token.
     """
@@ -62,6 +62,7 @@ def load_tokenizer(address: str | Path, key: str) -> PreTrainedTokenizerFast:
     # If its files are missing, transformers returns a tokenizer that has only special tokens.
     if not tokenizer.is_fast or set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
         raise InputError(f"{key}: {address} has no fast tokenizer; accepted: a folder with tokenizer.json")
+    tokenizer = follow_files(tokenizer, Path(resolve_model(address, key)), key, address)
     if tokenizer.pad_token_id is None:
         raise InputError(f"{key}: the tokenizer of {address} has no padding token; accepted: an encoder's tokenizer")
     # This argument says whether the hub could be reached, and save_pretrained would write it.

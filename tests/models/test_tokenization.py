@@ -1,23 +1,31 @@
 """Tokenizers that are opened for a model, whatever class and inputs their folder names."""
 
+import io
 import json
 
 import numpy as np
 import pytest
+import sentencepiece
 import torch
-from helpers.tiny_tokenizers import tiny_tokenizer
+from helpers.tiny_tokenizers import SENTENCES, tiny_tokenizer
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import (
+    AlbertConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
+    DebertaV2Config,
     DistilBertConfig,
     MPNetConfig,
     PreTrainedTokenizerFast,
     RobertaConfig,
+    XLMRobertaConfig,
 )
 
 from pipeline.compute.batching import collate, encode
 from pipeline.data.texts import Texts
+from pipeline.errors import InputError
 from pipeline.evaluation.predicting import predict
 from pipeline.models.loading import load_classifier, load_tokenizer, quiet
 from pipeline.models.saving import save_model
@@ -121,3 +129,82 @@ def test_types_are_those_of_the_tokenizer_s_own_template():
     own = PreTrainedTokenizerFast(tokenizer_object=given.backend_tokenizer, pad_token="<pad>")
     match_token_types(own, BertConfig())
     assert set(np.concatenate(encode(own, FIRST, SECOND, 32).token_type_ids)) == {0}
+
+
+CASED = "The Film wasn't café-like"
+
+
+def cased(tokenizer, folder, tiny_classifier, **settings):
+    """A BERT whose tokenizer.json keeps capitals, accents and hyphenated words, which its class does not."""
+    pieces = tokenizer.get_vocab()
+    for piece in ("The", "Film", "wasn't", "café-like"):
+        pieces[piece] = len(pieces)
+    backend = Tokenizer(models.WordPiece(pieces, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.post_processor = tokenizer.backend_tokenizer.post_processor
+    model = load_classifier(tiny_classifier, "x")
+    model.resize_token_embeddings(len(pieces))
+    return save_as(folder, model, PreTrainedTokenizerFast(tokenizer_object=backend), **settings), backend
+
+
+def test_the_file_decides_and_not_the_class_of_the_family(tokenizer, tiny_classifier, tmp_path, caplog):
+    folder, backend = cased(tokenizer, tmp_path / "model", tiny_classifier, tokenizer_class="BertTokenizer")
+    opened = load_tokenizer(folder, "teacher.model")
+    assert opened.tokenize(CASED) == ["The", "Film", "wasn't", "café-like"]
+    assert AutoTokenizer.from_pretrained(folder).tokenize(CASED) != opened.tokenize(CASED)
+    assert opened(CASED, "a joke")["token_type_ids"] == backend.encode(CASED, "a joke").type_ids
+    assert (opened.pad_token, opened.mask_token) == ("[PAD]", "[MASK]")
+    assert "teacher.model: BertTokenizer would cut " in caplog.text
+    # What is saved from it serves the same, without transformers and with it.
+    save_model(load_classifier(folder, "x"), opened, tmp_path / "again")
+    assert Tokenizer.from_file(str(tmp_path / "again" / "tokenizer.json")).encode(CASED).ids == opened(CASED).input_ids
+    assert AutoTokenizer.from_pretrained(tmp_path / "again")(CASED) == opened(CASED)
+
+
+def test_a_setting_that_contradicts_the_file_is_an_error(tokenizer, tiny_classifier, tmp_path):
+    folder, _ = cased(tokenizer, tmp_path / "m", tiny_classifier, tokenizer_class="BertTokenizer", do_lower_case=True)
+    with pytest.raises(InputError, match=r"^x: do_lower_case: true of tokenizer_config.json in .* is not that of its"):
+        load_tokenizer(folder, "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("spm.model", DebertaV2Config(vocab_size=90)),
+        ("spiece.model", AlbertConfig(vocab_size=90)),
+        ("sentencepiece.bpe.model", XLMRobertaConfig(vocab_size=90)),
+    ],
+)
+def test_a_sentencepiece_model_alone_cuts_as_sentencepiece_does(name, config, tmp_path):
+    fixed = {
+        "spm.model": {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3, "pad_piece": "[PAD]"}
+        | {"bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"},
+        "spiece.model": {"pad_id": 0, "unk_id": 1, "bos_id": -1, "eos_id": -1}
+        | {"control_symbols": ["[CLS]", "[SEP]", "[MASK]"], "normalization_rule_name": "nmt_nfkc_cf"},
+        "sentencepiece.bpe.model": {},
+    }[name]
+    file = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([*SENTENCES, "and so on... 2 x2"] * 20),
+        model_writer=file,
+        vocab_size=70,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **fixed,
+    )
+    (tmp_path / name).write_bytes(file.getvalue())
+    with quiet():
+        config.save_pretrained(tmp_path)
+    save_file({}, tmp_path / "model.safetensors")
+    original = sentencepiece.SentencePieceProcessor(model_proto=file.getvalue())
+    opened = load_tokenizer(tmp_path, "x")
+    for text in ("The film… is x² good", "a ｗａｒｍ ﬁlm, not dull!"):
+        tokens = original.encode(text, out_type=str)
+        assert opened.tokenize(text) == tokens
+        assert opened.unk_token_id not in opened(text)["input_ids"]
+    # Saved by us, its class would drop the rules again.
+    opened.save_pretrained(tmp_path / "again")
+    config.save_pretrained(tmp_path / "again")
+    save_file({}, tmp_path / "again" / "model.safetensors")
+    assert load_tokenizer(tmp_path / "again", "x").tokenize("The film… x²") == opened.tokenize("The film… x²")
