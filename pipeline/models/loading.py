@@ -24,13 +24,18 @@ from pipeline.addresses.hub import one_line
 from pipeline.addresses.resolve import resolve_model
 from pipeline.errors import InputError
 from pipeline.models import bilstm
+from pipeline.models.head_rows import output_layer, rows_by_name, take_rows
+from pipeline.models.ids import check_numbering
 from pipeline.models.label_scale import UNSCALED, LabelScale, last_linear
+from pipeline.models.tokenization import follow_files, match_token_types
 from pipeline.storage.checksums import check_sums
 
 # With it transformers neither takes weights from somebody's pull request nor asks a service to convert pickles.
 os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
 HOW_FETCHED = ("is_local", "local_files_only", "name_or_path", "_commit_hash")
 """Arguments of a tokenizer that differ with the folder or cache that it was read from, and with the network."""
+
+logger = logging.getLogger(__name__)
 
 
 def load_config(address: str | Path, key: str) -> Any:
@@ -54,17 +59,22 @@ def _check_encoder(config: Any, address: str | Path, key: str) -> None:
 def load_tokenizer(address: str | Path, key: str) -> PreTrainedTokenizerFast:
     """Load a model's fast tokenizer, which gives the character offsets of each token.
 
+    It cuts as its files say, and returns token types if the model reads them.
+
     Raises InputError if the model has no fast tokenizer, or one without a padding token.
     """
+    config = load_config(address, key)
     tokenizer = _from_pretrained(AutoTokenizer, address, key)
     # If its files are missing, transformers returns a tokenizer that has only special tokens.
     if not tokenizer.is_fast or set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
         raise InputError(f"{key}: {address} has no fast tokenizer; accepted: a folder with tokenizer.json")
+    tokenizer = follow_files(tokenizer, Path(resolve_model(address, key)), key, address)
     if tokenizer.pad_token_id is None:
         raise InputError(f"{key}: the tokenizer of {address} has no padding token; accepted: an encoder's tokenizer")
     # These say how the files were reached, and save_pretrained would write them.
     for name in HOW_FETCHED:
         tokenizer.init_kwargs.pop(name, None)
+    match_token_types(tokenizer, config)
     return tokenizer
 
 
@@ -81,10 +91,15 @@ def load_classifier(
 
     Args:
         labels: class names in order, written into the config; empty for regression; None keeps the model's own head.
+            Rows of a fine-tuned head follow the names of its classes; if it has none of these, an equal number of rows
+            is taken in order, and another makes a new head.
         scale: of a regression's labels: a new head answers in their unit, near their mean.
 
-    Raises InputError if the model cannot be loaded, or `labels` is None and the model has no head.
+    Raises InputError if the model cannot be loaded, `labels` is None and the model has no head, or its head has some of
+    the classes and not all.
     """
+    if labels and (model := _with_rows_of(address, key, labels)) is not None:
+        return model
     head: dict[str, Any] = {} if labels is None else {"num_labels": 1, "problem_type": "regression"}
     if labels:
         head = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
@@ -97,6 +112,44 @@ def load_classifier(
     if labels == [] and f"{last_linear(model)[0]}.weight" in random_weights:
         scale.put_into_head(model)
     return model
+
+
+def _with_rows_of(address: str | Path, key: str, labels: list[str]) -> PreTrainedModel | None:
+    """A classifier with the rows of its folder's head for these classes; None if the head has no names or no weights.
+
+    Raises InputError if the head has some of the classes and not all.
+    """
+    config = load_config(address, key)
+    check_numbering(config, key)
+    if list(config.id2label.values()) == labels:
+        return None
+    try:
+        rows, conflict = rows_by_name(config, labels, key, address), None
+    except InputError as error:
+        rows, conflict = None, error
+    if rows is None and conflict is None:
+        _log_other_classes(config, labels, key, address)
+        return None
+    model, random_weights = _load_weights(AutoModelForSequenceClassification, address, key)
+    _check_encoder(model.config, address, key)
+    output = output_layer(model)
+    if output is None or f"{output[0]}.weight" in random_weights:
+        return None
+    if rows is None:
+        raise conflict or AssertionError
+    take_rows(model, rows, labels)
+    return model
+
+
+def _log_other_classes(config: Any, labels: list[str], key: str, address: str | Path) -> None:
+    """Log what becomes of a fine-tuned head whose classes have other names."""
+    fine_tuned = any(name.endswith("ForSequenceClassification") for name in config.architectures or [])
+    if fine_tuned and len(config.id2label) == len(labels):
+        named = ", ".join(config.id2label.values())
+        logger.warning(
+            "%s: the classes of %s are %s; its head's rows are taken, in this order, for %s",
+            key, address, named, ", ".join(labels),
+        )  # fmt: skip
 
 
 def _load_weights(auto_class: Any, address: str | Path, key: str, **options: Any) -> tuple[PreTrainedModel, list[str]]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 OFFSET_POSITIONS = (
-    "camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "roberta", "roberta-prelayernorm",
+    "camembert", "data2vec-text", "esm", "ibert", "longformer", "luke", "mpnet", "roberta", "roberta-prelayernorm",
     "xlm-roberta", "xlm-roberta-xl", "xmod",
 )  # fmt: skip
 """Families whose positions start after the padding token's id, which leaves `pad_token_id + 1` fewer of them."""

@@ -15,6 +15,7 @@ from pipeline.models.label_scale import UNSCALED, LabelScale
 from pipeline.models.layers import check_layers, cut_config, new_classifier, take_layers
 from pipeline.models.loading import load_classifier, load_encoder_config, load_tokenizer
 from pipeline.models.pooling import check_mean_pooling, with_mean_pooling
+from pipeline.models.tokenization import match_token_types
 from pipeline.params.schema import Params
 
 
@@ -54,7 +55,10 @@ def load_student_tokenizer(params: Params, *, teacher: Path | None) -> PreTraine
 
     A fresh student and a BiLSTM use the teacher's, a student with a model of its own that model's.
     """
-    return load_tokenizer(*_origin(params, teacher))
+    tokenizer = load_tokenizer(*_origin(params, teacher))
+    if params.student.init == "fresh":
+        match_token_types(tokenizer, fresh_config(params, tokenizer, []))
+    return tokenizer
 
 
 def _origin(params: Params, teacher: Path | None) -> tuple[str | Path, str]:

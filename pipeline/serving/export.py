@@ -20,9 +20,10 @@ from pipeline.evaluation.scoring import decide, headline, rounded, scores
 from pipeline.models.compatibility import check_labels, check_length
 from pipeline.models.loading import load_classifier, load_tokenizer, quiet, weight_bytes
 from pipeline.models.positions import max_positions
+from pipeline.models.tokenization import name_inputs
 from pipeline.params.schema import Params
 from pipeline.serving.conversion import to_int8, to_onnx
-from pipeline.serving.onnx_model import ONNX, PAIRS_KEY, UNLIMITED, onnx_runner
+from pipeline.serving.onnx_model import ONNX, PAIRS_KEY, UNLIMITED, onnx_inputs, onnx_runner
 from pipeline.serving.timing import random_batch, timings
 from pipeline.serving.torch_model import Runner, ServedModel, torch_runner
 from pipeline.serving.vocabulary import check_wordpiece, cut_vocabulary, used_pieces
@@ -163,6 +164,8 @@ def _vocabulary_metrics(before: PreTrainedTokenizerFast, after: PreTrainedTokeni
 
 
 def _fill(folder: Path, file: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    # A tokenizer that gives more than the session takes would be refused by it.
+    name_inputs(tokenizer, onnx_inputs(file))
     with quiet():
         model.config.save_pretrained(folder)
         tokenizer.backend_tokenizer.no_truncation()

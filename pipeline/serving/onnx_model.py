@@ -181,6 +181,11 @@ def onnx_runner(file: Path) -> Callable[[Mapping[str, Any]], Outputs]:
     return session_runner(open_session(file))
 
 
+def onnx_inputs(file: Path) -> list[str]:
+    """The names of an ONNX file's inputs, `input_ids` first."""
+    return _inputs(open_session(file))
+
+
 def _inputs(session: Any) -> list[str]:
     return [each.name for each in session.get_inputs()]
 

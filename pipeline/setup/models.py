@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForMaskedLM
 
@@ -133,12 +134,13 @@ def _has_masked_lm_head(address: str, config: Any) -> bool:
     if a file with weights is damaged.
     """
     files = sorted(Path(resolve_model(address, "--model")).glob("*.safetensors"))
-    if not files:
-        return any(name.endswith(("ForMaskedLM", "ForPreTraining")) for name in config.architectures or [])
     with torch.device("meta"), quiet():
         model = AutoModelForMaskedLM.from_config(config)
+        classes = [] if files else [getattr(transformers, name, None) for name in config.architectures or []]
+        # The pretraining head of BERT has that of a masked language model, the one of an ELECTRA discriminator has not.
+        pretrained = [each(config) for each in classes if each and each.__name__.endswith(("MaskedLM", "PreTraining"))]
     head = {name for name in model.state_dict() if not name.startswith(f"{model.base_model_prefix}.")}
-    names: set[str] = set()
+    names: set[str] = {name for each in pretrained for name in each.state_dict()}
     for file in files:
         try:
             with safe_open(file, "pt") as weights:

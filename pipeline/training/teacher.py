@@ -14,6 +14,7 @@ from pipeline.evaluation.scoring import headline, rounded
 from pipeline.evaluation.validation import Score
 from pipeline.models.compatibility import check_labels, check_length, check_words
 from pipeline.models.frozen import freeze
+from pipeline.models.head_rows import rows_by_name
 from pipeline.models.label_scale import LabelScale
 from pipeline.models.loading import load_classifier, load_config, load_tokenizer, parameter_count
 from pipeline.models.saving import save_model
@@ -64,7 +65,9 @@ def train_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path) -
         raise InputError("teacher.domains: got [source], but there is no source text; accepted: [target]")
     if not any(getattr(teacher.epochs, domain) for domain in choices[0]):
         # Without training the model needs a fine-tuned head: a new one would be random.
-        check_labels(load_classifier(teacher.model, "teacher.model").config, texts["target"].names, "teacher.model")
+        config, names = load_classifier(teacher.model, "teacher.model").config, texts["target"].names
+        if not names or rows_by_name(config, names, "teacher.model", teacher.model) is None:
+            check_labels(config, names, "teacher.model")
     tokenizer = load_tokenizer(teacher.model, "teacher.model")
     trained = [
         _train(params, domains, texts, validation, tokenizer, prepared, keep=len(choices) > 1) for domains in choices

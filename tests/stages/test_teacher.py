@@ -12,6 +12,9 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from pipeline.data.texts import Texts, read_texts, write_texts
+from pipeline.models.head_rows import take_rows
+from pipeline.models.loading import load_classifier, load_tokenizer
+from pipeline.models.saving import save_model
 from stages.teacher import app
 
 
@@ -141,6 +144,13 @@ def test_a_teacher_without_training_needs_a_head_for_the_classes(run, tiny_encod
     assert result.exit_code == 0, result.output
     assert (out / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
     assert json.loads(metrics.read_text())["history"] == []
+    # So is one whose head has the classes in another order.
+    model = load_classifier(trained, "x")
+    take_rows(model, [1, 0], ["positive", "negative"])
+    save_model(model, load_tokenizer(trained, "x"), trained.parent / "turned")
+    result, out, metrics = run("turned back", model=str(trained.parent / "turned"), epochs=nothing)
+    assert result.exit_code == 0, result.output
+    assert (out / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
 
 
 def test_errors_are_one_line(run):
