@@ -87,9 +87,15 @@ def lay_out(
     params["augment"] |= {"samples": {"source": 1, "target": 3}, "shards": 2}
     # The paper's method: every loss, and so every file of the teacher's cache.
     params["cache"] = {"hidden": True, "attention": True}
-    params["student"] |= {"init": "teacher", "layers": 2, "model": None}
+    params["student"] |= {"init": "teacher", "layers": 2, "model": None, "pooling": "first_token"}
     params["objectives"] |= {"attention": 1.0, "hidden": 1.0}
-    params["distill"] |= {"epochs": 2, "least_steps": 0, "batch_size": 16, "originals": ["target", "unlabelled"]}
+    params["distill"] |= {
+        "epochs": 2,
+        "least_steps": 0,
+        "batch_size": 16,
+        "originals": ["target", "unlabelled"],
+        "dropout": True,
+    }
     params["evaluate"] = {"resamples": 100, "student_ft": {"epochs": 1}}
     params["export"] |= {"max_drop": 1.0}
     for section, change in changes.items():
