@@ -46,9 +46,12 @@ def follow_files(
     if type(tokenizer) is PreTrainedTokenizerFast:
         return tokenizer
     own = Tokenizer.from_file(str(file))
-    own.no_truncation()
-    own.no_padding()
-    by_class, by_file = _cuts(tokenizer.backend_tokenizer), _cuts(own)
+    rebuilt = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    for each in (own, rebuilt):
+        # Files may ask for both, and whoever encodes decides.
+        each.no_truncation()
+        each.no_padding()
+    by_class, by_file = _cuts(rebuilt), _cuts(own)
     if by_class == by_file:
         return tokenizer
     one, other = next((one, other) for one, other in zip(by_class, by_file, strict=True) if one != other)

@@ -162,6 +162,20 @@ def test_the_file_decides_and_not_the_class_of_the_family(tokenizer, tiny_classi
     assert AutoTokenizer.from_pretrained(tmp_path / "again")(CASED) == opened(CASED)
 
 
+def test_a_file_that_asks_for_padding_and_truncation_keeps_its_class(tokenizer, tiny_classifier, tmp_path, caplog):
+    """As those of published sentence encoders do."""
+    folder = save_as(
+        tmp_path, load_classifier(str(tiny_classifier), "teacher"), tokenizer, tokenizer_class="BertTokenizer"
+    )
+    own = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    own.enable_padding(length=128, pad_id=tokenizer.pad_token_id)
+    own.enable_truncation(128)
+    own.save(str(folder / "tokenizer.json"))
+    opened = load_tokenizer(str(folder), "teacher")
+    assert (type(opened).__name__, caplog.text) == ("BertTokenizer", "")
+    assert opened(FIRST)["input_ids"] == tokenizer(FIRST)["input_ids"]
+
+
 def test_a_setting_that_contradicts_the_file_is_an_error(tokenizer, tiny_classifier, tmp_path):
     folder, _ = cased(tokenizer, tmp_path / "m", tiny_classifier, tokenizer_class="BertTokenizer", do_lower_case=True)
     with pytest.raises(InputError, match=r"^x: do_lower_case: true of tokenizer_config.json in .* is not that of its"):
