@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import InputError
@@ -14,7 +15,7 @@ SMALL = 1_000_000
 """Bytes of a file that is hashed each time; the result for a larger one is kept in the work cache."""
 
 
-def check_blobs(folder: Path, key: str, address: str) -> None:
+def check_blobs(folder: Path, key: str, address: str, patterns: Sequence[str]) -> None:
     """Raise InputError, naming the file to delete, if a file of a commit's folder is not what the hub named it by.
 
     The cache names what it holds by the SHA-256 of large files and the git hash of others. A file is hashed again if
@@ -22,8 +23,9 @@ def check_blobs(folder: Path, key: str, address: str) -> None:
 
     Args:
         key: the parameter that names `address`.
+        patterns: of the files that are read.
     """
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
         blob = path.resolve()
         if not blob.is_file() or not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", blob.name):
             continue

@@ -70,11 +70,16 @@ def commit_of(kind: Kind, hub_id: str, revision: str | None, key: str) -> str:
 
 
 def cached_commit(kind: Kind, hub_id: str, revision: str | None) -> str | None:
-    """The commit that a branch or tag was at when the hub was last asked for its files from this machine."""
+    """The commit that a branch or tag was at when the hub was last asked for its files from this machine.
+
+    What was fetched by its commit leaves no trace of a branch: of `main` the only commit in the cache will do.
+    """
+    cache = _cache(kind, hub_id)
     try:
-        commit = (_cache(kind, hub_id) / "refs" / (revision or "main")).read_text(encoding="ascii").strip()
+        commit = (cache / "refs" / (revision or "main")).read_text(encoding="ascii").strip()
     except (OSError, ValueError):
-        return None
+        commits = [folder.name for folder in (cache / "snapshots").glob("*")]
+        commit = commits[0] if revision in (None, "main") and len(commits) == 1 else ""
     return commit if COMMIT.fullmatch(commit) else None
 
 

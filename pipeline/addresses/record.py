@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.addresses.commits import commit_of, read_record
 from pipeline.addresses.hub import Kind
-from pipeline.addresses.resolve import kind_of, split_revision
+from pipeline.addresses.resolve import expand_home, kind_of, split_revision
 from pipeline.params.schema import Params
 from pipeline.storage.fingerprint import folder_hash
 from pipeline.storage.json_file import write_json
@@ -45,20 +45,22 @@ def record_commits(params: Params, out: Path) -> str:
     commits = {(named[key][0], *entry) for key, entry in read_record().items() if key in named}
     known: dict[tuple[Kind, str], str] = {(kind, address): commit for kind, address, commit in commits}
     record: dict[str, dict[str, dict[str, str] | None]] = {}
-    asked: list[str] = []
+    new = 0
     for key, (kind, address) in named.items():
         entry = None
         if address is not None and kind_of(address) == "hub":
             if (kind, address) not in known:
                 parameter = key if kind == "model" else f"{key}.path"
                 known[kind, address] = commit_of(kind, *split_revision(address), parameter)
-                asked.append(address)
+                new += 1
             entry = {"address": address, "commit": known[kind, address]}
             logger.info("%s: %s is commit %s", key, address, entry["commit"])
-        elif address is not None and kind == "model" and kind_of(address) == "local" and Path(address).is_dir():
-            entry = {"address": address, "content": folder_hash(Path(address))}
+        elif address is not None and kind == "model" and kind_of(address) == "local":
+            folder = Path(expand_home(address))
+            entry = {"address": address, "content": folder_hash(folder)} if folder.is_dir() else None
         section, _, name = key.partition(".")
         record.setdefault(section, {})[name] = entry
     write_json(out, record)
-    count = sum("commit" in (entry or ()) for names in record.values() for entry in names.values())
-    return f"{count} addresses of the hub, {len(asked)} of them new, in {out}"
+    entries = [entry for names in record.values() for entry in names.values() if entry and "commit" in entry]
+    count = len({entry["address"] for entry in entries})
+    return f"{count} addresses of the hub, {new} of them new, in {out}"

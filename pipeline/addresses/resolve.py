@@ -9,7 +9,7 @@ from pipeline.addresses.archives import is_archive, open_archive
 from pipeline.addresses.blobs import check_blobs
 from pipeline.addresses.commits import recorded
 from pipeline.addresses.packages import package_path
-from pipeline.addresses.snapshot import check_files, model_snapshot
+from pipeline.addresses.snapshot import DESCRIPTION, WEIGHTS, check_files, model_snapshot
 from pipeline.errors import InputError
 from pipeline.storage.checksums import check_sums
 
@@ -79,7 +79,7 @@ def resolve_model(address: str | Path, key: str, *, weights: bool = False) -> st
     if kind == "hub":
         hub_id, revision = split_revision(str(address))
         snapshot = model_snapshot(hub_id, recorded(key, str(address)) or revision, key, weights=weights)
-        check_blobs(snapshot, key, str(address))
+        check_blobs(snapshot, key, str(address), (*DESCRIPTION, *WEIGHTS))
         return str(snapshot)
     if kind == "package":
         folder = open_archive(str(address), key) if is_archive(str(address)) else package_path(str(address), key)

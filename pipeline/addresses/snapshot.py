@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 
-from pipeline.addresses.commits import COMMIT
+from pipeline.addresses.commits import COMMIT, cached_commit
 from pipeline.addresses.hub import Answer, ask, explain, hub_requests
 from pipeline.errors import InputError
 from pipeline.storage.atomic import is_main_process
@@ -37,13 +37,13 @@ def model_snapshot(hub_id: str, revision: str | None, key: str, *, weights: bool
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     address = hub_id if revision is None else f"{hub_id}@{revision}"
-    if revision is not None and COMMIT.fullmatch(revision):
+    if revision is not None and COMMIT.fullmatch(revision) and _is_listed(hub_id, revision):
         with suppress(LocalEntryNotFoundError):
             return _fetch(hub_id, revision, weights=weights, offline=True)
     answer = ask("model", hub_id, revision)
     if not answer.found:
         try:
-            folder = _fetch(hub_id, revision, weights=weights, offline=True)
+            folder = _fetch(hub_id, cached_commit("model", hub_id, revision) or revision, weights=weights, offline=True)
         except LocalEntryNotFoundError as error:
             answer = ask("model", hub_id, revision, patient=True) if answer.busy else answer
             if not answer.found:
@@ -63,6 +63,21 @@ def model_snapshot(hub_id: str, revision: str | None, key: str, *, weights: bool
         raise InputError(f"{key}: {address} {line}") from error
     logger.info("%s: %s is commit %s", key, address, folder.name)
     return folder
+
+
+def _is_listed(hub_id: str, commit: str) -> bool:
+    """Whether the cache has the list of a commit's files, without which any of them may be missing unnoticed.
+
+    What fetches files one by one, as other programs do, leaves no list.
+    """
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    try:
+        get_cached_repo_tree(hub_id, revision=commit)
+    except CachedRepoTreeNotFoundError:
+        return False
+    return True
 
 
 def _absent(answer: Answer, hub_id: str, revision: str | None) -> str:

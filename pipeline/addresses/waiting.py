@@ -1,5 +1,6 @@
 """Requests to the Hugging Face hub that outlast its short faults: repeated after waits that are bounded in all."""
 
+import logging
 import os
 import re
 import sys
@@ -11,6 +12,8 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.storage.atomic import is_main_process
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT = 10.0
 """Seconds to wait for the hub's answer, or for the next part of it."""
@@ -77,7 +80,7 @@ def _send(send: Any, patient: bool, request: Any, **options: Any) -> Any:
 
 
 def _wait(tries: int, asked: float, why: str) -> None:
-    """Wait before a request is repeated, which a line on standard error says.
+    """Wait before a request is repeated, which a warning says.
 
     Args:
         tries: how often it has failed.
@@ -90,7 +93,7 @@ def _wait(tries: int, asked: float, why: str) -> None:
     if seconds > left:
         raise BusyError(_when(asked, why))
     if is_main_process():
-        print(f"hub: {why}; trying again in {seconds:.0f} s, for {left:.0f} s at most (L2A_HUB_WAIT)", file=sys.stderr)
+        logger.warning("hub: %s; trying again in %.0f s, for %.0f s at most (L2A_HUB_WAIT)", why, seconds, left)
     waited.append(seconds)
     time.sleep(seconds)
 

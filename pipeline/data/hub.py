@@ -33,17 +33,18 @@ def read_hub(table: Table, key: str) -> pd.DataFrame:
 
     Raises InputError if there is no such dataset, revision, configuration or split, or it cannot be fetched.
     """
-    hub_id, revision = split_revision(table.path)
-    revision = recorded(key, table.path) or revision
+    hub_id, named = split_revision(table.path)
+    revision = recorded(key, table.path) or named
+    damaged = False
     made = _made(revision, hub_id, table.config)
     if made is not None and made.is_file():
         try:
             return _rows(table, key, revision, made.read_text(encoding="utf-8"), offline=True)[0]
-        except InputError:
+        except (InputError, MemoryError):
             raise
         except Exception as error:
-            logger.info("%s: tables made of %s are damaged (%s); made again", key, table.path, one_line(error))
-            shutil.rmtree(_folder(revision))
+            logger.info("%s: tables made of %s cannot be read (%s); made again", key, table.path, one_line(error))
+            damaged = True
     answer = ask("dataset", hub_id, revision)
     if answer.busy:
         # Where the cache does, a busy hub is not waited for.
@@ -51,7 +52,13 @@ def read_hub(table: Table, key: str) -> pd.DataFrame:
             return _rows(table, key, revision, table.config, offline=True)[0]
         answer = ask("dataset", hub_id, revision, patient=True)
     if commit := answer.commit or cached_commit("dataset", hub_id, revision):
-        check_blobs(snapshot_folder("dataset", hub_id, commit), f"{key}.path", table.path)
+        check_blobs(snapshot_folder("dataset", hub_id, commit), f"{key}.path", table.path, ["**/*"])
+    if damaged and answer.found:
+        shutil.rmtree(_folder(revision))
+    if not answer.found and revision != named:
+        # What was loaded before its commit was recorded.
+        with suppress(Exception):
+            return _rows(table, key, named, table.config, offline=True)[0]
     try:
         frame, config = _rows(table, key, revision, table.config, offline=not answer.found)
     except InputError:

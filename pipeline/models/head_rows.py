@@ -8,16 +8,21 @@ from transformers import PreTrainedModel
 from pipeline.errors import InputError
 
 
+def class_names(config: Any) -> list[str]:
+    """A head's classes in the order of its rows, which need not be that of config.json."""
+    return [str(config.id2label[row]) for row in range(len(config.id2label))]
+
+
 def rows_by_name(config: Any, labels: list[str], key: str, address: object) -> list[int] | None:
     """For each class of the data the row of a model's head that stands for it, whatever the case and spaces.
 
     Returns None if no class of the data is among the model's, as none is in LABEL_0 and the like. Raises InputError if
     some are and others are not, or if two of the model's classes are one of the data's.
     """
-    names: dict[int, str] = config.id2label
-    exact = {name: row for row, name in names.items()}
+    names = class_names(config)
+    exact = {name: row for row, name in enumerate(names)}
     folded: dict[str, list[int]] = {}
-    for row, name in names.items():
+    for row, name in enumerate(names):
         folded.setdefault(_fold(name), []).append(row)
     found = {name: [exact[name]] if name in exact else folded.get(_fold(name), []) for name in labels}
     if not any(found.values()):
@@ -26,7 +31,7 @@ def rows_by_name(config: Any, labels: list[str], key: str, address: object) -> l
     if len(set(rows)) < len(labels):
         missing = [name for name, each in found.items() if len(each) != 1] or labels
         raise InputError(
-            f"{key}: the classes of {address} are {', '.join(names.values())}, of which none or several are "
+            f"{key}: the classes of {address} are {', '.join(names)}, of which none or several are "
             f"{', '.join(missing)}; accepted: a model that has all of the data's classes (data.target.labels renames "
             "these), or none (id2label of its config.json)"
         )

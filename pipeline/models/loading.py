@@ -24,7 +24,7 @@ from pipeline.addresses.hub import one_line
 from pipeline.addresses.resolve import resolve_model
 from pipeline.errors import InputError
 from pipeline.models import bilstm
-from pipeline.models.head_rows import output_layer, rows_by_name, take_rows
+from pipeline.models.head_rows import class_names, output_layer, rows_by_name, take_rows
 from pipeline.models.ids import check_numbering
 from pipeline.models.label_scale import UNSCALED, LabelScale, last_linear
 from pipeline.models.tokenization import follow_files, match_token_types
@@ -121,7 +121,7 @@ def _with_rows_of(address: str | Path, key: str, labels: list[str]) -> PreTraine
     """
     config = load_config(address, key)
     check_numbering(config, key)
-    if list(config.id2label.values()) == labels:
+    if class_names(config) == labels:
         return None
     try:
         rows, conflict = rows_by_name(config, labels, key, address), None
@@ -133,10 +133,15 @@ def _with_rows_of(address: str | Path, key: str, labels: list[str]) -> PreTraine
     model, random_weights = _load_weights(AutoModelForSequenceClassification, address, key)
     _check_encoder(model.config, address, key)
     output = output_layer(model)
-    if output is None or f"{output[0]}.weight" in random_weights:
+    if random_weights if output is None else f"{output[0]}.weight" in random_weights:
         return None
     if rows is None:
         raise conflict or AssertionError
+    if output is None:
+        raise InputError(
+            f"{key}: the classes of {address} are {', '.join(class_names(config))}, and the rows of a "
+            f"{config.model_type}'s head cannot be put into the order of the data's, {', '.join(labels)}"
+        )
     take_rows(model, rows, labels)
     return model
 
@@ -145,7 +150,7 @@ def _log_other_classes(config: Any, labels: list[str], key: str, address: str | 
     """Log what becomes of a fine-tuned head whose classes have other names."""
     fine_tuned = any(name.endswith("ForSequenceClassification") for name in config.architectures or [])
     if fine_tuned and len(config.id2label) == len(labels):
-        named = ", ".join(config.id2label.values())
+        named = ", ".join(class_names(config))
         logger.warning(
             "%s: the classes of %s are %s; its head's rows are taken, in this order, for %s",
             key, address, named, ", ".join(labels),

@@ -107,11 +107,15 @@ def _log_once(message: str) -> None:
 
 def _add_rewriting_rules(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Let a tokenizer made from a SentencePiece model rewrite texts as that does, such as … to three dots."""
-    files = sorted(folder.glob("*.model"))
+    file = folder / tokenizer.vocab_files_names.get("vocab_file", "")
     backend = tokenizer.backend_tokenizer
-    if not files or "Precompiled" in (backend.normalizer.__getstate__().decode() if backend.normalizer else ""):
+    if (
+        file.suffix != ".model"
+        or not file.is_file()
+        or "Precompiled" in (backend.normalizer.__getstate__().decode() if backend.normalizer else "")
+    ):
         return
-    rules = SentencePieceExtractor(str(files[0])).proto.normalizer_spec.precompiled_charsmap
+    rules = SentencePieceExtractor(str(file)).proto.normalizer_spec.precompiled_charsmap
     if rules:
         added = [normalizers.Precompiled(rules)]
         backend.normalizer = normalizers.Sequence([*added, *([backend.normalizer] if backend.normalizer else [])])

@@ -97,6 +97,13 @@ def _means(texts: Texts, tokenizer: PreTrainedTokenizerFast, max_length: int) ->
 
 
 def _student_config(params: Params, teacher: Any, tokenizer: PreTrainedTokenizerFast) -> Any:
+    config = _unpooled_config(params, teacher, tokenizer)
+    if params.student.pooling == "mean":
+        config.num_hidden_layers += 1
+    return config
+
+
+def _unpooled_config(params: Params, teacher: Any, tokenizer: PreTrainedTokenizerFast) -> Any:
     student = params.student
     if student.init == "fresh":
         return fresh_config(params, tokenizer, [])

@@ -1,8 +1,10 @@
 """The record of commits: made once, kept as the hub moves on, the same for all parameters with one address."""
 
 import json
+from pathlib import Path
 
 import pytest
+from huggingface_hub import hf_hub_download
 
 from pipeline.addresses.commits import recorded
 from pipeline.addresses.record import record_commits
@@ -46,7 +48,7 @@ def record(project, asked):
 def test_models_and_tables_are_recorded_with_one_request_each(hub, project, published):
     model, dataset = published
     summary, made = record(project, params())
-    assert summary.startswith("3 addresses of the hub, 2 of them new")
+    assert summary.startswith("2 addresses of the hub, 2 of them new")
     assert made["teacher"]["model"] == made["generator"]["model"] == {"address": "someone/one", "commit": model}
     assert made["data"]["target"] == {"address": "someone/table", "commit": dataset}
     assert made["student"]["model"] is made["data"]["source"] is made["generator"]["text"] is None
@@ -54,6 +56,41 @@ def test_models_and_tables_are_recorded_with_one_request_each(hub, project, publ
         "GET /api/models/someone/one",
         "GET /api/datasets/someone/table",
     ]
+
+
+def test_what_was_fetched_by_a_recorded_commit_is_found_without_record_and_hub(hub, project, published):
+    record(project, params())
+    folder = resolve_model("someone/one", "teacher.model", weights=True)
+    (project / "hub.json").unlink()
+    hub.forget()
+    hub.stop()
+    assert resolve_model("someone/one", "generator.model", weights=True) == folder
+
+
+def test_a_table_that_was_loaded_before_its_commit_was_recorded(hub, project, published):
+    section = params().data.target
+    before = load_table(section, "data.target", labelled=True)
+    record(project, params())
+    hub.forget()
+    hub.stop()
+    assert load_table(section, "data.target", labelled=True).equals(before)
+
+
+def test_a_commit_of_which_the_cache_has_some_files_only(hub, project, published):
+    """Other programs fetch file by file, and leave no list of what belongs to a commit."""
+    record(project, params())
+    for name in ("config.json", "model.safetensors"):
+        hf_hub_download("someone/one", name, revision=published[0])
+    folder = Path(resolve_model("someone/one", "teacher.model", weights=True))
+    assert {path.name for path in folder.iterdir()} == MODEL.keys()
+
+
+def test_a_folder_in_the_home_folder_is_hashed(hub, project, published, monkeypatch):
+    monkeypatch.setenv("HOME", str(project))
+    (project / "bert").mkdir()
+    (project / "bert" / "config.json").write_text("{}")
+    _, made = record(project, params(teacher={"model": "~/bert"}))
+    assert made["teacher"]["model"]["content"]
 
 
 def test_all_stages_see_the_recorded_commit_after_the_hub_moved_on(hub, project, published):

@@ -221,7 +221,7 @@ def test_a_long_rate_limit_is_an_error_at_once(hub, monkeypatch, request_, heade
     assert fetch("someone/one") == MODEL
 
 
-def test_an_error_of_the_hub_is_an_error_after_some_requests(hub, capsys):
+def test_an_error_of_the_hub_is_an_error_after_some_requests(hub, caplog):
     hub.publish("someone/one", MODEL)
     hub.fail("/api/", status=503)
     assert complaint("someone/one") == (
@@ -230,7 +230,7 @@ def test_an_error_of_the_hub_is_an_error_after_some_requests(hub, capsys):
     )
     # One, then, as the cache has nothing, one and those after 1, 2, 4, 8, 16 and eight times 30 s.
     assert len([line for line in hub.requests if "/api/models" in line]) == 15
-    said = capsys.readouterr().err.splitlines()
+    said = [line for line in caplog.messages if line.startswith("hub: ")]
     assert len(said) == 13
     assert said[1] == ("hub: 503 Service Unavailable; trying again in 2 s, for 299 s at most (L2A_HUB_WAIT)")
 

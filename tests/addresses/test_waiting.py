@@ -33,11 +33,11 @@ def published(hub):
     hub.publish("someone/one", {"config.json": b"{}", "model.safetensors": bytes(range(250)) * 200})
 
 
-def test_a_rate_limit_is_waited_for_as_long_as_the_hub_asks(hub, slept, capsys):
+def test_a_rate_limit_is_waited_for_as_long_as_the_hub_asks(hub, slept, caplog):
     hub.fail("/tree/", status=429, headers={"Retry-After": "70"}, times=2)
     assert files() == ["config.json", "model.safetensors"]
     assert (slept, trees(hub)) == ([70, 70], 3)
-    assert capsys.readouterr().err.splitlines() == [
+    assert caplog.messages == [
         "hub: 429 Too Many Requests; trying again in 70 s, for 300 s at most (L2A_HUB_WAIT)",
         "hub: 429 Too Many Requests; trying again in 70 s, for 230 s at most (L2A_HUB_WAIT)",
     ]

@@ -218,7 +218,7 @@ def test_a_hub_that_refuses_leaves_the_cache(reviews, load, fault):
     assert len([line for line in reviews.requests[requests:] if "someone" in line]) == 1
 
 
-def test_a_fault_that_passes_is_outlasted_and_a_table_taken_up_where_it_ended(hub, load, monkeypatch, capsys):
+def test_a_fault_that_passes_is_outlasted_and_a_table_taken_up_where_it_ended(hub, load, monkeypatch, caplog):
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 100)
     hub.publish("someone/texts", {"train.parquet": parquet(*(f"text {row}" for row in range(200)))}, kind="dataset")
     hub.fail("/cdn/[^ ]*$", cut_after=300, reset=True)
@@ -226,7 +226,7 @@ def test_a_fault_that_passes_is_outlasted_and_a_table_taken_up_where_it_ended(hu
     hub.fail("GET /api/datasets", status=429, headers={"Retry-After": "9"}, times=2)
     assert len(load("someone/texts")) == 200
     assert [line.partition("bytes=")[2] for line in hub.requests if "/cdn/" in line] == ["", *["300-"] * 3]
-    said = [line.split("; ")[:2] for line in capsys.readouterr().err.splitlines()]
+    said = [line.split("; ")[:2] for line in caplog.messages if line.startswith("hub: ")]
     assert [first for first, _ in said] == ["hub: 429 Too Many Requests", *["hub: 503 Service Unavailable"] * 2]
 
 

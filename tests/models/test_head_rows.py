@@ -1,5 +1,6 @@
 """A fine-tuned head whose classes stand in another order, or are more, than the data's."""
 
+import json
 import logging
 
 import pytest
@@ -62,6 +63,18 @@ def test_the_last_layer_of_any_head_is_found(family, tokenizer, tmp_path):
         whole.save_pretrained(tmp_path)
     model = load_classifier(tmp_path, "x", ["a", "b"])
     torch.testing.assert_close(logits(model), logits(whole)[:, [1, 0]])
+
+
+@pytest.mark.parametrize("names", [["negative", "neutral", "positive"], [0, 1, 2]], ids=["names", "numbers"])
+def test_rows_are_numbered_and_not_in_the_order_of_the_file(saved, names):
+    folder = saved(BertForSequenceClassification, **named(["a", "b", "c"]))
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = {str(row): names[2 - row] for row in (2, 0, 1)}
+    config["label2id"] = {str(name): 2 - row for row, name in enumerate(names)}
+    before = logits(BertForSequenceClassification.from_pretrained(folder))
+    (folder / "config.json").write_text(json.dumps(config))
+    model = load_classifier(folder, "x", [str(name) for name in names])
+    assert torch.equal(logits(model), before[:, [2, 1, 0]])
 
 
 def test_the_same_names_in_the_same_order_load_as_ever(saved):

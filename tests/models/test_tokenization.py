@@ -176,6 +176,15 @@ def test_a_file_that_asks_for_padding_and_truncation_keeps_its_class(tokenizer, 
     assert opened(FIRST)["input_ids"] == tokenizer(FIRST)["input_ids"]
 
 
+def test_another_program_s_model_file_is_no_tokenizer(tokenizer, tiny_classifier, tmp_path):
+    folder = save_as(tmp_path, load_classifier(str(tiny_classifier), "teacher"), tokenizer)
+    (folder / "tokenizer.json").unlink()
+    vocabulary = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().get)
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    (folder / "crf.model").write_bytes(b"\x99 not protobuf")
+    assert load_tokenizer(str(folder), "teacher")(FIRST)["input_ids"] == tokenizer(FIRST)["input_ids"]
+
+
 def test_a_setting_that_contradicts_the_file_is_an_error(tokenizer, tiny_classifier, tmp_path):
     folder, _ = cased(tokenizer, tmp_path / "m", tiny_classifier, tokenizer_class="BertTokenizer", do_lower_case=True)
     with pytest.raises(InputError, match=r"^x: do_lower_case: true of tokenizer_config.json in .* is not that of its"):
