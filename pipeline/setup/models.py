@@ -101,11 +101,7 @@ def _student(address: str, config: Any, say: Callable[[str], None]) -> dict[str,
         "student.init": Value("teacher" if own else "encoder"),
         "student.layers": Value(str(layers)),
         "student.model": Value("null" if own else EMBEDDED),
-        "student.pooling": (
-            Value("first_token", "or mean: of all tokens, by one more layer, for losses of predictions")
-            if own
-            else Value("mean", "of all tokens, by one more layer; or first_token, which losses of states need")
-        ),
+        "student.pooling": Value("first_token" if own else "mean"),
         "distill.dropout": Value("true" if own else "false"),
         "objectives.attention": Value(f"{shown['attention']:.1f}"),
         "objectives.hidden": Value(f"{shown['hidden']:.1f}"),

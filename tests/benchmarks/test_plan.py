@@ -54,7 +54,8 @@ def test_a_row_differs_from_l2a_in_its_own_params_and_in_nothing_else(monkeypatc
     quick["augment"]["samples"] |= {"source": 1, "target": 20}
     quick["cache"] |= {"hidden": True, "attention": True}
     quick["objectives"] |= {"attention": 1, "hidden": 1}
-    quick["distill"] |= {"epochs": 2, "least_steps": 130, "originals": ["target", "unlabelled"]}
+    quick["student"] |= {"pooling": "first_token"}
+    quick["distill"] |= {"epochs": 2, "least_steps": 130, "originals": ["target", "unlabelled"], "dropout": True}
     quick["selector"] |= {"reward": "metric", "hidden": 128, "learning_rate": 3e-5}
     assert whole == quick
     assert planned("imdb-rt", "no-attention") == {**whole, "objectives": {**whole["objectives"], "attention": 0.0}}

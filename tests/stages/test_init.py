@@ -57,7 +57,8 @@ def test_a_params_file_is_proposed(run, tmp_path, tiny_masked_lm):
     params, before = load(tmp_path / "mine.yaml"), load(ROOT / "params.yaml")
     assert (params.data.source, params.teacher.domains, params.max_length) == (None, ["target"], 56)
     assert (params.generator.model, params.generator.adapter) == (str(tiny_masked_lm), None)
-    for same in ("alpha", "distill", "selector", "evaluate"):
+    assert (params.student.pooling, params.distill.dropout) == ("first_token", True)
+    for same in ("alpha", "selector", "evaluate"):
         assert getattr(params, same) == getattr(before, same)
     # A student of the teacher's layers, with the paper's losses.
     assert (params.student.init, params.student.model) == ("teacher", None)
@@ -73,7 +74,7 @@ def test_every_comment_of_other_keys_stays(run, tmp_path):
     new, old = (path.read_text().partition("\naugment:")[2] for path in (tmp_path / "mine.yaml", ROOT / "params.yaml"))
     changed = dict(zip(old.splitlines(), new.splitlines(), strict=True))
     keys = {line.split(":")[0].strip() for line, now in changed.items() if line != now}
-    assert keys == {"samples", "cache", "init", "model", "attention", "hidden"}
+    assert keys == {"samples", "cache", "init", "model", "pooling", "attention", "hidden", "dropout"}
     assert all(line.partition(" # ")[2] == now.partition(" # ")[2] for line, now in changed.items())
 
 
