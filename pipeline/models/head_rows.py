@@ -55,12 +55,12 @@ def output_layer(model: PreTrainedModel) -> tuple[str, torch.nn.Linear] | None:
 
 
 @torch.no_grad()
-def take_rows(model: PreTrainedModel, rows: list[int], labels: list[str]) -> None:
-    """Reduce a classifier to these rows of its head, in this order, and name them, in place."""
-    found = output_layer(model)
-    if found is None:
-        raise ValueError(f"{model.config.model_type} models have no linear layer of {model.config.num_labels} outputs")
-    _, linear = found
+def take_rows(model: PreTrainedModel, linear: torch.nn.Linear, rows: list[int], labels: list[str]) -> None:
+    """Reduce a classifier to these rows of its head, in this order, and name them, in place.
+
+    Args:
+        linear: its output layer.
+    """
     linear.weight = torch.nn.Parameter(linear.weight[rows].clone())
     if linear.bias is not None:
         linear.bias = torch.nn.Parameter(linear.bias[rows].clone())

@@ -126,8 +126,9 @@ def _with_rows_of(address: str | Path, key: str, labels: list[str]) -> PreTraine
     try:
         rows, conflict = rows_by_name(config, labels, key, address), None
     except InputError as error:
-        rows, conflict = None, error
-    if rows is None and conflict is None:
+        # An error only if the head has weights: a model that was never fine-tuned may name classes too.
+        rows, conflict = [], error
+    if rows is None:
         _log_other_classes(config, labels, key, address)
         return None
     model, random_weights = _load_weights(AutoModelForSequenceClassification, address, key)
@@ -135,14 +136,14 @@ def _with_rows_of(address: str | Path, key: str, labels: list[str]) -> PreTraine
     output = output_layer(model)
     if random_weights if output is None else f"{output[0]}.weight" in random_weights:
         return None
-    if rows is None:
-        raise conflict or AssertionError
+    if conflict:
+        raise conflict
     if output is None:
         raise InputError(
             f"{key}: the classes of {address} are {', '.join(class_names(config))}, and the rows of a "
             f"{config.model_type}'s head cannot be put into the order of the data's, {', '.join(labels)}"
         )
-    take_rows(model, rows, labels)
+    take_rows(model, output[1], rows, labels)
     return model
 
 

@@ -146,7 +146,7 @@ def test_a_teacher_without_training_needs_a_head_for_the_classes(run, tiny_encod
     assert json.loads(metrics.read_text())["history"] == []
     # So is one whose head has the classes in another order.
     model = load_classifier(trained, "x")
-    take_rows(model, [1, 0], ["positive", "negative"])
+    take_rows(model, model.classifier, [1, 0], ["positive", "negative"])
     save_model(model, load_tokenizer(trained, "x"), trained.parent / "turned")
     result, out, metrics = run("turned back", model=str(trained.parent / "turned"), epochs=nothing)
     assert result.exit_code == 0, result.output
