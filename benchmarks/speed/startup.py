@@ -1,22 +1,19 @@
-"""Start-up of the stages of the default: seconds of imports (`python -X importtime`) and modules.
+"""Start-up of the stages of the default: processor seconds within imports, and modules.
 
     python -m benchmarks.speed.startup --against PATH
 
 Every stage runs to its end, imports inside functions included, on the default's params with small tables and models of
 the default's families with narrow layers. Beside it runs the code of another checkout, PATH, which has a `.venv` of its
-own. The two take turns stage by stage; figures are medians of five rounds after one of warm-up. Seconds are multiplied
-by the share of a core that the process had, so that those in which it waited for other programs do not count.
+own. The two take turns stage by stage; figures are medians of five rounds after one of warm-up. Seconds are of the
+processor: `python -X importtime` tells where they go, but counts those in which other programs ran, too.
 """
 
 import csv
 import os
-import re
-import resource
 import shutil
 import statistics
 import subprocess
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -45,10 +42,10 @@ PROCESSES = dict.fromkeys(STAGES, 1) | {SKIPPED: 8}
 MODELS = ("generator", "teacher", "augment", "cache_teacher", "distill", "student_ft", "evaluate", "export")
 """The stages that run a model."""
 LEAST = "transformers with torch alone"
-TO_A_MODEL = "from transformers import AutoModelForSequenceClassification, AutoTokenizer; AutoTokenizer"
+TO_A_MODEL = "import gc; gc.set_threshold(50_000); from transformers import PreTrainedModel"
 """The least that a stage with a model imports: every model of transformers imports these modules."""
 NARROW = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
-LINE = re.compile(r"import time: +(\d+) \|")
+IMPORT_SECONDS = Path(__file__).with_name("import_seconds.py")
 
 
 @dataclass(frozen=True)
@@ -118,24 +115,15 @@ def imports(words: list[str], checkout: Path, folder: Path) -> Imports:
     """Run Python in `folder` with an empty work cache on a checkout's code. Raises InputError if it fails."""
     shutil.rmtree(folder / "cache", ignore_errors=True)
     environment = {"PYTHONPATH": str(checkout), "XDG_CACHE_HOME": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
-    environment |= {"OMP_NUM_THREADS": "1"}
-    arguments = [str(checkout / ".venv/bin/python"), "-X", "importtime", *words]
-    start, before = time.perf_counter(), _processor_seconds()
+    measured = folder / "measured"
+    arguments = [str(checkout / ".venv/bin/python"), "-P", str(IMPORT_SECONDS), str(measured), *words]
     done = subprocess.run(
         arguments, cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=False
     )
-    share = (_processor_seconds() - before) / (time.perf_counter() - start)
     if done.returncode:
-        last = [line for line in done.stderr.splitlines() if not line.startswith("import time:")][-1:]
-        raise InputError(f"{' '.join(words)}: exit code {done.returncode}: {' '.join(last)}")
-    microseconds = [int(match[1]) for match in map(LINE.match, done.stderr.splitlines()) if match]
-    return Imports(share * sum(microseconds) / 1e6, len(microseconds))
-
-
-def _processor_seconds() -> float:
-    """Seconds of cores that child processes have used."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+        raise InputError(f"{' '.join(words)}: exit code {done.returncode}: {' '.join(done.stderr.splitlines()[-1:])}")
+    seconds, modules = measured.read_text(encoding="ascii").split()
+    return Imports(float(seconds), int(modules))
 
 
 def write_inputs(folder: Path) -> None:

@@ -24,6 +24,7 @@ from benchmarks.speed import (
     processes,
     sampling,
     selector,
+    startup,
     step,
     timed_steps,
 )
@@ -267,3 +268,59 @@ def test_the_first_answers_of_two_checkouts_take_turns(tmp_path, monkeypatch):
     assert values["faster than the other build"] > 1
     with pytest.raises(InputError, match=r"--against: no such file: .*nowhere/\.venv/bin/l2a"):
         first_answer.main(tmp_path / "nowhere")
+
+
+SPIN = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass\n"
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with an interpreter as a checkout has it, and two modules, each of which takes 0.3 s to import."""
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
+    (tmp_path / "inner.py").write_text(SPIN)
+    (tmp_path / "outer.py").write_text(f"import inner\n{SPIN}")
+    return tmp_path
+
+
+@pytest.mark.parametrize("spin", ["", SPIN])
+def test_seconds_of_imports_count_once_and_without_the_work(checkout, spin):
+    (checkout / "work.py").write_text(f"def work():\n    import outer\n    import inner\n\nwork()\n{spin}")
+    nothing = startup.imports(["-c", "pass"], checkout, checkout)
+    found = startup.imports(["-m", "work"], checkout, checkout)
+    assert 0.6 <= found.seconds - nothing.seconds < 0.75
+    assert found.modules >= nothing.modules + 2
+
+
+def test_a_stage_that_fails_is_one_line(checkout):
+    with pytest.raises(InputError, match=r"^-c raise ValueError\('so'\): exit code 1: ValueError: so$"):
+        startup.imports(["-c", "raise ValueError('so')"], checkout, checkout)
+
+
+def test_start_up_is_that_of_all_processes_of_the_default():
+    names = (*startup.PROCESSES, startup.LEAST)
+    # The first round is the warm-up.
+    ours = {name: [startup.Imports(99.0, 7)] + [startup.Imports(1.0, 7)] * 5 for name in names}
+    other = {name: [startup.Imports(99.0, 9)] + [startup.Imports(3.0, 9)] * 5 for name in names}
+    other["distill"] = [startup.Imports(99.0, 9)] + [startup.Imports(24.0, 9)] * 5
+    figures = {figure.name: figure for figure in startup.figures(ours, other)}
+    # 13 stages, and 8 of rounds that params do not ask for.
+    assert figures["all processes"].value == 21
+    assert figures["all processes: the other build"].value == 84
+    assert figures["all processes: faster than the other build"].value == 4
+    assert figures["the most that could be reached"].value == 84 / 8
+    assert figures["distill"].unit == "s, 7 modules; the other build 24 s, 9 modules"
+
+
+def test_the_start_up_benchmark_runs_the_default_in_small(checkout):
+    startup.write_inputs(checkout)
+    params = load(checkout / "params.yaml")
+    default = load(SPEED.parents[1] / "params.yaml")
+    assert (params.objectives, params.cache) == (default.objectives, default.cache)
+    # A reward is given in the few steps that there are.
+    assert params.selector.model_copy(update={"every": default.selector.every}) == default.selector
+    (checkout / "stages").symlink_to(SPEED.parents[1] / "stages")
+    (checkout / "pipeline").symlink_to(SPEED.parents[1] / "pipeline")
+    assert startup.imports(startup.command("prepare"), checkout, checkout).modules > 500
+    assert startup.imports(startup.command(startup.SKIPPED), checkout, checkout).modules > 200
