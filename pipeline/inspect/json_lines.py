@@ -7,8 +7,8 @@ from typing import Any
 
 
 def print_json(row: dict[str, Any]) -> None:
-    """Print one line of JSON: ASCII, with null for NaN and infinity."""
-    sys.stdout.write(json.dumps(_null_if_not_finite(row), allow_nan=False) + "\n")
+    """Print one line of JSON: ASCII, with null for NaN and infinity, and dates and other values as text."""
+    sys.stdout.write(json.dumps(_null_if_not_finite(row), allow_nan=False, default=str) + "\n")
 
 
 def _null_if_not_finite(value: Any) -> Any:
