@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+LEFT_OUT = "left_out.json"
+"""File of a folder that a stage writes in any case, for DVC, and has nothing for: the reason, a JSON string."""
+
 
 @dataclass(frozen=True)
 class Layout:
