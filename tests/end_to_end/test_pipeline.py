@@ -8,7 +8,7 @@ from pathlib import Path
 import dvc.api
 import pandas as pd
 import pytest
-from helpers.tiny_project import Repo
+from helpers.tiny_project import ROOT, Repo
 
 from pipeline.augment.shards import read_augmented
 
@@ -70,6 +70,17 @@ def test_an_interpreter_of_its_own_makes_the_same_as_a_fork(repo: Repo, tmp_path
 
 def test_a_second_repro_runs_nothing(repo: Repo) -> None:
     assert repo.stages_run("repro") == []
+
+
+def test_the_notebook_computes_by_hand_what_the_stages_wrote(repo: Repo, tmp_path: Path) -> None:
+    """It compares its numbers with those of the files itself."""
+    notebook = json.loads((ROOT / "docs" / "one_neighbour.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert sum(cell.count("assert ") for cell in cells) == 7
+    (tmp_path / "cells.py").write_text("\n".join(cells), encoding="utf-8")
+    unforked = Repo(repo.folder, Path(sys.executable).parent)
+    unforked.environment |= {"PYTHONPATH": str(repo.folder), "MPLBACKEND": "agg", "MPLCONFIGDIR": str(tmp_path)}
+    assert "L_att = " in unforked.run(sys.executable, str(tmp_path / "cells.py"))
 
 
 def test_the_student_opens_in_transformers(repo: Repo) -> None:
