@@ -1,11 +1,13 @@
 """Models of the hub: which files are fetched, of which commit, and what stays behind when the hub or the line fails."""
 
 import errno
+import itertools
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers.hub import HOME
@@ -37,7 +39,9 @@ OTHERS = {
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     """Wait for nothing between requests."""
-    monkeypatch.setattr("pipeline.addresses.waiting.time.sleep", lambda _: None)
+    passed = itertools.count(1000.0, 100.0)
+    clock = SimpleNamespace(sleep=lambda _: None, monotonic=lambda: next(passed))
+    monkeypatch.setattr("pipeline.addresses.waiting.time", clock)
 
 
 def contents(folder):
