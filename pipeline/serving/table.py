@@ -35,7 +35,7 @@ def read_table(path: Path, text: str, text_pair: str) -> list[Row]:
     from pipeline.data.reading import read_file
 
     frame = read_file(path, "--file")
-    header = list(frame.columns)
+    header = [str(column) for column in frame.columns]
     if text not in header:
         raise InputError(
             f"{path} has no column {shown(text)}; accepted: --text with one of {listed(header)}"
@@ -44,7 +44,7 @@ def read_table(path: Path, text: str, text_pair: str) -> list[Row]:
     for column in ANSWER:
         if column in header:
             raise InputError(f"{path} has a column {column!r} already; accepted: a table without answers")
-    rows: list[Row] = frame.to_dict("records")
+    rows: list[Row] = [dict(zip(header, cells, strict=True)) for cells in frame.itertuples(index=False)]
     for column in {text, text_pair} & set(header):
         for number, row in enumerate(rows, start=1):
             row[column] = check_text(as_text(row[column]), f"{path}, row {number}: {column}")
