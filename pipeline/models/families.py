@@ -19,7 +19,7 @@ from pipeline.params.schema import Params
 
 logger = logging.getLogger(__name__)
 LONGEST = 1024
-"""Tokens of the longest text tried. Beyond 704 BigBird's attention becomes sparse."""
+"""Tokens of the longest text tried."""
 WORDS = 128
 """Size of the vocabulary of the small model."""
 
