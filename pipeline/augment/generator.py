@@ -69,7 +69,7 @@ def prepare_generator(params: Params, *, out: Path, metrics: Path, adapter: Path
         if adapter is not None:
             with publish_file(adapter) as temporary:
                 save_adapter(adapted, temporary)
-        model = merge(adapted)
+        model = merge(adapted, "generator.steps")
 
     measured: dict[str, Any] = {"commit": recorded("generator.model", generator.model)}
     measured |= {"parameters": parameter_count(model), "trained_steps": generator.steps}
