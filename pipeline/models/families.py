@@ -18,6 +18,11 @@ from pipeline.params.objectives import OBJECTIVES
 from pipeline.params.schema import Params
 
 logger = logging.getLogger(__name__)
+NOT_CONVERTED = {
+    "funnel": "the file would take texts of one length only",
+    "longformer": "torch cannot follow how it cuts texts into windows",
+}
+"""Families that torch.onnx.export fails on, each with the reason; trying it on every student would take minutes."""
 LONGEST = 1024
 """Tokens of the longest text tried."""
 WORDS = 128
@@ -42,6 +47,8 @@ def check_family(config: Any, key: str, needs: Mapping[str, tuple[str, str]], ma
         inputs = sample_inputs(model, (length, 3))
         with trying(model):
             forward(model, inputs)
+            # A Nystromformer with landmarks takes texts of one length only.
+            forward(model, sample_inputs(model))
     except Exception as error:
         reason = f"{type(error).__name__}: {one_line(error)}"
         raise InputError(f"{key}: {family} models cannot be run here ({reason}); accepted: another family") from error
@@ -56,6 +63,19 @@ def check_family(config: Any, key: str, needs: Mapping[str, tuple[str, str]], ma
                 f"{key}: {family} models do not show their {NAMES[state]}, which {parameter} needs; "
                 f"accepted: {parameter}: {off}, or another family"
             )
+
+
+def check_conversion(config: Any, key: str, accepted: str) -> None:
+    """Raise InputError if a student with this config cannot be converted to ONNX.
+
+    Args:
+        key: names the student in errors.
+        accepted: the end of errors: "accepted: another family".
+    """
+    if reason := NOT_CONVERTED.get(config.model_type):
+        raise InputError(
+            f"{key}: the student is a {config.model_type}, which cannot be converted to ONNX ({reason}); {accepted}"
+        )
 
 
 def teacher_needs(params: Params) -> dict[str, tuple[str, str]]:

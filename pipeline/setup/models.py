@@ -11,7 +11,7 @@ from transformers import AutoModelForMaskedLM
 
 from pipeline.addresses.resolve import resolve_model
 from pipeline.errors import InputError
-from pipeline.models.families import check_family
+from pipeline.models.families import check_conversion, check_family
 from pipeline.models.forward import NAMES
 from pipeline.models.layers import check_layers, new_classifier
 from pipeline.models.loading import load_encoder_config, load_tokenizer, quiet
@@ -90,6 +90,7 @@ def _student(address: str, config: Any, say: Callable[[str], None]) -> dict[str,
     if own:
         try:
             check_layers(config, layers, "first", address)
+            check_conversion(config, "student.init", "accepted: another family")
         except InputError as error:
             say(f"{error}; taken: student.init: encoder")
             own = False
