@@ -71,7 +71,7 @@ def distill_student(
     if params.student.model is not None:
         # The teacher stage checks it, too, but need not have run since the student was named.
         check_words(tokenizer, train.texts, f"student.model: {params.student.model}")
-    check_length(params.max_length, tokenizer, student.config, "the student")
+    check_length(params.max_length, tokenizer, student, "the student")
     dataset = read_dataset(
         params,
         prepared=prepared,

@@ -103,7 +103,7 @@ def export(
         latencies = timings(
             runners,
             {name: partial(random_batch, each.config.vocab_size) for name, each in models.items()},
-            {name: max_positions(each.config, UNLIMITED) for name, each in models.items()},
+            {name: max_positions(each, UNLIMITED) for name, each in models.items()},
         )
         setattr(exported.config, PAIRS_KEY, test.pairs is not None)
         # Texts are truncated at the same length in serving as in training.
@@ -131,7 +131,7 @@ def _load(folder: Path, name: str, test: Texts, max_length: int) -> tuple[PreTra
     model = load_classifier(folder, name)
     check_labels(model.config, test.names, name)
     tokenizer = load_tokenizer(folder, name)
-    check_length(max_length, tokenizer, model.config, name)
+    check_length(max_length, tokenizer, model, name)
     return model, tokenizer
 
 

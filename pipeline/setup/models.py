@@ -11,7 +11,7 @@ from transformers import AutoModelForMaskedLM
 
 from pipeline.addresses.resolve import resolve_model
 from pipeline.errors import InputError
-from pipeline.models.families import check_family
+from pipeline.models.families import check_conversion, check_family
 from pipeline.models.forward import NAMES
 from pipeline.models.frozen import check_frozen
 from pipeline.models.layers import check_layers
@@ -95,6 +95,7 @@ def _student(address: str, config: Any, say: Callable[[str], None]) -> dict[str,
     if own:
         try:
             check_layers(config, layers, "first", address)
+            check_conversion(config, "student.init", "accepted: another family")
         except InputError as error:
             say(f"{error}; taken: student.init: encoder")
             own = False
