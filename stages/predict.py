@@ -21,12 +21,12 @@ def main(
         Path | None, typer.Option(help="One text a line; or a table: .csv, .tsv, .json, .jsonl, .parquet.")
     ] = None,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Read one object a line, whatever the file's name.")] = False,
-    text: Annotated[str, typer.Option(metavar="COLUMN", help="A table's column of texts.")] = "text",
+    text: Annotated[str | None, typer.Option(metavar="COLUMN", help="A table's column of texts, not `text`.")] = None,
     text_pair: Annotated[
-        str, typer.Option(metavar="COLUMN", help="A table's column of second texts, if it has one.")
-    ] = "text_pair",
+        str | None, typer.Option(metavar="COLUMN", help="A table's column of second texts, not `text_pair`.")
+    ] = None,
     answers: Annotated[
-        Path | None, typer.Option(help="Write a table: .csv, .jsonl or .parquet; else JSON lines are printed.")
+        Path | None, typer.Option(help="Write the table with the answers to this file, instead of JSON lines.")
     ] = None,
 ) -> str:
     """Predict each text's class and its probability, or a number."""
@@ -39,14 +39,18 @@ def main(
     from pipeline.inspect.json_lines import print_json
     from pipeline.serving.predict import CHUNK, check_text, predict_rows, read_lines
     from pipeline.serving.runtime import open_folder
-    from pipeline.serving.table import check_answers, is_table, read_table, write_table
+    from pipeline.serving.table import FORMATS, check_answers, read_table, write_answers
 
     if answers:
-        check_answers(answers, file)
-    table = read_table(file, text, text_pair) if file and is_table(file) and not jsonl else None
-    objects = jsonl or (file is not None and file.suffix.lower() == ".jsonl")
-    if table is None and not objects:
-        text, text_pair = "text", "text_pair"
+        check_answers(answers, None if texts else file)
+    suffix = file.suffix.lower() if file else ""
+    objects = jsonl or suffix == ".jsonl"
+    whole = file is not None and suffix in FORMATS and not objects
+    for option, column in (("--text", text), ("--text-pair", text_pair)):
+        if column is not None and not (objects or whole):
+            raise InputError(f"{option}: got {column}, and no table; accepted: --file with one of {', '.join(FORMATS)}")
+    names = {"text": text or "text", "text_pair": text_pair or "text_pair"}
+    table = read_table(file, names["text"], text_pair) if file and whole else None
     served = open_folder(model, "--model")
     count = 0
     with ExitStack() as stack:
@@ -57,12 +61,12 @@ def main(
             rows = table
         else:
             lines = stack.enter_context(file.open("rb")) if file else sys.stdin.buffer
-            rows = read_lines(lines, str(file or "standard input"), objects=objects, text=text, text_pair=text_pair)
+            rows = read_lines(lines, str(file or "standard input"), objects=objects, **names)
         # At a terminal each line is answered at once.
         interactive = not texts and not file and sys.stdin.isatty()
-        answered = predict_rows(served, rows, 1 if interactive else CHUNK, text=text, text_pair=text_pair)
-        if answers:
-            count = write_table(answered, answers)
+        answered = predict_rows(served, rows, 1 if interactive else CHUNK, **names)
+        if answers and file:
+            count = write_answers(answered, answers, file)
         else:
             for row in answered:
                 print_json(row)

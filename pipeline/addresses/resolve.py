@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from pipeline.addresses.archives import is_archive, open_archive
@@ -62,9 +63,12 @@ def expand_home(address: str) -> str:
 
 def not_copied(address: str | Path) -> str:
     """In an experiment that DVC runs in a folder of its own: how a file that nothing tracks gets there. Else empty."""
-    if Path.cwd().as_posix().rpartition("/.dvc/tmp/exps/")[1] and not Path(address).is_absolute():
-        return f"; a queued experiment has what git and DVC track: dvc add {address}, or --copy-paths {address}"
-    return ""
+    inside = "/.dvc/tmp/exps/" in Path.cwd().as_posix()
+    if not inside or Path(expand_home(str(address))).is_absolute():
+        return ""
+    return (
+        f"; a queued experiment has what git and DVC track, and more by: dvc exp run --copy-paths {quote(str(address))}"
+    )
 
 
 def resolve_model(address: str | Path, key: str, *, weights: bool = False) -> str:

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -88,21 +88,22 @@ def _wait(tries: int, asked: float, why: str) -> None:
 
     Raises BusyError instead if that is more than what is left.
     """
-    left = _allowed() - _waited()
     seconds = asked or min(2.0 ** (tries - 1), LONGEST)
-    if seconds > left:
+    now = time.monotonic()
+    this, allowed = (now, now + seconds), _allowed()
+    if _total([*waits, this]) > allowed:
         raise BusyError(_when(asked, why))
+    left = allowed - _total(waits)
     if is_main_process():
         logger.warning("hub: %s; trying again in %.0f s, for %.0f s at most (L2A_HUB_WAIT)", why, seconds, left)
-    now = time.monotonic()
-    waits.append((now, now + seconds))
+    waits.append(this)
     time.sleep(seconds)
 
 
-def _waited() -> float:
-    """The seconds in which this process has waited, whether in one thread or in several."""
+def _total(intervals: Sequence[tuple[float, float]]) -> float:
+    """The seconds that are in one of the intervals, or in several."""
     total = until = 0.0
-    for start, end in sorted(waits):
+    for start, end in sorted(intervals):
         total += max(0.0, end - max(start, until))
         until = max(until, end)
     return total

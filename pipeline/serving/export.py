@@ -112,7 +112,7 @@ def export(
             for name, file in files.items():
                 folder = stack.enter_context(publish_folder(outs[name]))
                 if reason := measured[name].get("left_out"):
-                    (folder / LEFT_OUT).write_text(json.dumps(reason) + "\n", encoding="utf-8")
+                    (folder / LEFT_OUT).write_text(json.dumps(reason, ensure_ascii=False) + "\n", encoding="utf-8")
                 else:
                     _fill(folder, file, exported, exported_tokenizer)
     write_json(metrics, {name: values | latencies[name] for name, values in measured.items()} | vocabulary)

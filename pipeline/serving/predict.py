@@ -1,7 +1,7 @@
 """Predictions for a stream of texts of any length, in constant memory and in order."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any, Protocol
 
@@ -69,6 +69,13 @@ def check_kind(is_pair: bool, pairs_expected: bool | None) -> None:
         raise InputError(f"text_pair: got {got}; accepted: {expected}, as expected by the model or first row")
 
 
+def check_unanswered(columns: Collection[str], where: str) -> None:
+    """Raise InputError that starts with `where` if a column's name is that of an answer."""
+    for column in ANSWER:
+        if column in columns:
+            raise InputError(f"{where} has {column!r} already, which is where the answer goes; accepted: another name")
+
+
 def check_text(text: str, where: str) -> str:
     """Return the text. Raises InputError that starts with `where` if it has a lone surrogate, so is not valid UTF-8."""
     try:
@@ -108,6 +115,7 @@ def _row(line: str, where: str, text: str, text_pair: str) -> Row:
         raise InputError(f"{where} is not a JSON object") from error
     if not isinstance(row, dict) or not isinstance(row.get(text), str):
         raise InputError(f'{where} has no text; accepted: {{"{text}": "…"}}, for pairs also "{text_pair}": "…"')
+    check_unanswered(row, where)
     if not isinstance(row.get(text_pair, ""), str | None):
         raise InputError(f"{where}: {text_pair} is not a text")
     for name in (text, text_pair):

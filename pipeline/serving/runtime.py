@@ -1,12 +1,11 @@
 """A saved classifier, PyTorch or ONNX, opened for inference; torch is imported for PyTorch alone."""
 
-import json
 from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.serving.onnx_model import ONNX, open_onnx
 from pipeline.serving.predict import Classifier
-from pipeline.storage.layout import LEFT_OUT
+from pipeline.storage.layout import check_filled
 
 
 def open_folder(folder: Path, key: str) -> Classifier:
@@ -16,8 +15,7 @@ def open_folder(folder: Path, key: str) -> Classifier:
 
     Raises InputError if there is no model, the stage has left it out, or it is damaged or not a classifier.
     """
-    if (folder / LEFT_OUT).is_file():
-        raise InputError(f"{key}: {folder} was left out: {json.loads((folder / LEFT_OUT).read_text())}")
+    check_filled(folder, key)
     if (folder / ONNX).is_file():
         return open_onnx(folder, key)
     if not folder.is_dir():

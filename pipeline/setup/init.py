@@ -91,7 +91,7 @@ def _max_length(target: Table, address: str, say: Callable[[str], None]) -> int:
     Raises InputError if the tokenizer does not know the words.
     """
     tokenizer = load_tokenizer(address, "teacher.model")
-    rows = [row for row in _some_rows(target) if all(row)]
+    rows = _some_rows(target)
     with quiet():
         check_words(tokenizer, [" ".join(row) for row in rows], "teacher.model")
         tokens = tokenizer(*map(list, zip(*rows, strict=True)), return_attention_mask=False)
@@ -103,9 +103,9 @@ def _max_length(target: Table, address: str, say: Callable[[str], None]) -> int:
 
 
 def _some_rows(target: Table) -> list[tuple[str, ...]]:
-    """The texts of some `MEASURED` rows, evenly spaced."""
-    cells = [column.cells[:: max(1, len(column.cells) // MEASURED)] for column in target.texts]
-    return list(zip(*cells, strict=True))
+    """The texts of some `MEASURED` rows that have them, evenly spaced."""
+    rows = [row for row in zip(*(column.cells for column in target.texts), strict=True) if all(row)]
+    return rows[:: max(1, len(rows) // MEASURED)]
 
 
 def _keep(target: Table, say: Callable[[str], None]) -> Value:

@@ -44,10 +44,11 @@ def model_values(model: str | None, say: Callable[[str], None]) -> tuple[str, bo
     # A learning rate that suits few layers is too high for many, and the first half of many can stay as it is.
     deep = config.num_hidden_layers > 6
     frozen = config.num_hidden_layers // 2 if deep else 0
-    try:
-        check_frozen(config, frozen, "teacher.frozen")
-    except InputError:
-        frozen = 0
+    if deep:
+        try:
+            check_frozen(config, frozen, "teacher.frozen")
+        except InputError:
+            frozen = 0
     values = _student(address, config, say) | {
         "teacher.model": Value(inline(address)),
         "teacher.learning_rate": Value("3.0e-5" if deep else "1.0e-4"),

@@ -145,7 +145,7 @@ def test_a_queued_experiment_says_how_a_folder_gets_there(tmp_path, monkeypatch)
     """DVC runs it in a copy of what git and DVC track."""
     copy = tmp_path / ".dvc" / "tmp" / "exps" / "tmp123"
     copy.mkdir(parents=True)
-    said = "; a queued experiment has what git and DVC track: dvc add data/raw/m, or --copy-paths data/raw/m"
+    said = "; a queued experiment has what git and DVC track, and more by: dvc exp run --copy-paths data/raw/m"
     for folder, more in ((tmp_path, ""), (copy, said)):
         monkeypatch.chdir(folder)
         with pytest.raises(InputError) as caught:

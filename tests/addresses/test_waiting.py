@@ -63,9 +63,12 @@ def test_the_waits_of_a_process_are_bounded_together(hub, slept, monkeypatch):
         assert (slept, trees(hub)) == (tries, before + len(tries) + 1)
 
 
-def test_threads_that_wait_at_the_same_time_use_it_once():
-    waiting.waits += [(10, 40), (12, 42), (11, 13), (100, 101)]
-    assert waiting._waited() == 33
+def test_threads_that_wait_at_the_same_time_use_it_once(hub, slept, monkeypatch):
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: 1000.0)
+    hub.fail("/tree/", status=429, headers={"Retry-After": "200"}, times=3)
+    assert files() == ["config.json", "model.safetensors"]
+    assert slept == [200, 200, 200]
+    assert waiting._total([(10, 40), (12, 42), (11, 13), (100, 101)]) == 33
 
 
 def test_no_wait_where_none_is_wanted(hub, slept, monkeypatch):

@@ -80,7 +80,7 @@ def test_a_second_repro_runs_nothing(repo: Repo) -> None:
 
 
 def test_the_notebook_computes_by_hand_what_the_stages_wrote(repo: Repo, tmp_path: Path) -> None:
-    """It compares its numbers with those of the files itself."""
+    """It compares those of the drawing and of the teacher itself."""
     notebook = json.loads((ROOT / "docs" / "one_neighbour.ipynb").read_text(encoding="utf-8"))
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert sum(cell.count("assert ") for cell in cells) == 7

@@ -1,95 +1,116 @@
-"""Tables of texts to predict, and of answers."""
+"""Tables of texts to predict, and the same tables with the answers."""
 
 import csv
 import datetime
 import json
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.serving.table import check_answers, is_table, read_table, write_table
+from pipeline.serving.table import check_answers, read_table, write_answers
 
-ROWS = [{"id": 7, "text": "a good film"}, {"id": 8, "text": 'so, dull\n"and" long'}, {"id": 9, "text": "çà"}]
-
-
-def write(rows, path):
-    write_table(iter(rows), path)
-    return path
+TEXTS = ["a good film", 'so, dull\n"and" long', "lone\rreturn", "çà", ""]
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_what_is_written_reads_back(suffix, tmp_path):
-    read = read_table(write(ROWS, tmp_path / f"table{suffix}"), "text", "text_pair")
-    assert [row["text"] for row in read] == [row["text"] for row in ROWS]
-    assert [int(row["id"]) for row in read] == [7, 8, 9]
+def answered(rows):
+    return [row | {"predicted": "good", "probability": 0.75} for row in rows]
 
 
-def test_each_format_has_the_same_rows_to_other_readers(tmp_path):
-    answered = [row | {"predicted": "good", "probability": 0.75} for row in ROWS]
-    assert pq.read_table(write(answered, tmp_path / "answers.parquet")).to_pylist() == answered
-    lines = write(answered, tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == answered
-    with write(answered, tmp_path / "answers.csv").open(newline="", encoding="utf-8") as file:
-        assert list(csv.DictReader(file)) == [{name: str(cell) for name, cell in row.items()} for row in answered]
+def write(path, answers):
+    """Read a table, answer it, write it. Returns the rows read."""
+    rows = read_table(path, "text", None)
+    assert write_answers(iter(answered(rows)), answers, path) == len(rows)
+    return rows
 
 
-def test_parquet_keeps_types_and_missing_values(tmp_path):
+@pytest.mark.parametrize(("suffix", "separator"), [(".csv", ","), (".csv", ";"), (".tsv", "\t")])
+def test_a_csv_keeps_its_cells(tmp_path, suffix, separator):
+    texts = TEXTS if suffix == ".csv" else ["a good film", "çà"]
+    path, answers = tmp_path / f"new{suffix}", tmp_path / "answers.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter=separator, quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n")
+        writer.writerows([["id", "text"], *enumerate(texts)])
+    assert [row["text"] for row in write(path, answers)] == texts
+    with answers.open(newline="", encoding="utf-8") as file:
+        written = list(csv.reader(file))
+    assert written[0] == ["id", "text", "predicted", "probability"]
+    assert written[1:] == [[str(number), text, "good", "0.75"] for number, text in enumerate(texts)]
+
+
+def test_parquet_keeps_its_types_and_missing_values(tmp_path):
     table = pa.table(
         {
             "text": ["a", None],
             "day": [datetime.date(2024, 2, 29), None],
-            "stars": pa.array([None, 5], pa.int64()),
+            "time": pa.array([1_700_000_000_123_456_789, None], pa.timestamp("ns", "UTC")),
+            "stars": pa.array([None, 5], pa.int8()),
+            "share": pa.array([0.1, None], pa.float32()),
             "tags": [["x", "y"], []],
         }
     )
-    pq.write_table(table, tmp_path / "in.parquet")
-    rows = read_table(tmp_path / "in.parquet", "text", "text_pair")
-    written = pq.read_table(write(rows, tmp_path / "out.parquet"))
-    assert written.column("text").to_pylist() == ["a", ""]
-    for column in ("day", "stars", "tags"):
-        assert written.column(column).type == table.column(column).type
-        assert written.column(column).to_pylist() == table.column(column).to_pylist()
+    pq.write_table(table.replace_schema_metadata({"huggingface": "{}", "ours": "x"}), tmp_path / "in.parquet")
+    assert [row["text"] for row in write(tmp_path / "in.parquet", tmp_path / "out.parquet")] == ["a", ""]
+    written = pq.read_table(tmp_path / "out.parquet")
+    assert written.select(table.column_names).cast(table.schema).equals(table)
+    assert written.schema.field("time").type == table.schema.field("time").type
+    assert written.schema.metadata == {b"ours": b"x"}
+    assert written.column_names[-2:] == ["predicted", "probability"]
 
 
-def test_numbers_are_texts_and_rows_may_lack_columns(tmp_path):
-    (tmp_path / "in.json").write_text('[{"review": 5, "extra": 1.5}, {"review": "fine", "second": null}]')
-    rows = read_table(tmp_path / "in.json", "review", "second")
-    assert [row["review"] for row in rows] == ["5", "fine"]
-    assert [row["second"] for row in rows] == ["", ""]
-
-
-def test_lines_of_text_and_of_json_are_no_tables(tmp_path):
-    names = ("a.csv", "a.TSV", "a.json", "a.parquet", "a.jsonl", "a.txt", "a")
-    assert [is_table(tmp_path / name) for name in names] == [True] * 4 + [False] * 3
+def test_an_array_becomes_lines_without_nan(tmp_path):
+    (tmp_path / "in.json").write_text('[{"text": 5, "note": "\\ud800"}, {"text": "fine", "n": 1}]')
+    assert [row["text"] for row in write(tmp_path / "in.json", tmp_path / "out.jsonl")] == ["5", "fine"]
+    lines = (tmp_path / "out.jsonl").read_text(encoding="ascii").splitlines()
+    given = [{"text": "5", "note": "\ud800", "n": None}, {"text": "fine", "note": None, "n": 1}]
+    assert [json.loads(line) for line in lines] == answered(given)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ("", "is empty; accepted: a table with a header"),
+        ("text\n", "has no rows; accepted: a row for each text"),
         ("review,stars\nfine,5\n", "has no column 'text'; accepted: --text with one of review, stars; or a .txt file"),
         ("texts\nfine\n", "has no column 'text'; accepted: --text with one of texts; nearest: texts; or"),
-        ("text,predicted\nfine,good\n", "has a column 'predicted' already; accepted: a table without answers"),
+        ("text,predicted\nfine,good\n", "has 'predicted' already, which is where the answer goes"),
         ("text,a\nfine\n", "row 1: 1 fields; accepted: 2"),
     ],
 )
 def test_tables_without_texts_are_refused(content, message, tmp_path):
     (tmp_path / "new.csv").write_text(content)
     with pytest.raises(InputError, match=message):
-        read_table(tmp_path / "new.csv", "text", "text_pair")
+        read_table(tmp_path / "new.csv", "text", None)
 
 
-def test_answers_go_to_another_file_of_a_known_format(tmp_path):
-    (tmp_path / "new.csv").write_text("text\na\n")
-    with pytest.raises(InputError, match=r"--answers: .*/a\.xlsx is not a table file; accepted: \.csv, \.jsonl, "):
-        check_answers(tmp_path / "a.xlsx", None)
-    with pytest.raises(InputError, match="--answers: got the file that --file names"):
-        check_answers(tmp_path / "new.csv", tmp_path / "new.csv")
-    check_answers(tmp_path / "other.csv", tmp_path / "new.csv")
+@pytest.mark.parametrize("content", [[b"bytes"], [["a", "b"]], [{"a": 1}]])
+def test_what_is_no_text_is_refused(content, tmp_path):
+    pq.write_table(pa.table({"text": content}), tmp_path / "new.parquet")
+    with pytest.raises(InputError, match=r"new\.parquet, column 'text', row 1: got (bytes|list|dict); accepted: text"):
+        read_table(tmp_path / "new.parquet", "text", None)
 
 
-def test_a_column_of_several_types_is_named_and_nothing_is_left(tmp_path):
-    with pytest.raises(InputError, match="--answers: column 'n' has values of several types"):
-        write([{"n": 1}, {"n": "one"}], tmp_path / "a.parquet")
-    assert list(tmp_path.iterdir()) == []
+def test_second_texts_that_are_named_must_be_there(tmp_path):
+    (tmp_path / "new.csv").write_text("text,other\na,b\n")
+    with pytest.raises(InputError, match="has no column 'othr'; accepted: --text-pair with one of text, other; near"):
+        read_table(tmp_path / "new.csv", "text", "othr")
+    assert read_table(tmp_path / "new.csv", "text", "other") == [{"text": "a", "other": "b"}]
+
+
+def test_answers_go_to_another_file_of_the_same_format(tmp_path):
+    table = tmp_path / "new.csv"
+    table.write_text("text\na\n")
+    (tmp_path / "folder.csv").mkdir()
+    for answers, given, message in (
+        ("a.xlsx", table, r"--answers: got .*/a\.xlsx; accepted: a \.csv file, for a \.csv file"),
+        ("a.csv", None, r"--answers: got no --file; accepted: --file with one of \.csv, "),
+        ("a.csv", tmp_path / "lines.txt", r"--answers: got .*/lines\.txt; accepted: --file with one of \.csv, "),
+        ("new.csv", table, "--answers: got the file that --file names"),
+        ("folder.csv", table, r"--answers: .*/folder\.csv is a folder; accepted: a file"),
+        ("new.csv/a.csv", table, re.escape(f"--answers: {table}/a.csv cannot be written: {table} is a file")),
+    ):
+        with pytest.raises(InputError, match=message):
+            check_answers(tmp_path / answers, given)
+    check_answers(tmp_path / "other.csv", table)

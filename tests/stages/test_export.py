@@ -91,6 +91,34 @@ def test_objects_may_name_their_texts_otherwise(exported, tmp_path):
     assert 'line 1 has no text; accepted: {"text": "…"}' in done.stderr
 
 
+def test_columns_and_answers_are_for_tables(exported, tmp_path):
+    (tmp_path / "lines.txt").write_text("a good film\n")
+    place = ["--model", str(exported / "onnx")]
+    for given, said in (
+        (
+            ["a film", "--text", "review"],
+            "predict: --text: got review, and no table; accepted: --file with one of .csv",
+        ),
+        (["--file", str(tmp_path / "lines.txt"), "--text-pair", "b"], "predict: --text-pair: got b, and no table"),
+        (["a film", "--answers", "a.csv"], "predict: --answers: got no --file; accepted: --file with one of .csv"),
+    ):
+        done = CliRunner().invoke(predict, [*given, *place])
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert done.stderr.startswith(said)
+
+
+def test_lines_of_json_get_their_answers_in_a_file(exported, tmp_path):
+    (tmp_path / "new.jsonl").write_text('{"text": "a good film", "n": 1}\n{"text": "so dull"}\n')
+    given = ["--file", str(tmp_path / "new.jsonl"), "--model", str(exported / "onnx")]
+    printed = CliRunner().invoke(predict, given).stdout
+    done = CliRunner().invoke(predict, [*given, "--answers", str(tmp_path / "answers.jsonl")])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert (tmp_path / "answers.jsonl").read_text() == printed
+    done = CliRunner().invoke(predict, ["--file", str(tmp_path / "answers.jsonl"), *given[2:]])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "line 1 has 'predicted' already, which is where the answer goes; accepted: another name" in done.stderr
+
+
 def test_a_reader_that_has_enough_is_no_error(tiny_classifier, tmp_path):
     (tmp_path / "texts.txt").write_text("a good film\n" * 20_000)
     command = f"{sys.executable} -m stages.predict --model {tiny_classifier} --file {tmp_path}/texts.txt | head -n 1"
