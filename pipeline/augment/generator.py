@@ -7,13 +7,13 @@ import torch
 
 from pipeline.addresses.commits import recorded
 from pipeline.augment.adapter import load_adapter, masked_accuracy, merge, save_adapter, train_adapter
-from pipeline.data.loading import load_table
 from pipeline.data.sentences import sentences
 from pipeline.errors import InputError
 from pipeline.models.compatibility import check_length
 from pipeline.models.ids import check_ids
 from pipeline.models.loading import load_masked_lm, load_tokenizer, parameter_count
 from pipeline.models.saving import save_model
+from pipeline.params.data import Table
 from pipeline.params.schema import Params
 from pipeline.storage.atomic import publish_file
 from pipeline.storage.fingerprint import fingerprint
@@ -48,13 +48,12 @@ def prepare_generator(params: Params, *, out: Path, metrics: Path, adapter: Path
         )
     heldout: list[str] = []
     if generator.heldout is not None:
-        table = load_table(generator.heldout, "generator.heldout", labelled=False)
-        rows = min(generator.heldout.rows, len(table))
-        heldout = table["text"].sample(rows, random_state=params.seed).tolist()
+        texts = _texts(generator.heldout, "generator.heldout")
+        heldout = texts.sample(min(generator.heldout.rows, len(texts)), random_state=params.seed).tolist()
     if generator.adapter:
         model = load_adapter(model, Path(generator.adapter), "generator.adapter")
     if generator.steps and generator.text is not None:
-        texts = load_table(generator.text, "generator.text", labelled=False)["text"]
+        texts = _texts(generator.text, "generator.text")
         training_sentences = [sentence for text in texts for sentence in sentences(text)]
         if not training_sentences:
             raise InputError(f"generator.text: {generator.text.path} has no sentence of four words or more")
@@ -83,3 +82,11 @@ def prepare_generator(params: Params, *, out: Path, metrics: Path, adapter: Path
     if checkpoint:
         checkpoint.finish()
     return f"{summary}, in {out}"
+
+
+def _texts(table: Table, key: str) -> Any:
+    """The column of texts of a table that the user named."""
+    # Imported here, because it imports pandas, which a generator that is neither trained nor measured can do without.
+    from pipeline.data.loading import load_table
+
+    return load_table(table, key, labelled=False)["text"]

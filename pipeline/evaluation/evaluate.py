@@ -1,5 +1,6 @@
 """Evaluation on the test set: each model's metrics with confidence intervals, its size and its speed."""
 
+import csv
 import logging
 import math
 import time
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
@@ -60,8 +60,10 @@ def evaluate(params: Params, *, prepared: Path, folders: Mapping[str, Path], met
         measured["student"]["worse_than_student_ft"] = warning is not None
     guess = {} if test.names else {"always_mean": _always_mean(read_texts(prepared / "train.parquet"), test)}
     write_json(metrics, measured | guess)
-    with publish_file(plots) as file:
-        pd.DataFrame(predictions).to_csv(file, index=False, lineterminator="\n")
+    with publish_file(plots) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(predictions)
+        writer.writerows(zip(*predictions.values(), strict=True))
     if warning is not None:
         logger.warning(warning)
     summary = ", ".join(f"{name} {numbers[metric]}" for name, numbers in measured.items())

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from scipy import stats
 from scipy.special import logsumexp
 
 from pipeline.params.types import ScoreName
@@ -59,6 +58,9 @@ def scores(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> Numbe
     r2 = pearson = spearman = float("nan")
     squared, variance = np.mean((predicted - labels) ** 2), labels.var()
     if np.ptp(labels) > 0:
+        # Imported here, because that takes half a second, which classification can do without.
+        from scipy import stats
+
         r2 = float(1 - squared / variance)
         if np.ptp(predicted) > 0:
             pearson = float(stats.pearsonr(labels, predicted).statistic)

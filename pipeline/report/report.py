@@ -1,9 +1,9 @@
 """The report on a run of the pipeline: one self-contained HTML file."""
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -100,10 +100,10 @@ def report(params: Params, inputs: Inputs, out: Path, plots: Path) -> str:
         all_params=yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
     )
     groups = selection.distances if selection else []
-    rows = [[group.name, group.texts, round(group.share, 4)] for group in groups]
-    table = pd.DataFrame(rows, columns=["distance", "drawn", "share_kept"])
     with publish_file(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
-        with publish_file(plots) as temporary_plots:
-            table.to_csv(temporary_plots, index=False, lineterminator="\n")
+        with publish_file(plots) as temporary_plots, temporary_plots.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["distance", "drawn", "share_kept"])
+            writer.writerows([group.name, group.texts, round(group.share, 4)] for group in groups)
     return f"{len(page.encode()) / 1e3:,.0f} kB, in {out}"

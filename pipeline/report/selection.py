@@ -89,7 +89,7 @@ def read_selection(selection: Path, augmented: Path) -> Selection | None:
     originals = _by_domain(others)
     if not len(table):
         return Selection([], originals, [], [], [], [])
-    pi, kept = table["pi"].to_numpy().astype(np.float64), table["kept"].to_numpy()
+    pi, kept = _numbers(table)
     drawn = read_augmented(augmented, ("distance",))
     distance = np.array([-1 if d is None else d for d in drawn["distance"].to_pylist()])
     domains = _by_domain(table)
@@ -108,9 +108,16 @@ def read_selection(selection: Path, augmented: Path) -> Selection | None:
 
 
 def _by_domain(table: pa.Table) -> list[Group]:
-    pi, kept = table["pi"].to_numpy().astype(np.float64), table["kept"].to_numpy()
+    pi, kept = _numbers(table)
     domain = np.array(table["domain"].to_pylist(), dtype=object)
     return [_group(f"{name} texts", domain == name, pi, kept) for name in sorted(set(domain))]
+
+
+def _numbers(table: pa.Table) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """π and kept of each row, (rows,)."""
+    # Through lists, because pyarrow's to_numpy may import pandas.
+    pi, kept = (table[name].to_pylist() for name in ("pi", "kept"))
+    return np.array(pi, dtype=np.float64), np.array(kept, dtype=np.bool_)
 
 
 def _group(name: str, rows: npt.NDArray[np.bool_], pi: npt.NDArray[np.float64], kept: npt.NDArray[np.bool_]) -> Group:
@@ -143,12 +150,13 @@ def _histogram(pi: npt.NDArray[np.float64]) -> Markup:
 
 def _examples(table: pa.Table, rows: npt.NDArray[np.int64], augmented: Path) -> list[Example]:
     """Neighbours in the order of `rows`, with their texts."""
-    chosen = table.take(pa.array(rows)).to_pylist()
-    ids = pa.array([row["id"] for row in chosen], pa.string())
+    # Slices, because pa.array of the rows would import pandas.
+    chosen = pa.concat_tables([table.slice(0, 0), *(table.slice(row, 1) for row in rows)])
     neighbours: dict[str, dict[str, Any]] = {}
     for file in sorted(augmented.glob("*.parquet")):
         shard = read_table(file, TEXTS, "augment")
-        neighbours |= {row["id"]: row for row in shard.filter(pc.is_in(shard["id"], ids)).to_pylist()}
+        in_shard = shard.filter(pc.is_in(shard["id"], value_set=chosen["id"]))
+        neighbours |= {row["id"]: row for row in in_shard.to_pylist()}
     return [
         Example(
             row["id"],
@@ -157,7 +165,7 @@ def _examples(table: pa.Table, rows: npt.NDArray[np.int64], augmented: Path) -> 
             row["pi"],
             _changes(neighbours[row["id"]]),
         )
-        for row in chosen
+        for row in chosen.to_pylist()
     ]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 INERT = {
-    "stages": "what a signal does while modules are imported",
+    "stages": "what a signal does while modules are imported, and when garbage is collected",
     "stages.command": "how a stage starts, reports and stops",
     "pipeline.errors": "the wording of errors",
     "pipeline.params.data": "checks params, whose values are hashed themselves",

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError
@@ -69,7 +68,7 @@ def scan(files: Sequence[Path], columns: Sequence[str], stage: str, where: Any =
 def read_schema(file: Path, columns: Sequence[str], stage: str) -> pa.Schema:
     """The columns of a file and its metadata. Raises InputError naming the file if it is damaged or lacks a column."""
     try:
-        schema = _open(file).schema
+        schema = pq.read_schema(file)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(file, stage, error) from error
     check_columns(file, schema.names, columns, stage)
@@ -146,6 +145,9 @@ def _label_type(stored: pa.DataType) -> pa.DataType:
 
 
 def _open(file: Path) -> Any:
+    # Imported here, because it imports pandas, which a stage that reads whole tables can do without.
+    import pyarrow.dataset as ds
+
     options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
     return ds.dataset(file, format=ds.ParquetFileFormat(default_fragment_scan_options=options))
 

@@ -1,0 +1,176 @@
+"""Start-up of the stages of the default: seconds of imports (`python -X importtime`) and modules.
+
+    python -m benchmarks.speed.startup --against PATH
+
+Every stage runs to its end, imports inside functions included, on the default's params with small tables and models of
+the default's families with narrow layers. Beside it runs the code of another checkout, PATH, which has a `.venv` of its
+own. The two take turns stage by stage; figures are medians of five rounds after one of warm-up. Seconds are multiplied
+by the share of a core that the process had, so that those in which it waited for other programs do not count.
+"""
+
+import csv
+import os
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from transformers import AutoModel, AutoModelForMaskedLM
+
+from benchmarks.errors import exit_on_input_error
+from benchmarks.speed.default_run import ROOT
+from benchmarks.speed.measure import ROUNDS, Figure, publish
+from pipeline.augment.adapter import save_adapter, with_adapter
+from pipeline.errors import InputError
+from pipeline.models.loading import load_config, load_tokenizer
+from pipeline.models.saving import save_model
+from pipeline.params.yaml12 import read_yaml, to_yaml
+
+STAGES = (
+    "commits", "prepare", "generator", "teacher", "rounds", "augment", "cache_teacher", "distill", "student_ft",
+    "evaluate", "export", "share", "report",
+)  # fmt: skip
+SKIPPED = "a stage of a round that params do not ask for"
+"""Of these the default has eight."""
+PROCESSES = dict.fromkeys(STAGES, 1) | {SKIPPED: 8}
+MODELS = ("generator", "teacher", "augment", "cache_teacher", "distill", "student_ft", "evaluate", "export")
+"""The stages that run a model."""
+LEAST = "transformers with torch alone"
+TO_A_MODEL = "from transformers import AutoModelForSequenceClassification, AutoTokenizer; AutoTokenizer"
+"""The least that a stage with a model imports: every model of transformers imports these modules."""
+NARROW = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
+LINE = re.compile(r"import time: +(\d+) \|")
+
+
+@dataclass(frozen=True)
+class Imports:
+    """The modules of a process, and the seconds in which they were imported."""
+
+    seconds: float
+    modules: int
+
+
+def main(against: Annotated[Path, typer.Option(help="Folder of another checkout.")]) -> None:
+    """Measure both builds on the same files."""
+    builds = {"ours": ROOT, "other": against.absolute()}
+    if not (builds["other"] / ".venv/bin/python").is_file():
+        raise InputError(f"--against: no such file: {against}/.venv/bin/python; accepted: a checkout with .venv")
+    measured: dict[str, dict[str, list[Imports]]] = {
+        build: {name: [] for name in (*PROCESSES, LEAST)} for build in builds
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        write_inputs(folder)
+        for _ in range(1 + ROUNDS):
+            for name in (*PROCESSES, LEAST):
+                for build, checkout in builds.items():
+                    measured[build][name].append(imports(command(name), checkout, folder))
+    publish("startup", figures(measured["ours"], measured["other"]))
+
+
+def figures(ours: dict[str, list[Imports]], other: dict[str, list[Imports]]) -> list[Figure]:
+    """A row for each stage, and the sums over the processes of the default, against what cannot be left out."""
+    sums = [
+        [sum(count * build[name][turn].seconds for name, count in PROCESSES.items()) for turn in range(1, 1 + ROUNDS)]
+        for build in (ours, other)
+    ]
+    bound = [len(MODELS) * each.seconds for each in ours[LEAST][1:]]
+    rows = []
+    for name in (*PROCESSES, LEAST):
+        (mine, modules), (theirs, their_modules) = (_typical(build[name]) for build in (ours, other))
+        unit = f"s, {modules:,} modules; the other build {theirs:.3g} s, {their_modules:,} modules"
+        rows.append(Figure(name, mine, unit))
+    return [
+        Figure("all processes: faster than the other build", _median_ratio(sums[1], sums[0]), "times", 2),
+        Figure("all processes", statistics.median(sums[0]), "s"),
+        Figure("all processes: the other build", statistics.median(sums[1]), "s"),
+        Figure("of it transformers and torch, which every model imports", 100 * _median_ratio(bound, sums[0]), "%"),
+        Figure("the most that could be reached", _median_ratio(sums[1], bound), "times"),
+        *rows,
+    ]
+
+
+def _typical(rounds: list[Imports]) -> tuple[float, int]:
+    return statistics.median(each.seconds for each in rounds[1:]), rounds[-1].modules
+
+
+def _median_ratio(slow: list[float], fast: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
+
+
+def command(name: str) -> list[str]:
+    """Options of Python that run a stage, or that import what every stage with a model does."""
+    if name == LEAST:
+        return ["-c", TO_A_MODEL]
+    return ["-m", "stages.distill", "--round", "2"] if name == SKIPPED else ["-m", f"stages.{name}"]
+
+
+def imports(words: list[str], checkout: Path, folder: Path) -> Imports:
+    """Run Python in `folder` with an empty work cache on a checkout's code. Raises InputError if it fails."""
+    shutil.rmtree(folder / "cache", ignore_errors=True)
+    environment = {"PYTHONPATH": str(checkout), "XDG_CACHE_HOME": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
+    environment |= {"OMP_NUM_THREADS": "1"}
+    arguments = [str(checkout / ".venv/bin/python"), "-X", "importtime", *words]
+    start, before = time.perf_counter(), _processor_seconds()
+    done = subprocess.run(
+        arguments, cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    share = (_processor_seconds() - before) / (time.perf_counter() - start)
+    if done.returncode:
+        last = [line for line in done.stderr.splitlines() if not line.startswith("import time:")][-1:]
+        raise InputError(f"{' '.join(words)}: exit code {done.returncode}: {' '.join(last)}")
+    microseconds = [int(match[1]) for match in map(LINE.match, done.stderr.splitlines()) if match]
+    return Imports(share * sum(microseconds) / 1e6, len(microseconds))
+
+
+def _processor_seconds() -> float:
+    """Seconds of cores that child processes have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def write_inputs(folder: Path) -> None:
+    """Write the default's params for small tables, and models of its families whose layers are narrow."""
+    params = read_yaml(ROOT / "params.yaml")
+    texts = load_tokenizer(params["generator"]["model"], "generator.model")
+    words = sorted(word for word in texts.get_vocab() if word.isalpha() and word.isascii() and len(word) > 2)
+    rng = np.random.default_rng(0)
+    for name in ("source", "target"):
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text", "label"])
+            for row in range(120):
+                writer.writerow([" ".join(rng.choice(words, 9)) + " .", ("negative", "positive")[row % 2]])
+    for key, auto_class in (("teacher", AutoModel), ("generator", AutoModelForMaskedLM)):
+        config = load_config(params[key]["model"], f"{key}.model")
+        config.update(NARROW)
+        model = auto_class.from_config(config, dtype=torch.float32)
+        save_model(model, load_tokenizer(params[key]["model"], f"{key}.model"), folder / key)
+    save_adapter(with_adapter(model, params["generator"]["rank"]), folder / "adapter.safetensors")
+    params["data"]["source"] = {"path": "source.csv", "rows": 20, "sentences": 20}
+    params["data"]["target"] = {"path": "target.csv", "per_class": 8, "validation": 20, "test": 20}
+    params["teacher"]["model"] = "teacher"
+    params["generator"] |= {"model": "generator", "adapter": "adapter.safetensors"}
+    params["student"]["model"] = "generator"
+    params["teacher"]["epochs"] = {"source": 1, "target": 1}
+    params["augment"]["samples"] = {"source": 0, "target": 2, "unlabelled": 0}
+    params["distill"] |= {"epochs": 1, "least_steps": 0}
+    params["selector"]["every"] = 1
+    params["evaluate"]["resamples"] = 100
+    params["evaluate"]["student_ft"]["epochs"] = 1
+    params["export"]["max_drop"] = 1.0
+    (folder / "params.yaml").write_text(to_yaml(params), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        typer.run(main)
