@@ -20,6 +20,7 @@ from typer.core import TyperCommand
 
 from pipeline.errors import InputError, out_of_memory
 from pipeline.storage.atomic import check_output, is_main_process, publish_file, publish_folder
+from pipeline.storage.layout import LEFT_OUT
 from stages import stop as stop_early
 
 OUTPUTS = dict.fromkeys(("out", "curves", "onnx", "int8", "model_out", "data_out"), True)
@@ -219,5 +220,5 @@ def skip_round(round_number: int, rounds: int, **outputs: Path) -> str | None:
     for path in outputs.values():
         with publish_file(path) if path.suffix else publish_folder(path) as temporary:
             # DVC warns of empty outs.
-            (temporary if path.suffix else temporary / "left_out.json").write_text('"rounds does not ask for it"\n')
+            (temporary if path.suffix else temporary / LEFT_OUT).write_text('"rounds does not ask for it"\n')
     return f"skipped: rounds is {rounds}"

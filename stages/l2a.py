@@ -15,6 +15,7 @@ PANELS = {
     "Begin": ("init", "doctor"),
     "Stages, in the order of `dvc repro`": (
         "commits",
+        "tables",
         "prepare",
         "generator",
         "teacher",

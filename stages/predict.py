@@ -18,9 +18,16 @@ def main(
     ] = None,
     model: Annotated[Path, typer.Option(help="Folder of a PyTorch or ONNX model.")] = Path("models/int8"),
     file: Annotated[
-        Path | None, typer.Option(help="One text a line; .jsonl: one object a line with text and text_pair.")
+        Path | None, typer.Option(help="One text a line; or a table: .csv, .tsv, .json, .jsonl, .parquet.")
     ] = None,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Read one object a line, whatever the file's name.")] = False,
+    text: Annotated[str | None, typer.Option(metavar="COLUMN", help="A table's column of texts, not `text`.")] = None,
+    text_pair: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="A table's column of second texts, not `text_pair`.")
+    ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(help="Write the table with the answers to this file, instead of JSON lines.")
+    ] = None,
 ) -> str:
     """Predict each text's class and its probability, or a number."""
     if texts and (file or jsonl):
@@ -32,22 +39,38 @@ def main(
     from pipeline.inspect.json_lines import print_json
     from pipeline.serving.predict import CHUNK, check_text, predict_rows, read_lines
     from pipeline.serving.runtime import open_folder
+    from pipeline.serving.table import FORMATS, check_answers, read_table, write_answers
 
+    if answers:
+        check_answers(answers, None if texts else file)
+    suffix = file.suffix.lower() if file else ""
+    objects = jsonl or suffix == ".jsonl"
+    whole = file is not None and suffix in FORMATS and not objects
+    for option, column in (("--text", text), ("--text-pair", text_pair)):
+        if column is not None and not (objects or whole):
+            raise InputError(f"{option}: got {column}, and no table; accepted: --file with one of {', '.join(FORMATS)}")
+    names = {"text": text or "text", "text_pair": text_pair or "text_pair"}
+    table = read_table(file, names["text"], text_pair) if file and whole else None
     served = open_folder(model, "--model")
     count = 0
     with ExitStack() as stack:
         rows: Iterable[dict[str, Any]]
         if texts:
             rows = [{"text": check_text(text, f"text {number}")} for number, text in enumerate(texts, 1)]
+        elif table is not None:
+            rows = table
         else:
             lines = stack.enter_context(file.open("rb")) if file else sys.stdin.buffer
-            objects = jsonl or (file is not None and file.suffix.lower() == ".jsonl")
-            rows = read_lines(lines, str(file or "standard input"), objects=objects)
+            rows = read_lines(lines, str(file or "standard input"), objects=objects, **names)
         # At a terminal each line is answered at once.
         interactive = not texts and not file and sys.stdin.isatty()
-        for row in predict_rows(served, rows, 1 if interactive else CHUNK):
-            print_json(row)
-            count += 1
+        answered = predict_rows(served, rows, 1 if interactive else CHUNK, **names)
+        if answers and file:
+            count = write_answers(answered, answers, file)
+        else:
+            for row in answered:
+                print_json(row)
+                count += 1
     return f"{count:,} answers"
 
 

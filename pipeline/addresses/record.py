@@ -20,7 +20,8 @@ def addresses(params: Params) -> dict[str, tuple[Kind, str | None]]:
         "data.target": data.target,
         "data.source": data.source,
         "data.unlabelled": data.unlabelled,
-        "generator.text": generator.text,
+        # With an adapter that is there already, no text is read.
+        "generator.text": generator.text if generator.steps else None,
         "generator.heldout": generator.heldout,
     }
     return {

@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from pipeline.addresses.archives import is_archive, open_archive
@@ -60,6 +61,16 @@ def expand_home(address: str) -> str:
     return os.path.expanduser(address)  # noqa: PTH111
 
 
+def not_copied(address: str | Path) -> str:
+    """In an experiment that DVC runs in a folder of its own: how a file that nothing tracks gets there. Else empty."""
+    inside = "/.dvc/tmp/exps/" in Path.cwd().as_posix()
+    if not inside or Path(expand_home(str(address))).is_absolute():
+        return ""
+    return (
+        f"; a queued experiment has what git and DVC track, and more by: dvc exp run --copy-paths {quote(str(address))}"
+    )
+
+
 def resolve_model(address: str | Path, key: str, *, weights: bool = False) -> str:
     """Turn a model's address into the folder that `from_pretrained` takes, with its small files checked.
 
@@ -86,7 +97,7 @@ def resolve_model(address: str | Path, key: str, *, weights: bool = False) -> st
     else:
         folder = address if isinstance(address, Path) else Path(expand_home(address))
     if not folder.is_dir():
-        raise InputError(f"{key}: no such model folder: {address}")
+        raise InputError(f"{key}: no such model folder: {address}{not_copied(address)}")
     check_sums(folder, key, weights=False)
     check_files([path.name for path in folder.iterdir()], key, address)
     return str(folder.absolute())

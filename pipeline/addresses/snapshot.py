@@ -17,6 +17,8 @@ DESCRIPTION = ("*.json", "*.txt", "*.model")
 """The config, the tokenizer, and which weights are in which file. A list of checksums may name files left out here."""
 WEIGHTS = ("model.safetensors", "model-*.safetensors")
 """Weights, in one file or several."""
+ADAPTER = "adapter_config.json"
+"""Marks a folder that peft has written."""
 INDEX = "model.safetensors.index.json"
 
 logger = logging.getLogger(__name__)
@@ -120,7 +122,13 @@ def _fetch(hub_id: str, revision: str | None, *, weights: bool, offline: bool) -
 
 
 def check_files(names: Collection[str], key: str, address: str | Path) -> None:
-    """Raise InputError if the files of a model's folder are without a config or safetensors weights."""
+    """Raise InputError if a model's folder holds an adapter, or is without a config or safetensors weights."""
+    if ADAPTER in names:
+        # transformers would take the weights of the model that it names, wherever that is, in place of this folder's.
+        raise InputError(
+            f"{key}: {address} holds an adapter of peft ({ADAPTER}); accepted: a whole model, which save_pretrained "
+            "writes after merge_and_unload()"
+        )
     if "config.json" not in names:
         raise InputError(f"{key}: {address} has no config.json; accepted: a folder written by save_pretrained")
     # Others, such as model.fp16.safetensors or an adapter's, are not read. In a folder an index gives shards any name.

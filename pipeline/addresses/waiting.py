@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -23,8 +23,8 @@ LONGEST = 30.0
 """Seconds of one wait at most, where the hub does not say how long; the first is of one second."""
 BUSY = (429, 500, 502, 503, 504)
 """Statuses of a hub that may answer later."""
-waited: list[float] = []
-"""The seconds of each wait so far in this process."""
+waits: list[tuple[float, float]] = []
+"""When each wait of this process began and ends, of the monotonic clock; threads wait at the same time."""
 
 
 class BusyError(Exception):
@@ -88,14 +88,25 @@ def _wait(tries: int, asked: float, why: str) -> None:
 
     Raises BusyError instead if that is more than what is left.
     """
-    left = _allowed() - sum(waited)
     seconds = asked or min(2.0 ** (tries - 1), LONGEST)
-    if seconds > left:
+    now = time.monotonic()
+    this, allowed = (now, now + seconds), _allowed()
+    if _total([*waits, this]) > allowed:
         raise BusyError(_when(asked, why))
+    left = allowed - _total(waits)
     if is_main_process():
         logger.warning("hub: %s; trying again in %.0f s, for %.0f s at most (L2A_HUB_WAIT)", why, seconds, left)
-    waited.append(seconds)
+    waits.append(this)
     time.sleep(seconds)
+
+
+def _total(intervals: Sequence[tuple[float, float]]) -> float:
+    """The seconds that are in one of the intervals, or in several."""
+    total = until = 0.0
+    for start, end in sorted(intervals):
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return total
 
 
 def _when(asked: float, why: str) -> str:

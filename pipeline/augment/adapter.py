@@ -25,15 +25,25 @@ from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.optimizer import TrainState
 from pipeline.training.steps import remaining_batches
 
+MOVED = 0.01
+"""The most that merging may move an output, relative to the largest; it moves them by rounding, a millionth."""
+
 
 def with_adapter(model: PreTrainedModel, rank: int) -> PeftModel:
     """Add low-rank weights (LoRA) to the linear layers of a masked language model's encoder and freeze the layers.
 
     The decoder stays tied to the frozen word embeddings; the head's other weights and the encoder's biases and
     LayerNorms are trained in full.
+
+    Raises InputError if the encoder has no linear layers.
     """
     linear = [f"{model.base_model_prefix}.{name}" for name, module in model.base_model.named_modules()
               if isinstance(module, torch.nn.Linear)]  # fmt: skip
+    if not linear:
+        raise InputError(
+            f"generator.model: {model.config.model_type} models have no linear layers to add low-rank weights to; "
+            "accepted: another family, or a masked language model without generator.adapter and generator.steps"
+        )
     with warnings.catch_warnings():
         # peft 0.21 reads a deprecated attribute of transformers 5.23; a user can do nothing about that.
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
@@ -79,7 +89,7 @@ def load_adapter(model: PreTrainedModel, path: Path, key: str) -> PreTrainedMode
     with torch.no_grad():
         for name, parameter in _trained_parameters(adapted):
             parameter.copy_(weights[name])
-    return merge(adapted)
+    return merge(adapted, key)
 
 
 def _embeddings_hash(model: PreTrainedModel) -> str:
@@ -88,9 +98,34 @@ def _embeddings_hash(model: PreTrainedModel) -> str:
     return blake2b(weights.tobytes(), digest_size=16).hexdigest()
 
 
-def merge(adapted: PeftModel) -> PreTrainedModel:
-    """Fold the low-rank weights into the layers they were added to."""
-    return adapted.merge_and_unload().eval()
+def merge(adapted: PeftModel, key: str) -> PreTrainedModel:
+    """Fold the low-rank weights into the layers they were added to.
+
+    Raises InputError if the model then answers otherwise, as one does in which another part has a layer's weights, too.
+    """
+    before = _probe(adapted.eval())
+    with warnings.catch_warnings():
+        # Luke's never were, whatever its config says.
+        warnings.filterwarnings("ignore", message="Input and output embeddings are no longer tied")
+        model: PreTrainedModel = adapted.merge_and_unload().eval()
+    moved, largest = (_probe(model) - before).abs().max(), before.abs().max()
+    if not moved <= MOVED * largest:
+        raise InputError(
+            f"{key}: merged into a {model.config.model_type}, the low-rank weights move its outputs by {moved:.2g}, "
+            f"the largest of which is {largest:.2g}; accepted: another family"
+        )
+    return model
+
+
+@torch.inference_mode()
+def _probe(model: PreTrainedModel | PeftModel) -> torch.Tensor:
+    """The logits of a few tokens: (1, tokens, vocabulary)."""
+    ids = torch.arange(5, 13, device=model.device)[None].remainder(model.config.vocab_size)
+    with torch.random.fork_rng():
+        # Reformer draws random numbers in every pass.
+        torch.manual_seed(0)
+        logits: torch.Tensor = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+    return logits
 
 
 def _trained_parameters(adapted: PeftModel) -> list[tuple[str, torch.nn.Parameter]]:

@@ -40,7 +40,7 @@ def prepare_generator(params: Params, *, out: Path, metrics: Path, adapter: Path
     if tokenizer.mask_token_id is None:
         raise InputError(f"generator.model: {generator.model} has no mask token; accepted: a masked language model")
     check_ids(tokenizer, model.config, "generator.model")
-    check_length(generator.max_length, tokenizer, model.config, generator.model, key="generator.max_length")
+    check_length(generator.max_length, tokenizer, model, generator.model, key="generator.max_length")
     if not (has_head or generator.adapter or generator.steps):
         raise InputError(
             f"generator.model: {generator.model} has no masked-LM head; "
@@ -68,7 +68,7 @@ def prepare_generator(params: Params, *, out: Path, metrics: Path, adapter: Path
         if adapter is not None:
             with publish_file(adapter) as temporary:
                 save_adapter(adapted, temporary)
-        model = merge(adapted)
+        model = merge(adapted, "generator.steps")
 
     measured: dict[str, Any] = {"commit": recorded("generator.model", generator.model)}
     measured |= {"parameters": parameter_count(model), "trained_steps": generator.steps}

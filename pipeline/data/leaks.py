@@ -38,15 +38,19 @@ def normalise(text: str) -> str:
     digits becomes one space, so that 2.5 differs from 25. A text without letters and digits, such as an emoji, only
     loses the white space around it.
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    if text.isascii():
+        # Normalised but for its letter case; this is faster.
+        folded = text.lower()
+    else:
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     # Folding leaves no capital, so that X can mark the breaks between digits while the other breaks are removed.
     folded = _BETWEEN_DIGITS.sub(r"\1X", folded)
     folded = folded.translate(_ASCII_BREAKS) if folded.isascii() else _BREAK.sub(_marks, folded)
     return folded.replace("X", " ") or text.strip()
 
 
-def as_read(text: str) -> str:
-    """The form in which duplicates are compared: as `normalise`, but signs that matter stay where they are.
+def as_read(text: str, normalised: str) -> str:
+    """The form in which duplicates are compared: `normalised`, but signs that matter stay where they are.
 
     A sign in a row counts once: `:)))` and `:)` are the same, and so are two equal emoji in a row.
     """
@@ -56,7 +60,7 @@ def as_read(text: str) -> str:
         pieces += [text[start : match.start()], sign if sign[0] in "+#" else "".join(dict.fromkeys(sign))]
         start = match.end()
     if not pieces:
-        return normalise(text)
+        return normalised
     pieces.append(text[start:])
     words = [normalise(piece) if any(map(str.isalnum, piece)) else "" for piece in pieces[::2]]
     form = words[0]
@@ -76,7 +80,7 @@ def empty(rows: Sequence[Row]) -> Mask:
 
 
 def _is_visible(text: str) -> bool:
-    return any(character.isprintable() and not character.isspace() for character in text)
+    return text[:1].isalnum() or any(character.isprintable() and not character.isspace() for character in text)
 
 
 def repeated(rows: Sequence[Row]) -> Mask:

@@ -58,12 +58,12 @@ def load_table(table: Table, key: str, *, labelled: bool, partly: bool = False) 
     out = pd.DataFrame({"row": frame.index + 1})
     rows = out["row"].tolist()
     for name, column in columns.items():
-        cells = _cells(frame[column], rows, f"{table.path}, column {column!r}")
+        cells = text_cells(frame[column], rows, f"{table.path}, column {column!r}")
         if name == "label":
             cells = _renamed(cells, rows, table, key, partly=partly)
         out[name] = cells
     if groups:
-        values = [_cells(frame[column], rows, f"{table.path}, column {column!r}") for column in groups]
+        values = [text_cells(frame[column], rows, f"{table.path}, column {column!r}") for column in groups]
         out["groups"] = list(zip(*values, strict=True))
     return out
 
@@ -182,7 +182,7 @@ def _filtered(frame: pd.DataFrame, table: Table, key: str) -> pd.DataFrame:
     return frame[keep]
 
 
-def _cells(values: pd.Series, rows: Sequence[int], column: str) -> list[str]:
+def text_cells(values: pd.Series, rows: Sequence[int], column: str) -> list[str]:
     """The cells of a column as text. Raises InputError, naming the column and row, for one that is not a scalar."""
     cells = []
     for value, row in zip(values, rows, strict=True):

@@ -19,12 +19,17 @@ def outvoted(rows: Sequence[Row], labels: Sequence[str]) -> tuple[Mask, Mask]:
         rows: as texts are read.
         labels: classes.
     """
+    times = Counter(rows)
     votes: dict[Row, Counter[str]] = defaultdict(Counter)
     for row, label in zip(rows, labels, strict=True):
-        votes[row][label] += 1
+        if times[row] > 1:
+            votes[row][label] += 1
     most = {row: max(found.values()) for row, found in votes.items()}
     tied = {row for row, found in votes.items() if list(found.values()).count(most[row]) > 1}
-    lost = [row not in tied and votes[row][label] < most[row] for row, label in zip(rows, labels, strict=True)]
+    lost = [
+        row in most and row not in tied and votes[row][label] < most[row]
+        for row, label in zip(rows, labels, strict=True)
+    ]
     return np.array(lost, dtype=np.bool_), np.array([row in tied for row in rows], dtype=np.bool_)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.addresses.resolve import TABLE_SUFFIXES
+from pipeline.addresses.resolve import TABLE_SUFFIXES, not_copied
 from pipeline.data.quoting import shown
 from pipeline.errors import InputError, nearest
 
@@ -37,7 +37,8 @@ def read_file(path: Path, key: str) -> pd.DataFrame:
         raise InputError(f"{key}.path: {path} is a folder; accepted: a file, or the pattern {path / '*'}{suffix}")
     if not path.is_file():
         siblings = {entry.name for entry in path.parent.glob("*")} if path.parent.is_dir() else set()
-        raise InputError(f"{key}.path: no such file: {path}{nearest(path.name, sorted(siblings - {path.name}))}")
+        close = nearest(path.name, sorted(siblings - {path.name}))
+        raise InputError(f"{key}.path: no such file: {path}{close}{not_copied(path)}")
     if path.stat().st_size == 0:
         raise InputError(f"{key}.path: {path} is empty")
     if suffix == ".parquet":

@@ -92,7 +92,7 @@ def _read(table: Table, domain: Domain, *, labelled: bool, partly: bool = False)
     sides = [frame[column].tolist() for column in ("text", "text_pair") if column in frame]
     rows: list[Row] = list(zip(*sides, strict=True))
     normalised = [tuple(normalise(side) for side in row) for row in rows]
-    forms = [tuple(map(as_read, row)) for row in rows]
+    forms = [tuple(map(as_read, row, known)) for row, known in zip(rows, normalised, strict=True)]
     return Usable(frame, normalised, forms, len(frame), {}).without(empty(rows), "empty")
 
 

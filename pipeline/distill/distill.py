@@ -17,6 +17,7 @@ from pipeline.distill.state import DistillationResult, Log
 from pipeline.errors import InputError
 from pipeline.evaluation.validation import Validation
 from pipeline.models.compatibility import check_labels, check_length, check_sizes, check_words
+from pipeline.models.families import check_conversion
 from pipeline.models.ids import check_ids
 from pipeline.models.label_scale import LabelScale
 from pipeline.models.loading import load_classifier, load_config, load_tokenizer, parameter_count
@@ -69,9 +70,10 @@ def distill_student(
     check_sizes(params.objectives, student.config, teacher_config)
     check_ids(tokenizer, student.config, "student")
     if params.student.model is not None:
-        # The teacher stage checks it, too, but need not have run since the student was named.
+        # The teacher stage checks both, too, but need not have run since the student was named.
         check_words(tokenizer, train.texts, f"student.model: {params.student.model}")
-    check_length(params.max_length, tokenizer, student.config, "the student")
+        check_conversion(student.config, "student.model", "accepted: another family")
+    check_length(params.max_length, tokenizer, student, "the student")
     dataset = read_dataset(
         params,
         prepared=prepared,

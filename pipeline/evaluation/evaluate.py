@@ -98,7 +98,7 @@ def _run(
     model = load_classifier(folder, name)
     check_labels(model.config, test.names, name)
     tokenizer = load_tokenizer(folder, name)
-    check_length(max_length, tokenizer, model.config, name)
+    check_length(max_length, tokenizer, model, name)
     # One-time set-up happens in the first batch, which is not timed.
     warmup = prepare(tokenizer, test, max_length)
     outputs(model, Prepared(warmup.rows[:1], warmup.batches[:1]))

@@ -95,7 +95,7 @@ def load_student(folder: Path, names: list[str], max_length: int) -> Predict:
     model = load_classifier(folder, "student")
     check_labels(model.config, names, "student")
     tokenizer = load_tokenizer(folder, "student")
-    check_length(max_length, tokenizer, model.config, "student")
+    check_length(max_length, tokenizer, model, "student")
 
     def predict_rows(texts: Sequence[str], pairs: Sequence[str | None]) -> Outputs:
         second = [pair for pair in pairs if pair is not None]

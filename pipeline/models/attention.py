@@ -112,8 +112,6 @@ def _eager_route(model: PreTrainedModel) -> Route | None:
     inputs = sample_inputs(model)
     returned: list[tuple[torch.nn.Module, list[torch.Tensor]]] = []
     with trying(model), ExitStack() as stack:
-        # BigBird switches to full attention in its first pass on short texts, and that pass fails to return it.
-        model(**inputs)
         for module in model.modules():
             hook = module.register_forward_hook(lambda module, _, output: returned.append((module, _tensors(output))))
             stack.callback(hook.remove)

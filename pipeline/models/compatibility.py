@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from transformers import PreTrainedTokenizerFast
+from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.errors import InputError
 from pipeline.models.attention import attention_heads
+from pipeline.models.families import small_model
 from pipeline.models.ids import check_numbering
 from pipeline.models.positions import max_positions
 from pipeline.params.objectives import OBJECTIVES, Objectives
@@ -44,12 +45,26 @@ def check_sizes(objectives: Objectives, student: Any, teacher: Any) -> None:
 
 
 def check_length(
-    max_length: int, tokenizer: PreTrainedTokenizerFast, config: Any, model: str, *, key: str = "max_length"
+    max_length: int, tokenizer: PreTrainedTokenizerFast, model: Any, name: str, *, key: str = "max_length"
 ) -> None:
-    """Raise InputError if texts of `max_length` tokens are longer than the model's position embeddings reach."""
-    most = min(tokenizer.model_max_length, max_positions(config, max_length))
+    """Raise InputError if texts of `max_length` tokens are longer than the model's position embeddings reach.
+
+    Args:
+        model: in evaluation mode; or its config, without weights.
+        name: of the model, for errors.
+    """
+    most = min(tokenizer.model_max_length, _positions(model, max_length))
     if max_length > most:
-        raise InputError(f"{key}: got {max_length}, but {model} takes {most} tokens; accepted: 8 to {most}")
+        raise InputError(f"{key}: got {max_length}, but {name} takes {most} tokens; accepted: 8 to {most}")
+
+
+def _positions(model: Any, max_length: int) -> int:
+    if isinstance(model, PreTrainedModel):
+        return max_positions(model, max_length)
+    if type(model) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        # A masked language model whose family has no classifiers.
+        return getattr(model, "max_position_embeddings", None) or max_length
+    return max_positions(small_model(model), max_length)
 
 
 def check_words(tokenizer: PreTrainedTokenizerFast, texts: list[str], model: str) -> None:

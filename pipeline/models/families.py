@@ -18,8 +18,13 @@ from pipeline.params.objectives import OBJECTIVES
 from pipeline.params.schema import Params
 
 logger = logging.getLogger(__name__)
+NOT_CONVERTED = {
+    "funnel": "the file would take texts of one length only",
+    "longformer": "torch cannot follow how it cuts texts into windows",
+}
+"""Families that torch.onnx.export fails on, each with the reason; trying it on every student would take minutes."""
 LONGEST = 1024
-"""Tokens of the longest text tried. Beyond 704 BigBird's attention becomes sparse."""
+"""Tokens of the longest text tried."""
 WORDS = 128
 """Size of the vocabulary of the small model."""
 
@@ -37,12 +42,13 @@ def check_family(config: Any, key: str, needs: Mapping[str, tuple[str, str]], ma
     """
     family = config.model_type
     try:
-        with torch.random.fork_rng(devices=[]):
-            model = _small(config)
-        length = max(4, min(max_length, max_positions(model.config, max_length), LONGEST))
+        model = small_model(config)
+        length = max(4, min(max_length, max_positions(model, max_length), LONGEST))
         inputs = sample_inputs(model, (length, 3))
         with trying(model):
             forward(model, inputs)
+            # A Nystromformer with landmarks takes texts of one length only.
+            forward(model, sample_inputs(model))
     except Exception as error:
         reason = f"{type(error).__name__}: {one_line(error)}"
         raise InputError(f"{key}: {family} models cannot be run here ({reason}); accepted: another family") from error
@@ -57,6 +63,19 @@ def check_family(config: Any, key: str, needs: Mapping[str, tuple[str, str]], ma
                 f"{key}: {family} models do not show their {NAMES[state]}, which {parameter} needs; "
                 f"accepted: {parameter}: {off}, or another family"
             )
+
+
+def check_conversion(config: Any, key: str, accepted: str) -> None:
+    """Raise InputError if a student with this config cannot be converted to ONNX.
+
+    Args:
+        key: names the student in errors.
+        accepted: the end of errors: "accepted: another family".
+    """
+    if reason := NOT_CONVERTED.get(config.model_type):
+        raise InputError(
+            f"{key}: the student is a {config.model_type}, which cannot be converted to ONNX ({reason}); {accepted}"
+        )
 
 
 def teacher_needs(params: Params) -> dict[str, tuple[str, str]]:
@@ -95,23 +114,26 @@ def _is_whole(state: str, states: States, config: Any, inputs: Mapping[str, torc
     return all(mask.shape[1] in tensor.shape[1:3] for tensor in tensors)
 
 
-def _small(config: Any) -> PreTrainedModel:
+def small_model(config: Any) -> PreTrainedModel:
     """A model of the last layer's kind alone and a small vocabulary; of all layers if the family cannot have one."""
     small = copy.deepcopy(config)
-    small.vocab_size = min(config.vocab_size, WORDS)
-    if config.pad_token_id is not None and config.pad_token_id >= WORDS:
+    padding = config.pad_token_id or 0
+    # Positions may begin after the padding token's number.
+    words = padding + 1 if WORDS <= padding < (getattr(config, "max_position_embeddings", None) or 0) else WORDS
+    small.vocab_size = min(config.vocab_size, words)
+    if padding >= words:
         small.pad_token_id = 0
     whole = copy.deepcopy(small)
-    try:
-        small.num_hidden_layers = 1
-        for name in PER_LAYER:
-            if isinstance(settings := getattr(small, name, None), list):
-                setattr(small, name, settings[-1:])
-        model = new_classifier(small)
-    except Exception:
-        # Families with settings for each layer, or without a number of layers.
-        model = new_classifier(whole)
-    return model
+    with torch.random.fork_rng(devices=[]):
+        try:
+            small.num_hidden_layers = 1
+            for name in PER_LAYER:
+                if isinstance(settings := getattr(small, name, None), list):
+                    setattr(small, name, settings[-1:])
+            return new_classifier(small)
+        except Exception:
+            # Families with settings for each layer, or without a number of layers.
+            return new_classifier(whole)
 
 
 def warn_of_local_attention(teacher: Any, student: Any, max_length: int) -> None:

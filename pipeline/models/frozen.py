@@ -10,6 +10,8 @@ from transformers import PreTrainedModel
 
 from pipeline.errors import InputError
 from pipeline.models.attention import sample_inputs, trying
+from pipeline.models.layers import new_classifier
+from pipeline.models.loading import quiet
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,26 @@ class Frozen:
             module.eval()
 
 
+def check_frozen(config: Any, count: int, key: str) -> None:
+    """Raise InputError, as `freeze` would, if models with this config have no `count` layers to freeze."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), quiet():
+        model = new_classifier(config)
+    _layers(model, count, key)
+
+
+def _layers(model: PreTrainedModel, count: int, key: str) -> list[torch.nn.Module]:
+    """The layers of an encoder, of which it must have `count`."""
+    depth = getattr(model.config, "num_hidden_layers", 0)
+    lists = [module for module in model.base_model.modules() if isinstance(module, torch.nn.ModuleList)]
+    stacks = [list(each) for each in lists if len(each) == depth]
+    if len(stacks) != 1:
+        family = model.config.model_type
+        raise InputError(f"{key}: got {count}, but {family} models have no list of their layers; accepted: 0")
+    if count > depth:
+        raise InputError(f"{key}: got {count}, but the model has {depth} layers; accepted: 0 to {depth}")
+    return stacks[0]
+
+
 def freeze(model: PreTrainedModel, count: int, key: str) -> Frozen:
     """Stop the training of a classifier's embeddings and first layers: their weights no longer require gradients.
 
@@ -41,14 +63,7 @@ def freeze(model: PreTrainedModel, count: int, key: str) -> Frozen:
 
     Raises InputError if the model has fewer layers, or no list of them.
     """
-    base, depth = model.base_model, getattr(model.config, "num_hidden_layers", 0)
-    stacks = [module for module in base.modules() if isinstance(module, torch.nn.ModuleList) and len(module) == depth]
-    if len(stacks) != 1:
-        family = model.config.model_type
-        raise InputError(f"{key}: got {count}, but {family} models have no list of their layers; accepted: 0")
-    if count > depth:
-        raise InputError(f"{key}: got {count}, but the model has {depth} layers; accepted: 0 to {depth}")
-    stack = list(stacks[0])
+    base, stack = model.base_model, _layers(model, count, key)
     trained = [module for layer in stack[count:] for module in layer.modules()] + _after(model, stack[-1])
     weights = {id(weight) for module in trained for weight in module.parameters(recurse=False)}
     for weight in base.parameters():

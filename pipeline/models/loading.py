@@ -32,6 +32,8 @@ from pipeline.storage.checksums import check_sums
 
 # With it transformers neither takes weights from somebody's pull request nor asks a service to convert pickles.
 os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
+SPARSE, FULL = "block_sparse", "original_full"
+"""BigBird's attention in long texts as published, and in short ones; after its first short text in all."""
 HOW_FETCHED = ("is_local", "local_files_only", "name_or_path", "_commit_hash")
 """Arguments of a tokenizer that differ with the folder or cache that it was read from, and with the network."""
 
@@ -39,8 +41,14 @@ logger = logging.getLogger(__name__)
 
 
 def load_config(address: str | Path, key: str) -> Any:
-    """Load a model's configuration. Raises InputError if there is none or its architecture is unknown."""
-    return _from_pretrained(AutoConfig, address, key)
+    """Load a model's configuration. Raises InputError if there is none or its architecture is unknown.
+
+    Its attention is full, so that the outputs of a text do not depend on those before it.
+    """
+    config = _from_pretrained(AutoConfig, address, key)
+    if getattr(config, "attention_type", None) == SPARSE:
+        config.attention_type = FULL
+    return config
 
 
 def load_encoder_config(address: str | Path, key: str) -> Any:
@@ -166,6 +174,8 @@ def _load_weights(auto_class: Any, address: str | Path, key: str, **options: Any
     """
     check_sums(Path(resolve_model(address, key, weights=True)), key, weights=True)
     options |= {"use_safetensors": True, "dtype": torch.float32}
+    if getattr(load_config(address, key), "attention_type", None) == FULL:
+        options["attention_type"] = FULL
     model, info = _from_pretrained(
         auto_class, address, key, output_loading_info=True, ignore_mismatched_sizes=True, **options
     )

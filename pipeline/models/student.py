@@ -9,10 +9,16 @@ from transformers import BertConfig, PreTrainedModel, PreTrainedTokenizerFast
 from pipeline.errors import InputError
 from pipeline.models.bilstm import BiLSTMConfig, principal_components
 from pipeline.models.compatibility import check_length, check_sizes
-from pipeline.models.families import check_family, student_needs, teacher_needs, warn_of_local_attention
+from pipeline.models.families import (
+    check_conversion,
+    check_family,
+    student_needs,
+    teacher_needs,
+    warn_of_local_attention,
+)
 from pipeline.models.ids import check_ids
 from pipeline.models.label_scale import UNSCALED, LabelScale
-from pipeline.models.layers import check_layers, cut_config, new_classifier, take_layers
+from pipeline.models.layers import OTHERS, check_layers, cut_config, new_classifier, take_layers
 from pipeline.models.loading import load_classifier, load_encoder_config, load_tokenizer
 from pipeline.models.pooling import check_mean_pooling, with_mean_pooling
 from pipeline.models.tokenization import match_token_types
@@ -84,10 +90,12 @@ def check_student(params: Params) -> None:
         config = fresh_config(params, load_tokenizer(params.teacher.model, "teacher.model"), [])
     elif student.model is None:
         check_layers(teacher, student.layers, student.pick, params.teacher.model)
+        check_conversion(teacher, "student.init", OTHERS)
         config = cut_config(teacher, student.layers, student.pick)
     else:
         config = load_encoder_config(student.model, "student.model")
         check_family(config, "student.model", student_needs(params), params.max_length)
+        check_conversion(config, "student.model", "accepted: another family")
         if student.init == "encoder":
             check_layers(config, student.layers, student.pick, student.model)
             config = cut_config(config, student.layers, student.pick)

@@ -88,7 +88,8 @@ class Export(Section):
     """The student as ONNX."""
 
     max_drop: Share = 0.02
-    """How much of the score (see `score`) on the test set a conversion may lose; one text may always differ."""
+    """How much of the score (see `score`) on the test set int8 may lose before it is left out; one text may always
+    differ."""
     vocabulary: Literal["full", "seen"] = "full"
     """seen: tokens that no original and no neighbour has are removed; their words become several shorter tokens."""
 

@@ -62,6 +62,7 @@ class ModelMetrics(BaseModel):
     largest_difference: float | None = None
     tokens_16: Latency | None = None
     tokens_64: Latency | None = None
+    left_out: str | None = None
 
     def latencies(self) -> dict[int, Latency]:
         """The measured latencies by number of tokens."""

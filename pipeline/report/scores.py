@@ -76,8 +76,8 @@ def _evaluation_cards(measured: EvaluationMetrics) -> list[Card]:
 
 
 def _serving_cards(serving: ServingMetrics) -> list[Card]:
-    """Size and speed of the last of SERVED_MODELS that was measured, which is the one to serve."""
-    models = serving.models()
+    """Size and speed of the last of SERVED_MODELS that was measured and not left out, which is the one to serve."""
+    models = {name: model for name, model in serving.models().items() if not model.left_out}
     name = list(models)[-1] if models else "teacher"
     if name == "teacher" or "teacher" not in models:
         return []

@@ -15,7 +15,9 @@ import onnx
 import torch
 from transformers import PreTrainedModel
 
+from pipeline.addresses.hub import one_line
 from pipeline.compute.batching import Batch
+from pipeline.errors import InputError
 from pipeline.models.forward_shortcuts import last_layer_first_token_only
 
 OPSET = 20
@@ -29,21 +31,30 @@ def to_onnx(model: PreTrainedModel, example: Batch, file: Path) -> None:
 
     Args:
         example: a padded batch of at least two texts; inputs that the model does not read are left out.
+
+    Raises InputError if torch cannot convert the model.
     """
     accepted = inspect.signature(model.forward).parameters
     example = {name: values for name, values in example.items() if name in accepted}
     dynamic = dict.fromkeys(range(2), torch.export.Dim.DYNAMIC)
     with _quiet(), torch.inference_mode(), last_layer_first_token_only(model):
-        program = torch.onnx.export(
-            model.cpu().eval(),
-            kwargs={name: values.cpu() for name, values in example.items()},
-            input_names=list(example),
-            output_names=["logits"],
-            dynamic_shapes=dict.fromkeys(example, dynamic),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(
+                model.cpu().eval(),
+                kwargs={name: values.cpu() for name, values in example.items()},
+                input_names=list(example),
+                output_names=["logits"],
+                dynamic_shapes=dict.fromkeys(example, dynamic),
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            family, cause = model.config.model_type, error.__cause__ or error
+            raise InputError(
+                f"student: a {family} cannot be converted to ONNX ({type(cause).__name__}: {one_line(cause)}); "
+                "accepted: another family"
+            ) from error
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
     _save(program.model_proto, file)

@@ -1,5 +1,7 @@
 """Export of the student to ONNX, checked against the PyTorch student and timed beside the teacher."""
 
+import json
+import logging
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -30,7 +32,10 @@ from pipeline.serving.vocabulary import check_wordpiece, cut_vocabulary, used_pi
 from pipeline.storage.atomic import publish_folder
 from pipeline.storage.checksums import write_sums
 from pipeline.storage.json_file import write_json
+from pipeline.storage.layout import LEFT_OUT
 from pipeline.storage.parquet import scan
+
+logger = logging.getLogger(__name__)
 
 
 def export(
@@ -43,7 +48,9 @@ def export(
     outs: Mapping[str, Path],
     metrics: Path,
 ) -> str:
-    """Publish the student as two ONNX folders with config and tokenizer, unless one of them is much worse.
+    """Publish the student as two ONNX folders with config and tokenizer.
+
+    If int8 loses more than `export.max_drop`, its folder has only the reason.
 
     Args:
         augmented: folders of the neighbours; their pieces are kept if the vocabulary is cut.
@@ -51,9 +58,9 @@ def export(
         metrics: JSON, for teacher, student and both exports: `bytes` of weights and the results of `timings`; for all
             but the teacher, which `evaluate` scores, the score's metric on the test set; for both exports `agreement`,
             the share of test texts for which they predict the student's class, and `largest_difference` between two
-            outputs. If the vocabulary is cut, `vocabulary` has its sizes.
+            outputs; for int8 `left_out`, the reason, if it is. If the vocabulary is cut, `vocabulary` has its sizes.
 
-    Returns a one-line summary. Raises InputError if a conversion loses more than `export.max_drop`.
+    Returns a one-line summary. Raises InputError if the conversion to float32 loses more than `export.max_drop`.
     """
     test = read_texts(prepared / "test.parquet")
     folders = {"teacher": teacher, "student": student}
@@ -87,22 +94,34 @@ def export(
             outputs[name] = test_outputs(name, exported_tokenizer)
             measured[name] = {"bytes": file.stat().st_size} | _score(outputs[name], test, metric)
             measured[name] |= _agreement(outputs[name], outputs["student"], test)
-            _check_drop(name, measured, metric, params.export.max_drop, len(test))
+            if loss := _too_large_loss(measured, name, metric, params.export.max_drop, len(test)):
+                if name != "int8":
+                    raise InputError(loss)
+                measured[name]["left_out"] = f"{loss}; use {outs['onnx']}"
+                logger.warning("%s holds no model: %s", outs[name], loss)
         models = {"teacher": loaded["teacher"][0], "student": model, "onnx": exported, "int8": exported}
         latencies = timings(
             runners,
             {name: partial(random_batch, each.config.vocab_size) for name, each in models.items()},
-            {name: max_positions(each.config, UNLIMITED) for name, each in models.items()},
+            {name: max_positions(each, UNLIMITED) for name, each in models.items()},
         )
         setattr(exported.config, PAIRS_KEY, test.pairs is not None)
         # Texts are truncated at the same length in serving as in training.
         exported_tokenizer.model_max_length = params.max_length
         with ExitStack() as stack:
             for name, file in files.items():
-                _fill(stack.enter_context(publish_folder(outs[name])), file, exported, exported_tokenizer)
+                folder = stack.enter_context(publish_folder(outs[name]))
+                if reason := measured[name].get("left_out"):
+                    (folder / LEFT_OUT).write_text(json.dumps(reason, ensure_ascii=False) + "\n", encoding="utf-8")
+                else:
+                    _fill(folder, file, exported, exported_tokenizer)
     write_json(metrics, {name: values | latencies[name] for name, values in measured.items()} | vocabulary)
-    scored = {name: f" {metric} {values[metric]}" if metric in values else "" for name, values in measured.items()}
-    summary = ", ".join(f"{name} {measured[name]['bytes'] / 1e6:.1f} MB{score}" for name, score in scored.items())
+    parts = []
+    for name, values in measured.items():
+        score = f" {metric} {values[metric]}" if metric in values else ""
+        left_out = " (left out)" if "left_out" in values else ""
+        parts.append(f"{name} {values['bytes'] / 1e6:.1f} MB{score}{left_out}")
+    summary = ", ".join(parts)
     return f"{summary}, in {metrics}"
 
 
@@ -112,7 +131,7 @@ def _load(folder: Path, name: str, test: Texts, max_length: int) -> tuple[PreTra
     model = load_classifier(folder, name)
     check_labels(model.config, test.names, name)
     tokenizer = load_tokenizer(folder, name)
-    check_length(max_length, tokenizer, model.config, name)
+    check_length(max_length, tokenizer, model, name)
     return model, tokenizer
 
 
@@ -142,18 +161,21 @@ def _agreement(outputs: np.ndarray, expected: np.ndarray, test: Texts) -> dict[s
     return metrics
 
 
-def _check_drop(name: str, measured: Mapping[str, Mapping[str, Any]], metric: str, max_drop: float, texts: int) -> None:
-    """Raise InputError if the metric drops by more than `max_drop`; in classification one text may always differ."""
+def _too_large_loss(
+    measured: Mapping[str, Mapping[str, Any]], name: str, metric: str, max_drop: float, texts: int
+) -> str | None:
+    """How the metric drops, if by more than `max_drop`; in classification one text may always differ."""
     exported, student = measured[name][metric], measured["student"][metric]
     allowed = max(max_drop, 1.01 / texts) if metric == "accuracy" else max_drop
     if metric in ("f1", "mcc") and measured[name]["agreement"] >= round(1 - 1 / texts, 4):
         # A single text can be a large part of these, if its class is rare.
-        return
+        return None
     if student is not None and (exported is None or student - exported > allowed):
-        raise InputError(
+        return (
             f"export.max_drop: as {name} the student's {metric} falls from {student} to {exported}; "
             f"accepted: a loss of at most {allowed:.4g}"
         )
+    return None
 
 
 def _vocabulary_metrics(before: PreTrainedTokenizerFast, after: PreTrainedTokenizerFast, test: Texts) -> dict[str, Any]:

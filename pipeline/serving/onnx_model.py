@@ -27,6 +27,7 @@ from pipeline.evaluation.prediction import Outputs, Prediction, as_prediction, m
 from pipeline.models.ids import check_ids, check_numbering
 from pipeline.serving.predict import check_kind
 from pipeline.storage.checksums import check_sums
+from pipeline.storage.layout import check_filled
 
 logger = logging.getLogger(__name__)
 
@@ -92,9 +93,11 @@ def open_onnx(folder: str | Path, key: str = "folder") -> OnnxModel:
     Args:
         key: what errors call the folder.
 
-    Raises InputError if there is no such model, it is damaged, or its tokenizer belongs to another model.
+    Raises InputError if there is no such model, the stage has left it out, it is damaged, or its tokenizer belongs to
+    another model.
     """
     folder = Path(folder)
+    check_filled(folder, key)
     if not (folder / ONNX).is_file():
         raise InputError(f"{key}: no such ONNX folder: {folder}; accepted: one with {ONNX}")
     check_sums(folder, key, weights=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 from pipeline.errors import InputError
 from pipeline.serving.onnx_model import ONNX, open_onnx
 from pipeline.serving.predict import Classifier
+from pipeline.storage.layout import check_filled
 
 
 def open_folder(folder: Path, key: str) -> Classifier:
@@ -12,8 +13,9 @@ def open_folder(folder: Path, key: str) -> Classifier:
 
     An ONNX model truncates texts to the maximum length of the run that exported it, a PyTorch model to its own.
 
-    Raises InputError if there is no model, or it is damaged or not a classifier.
+    Raises InputError if there is no model, the stage has left it out, or it is damaged or not a classifier.
     """
+    check_filled(folder, key)
     if (folder / ONNX).is_file():
         return open_onnx(folder, key)
     if not folder.is_dir():

@@ -53,7 +53,7 @@ def open_torch(folder: Path, key: str) -> ServedModel:
     tokenizer = load_tokenizer(folder, key)
     check_ids(tokenizer, model.config, key)
     check_numbering(model.config, key)
-    max_length = min(tokenizer.model_max_length, max_positions(model.config, UNLIMITED))
+    max_length = min(tokenizer.model_max_length, max_positions(model, UNLIMITED))
     device = distributed.device()
     logger.info("%s: PyTorch on %s", folder, device)
     return ServedModel(torch_runner(model, device), tokenizer, class_names(model.config), max_length)

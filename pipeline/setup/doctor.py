@@ -165,6 +165,7 @@ def _archives(params: Params) -> Iterator[Finding]:
 def _models(params: Params) -> Finding:
     """Whether the models can be loaded and fit each other; weights are not read."""
     from pipeline.models.compatibility import check_length
+    from pipeline.models.frozen import check_frozen
     from pipeline.models.loading import load_config, load_encoder_config, load_tokenizer
     from pipeline.models.student import check_student
 
@@ -172,6 +173,8 @@ def _models(params: Params) -> Finding:
         check_student(params)
         config = load_encoder_config(params.teacher.model, "teacher.model")
         check_length(params.max_length, load_tokenizer(params.teacher.model, "teacher.model"), config, "the teacher")
+        if params.teacher.frozen:
+            check_frozen(config, params.teacher.frozen, "teacher.frozen")
         load_config(params.generator.model, "generator.model")
     except InputError as error:
         return Finding("wrong", "models", str(error), "see teacher, generator and student in the params file")

@@ -34,7 +34,7 @@ UNLABELLED = 4000
 SHORTEST = 16
 """The smallest max_length proposed."""
 MEASURED = 2000
-"""Texts whose tokens are counted."""
+"""Texts, or pairs, of which tokens are counted and marks looked for."""
 COMMENTS = {
     "per_class": "the scarce labels",
     "rows": "the scarce labels, in the classes' proportions",
@@ -91,8 +91,7 @@ def _max_length(target: Table, address: str, say: Callable[[str], None]) -> int:
     Raises InputError if the tokenizer does not know the words.
     """
     tokenizer = load_tokenizer(address, "teacher.model")
-    rows = [row for row in zip(*(column.cells for column in target.texts), strict=True) if all(row)]
-    rows = rows[:: max(1, len(rows) // MEASURED)]
+    rows = _some_rows(target)
     with quiet():
         check_words(tokenizer, [" ".join(row) for row in rows], "teacher.model")
         tokens = tokenizer(*map(list, zip(*rows, strict=True)), return_attention_mask=False)
@@ -103,9 +102,15 @@ def _max_length(target: Table, address: str, say: Callable[[str], None]) -> int:
     return length
 
 
+def _some_rows(target: Table) -> list[tuple[str, ...]]:
+    """The texts of some `MEASURED` rows that have them, evenly spaced."""
+    rows = [row for row in zip(*(column.cells for column in target.texts), strict=True) if all(row)]
+    return rows[:: max(1, len(rows) // MEASURED)]
+
+
 def _keep(target: Table, say: Callable[[str], None]) -> Value:
     """The regular expression of the marks that stand in most of the target's texts; null if there are none."""
-    pattern, common = marks(zip(*(column.cells for column in target.texts), strict=True))
+    pattern, common = marks(_some_rows(target))
     if not pattern:
         return Value("null", "or a regular expression: words that it touches never change")
     say(f"augment.keep: {pattern}, because {common} stand in most texts of the target")

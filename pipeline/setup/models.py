@@ -11,9 +11,10 @@ from transformers import AutoModelForMaskedLM
 
 from pipeline.addresses.resolve import resolve_model
 from pipeline.errors import InputError
-from pipeline.models.families import check_family
+from pipeline.models.families import check_conversion, check_family
 from pipeline.models.forward import NAMES
-from pipeline.models.layers import check_layers, new_classifier
+from pipeline.models.frozen import check_frozen
+from pipeline.models.layers import check_layers
 from pipeline.models.loading import load_encoder_config, load_tokenizer, quiet
 from pipeline.params.edit import Value
 from pipeline.params.file import load
@@ -42,7 +43,12 @@ def model_values(model: str | None, say: Callable[[str], None]) -> tuple[str, bo
         say(f"generator: {EMBEDDED} with the adapter for film reviews, because {address} has no masked-LM head")
     # A learning rate that suits few layers is too high for many, and the first half of many can stay as it is.
     deep = config.num_hidden_layers > 6
-    frozen = config.num_hidden_layers // 2 if deep and _has_layer_list(config) else 0
+    frozen = config.num_hidden_layers // 2 if deep else 0
+    if deep:
+        try:
+            check_frozen(config, frozen, "teacher.frozen")
+        except InputError:
+            frozen = 0
     values = _student(address, config, say) | {
         "teacher.model": Value(inline(address)),
         "teacher.learning_rate": Value("3.0e-5" if deep else "1.0e-4"),
@@ -90,6 +96,7 @@ def _student(address: str, config: Any, say: Callable[[str], None]) -> dict[str,
     if own:
         try:
             check_layers(config, layers, "first", address)
+            check_conversion(config, "student.init", "accepted: another family")
         except InputError as error:
             say(f"{error}; taken: student.init: encoder")
             own = False
@@ -117,14 +124,6 @@ def _shows(state: str, config: Any, say: Callable[[str], None]) -> bool:
         say(f"objectives.{state}: 0, because {config.model_type} models do not show their {NAMES[state]}")
         return False
     return True
-
-
-def _has_layer_list(config: Any) -> bool:
-    """Whether models with this config have their layers in a list, of which the first can be frozen."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"), quiet():
-        model = new_classifier(config)
-    lists = [module for module in model.base_model.modules() if isinstance(module, torch.nn.ModuleList)]
-    return [len(each) for each in lists].count(config.num_hidden_layers) == 1
 
 
 def _has_masked_lm_head(address: str, config: Any) -> bool:

@@ -32,11 +32,12 @@ INERT = {
 INDIRECT_IMPORTS = {
     "pipeline.distill.losses": ["pipeline.params.objectives"],
     "pipeline.data.loading": ["pipeline.params.written", "pipeline.params.yaml12"],
+    "stages.tables": ["pipeline.params.written", "pipeline.params.yaml12"],
 }
 """By module, other modules that it uses without an import statement, because the params bring them.
 
 `losses.py` calls methods of `Objectives` to find out which losses to compute. `data/loading.py` compares cells with
-labels and filters as they are written in params.yaml.
+labels and filters as they are written in params.yaml, and `tables.py` writes them down.
 """
 
 

@@ -3,6 +3,18 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.errors import InputError
+
+LEFT_OUT = "left_out.json"
+"""File of a folder that a stage writes in any case, for DVC, and has nothing for: the reason, a JSON string."""
+
+
+def check_filled(folder: Path, key: str) -> None:
+    """Raise InputError with the reason if a stage has left out what the folder is for."""
+    if (folder / LEFT_OUT).is_file():
+        reason = (folder / LEFT_OUT).read_text(encoding="utf-8").strip().strip('"')
+        raise InputError(f"{key}: {folder} was left out: {reason}")
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -85,7 +85,7 @@ def fine_tune(
     Raises InputError if `max_length` is more than the model takes or the loss is not finite.
     """
     check_ids(tokenizer, model.config, section)
-    check_length(max_length, tokenizer, model.config, "the model")
+    check_length(max_length, tokenizer, model, "the model")
     scale.standardise_head(model)
     validation = replace(validation, labels=scale.standardised(validation.labels))
     scorer = Validation(validation, tokenizer, max_length, score)

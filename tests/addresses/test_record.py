@@ -167,3 +167,12 @@ def test_a_record_of_other_addresses_says_nothing(project):
     write_json(project / "hub.json", {"teacher": {"model": entry}, "data": {"target": None}})
     assert recorded("teacher.model", "someone/one") == "0" * 40
     assert recorded("teacher.model", "someone/one@main") is recorded("generator.model", "someone/one") is None
+
+
+@pytest.mark.parametrize("steps", [0, 5])
+def test_text_for_an_adapter_is_looked_up_only_if_one_is_trained(published, hub, steps):
+    hub.publish("someone/text", table("more"), kind="dataset")
+    generator = {"model": "someone/one", "steps": steps, "text": {"path": "someone/text"}}
+    record_commits(params(generator=generator), Path("hub.json"))
+    assert (json.loads(Path("hub.json").read_text())["generator"]["text"] is None) == (steps == 0)
+    assert any("someone/text" in request for request in hub.requests) == (steps > 0)

@@ -139,3 +139,15 @@ def test_a_path_is_a_folder_even_if_it_looks_like_a_hub_id(hub, tmp_path, monkey
     with pytest.raises(InputError, match=r"^student: no such model folder: BAAI/bge-small-en-v1\.5$"):
         resolve_model(Path("BAAI/bge-small-en-v1.5"), "student")
     assert not hub.requests
+
+
+def test_a_queued_experiment_says_how_a_folder_gets_there(tmp_path, monkeypatch):
+    """DVC runs it in a copy of what git and DVC track."""
+    copy = tmp_path / ".dvc" / "tmp" / "exps" / "tmp123"
+    copy.mkdir(parents=True)
+    said = "; a queued experiment has what git and DVC track, and more by: dvc exp run --copy-paths data/raw/m"
+    for folder, more in ((tmp_path, ""), (copy, said)):
+        monkeypatch.chdir(folder)
+        with pytest.raises(InputError) as caught:
+            resolve_model("data/raw/m", "teacher.model")
+        assert str(caught.value) == f"teacher.model: no such model folder: data/raw/m{more}"

@@ -1,11 +1,13 @@
 """Models of the hub: which files are fetched, of which commit, and what stays behind when the hub or the line fails."""
 
 import errno
+import itertools
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers.hub import HOME
@@ -37,7 +39,9 @@ OTHERS = {
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     """Wait for nothing between requests."""
-    monkeypatch.setattr("pipeline.addresses.waiting.time.sleep", lambda _: None)
+    passed = itertools.count(1000.0, 100.0)
+    clock = SimpleNamespace(sleep=lambda _: None, monotonic=lambda: next(passed))
+    monkeypatch.setattr("pipeline.addresses.waiting.time", clock)
 
 
 def contents(folder):
@@ -157,12 +161,14 @@ def test_a_name_that_was_changed(hub):
         (f"someone/one@{'0' * 40}", f"someone/one@{'0' * 40} is no revision that the hub has; "
          "accepted: v1.0, refs/pr/3, main or the hash of a commit"),
         ("someone/pickled", "someone/pickled has no model.safetensors or shards of it; accepted: safetensors only"),
-        ("someone/adapter", "someone/adapter has no config.json; accepted: a folder written by save_pretrained"),
+        ("someone/adapter", "someone/adapter holds an adapter of peft (adapter_config.json); "
+         "accepted: a whole model, which save_pretrained writes after merge_and_unload()"),
     ],
 )  # fmt: skip
 def test_what_the_hub_does_not_have(hub, three, address, line):
     hub.publish("someone/pickled", {"config.json": b"{}", "pytorch_model.bin": b"x", "onnx/model.safetensors": b"x"})
-    hub.publish("someone/adapter", {"adapter_model.safetensors": b"x"})
+    # Its weights beside a whole model's, of which transformers would read neither.
+    hub.publish("someone/adapter", MODEL | {"adapter_config.json": b"{}", "adapter_model.safetensors": b"x"})
     assert complaint(address, weights=False) == line
     assert not [line for line in hub.requests if "/resolve/" in line]
 

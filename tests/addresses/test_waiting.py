@@ -1,5 +1,6 @@
 """How long requests to the hub take: short faults are outlasted, the waits are bounded in all and said."""
 
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -14,8 +15,8 @@ from pipeline.errors import InputError
 @pytest.fixture(autouse=True)
 def slept(monkeypatch):
     """The seconds of each wait; none is waited for."""
-    seconds = []
-    monkeypatch.setattr(waiting.time, "sleep", seconds.append)
+    seconds, passed = [], itertools.count(1000.0, 100.0)
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(sleep=seconds.append, monotonic=lambda: next(passed)))
     return seconds
 
 
@@ -60,6 +61,14 @@ def test_the_waits_of_a_process_are_bounded_together(hub, slept, monkeypatch):
         with pytest.raises(BusyError, match=r"^later \(503 Service Unavailable\)$"):
             files()
         assert (slept, trees(hub)) == (tries, before + len(tries) + 1)
+
+
+def test_threads_that_wait_at_the_same_time_use_it_once(hub, slept, monkeypatch):
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: 1000.0)
+    hub.fail("/tree/", status=429, headers={"Retry-After": "200"}, times=3)
+    assert files() == ["config.json", "model.safetensors"]
+    assert slept == [200, 200, 200]
+    assert waiting._total([(10, 40), (12, 42), (11, 13), (100, 101)]) == 33
 
 
 def test_no_wait_where_none_is_wanted(hub, slept, monkeypatch):

@@ -1,14 +1,18 @@
 """A head and low-rank weights for an encoder without a head: which weights are trained, which stay, which are saved."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
+from helpers.families import FAMILIES, REFUSED, tiny_family_config
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import BertModel
+from transformers import AutoModelForMaskedLM, BertModel
 
 from pipeline.augment.adapter import load_adapter, masked_accuracy, merge, save_adapter, train_adapter, with_adapter
 from pipeline.errors import InputError
-from pipeline.models.loading import load_masked_lm
+from pipeline.models.loading import load_masked_lm, quiet
 from pipeline.params.models import Generator
 
 
@@ -85,11 +89,46 @@ def test_the_merged_model_gives_the_same_logits(tiny_encoder, tokenizer, corpus,
     adapted = train_adapter(load(tiny_encoder), tokenizer, corpus, settings(steps=10, text={"path": "t.csv"}), seed=2)
     with torch.no_grad():
         expected = adapted(**inputs).logits
-        merged = merge(adapted)
+        merged = merge(adapted, "generator.steps")
         torch.testing.assert_close(merged(**inputs).logits, expected, rtol=1e-4, atol=1e-4)
         plain = load(tiny_encoder)(**inputs).logits
     assert not any("lora" in name for name, _ in merged.named_parameters())
     assert (expected - plain).abs().max() > 0.1
+
+
+def test_merging_into_a_decoder_that_is_tied_is_refused(tiny_masked_lm):
+    """peft adds the weights to the one matrix that is decoder and embeddings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        adapted = get_peft_model(load(tiny_masked_lm), LoraConfig(r=2, target_modules=["cls.predictions.decoder"]))
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter)
+    with pytest.raises(
+        InputError, match=r"^generator\.steps: merged into a bert, the low-rank weights move its outputs"
+    ):
+        merge(adapted, "generator.steps")
+
+
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - REFUSED - {"ibert"}))
+def test_merging_moves_no_output_of_any_family(family, tokenizer):
+    torch.manual_seed(0)
+    with quiet():
+        model = AutoModelForMaskedLM.from_config(tiny_family_config(family, tokenizer)).eval()
+    embeddings = model.get_input_embeddings().weight.detach().clone()
+    adapted = with_adapter(model, rank=2)
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.2)
+    merged = merge(adapted, "generator.steps")
+    assert torch.equal(merged.get_input_embeddings().weight, embeddings)
+
+
+def test_a_family_without_linear_layers(tokenizer):
+    with quiet():
+        model = AutoModelForMaskedLM.from_config(tiny_family_config("ibert", tokenizer))
+    with pytest.raises(InputError, match=r"^generator\.model: ibert models have no linear layers to add low-rank weig"):
+        with_adapter(model, rank=2)
 
 
 def test_a_saved_adapter_gives_the_same_model(trained, tiny_encoder, inputs, tmp_path):

@@ -1,13 +1,16 @@
 """Datasets from the hub: configurations, splits and revisions, what the hub does not give, and the cache without it."""
 
+import ast
 import io
 import os
 import subprocess
 import sys
+from typing import NoReturn
 
 import pandas as pd
 import pytest
 from helpers.hub import HOME
+from helpers.tiny_project import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +66,35 @@ def test_a_configuration_and_a_split(reviews, load):
     assert load("someone/reviews", config="de", split="train[1:3]")["text"].tolist() == expected[1:3]
     assert load("someone/reviews", config="de", split="test")["text"].tolist() == ["neu"]
     assert load("someone/reviews", config="en")["label"].tolist() == ["0"]
+
+
+def test_numbers_and_classes_are_as_the_table_has_them(hub, load, monkeypatch):
+    """`with_format("numpy")` would make float32 of the numbers, `class_encode_column` number classes by spelling."""
+
+    def refused(*_: object, **__: object) -> NoReturn:
+        raise AssertionError
+
+    for name in ("with_format", "set_format", "class_encode_column"):
+        monkeypatch.setattr(f"datasets.Dataset.{name}", refused)
+    scores, stars = [0.1, 1 / 3, 16777217.0, 1e-300], [2, 10, -1, 9]
+    frame = pd.DataFrame({"text": ["a", "b", "c", "d"], "score": scores, "stars": stars})
+    file = io.BytesIO()
+    frame.to_parquet(file)
+    hub.publish("someone/scores", {"train.parquet": file.getvalue()}, kind="dataset")
+    assert [float(score) for score in load("someone/scores", columns={"label": "score"})["label"]] == scores
+    assert load("someone/scores", columns={"label": "stars"})["label"].tolist() == ["2", "10", "-1", "9"]
+
+
+@pytest.mark.parametrize("folder", ["pipeline", "stages", "benchmarks"])
+def test_nothing_formats_or_renumbers_a_column(folder):
+    changing = {"with_format", "set_format", "class_encode_column"}
+    found = [
+        f"{path}: {node.attr}"
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in changing
+    ]
+    assert not found
 
 
 def test_a_revision_is_a_branch_a_tag_or_a_commit(hub, tagged, load):

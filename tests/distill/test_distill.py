@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from helpers.families import save_family
 from helpers.prepared import complete
 from helpers.tiny_tokenizers import tiny_tokenizer
 from safetensors.torch import save_file
@@ -258,6 +259,14 @@ def test_a_student_of_another_family(
 def test_what_is_wrong_is_found_before_training(run, untrained, given, said, tmp_path):
     with pytest.raises(InputError, match=said):
         run(**given)
+    assert not (tmp_path / "one").exists()
+
+
+def test_a_student_that_onnx_cannot_have_is_found_before_training(run, untrained, tokenizer, tmp_path):
+    save_family("longformer", tokenizer, tmp_path / "model")
+    student = {"init": "pretrained", "model": str(tmp_path / "model")}
+    with pytest.raises(InputError, match=r"^student\.model: the student is a longformer, which cannot be "):
+        run(student=student, objectives={"attention": 0, "hidden": 0})
     assert not (tmp_path / "one").exists()
 
 

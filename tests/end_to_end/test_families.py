@@ -13,6 +13,7 @@ from pipeline.data.texts import Texts, write_texts
 from pipeline.distill.cache_teacher import cache_teacher
 from pipeline.distill.distill import distill_student
 from pipeline.errors import InputError
+from pipeline.models.families import NOT_CONVERTED
 from pipeline.models.loading import load_classifier
 from pipeline.params.schema import Params
 from pipeline.serving.export import export
@@ -25,6 +26,7 @@ PREDICTIONS_ALONE = {"objectives": {"attention": 0, "hidden": 0}, "cache": {"att
 NO_ATTENTION = {"fnet", "funnel", "longformer", "mra", "reformer", "squeezebert", "yoso"}
 NOT_CUT = {"esm", "esmc", "funnel"}
 """Families whose layers cannot be taken one by one."""
+OTHER_STUDENT = {"init": "fresh", "layers": 2, "hidden": 32, "intermediate": 64, "heads": 4}
 
 
 def save_texts(folder: Path, reviews, *, pairs: bool) -> None:
@@ -90,6 +92,14 @@ def check(family: str, folder: Path, model: Path, *, serve: bool) -> None:
     if family in NOT_CUT:
         with pytest.raises(InputError, match=r"^student\.init: .* accepted: student\.init: pretrained, fresh or"):
             run(folder, model, **PREDICTIONS_ALONE)
+        return
+    if family in NOT_CONVERTED:
+        with pytest.raises(
+            InputError, match=rf"^student\.init: the student is a {family}, which cannot be converted to "
+        ):
+            run(folder, model, **PREDICTIONS_ALONE)
+        assert not (folder / "teacher").exists()
+        run(folder, model, serve=serve, student=OTHER_STUDENT, **PREDICTIONS_ALONE)
         return
     run(folder, model, serve=serve, **(PREDICTIONS_ALONE if family in NO_ATTENTION else {}))
 

@@ -57,6 +57,7 @@ OUTPUTS: dict[str, dict[str, str]] = {
     "share": {"model_out": "share/student", "data_out": "share/augmented"},
     "report": {"out": "report.html", "plots": "plots/neighbours.csv"},
     "rounds": {"out": "rounds/asked"},
+    "tables": {"out": "data/tables"},
     "init": {"out": "mine.yaml"},
 }
 """The outs of each stage by option, in an order in which the stages can run."""

@@ -120,7 +120,7 @@ class Hub:
 
         hub.ask.cache_clear()
         snapshot._fetch.cache_clear()
-        waiting.waited.clear()
+        waiting.waits.clear()
 
     @staticmethod
     def empty_cache() -> None:

@@ -64,13 +64,14 @@ def test_what_a_family_does_not_show(family, needs, line, tokenizer):
     assert str(caught.value) == line
 
 
-def test_a_family_that_takes_texts_of_one_length_only():
+@pytest.mark.parametrize("max_length", [24, 64])
+def test_a_family_that_takes_texts_of_one_length_only(max_length):
     """Its landmarks are means of segments of exactly 64 tokens."""
     config = NystromformerConfig(hidden_size=32, num_attention_heads=4, num_landmarks=8, segment_means_seq_len=64)
     with pytest.raises(
         InputError, match=r"^student\.model: nystromformer models cannot be run here \(RuntimeError: .*"
     ):
-        check_family(config, "student.model", {}, 24)
+        check_family(config, "student.model", {}, max_length)
 
 
 def test_settings_of_each_layer_and_large_vocabularies():

@@ -6,10 +6,12 @@ import socket
 
 import pytest
 import torch
+from helpers.families import tiny_family_config
 from safetensors.torch import load_file, save_file
 from transformers.utils.import_utils import is_env_variable_true
 
 from pipeline.errors import InputError
+from pipeline.models.layers import new_classifier, take_layers
 from pipeline.models.loading import load_classifier, load_config, load_masked_lm, load_tokenizer, quiet
 from pipeline.models.saving import save_model
 
@@ -109,3 +111,29 @@ def test_pickles_are_refused_and_no_other_host_is_asked(hub, tiny_masked_lm, mon
     assert hosts <= {"127.0.0.1", "localhost"}
     assert hosts
     assert is_env_variable_true("DISABLE_SAFETENSORS_CONVERSION")
+
+
+def test_a_text_s_outputs_do_not_depend_on_those_before_it(tokenizer, tmp_path):
+    """A BigBird as published answers long texts in another way until its first short one, which changes it for good."""
+    config = tiny_family_config("big_bird", tokenizer)
+    config.block_size, config.num_random_blocks = 4, 1
+    with quiet():
+        published = new_classifier(config)
+        published.save_pretrained(tmp_path)
+        tokenizer.save_pretrained(tmp_path)
+    long, short = (torch.arange(length).remainder(50).add(5)[None] for length in (64, 8))
+
+    def answers(model):
+        with torch.no_grad():
+            first, _, again = (model(input_ids=ids).logits for ids in (long, short, long))
+        return first, again
+
+    with quiet():
+        sparse, full = answers(published)
+    assert not torch.allclose(sparse, full, atol=1e-3)
+    model = load_classifier(tmp_path, "x")
+    for opened in (model, new_classifier(load_config(tmp_path, "x")), load_masked_lm(tmp_path, "x")[0]):
+        first, again = answers(opened)
+        assert torch.equal(first, again)
+    assert torch.allclose(answers(model)[0], full, atol=1e-6)
+    assert torch.equal(answers(take_layers(model, 3, "first", "x"))[0], answers(model)[0])

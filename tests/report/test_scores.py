@@ -48,6 +48,14 @@ def test_as_served(measured, run):
     assert (speed.value, speed.detail) == ("5.00×", "4.0 ms as ONNX, int8 for a text of 64 tokens instead of 20.0")
 
 
+def test_what_was_left_out_is_not_what_is_served(measured, run):
+    serving(run)
+    served = read_json(run / "metrics/serving.json", ServingMetrics, "export")
+    served.int8.left_out = "export.max_drop: ..."
+    found = {card.label: card.detail for card in cards(measured, served, "accuracy")}
+    assert found["the teacher's size"] == "4.0 MB instead of 40.0"
+
+
 def test_a_score_that_is_undefined(measured):
     for key in ("accuracy", "accuracy_low", "accuracy_high"):
         measured["student"][key] = None

@@ -6,10 +6,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from transformers import RobertaConfig, RobertaForSequenceClassification
+from helpers.families import tiny_family_config
+from transformers import BertForSequenceClassification, RobertaConfig, RobertaForSequenceClassification
 
 from pipeline.compute.batching import collate, encode
+from pipeline.errors import InputError
 from pipeline.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
+from pipeline.models.families import NOT_CONVERTED
+from pipeline.models.layers import new_classifier
 from pipeline.models.loading import load_classifier
 from pipeline.serving.conversion import to_int8, to_onnx
 from pipeline.serving.onnx_model import onnx_runner
@@ -72,6 +76,31 @@ def test_int8_outputs_are_close_and_weights_small(tiny_classifier, tokenizer, tm
     assert 0 < error < 0.1 * np.abs(expected).max()
     kinds = {each.name: each.data_type for each in onnx.load(tmp_path / "int8.onnx").graph.initializer}
     assert sum(kind == onnx.TensorProto.INT8 for kind in kinds.values()) >= 6 * model.config.num_hidden_layers
+
+
+class Undecided(BertForSequenceClassification):
+    def forward(self, input_ids, attention_mask):
+        return super().forward(input_ids if input_ids.sum() > 3 else input_ids + 1, attention_mask)
+
+
+def test_what_torch_cannot_follow_is_one_line(tiny_classifier, tokenizer, tmp_path):
+    model = Undecided.from_pretrained(tiny_classifier).eval()
+    with pytest.raises(InputError) as caught:
+        to_onnx(model, batch(tokenizer, TEXTS[:2]), tmp_path / "model.onnx")
+    line = str(caught.value)
+    assert line.startswith("student: a bert cannot be converted to ONNX (")
+    assert line.endswith("; accepted: another family")
+    assert "\n" not in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("family", sorted(NOT_CONVERTED))
+def test_families_that_are_refused_cannot_be_converted(family, tokenizer, tmp_path):
+    model = new_classifier(tiny_family_config(family, tokenizer))
+    with pytest.raises(InputError, match=f"^student: a {family} cannot be converted to ONNX "):
+        to_onnx(model, batch(tokenizer, TEXTS[:2]), tmp_path / "model.onnx")
 
 
 def test_the_same_weights_give_the_same_bytes_without_local_paths(tiny_classifier, tokenizer, tmp_path):

@@ -54,13 +54,29 @@ def test_folders_predict_like_the_student(paths, make_params, vocabulary):
         assert pieces["test_texts_split_otherwise"] == 0
 
 
-def test_a_model_that_loses_too_much_is_not_published(paths, make_params, monkeypatch):
-    accuracies = iter([0.8, 0.8, 0.75])
+def test_a_float32_conversion_that_loses_too_much_is_not_published(paths, make_params, monkeypatch):
+    accuracies = iter([0.8, 0.75])
     monkeypatch.setattr(export_module, "_score", lambda outputs, test, metric: {metric: next(accuracies)})
-    with pytest.raises(InputError, match=r"export\.max_drop: as int8 the student's accuracy falls from 0\.8 to 0\.75"):
+    with pytest.raises(InputError, match=r"export\.max_drop: as onnx the student's accuracy falls from 0\.8 to 0\.75"):
         export(make_params(export={"max_drop": 0.04}), **paths)
     assert not paths["metrics"].exists()
     assert not any(folder.exists() for folder in paths["outs"].values())
+
+
+def test_int8_that_loses_too_much_is_left_out(paths, make_params, monkeypatch):
+    accuracies = iter([0.8, 0.8, 0.75])
+    monkeypatch.setattr(export_module, "_score", lambda outputs, test, metric: {metric: next(accuracies)})
+    summary = export(make_params(export={"max_drop": 0.04}), **paths)
+    assert "MB accuracy 0.75 (left out), in " in summary
+    assert open_folder(paths["outs"]["onnx"], "x").pairs is False
+    assert [file.name for file in paths["outs"]["int8"].iterdir()] == ["left_out.json"]
+    reason = (
+        r"export\.max_drop: as int8 the student's accuracy falls from 0\.8 to 0\.75; "
+        rf"accepted: a loss of at most 0\.04; use {paths['outs']['onnx']}$"
+    )
+    with pytest.raises(InputError, match=rf"^--model: .*int8 was left out: {reason}"):
+        open_folder(paths["outs"]["int8"], "--model")
+    assert json.loads(paths["metrics"].read_text())["int8"]["accuracy"] == 0.75
 
 
 def test_a_single_text_more_or_less_is_accepted(paths, make_params, monkeypatch):
@@ -78,12 +94,9 @@ def test_one_text_may_be_much_of_a_rare_class(paths, make_params, monkeypatch, a
     monkeypatch.setattr(export_module, "_score", lambda outputs, test, metric: {metric: next(measured)})
     monkeypatch.setattr(export_module, "_agreement", lambda *_: {"agreement": round(agreement, 4)})
     params = make_params(export={"max_drop": 0.02}, score="mcc")
-    if accepted:
-        export(params, **paths)
-        assert json.loads(paths["metrics"].read_text())["int8"]["mcc"] == 0.3
-        return
-    with pytest.raises(InputError, match=r"export\.max_drop: as int8 the student's mcc falls from 0\.8 to 0\.3"):
-        export(params, **paths)
+    export(params, **paths)
+    assert json.loads(paths["metrics"].read_text())["int8"]["mcc"] == 0.3
+    assert (paths["outs"]["int8"] / "model.onnx").is_file() == accepted
 
 
 def test_a_flipped_bit_is_detected_on_loading(paths, make_params):

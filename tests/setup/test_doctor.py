@@ -80,6 +80,11 @@ def test_what_would_stop_it(found, sections, what, said):
         assert " free; " in findings["disk"].found
 
 
+def test_more_layers_to_freeze_than_there_are(found, tiny_encoder):
+    finding = found(teacher={"model": str(tiny_encoder), "frozen": 7})["models"]
+    assert (finding.mark, "teacher.frozen: got 7, but the model has " in finding.found) == ("wrong", True)
+
+
 def test_an_adapter_that_is_not_there(found, tiny_encoder):
     findings = found(generator={"model": str(tiny_encoder), "adapter": "none.safetensors"})
     assert findings["extras"].mark == "wrong"

@@ -1,5 +1,6 @@
 """The command lines of export, and of predict with its output."""
 
+import csv
 import json
 import os
 import subprocess
@@ -59,6 +60,63 @@ def test_pairs_are_refused_by_a_model_of_single_texts(exported, tmp_path):
     assert (
         done.stderr == "predict: text_pair: got a pair; accepted: single texts, as expected by the model or first row\n"
     )
+
+
+def test_a_table_gets_the_answers_of_its_texts(exported, tmp_path):
+    texts = ["a good film", "so, dull", "5"]
+    (tmp_path / "lines.txt").write_text("\n".join(texts))
+    (tmp_path / "new.csv").write_text('id,review\n1,a good film\n2,"so, dull"\n3,5\n')
+    place = ["--model", str(exported / "onnx")]
+    expected = rows(CliRunner().invoke(predict, ["--file", str(tmp_path / "lines.txt"), *place]).stdout)
+    given = ["--file", str(tmp_path / "new.csv"), "--text", "review", *place]
+    printed = rows(CliRunner().invoke(predict, given).stdout)
+    assert [row.pop("id") for row in printed] == ["1", "2", "3"]
+    assert [row | {"text": row.pop("review")} for row in printed] == expected
+    done = CliRunner().invoke(predict, [*given, "--answers", str(tmp_path / "answers.csv")])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr.startswith("predict: 3 answers, ")
+    with (tmp_path / "answers.csv").open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert [row["predicted"] for row in written] == [row["predicted"] for row in expected]
+    assert list(written[0]) == ["id", "review", "predicted", "probability"]
+
+
+def test_objects_may_name_their_texts_otherwise(exported, tmp_path):
+    (tmp_path / "new.jsonl").write_text('{"review": "a good film"}\n')
+    given = ["--file", str(tmp_path / "new.jsonl"), "--model", str(exported / "onnx")]
+    done = CliRunner().invoke(predict, [*given, "--text", "review"])
+    assert [row["review"] for row in rows(done.stdout)] == ["a good film"]
+    done = CliRunner().invoke(predict, given)
+    assert done.exit_code == 1
+    assert 'line 1 has no text; accepted: {"text": "…"}' in done.stderr
+
+
+def test_columns_and_answers_are_for_tables(exported, tmp_path):
+    (tmp_path / "lines.txt").write_text("a good film\n")
+    place = ["--model", str(exported / "onnx")]
+    for given, said in (
+        (
+            ["a film", "--text", "review"],
+            "predict: --text: got review, and no table; accepted: --file with one of .csv",
+        ),
+        (["--file", str(tmp_path / "lines.txt"), "--text-pair", "b"], "predict: --text-pair: got b, and no table"),
+        (["a film", "--answers", "a.csv"], "predict: --answers: got no --file; accepted: --file with one of .csv"),
+    ):
+        done = CliRunner().invoke(predict, [*given, *place])
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert done.stderr.startswith(said)
+
+
+def test_lines_of_json_get_their_answers_in_a_file(exported, tmp_path):
+    (tmp_path / "new.jsonl").write_text('{"text": "a good film", "n": 1}\n{"text": "so dull"}\n')
+    given = ["--file", str(tmp_path / "new.jsonl"), "--model", str(exported / "onnx")]
+    printed = CliRunner().invoke(predict, given).stdout
+    done = CliRunner().invoke(predict, [*given, "--answers", str(tmp_path / "answers.jsonl")])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert (tmp_path / "answers.jsonl").read_text() == printed
+    done = CliRunner().invoke(predict, ["--file", str(tmp_path / "answers.jsonl"), *given[2:]])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "line 1 has 'predicted' already, which is where the answer goes; accepted: another name" in done.stderr
 
 
 def test_a_reader_that_has_enough_is_no_error(tiny_classifier, tmp_path):

@@ -32,6 +32,7 @@ LARGE = {
 """The libraries that take a tenth of a second or more."""
 WITHOUT_MODEL = {
     "commits": ("", 320),
+    "tables": ("", 320),
     "prepare": ("numpy pandas pyarrow", 850),
     "rounds": ("", 290),
     "refine --round 2": ("", 290),
