@@ -407,8 +407,8 @@ def test_the_real_one(real_cache):
     assert {file.name for file in folder.iterdir()} == {*archive.members, SUMS}
     assert sum(file.stat().st_size for file in folder.iterdir() if file.name != SUMS) == archive.size
     config, tokenizer = load_encoder_config(REAL, KEY), load_tokenizer(REAL, KEY)
-    assert (config.num_hidden_layers, config.hidden_size, max_positions(config, 0)) == (12, 768, 512)
     model = load_classifier(REAL, KEY, ["no", "yes"]).eval()
+    assert (config.num_hidden_layers, config.hidden_size, max_positions(model, 0)) == (12, 768, 512)
     assert round(parameter_count(model.base_model) / 1e6) == 109
     long = collate(encode(tokenizer, ["word " * 600], None, 512), [0])
     # Two of these texts mean the same.
