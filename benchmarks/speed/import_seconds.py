@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 # Every import of a module that is not there yet calls this function.
-bootstrap: Any = importlib._bootstrap  # type: ignore[attr-defined]
+bootstrap: Any = importlib._bootstrap
 find_and_load: Callable[..., Any] = bootstrap._find_and_load
 depth, seconds = 0, 0.0
 

@@ -33,8 +33,8 @@ from pipeline.models.saving import save_model
 from pipeline.params.yaml12 import read_yaml, to_yaml
 
 STAGES = (
-    "commits", "prepare", "generator", "teacher", "rounds", "augment", "cache_teacher", "distill", "student_ft",
-    "evaluate", "export", "share", "report",
+    "commits", "tables", "prepare", "generator", "teacher", "rounds", "augment", "cache_teacher", "distill",
+    "student_ft", "evaluate", "export", "share", "report",
 )  # fmt: skip
 SKIPPED = "a stage of a round that params do not ask for"
 """Of these the default has eight."""

@@ -75,9 +75,7 @@ def _rows(
     table: Table, key: str, revision: str | None, config: str | None, *, offline: bool
 ) -> tuple[pd.DataFrame, str]:
     """The rows of a split, and the configuration that they are of. Raises whatever the library does."""
-    import datasets
-
-    datasets.disable_progress_bars()
+    _library().disable_progress_bars()
     with hub_requests(), _offline(offline):
         builder = _builder(config, f"{key}.config", split_revision(table.path)[0], revision)
         builder.download_and_prepare()
@@ -87,6 +85,15 @@ def _rows(
             raise InputError(_unknown(f"{key}.split", table.split, list(builder.info.splits))) from error
     frame: pd.DataFrame = rows.to_pandas()
     return with_class_names(frame, rows.features.to_dict()), str(builder.config.name)
+
+
+def _library() -> Any:
+    """The library datasets, told to ask nobody but the hub: neither a host that counts loads nor the dataset viewer."""
+    import datasets
+
+    config: Any = datasets.config
+    config.HF_UPDATE_DOWNLOAD_COUNTS = config.USE_PARQUET_EXPORT = False
+    return datasets
 
 
 def _folder(revision: str | None) -> Path:
@@ -106,8 +113,7 @@ def _made(revision: str | None, hub_id: str, config: str | None) -> Path | None:
 
 def _builder(config: str | None, key: str, hub_id: str, revision: str | None) -> Any:
     """What makes the tables of a configuration. Raises InputError, naming `key`, if there is no such configuration."""
-    import datasets
-
+    datasets = _library()
     try:
         return datasets.load_dataset_builder(hub_id, config, revision=revision, cache_dir=str(_folder(revision)))
     except ValueError as error:
@@ -119,11 +125,9 @@ def _builder(config: str | None, key: str, hub_id: str, revision: str | None) ->
 
 def configurations(hub_id: str, revision: str | None) -> list[str]:
     """The configurations of a dataset, as far as they can be listed."""
-    import datasets
-
     try:
         with hub_requests():
-            names: list[str] = datasets.get_dataset_config_names(hub_id, revision=revision)
+            names: list[str] = _library().get_dataset_config_names(hub_id, revision=revision)
     except Exception:
         return []
     return names

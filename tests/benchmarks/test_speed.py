@@ -28,6 +28,7 @@ from benchmarks.speed import (
     step,
     timed_steps,
 )
+from benchmarks.speed import hub as hub_benchmark
 from benchmarks.speed.measure import Figure
 from pipeline.compute.batching import length_batches
 from pipeline.distill.losses import DistillationLosses
@@ -305,11 +306,11 @@ def test_start_up_is_that_of_all_processes_of_the_default():
     other = {name: [startup.Imports(99.0, 9)] + [startup.Imports(3.0, 9)] * 5 for name in names}
     other["distill"] = [startup.Imports(99.0, 9)] + [startup.Imports(24.0, 9)] * 5
     figures = {figure.name: figure for figure in startup.figures(ours, other)}
-    # 13 stages, and 8 of rounds that params do not ask for.
-    assert figures["all processes"].value == 21
-    assert figures["all processes: the other build"].value == 84
-    assert figures["all processes: faster than the other build"].value == 4
-    assert figures["the most that could be reached"].value == 84 / 8
+    # 14 stages, and 8 of rounds that params do not ask for.
+    assert figures["all processes"].value == 22
+    assert figures["all processes: the other build"].value == 87
+    assert figures["all processes: faster than the other build"].value == 87 / 22
+    assert figures["the most that could be reached"].value == 87 / 8
     assert figures["distill"].unit == "s, 7 modules; the other build 24 s, 9 modules"
 
 
@@ -324,3 +325,29 @@ def test_the_start_up_benchmark_runs_the_default_in_small(checkout):
     (checkout / "pipeline").symlink_to(SPEED.parents[1] / "pipeline")
     assert startup.imports(startup.command("prepare"), checkout, checkout).modules > 500
     assert startup.imports(startup.command(startup.SKIPPED), checkout, checkout).modules > 200
+
+
+def test_what_a_run_spends_on_the_hub(checkout, hub, tmp_path):
+    (checkout / "stages").mkdir()
+    for name in ("__init__.py", "command.py", "commits.py", "prepare.py"):
+        (checkout / "stages" / name).symlink_to(SPEED.parents[1] / "stages" / name)
+    (checkout / "pipeline").symlink_to(SPEED.parents[1] / "pipeline")
+    (checkout / "params.yaml").symlink_to(SPEED.parents[1] / "params.yaml")
+    published = tmp_path / "published"
+    published.mkdir()
+    params = hub_benchmark.publish_inputs(hub, published)
+    full = hub_benchmark.run(checkout, published / "ours", params)
+    assert 0 < full.requests <= len(hub.requests)
+    asked = len(hub.requests)
+    again = hub_benchmark.run(checkout, published / "ours", params)
+    assert again.requests == len(hub.requests) - asked < full.requests
+    # A commit of each of two models and two tables, and what huggingface_hub asks first.
+    assert 4 <= again.requests <= 5
+    assert 0 < again.seconds < full.seconds + 1
+
+
+def test_another_build_gets_the_params_that_it_has():
+    ours = {"seed": 1, "score": "auto", "selector": {"kind": "random", "every": 15}, "teacher": {"epochs": {"a": 2}}}
+    theirs = {"seed": 0, "selector": {"kind": "none"}, "teacher": {"epochs": 3}}
+    expected = {"seed": 1, "selector": {"kind": "random"}, "teacher": {"epochs": {"a": 2}}}
+    assert hub_benchmark.known(ours, theirs) == expected

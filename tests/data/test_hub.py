@@ -4,6 +4,7 @@ import ast
 import io
 import itertools
 import os
+import socket
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -13,6 +14,8 @@ import pandas as pd
 import pytest
 from helpers.hub import HOME
 from helpers.tiny_project import ROOT
+
+from pipeline.data.hub import configurations, splits
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +102,19 @@ def test_nothing_formats_or_renumbers_a_column(folder):
         if isinstance(node, ast.Attribute) and node.attr in changing
     ]
     assert not found
+
+
+def test_no_other_host_is_asked(reviews, load, monkeypatch):
+    hosts = set()
+    look_up = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *rest, **more: hosts.add(host) or look_up(host, *rest, **more)
+    )
+    assert len(load("someone/reviews", config="de")) == 4
+    assert configurations("someone/reviews", None) == ["de", "en"]
+    assert splits("someone/reviews", "de") == ["train", "test"]
+    assert hosts <= {"127.0.0.1", "localhost"}
+    assert hosts
 
 
 def test_a_revision_is_a_branch_a_tag_or_a_commit(hub, tagged, load):

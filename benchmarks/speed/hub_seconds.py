@@ -1,0 +1,37 @@
+"""Runs what `python -m MODULE OPTIONS` does, and tells what it spends on the hub.
+
+    python hub_seconds.py FILE MODULE OPTIONS
+
+Writes to FILE the seconds within HTTP requests, connections included, and their number.
+"""
+
+import runpy
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+send = httpx2.Client.send
+seconds, requests = 0.0, 0
+
+
+def timed(*arguments: Any, **options: Any) -> httpx2.Response:
+    """Send a request, and count it."""
+    global seconds, requests
+    start = time.perf_counter()
+    try:
+        return send(*arguments, **options)
+    finally:
+        seconds += time.perf_counter() - start
+        requests += 1
+
+
+file, module, *options = sys.argv[1:]
+httpx2.Client.send = timed  # type: ignore[method-assign]
+sys.argv = [module, *options]
+try:
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+finally:
+    Path(file).write_text(f"{seconds} {requests}", encoding="ascii")
