@@ -81,7 +81,7 @@ def publish_inputs(hub: Hub, folder: Path) -> dict[str, Any]:
         hub.publish(f"models/{role}", folder / role)
         params[role]["model"] = f"models/{role}"
     # What earlier builds take, too.
-    params["student"] |= {"init": "teacher", "model": None}
+    params["student"] |= {"init": "teacher", "model": None, "pooling": "first_token"}
     params["generator"]["adapter"] = str(folder / params["generator"]["adapter"])
     for domain in ("source", "target"):
         table = params["data"][domain]["path"]

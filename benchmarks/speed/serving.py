@@ -15,7 +15,8 @@ from transformers import AutoModelForSequenceClassification, BertConfig
 
 from benchmarks.errors import exit_on_input_error
 from benchmarks.speed.measure import Figure, publish
-from pipeline.serving.conversion import to_int8, to_onnx
+from pipeline.serving.conversion import to_onnx
+from pipeline.serving.int8 import to_int8
 from pipeline.serving.onnx_model import onnx_runner
 from pipeline.serving.timing import LENGTHS, random_batch, timings
 from pipeline.serving.torch_model import torch_runner
@@ -34,7 +35,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         files = {name: Path(scratch) / f"{name}.onnx" for name in ("onnx", "int8")}
         to_onnx(small, example, files["onnx"])
-        to_int8(files["onnx"], files["int8"])
+        to_int8(files["onnx"], files["int8"], [example])
         weight_bytes = {"BERT-base": 4 * sum(weights.numel() for weights in base.parameters())}
         weight_bytes["4 layers, int8"] = files["int8"].stat().st_size
         runners = {

@@ -1,15 +1,11 @@
-"""Conversion of a classifier to ONNX, in float32 and with int8 weights."""
+"""Conversion of a classifier to ONNX."""
 
-import errno
 import inspect
 import logging
-import os
-import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import onnx
 import torch
@@ -37,7 +33,7 @@ def to_onnx(model: PreTrainedModel, example: Batch, file: Path) -> None:
     accepted = inspect.signature(model.forward).parameters
     example = {name: values for name, values in example.items() if name in accepted}
     dynamic = dict.fromkeys(range(2), torch.export.Dim.DYNAMIC)
-    with _quiet(), torch.inference_mode(), last_layer_first_token_only(model):
+    with quiet_converters(), torch.inference_mode(), last_layer_first_token_only(model):
         try:
             program = torch.onnx.export(
                 model.cpu().eval(),
@@ -57,27 +53,10 @@ def to_onnx(model: PreTrainedModel, example: Batch, file: Path) -> None:
             ) from error
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
-    _save(program.model_proto, file)
+    save(program.model_proto, file)
 
 
-def to_int8(source: Path, file: Path) -> None:
-    """Quantise a float32 ONNX file dynamically: int8 weights with one scale per row, activations at run time.
-
-    Weights use 7 of the 8 bits: on processors without VNNI the 16-bit sums of 8-bit products would overflow.
-    Raises OSError if the disk may be too full for the temporary files.
-    """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    # onnx does not notice that its model was written incompletely, and continues with the part it reads back.
-    if shutil.disk_usage(file.parent).free < 3 * source.stat().st_size:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file.parent))
-    with _quiet(), TemporaryDirectory(dir=file.parent) as scratch:
-        quantised = Path(scratch) / "int8.onnx"
-        quantize_dynamic(source, quantised, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
-        _save(onnx.load(quantised), file)
-
-
-def _save(proto: onnx.ModelProto, file: Path) -> None:
+def save(proto: onnx.ModelProto, file: Path) -> None:
     """Save without metadata on the source code that each node came from."""
     graph = proto.graph
     for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
@@ -86,7 +65,7 @@ def _save(proto: onnx.ModelProto, file: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_converters() -> Iterator[None]:
     """Silence logging and warnings of the converters."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -3,7 +3,7 @@
 import json
 import logging
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,8 @@ from pipeline.models.loading import load_classifier, load_tokenizer, quiet, weig
 from pipeline.models.positions import max_positions
 from pipeline.models.tokenization import name_inputs
 from pipeline.params.schema import Params
-from pipeline.serving.conversion import to_int8, to_onnx
+from pipeline.serving.conversion import to_onnx
+from pipeline.serving.int8 import to_int8
 from pipeline.serving.onnx_model import ONNX, PAIRS_KEY, UNLIMITED, onnx_inputs, onnx_runner
 from pipeline.serving.timing import random_batch, timings
 from pipeline.serving.torch_model import Runner, ServedModel, torch_runner
@@ -36,6 +37,9 @@ from pipeline.storage.layout import LEFT_OUT
 from pipeline.storage.parquet import scan
 
 logger = logging.getLogger(__name__)
+
+EXAMPLES = 128
+"""Texts by which weights are rounded to int8."""
 
 
 def export(
@@ -88,7 +92,7 @@ def export(
     with TemporaryDirectory() as scratch:
         files = {name: Path(scratch) / f"{name}.onnx" for name in outs}
         to_onnx(exported, _example(exported_tokenizer, test, params.max_length), files["onnx"])
-        to_int8(files["onnx"], files["int8"])
+        to_int8(files["onnx"], files["int8"], examples(exported_tokenizer, prepared, params.max_length))
         for name, file in files.items():
             runners[name] = onnx_runner(file)
             outputs[name] = test_outputs(name, exported_tokenizer)
@@ -148,6 +152,13 @@ def _example(tokenizer: PreTrainedTokenizerFast, test: Texts, max_length: int) -
     """A batch of two texts of different lengths, as an example of the inputs."""
     texts, pairs = [test.texts[0], test.texts[0] * 2], test.pairs and [test.pairs[0]] * 2
     return collate(encode(tokenizer, texts, pairs, max_length), [0, 1])
+
+
+def examples(tokenizer: PreTrainedTokenizerFast, prepared: Path, max_length: int) -> Iterator[Batch]:
+    """Texts of the training set, one by one."""
+    train = read_texts(prepared / "train.parquet")
+    encoded = encode(tokenizer, train.texts[:EXAMPLES], train.pairs and train.pairs[:EXAMPLES], max_length)
+    return (collate(encoded, [row]) for row in range(min(len(train), EXAMPLES)))
 
 
 def _score(outputs: np.ndarray, test: Texts, metric: str) -> dict[str, float | None]:

@@ -8,7 +8,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from pipeline.compute.batching import collate, encode
 from pipeline.data.texts import Texts, write_texts
 from pipeline.models.loading import load_classifier, load_tokenizer
-from pipeline.serving.conversion import to_int8, to_onnx
+from pipeline.serving.conversion import to_onnx
+from pipeline.serving.int8 import to_int8
 from pipeline.serving.onnx_model import onnx_runner
 from pipeline.training.student_ft import train_student_ft
 
@@ -54,7 +55,7 @@ def test_sixty_rows_of_stars_are_answered_in_stars(make_params, tmp_path, work_c
     words = encode(load_tokenizer(tmp_path / "student", "student"), validation.texts, None, 16)
     batch = collate(words, range(60))
     to_onnx(load_classifier(tmp_path / "student", "student"), batch, tmp_path / "model.onnx")
-    to_int8(tmp_path / "model.onnx", tmp_path / "int8.onnx")
+    to_int8(tmp_path / "model.onnx", tmp_path / "int8.onnx", [collate(words, [row]) for row in range(20)])
     for name, within in (("model", 1e-4), ("int8", 0.3)):
         answers = onnx_runner(tmp_path / f"{name}.onnx")(batch)[:, 0]
         np.testing.assert_allclose((answers - shift) / factor, stars, atol=within)

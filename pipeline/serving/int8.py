@@ -1,0 +1,87 @@
+"""Quantisation of an ONNX file to int8, by examples of its inputs; tables of embeddings by row."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from pipeline.compute.batching import Batch
+from pipeline.serving.conversion import quiet_converters, save
+from pipeline.serving.layer_inputs import layer_inputs
+from pipeline.serving.rounding import round_layers
+from pipeline.serving.smoothing import smooth
+
+
+def to_int8(source: Path, file: Path, examples: Iterable[Batch]) -> None:
+    """Quantise a float32 ONNX file: int8 weights and embeddings with a scale for each row, activations at run time.
+
+    Weights use 7 of the 8 bits: on processors without VNNI the 16-bit sums of 8-bit products would overflow.
+
+    Args:
+        examples: inputs without padding, such as the model will get; they decide what is
+            divided (`smooth`) and how weights are rounded (`round_weights`).
+
+    Raises OSError if the disk may be too full for the temporary files.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    # onnx does not notice that its model was written incompletely, and continues with the part it reads back.
+    if shutil.disk_usage(file.parent).free < 4 * source.stat().st_size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file.parent))
+    exact = onnx.load(source)
+    inputs = layer_inputs(exact, examples)
+    smooth(exact, inputs)
+    # quantize_dynamic has one scale for a whole table.
+    tables = [node.name for node in exact.graph.node if node.op_type == "Gather"]
+    with quiet_converters(), TemporaryDirectory(dir=file.parent) as scratch:
+        smoothed, quantised = (Path(scratch) / name for name in ("smoothed.onnx", "int8.onnx"))
+        onnx.save(exact, smoothed)
+        quantize_dynamic(
+            smoothed,
+            quantised,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,
+            nodes_to_exclude=tables,
+        )
+        model = onnx.load(quantised)
+    round_layers(model, exact, inputs)
+    _quantise_tables(model)
+    save(model, file)
+
+
+def _quantise_tables(model: onnx.ModelProto) -> None:
+    """Replace float32 tables of embeddings by int8 ones with a scale for each row, and what looks rows up in them."""
+    stored = {each.name: each for each in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        table = stored.get(node.input[0]) if node.op_type == "Gather" else None
+        if table is None or table.data_type != TensorProto.FLOAT or len(table.dims) != 2:
+            nodes.append(node)
+            continue
+        name, rows, output = table.name, node.input[1], node.output[0]
+        if f"{name}_quantized" not in stored:
+            values = numpy_helper.to_array(table)
+            scales = np.abs(values).max(1, keepdims=True) / np.float32(127)
+            scales[scales == 0] = 1
+            stored[f"{name}_quantized"] = numpy_helper.from_array(
+                np.rint(values / scales).astype(np.int8), f"{name}_quantized"
+            )
+            stored[f"{name}_scale"] = numpy_helper.from_array(scales, f"{name}_scale")
+        nodes += [
+            helper.make_node("Gather", [f"{name}_quantized", rows], [f"{output}_quantized"]),
+            helper.make_node("Cast", [f"{output}_quantized"], [f"{output}_float"], to=TensorProto.FLOAT),
+            helper.make_node("Gather", [f"{name}_scale", rows], [f"{output}_scale"]),
+            helper.make_node("Mul", [f"{output}_float", f"{output}_scale"], [output]),
+        ]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    read = {name for node in nodes for name in node.input}
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(each for name, each in stored.items() if name in read)
