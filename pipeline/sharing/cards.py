@@ -17,12 +17,15 @@ METRIC_TYPES = {"mcc": "matthews_correlation", "r2": "r_squared", "pearson": "pe
 """The hub's names of metrics, where they differ."""
 
 
-def student_card(params: Params, *, labels: list[str], scores: Mapping[str, float | None]) -> str:
+def student_card(
+    params: Params, *, labels: list[str], scores: Mapping[str, float | None], library: str = "transformers"
+) -> str:
     """The model card of the student.
 
     Args:
         labels: the classes in order; empty in regression.
         scores: the task's metrics on the target's test texts.
+        library: the hub's name of what opens the model.
     """
     target = params.data.target.path
     dataset, revision = split_revision(target) if kind_of(target) == "hub" else ("local", None)
@@ -44,7 +47,7 @@ def student_card(params: Params, *, labels: list[str], scores: Mapping[str, floa
     base = None if random else params.student.model or params.teacher.model
     data = ModelCardData(
         model_name="l2a-student",
-        library_name="transformers",
+        library_name=library,
         pipeline_tag="text-classification",
         tags=["l2a", "distillation", "data-augmentation"],
         base_model=split_revision(base)[0] if base and kind_of(base) == "hub" else None,

@@ -1,4 +1,4 @@
-"""The student and the neighbours as folders that the Hugging Face hub accepts, each with its card."""
+"""The student, its ONNX files and the neighbours as folders that the Hugging Face hub accepts, each with its card."""
 
 import json
 import shutil
@@ -15,15 +15,30 @@ from pipeline.params.schema import Params
 from pipeline.sharing.cards import neighbours_card, student_card
 from pipeline.storage.atomic import publish_folder
 
+JAVASCRIPT = {"onnx": "onnx/model.onnx", "int8": "onnx/model_quantized.onnx"}
+"""Where transformers.js looks for a model whose `dtype` is fp32 or q8."""
 UNNAMED = {"0": "LABEL_0", "1": "LABEL_1"}
 """Default classes, which transformers leaves out of config.json."""
 
 
-def share(params: Params, *, student: Path, augmented: Path, evaluation: Path, model_out: Path, data_out: Path) -> str:
-    """Publish copies of both with cards; a card in the original folder would change an output of another stage.
+def share(
+    params: Params,
+    *,
+    student: Path,
+    onnx: Path,
+    int8: Path,
+    augmented: Path,
+    evaluation: Path,
+    model_out: Path,
+    onnx_out: Path,
+    data_out: Path,
+) -> str:
+    """Publish copies with cards; a card in the original folder would change an output of another stage.
 
     Args:
+        onnx, int8: the folders that `export` has written; the latter may hold no model.
         evaluation: metrics/evaluation.json.
+        onnx_out: a folder as transformers.js opens it: config and tokenizer, and the models in `onnx/`.
 
     Returns a one-line summary. Raises InputError if something is missing.
     """
@@ -32,16 +47,25 @@ def share(params: Params, *, student: Path, augmented: Path, evaluation: Path, m
     counts = Counter[str](dict.fromkeys(DOMAINS, 0))
     for file in files:
         counts[file.name.split("-")[0]] += pq.read_metadata(file).num_rows
-    card = student_card(params, labels=labels, scores=_scores(evaluation, labels))
-    with publish_folder(model_out) as model:
+    scores = _scores(evaluation, labels)
+    if not any(onnx.glob("*.onnx")):
+        raise InputError(f"{onnx}: no ONNX file in it; run the export stage first")
+    with publish_folder(model_out) as model, publish_folder(onnx_out) as javascript, publish_folder(data_out) as data:
         for file in sorted(student.iterdir()):
             shutil.copyfile(file, model / file.name)
-        (model / "README.md").write_text(card, encoding="utf-8")
-        with publish_folder(data_out) as data:
-            for file in files:
-                shutil.copyfile(file, data / file.name)
-            (data / "README.md").write_text(neighbours_card(params, counts), encoding="utf-8")
-    return f"student and {counts.total():,} neighbours with their cards, in {model_out} and {data_out}"
+        (model / "README.md").write_text(student_card(params, labels=labels, scores=scores), encoding="utf-8")
+        for file in sorted(onnx.glob("*.json")):
+            shutil.copyfile(file, javascript / file.name)
+        (javascript / "onnx").mkdir()
+        for name, folder in {"onnx": onnx, "int8": int8}.items():
+            for file in folder.glob("*.onnx"):
+                shutil.copyfile(file, javascript / JAVASCRIPT[name])
+        card = student_card(params, labels=labels, scores=scores, library="transformers.js")
+        (javascript / "README.md").write_text(card, encoding="utf-8")
+        for file in files:
+            shutil.copyfile(file, data / file.name)
+        (data / "README.md").write_text(neighbours_card(params, counts), encoding="utf-8")
+    return f"student and {counts.total():,} neighbours with their cards, in {model_out}, {onnx_out} and {data_out}"
 
 
 def _classes(config: Path) -> list[str]:

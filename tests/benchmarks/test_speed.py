@@ -19,6 +19,7 @@ from benchmarks.speed import (
     first_answer,
     flops,
     growth,
+    int8,
     measure,
     nlpaug_peer,
     processes,
@@ -148,6 +149,15 @@ def test_the_caching_and_selector_benchmarks_run(tiny_run, monkeypatch):
     for name in ("caching", "selector"):
         written = json.loads((tiny_run / f"{name}.json").read_text())
         assert all(figure["value"] > 0 for figure in written["figures"])
+
+
+def test_int8_beside_the_library_alone(tiny_run, monkeypatch):
+    monkeypatch.setattr(int8, "TEXTS", 10)
+    figures = {figure.name: figure for figure in int8.compare("teacher")}
+    ours, library = (figures[f"teacher: mean error of a logit{end}"].value for end in ("", " with the library alone"))
+    assert 0 < ours < library
+    assert figures["teacher: share of the library's error"].value == 100 * ours / library
+    assert figures["teacher: throughput"].value > 0
 
 
 def test_a_live_teacher_gives_the_losses_of_its_cache(tiny_run, tiny_classifier):

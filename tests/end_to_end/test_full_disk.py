@@ -54,7 +54,7 @@ OUTPUTS: dict[str, dict[str, str]] = {
     "student_ft": {"out": "models/student_ft"},
     "evaluate": {"metrics": "metrics/evaluation.json", "plots": "plots/predictions.csv"},
     "export": {"onnx": "models/onnx", "int8": "models/int8", "metrics": "metrics/serving.json"},
-    "share": {"model_out": "share/student", "data_out": "share/augmented"},
+    "share": {"model_out": "share/student", "onnx_out": "share/onnx", "data_out": "share/augmented"},
     "report": {"out": "report.html", "plots": "plots/neighbours.csv"},
     "rounds": {"out": "rounds/asked"},
     "tables": {"out": "data/tables"},

@@ -20,8 +20,12 @@ from pipeline.sharing.share import _classes, share
 def paths(tmp_path, augmented, tiny_classifier):
     evaluation = tmp_path / "evaluation.json"
     evaluation.write_text(json.dumps({"student": {"accuracy": 0.75, "f1": 0.5, "mcc": 0.4, "accuracy_low": 0.7}}))
-    outs = {"model_out": tmp_path / "share/student", "data_out": tmp_path / "share/augmented"}
-    return {"student": tiny_classifier, "augmented": augmented, "evaluation": evaluation} | outs
+    for name in ("onnx", "int8"):
+        shutil.copytree(tiny_classifier, tmp_path / name, ignore=shutil.ignore_patterns("*.safetensors"))
+        (tmp_path / name / "model.onnx").write_bytes(name.encode())
+    outs = {f"{name}_out": tmp_path / f"share/{name}" for name in ("model", "onnx", "data")}
+    given = {"student": tiny_classifier, "onnx": tmp_path / "onnx", "int8": tmp_path / "int8", "augmented": augmented}
+    return given | {"evaluation": evaluation} | outs
 
 
 def test_both_folders_can_be_loaded_and_have_metadata(paths, sampled_params, tmp_path, monkeypatch):
@@ -45,6 +49,25 @@ def test_sharing_twice_gives_the_same_files(paths, sampled_params):
     assert {file.name for file in paths["student"].iterdir()} | {"README.md"} == {
         file.name for file in paths["model_out"].iterdir()
     }
+
+
+def test_onnx_files_are_where_transformers_js_looks(paths, sampled_params):
+    share(sampled_params, **paths)
+    files = {file.relative_to(paths["onnx_out"]).as_posix(): file for file in paths["onnx_out"].rglob("*.*")}
+    assert {"README.md", "config.json", "tokenizer.json", "tokenizer_config.json"} <= files.keys()
+    assert files["onnx/model.onnx"].read_bytes() == b"onnx"
+    assert files["onnx/model_quantized.onnx"].read_bytes() == b"int8"
+    assert not any(name.endswith(".safetensors") or name == "model.onnx" for name in files)
+    assert ModelCard.load(files["README.md"]).data.library_name == "transformers.js"
+
+
+def test_an_int8_model_that_was_left_out_is_not_shared(paths, sampled_params):
+    (paths["int8"] / "model.onnx").unlink()
+    share(sampled_params, **paths)
+    assert [file.name for file in (paths["onnx_out"] / "onnx").iterdir()] == ["model.onnx"]
+    (paths["onnx"] / "model.onnx").unlink()
+    with pytest.raises(InputError, match=r"onnx: no ONNX file in it; run the export stage first$"):
+        share(sampled_params, **paths)
 
 
 def test_scores_of_another_task_are_an_error(paths, sampled_params):
