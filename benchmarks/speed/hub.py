@@ -65,10 +65,11 @@ def figures(ours: list[Spent], other: list[Spent]) -> list[Figure]:
     """Seconds and requests of both builds."""
     seconds, theirs = (statistics.median(each.seconds for each in build) for build in (ours, other))
     share = statistics.median(mine.seconds / other_one.seconds for mine, other_one in zip(ours, other, strict=True))
+    before = statistics.median(each.requests for each in other)
     return [
         Figure("on the hub, all stages", seconds, "s", 1, at_most=True),
         Figure("share of what the other build spends", 100 * share, "%", 50, at_most=True),
-        Figure("requests", ours[-1].requests, "", other[-1].requests, at_most=True),
+        Figure("requests", statistics.median(each.requests for each in ours), "", before, at_most=True),
         Figure("the other build: on the hub, all stages", theirs, "s"),
     ]
 

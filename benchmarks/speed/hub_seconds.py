@@ -2,7 +2,7 @@
 
     python hub_seconds.py FILE MODULE OPTIONS
 
-Writes to FILE the seconds within HTTP requests, connections included, and their number.
+Writes to FILE the seconds within HTTP requests, from the connection to the answer's headers, and their number.
 """
 
 import runpy

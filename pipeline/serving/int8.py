@@ -30,6 +30,7 @@ def to_int8(source: Path, file: Path, examples: Iterable[Batch]) -> None:
     Raises OSError if the disk may be too full for the temporary files.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.registry import IntegerOpsRegistry
 
     # onnx does not notice that its model was written incompletely, and continues with the part it reads back.
     if shutil.disk_usage(file.parent).free < 4 * source.stat().st_size:
@@ -38,7 +39,7 @@ def to_int8(source: Path, file: Path, examples: Iterable[Batch]) -> None:
     inputs = layer_inputs(exact, examples)
     smooth(exact, inputs)
     # quantize_dynamic has one scale for a whole table.
-    tables = [node.name for node in exact.graph.node if node.op_type == "Gather"]
+    all_but_tables = [name for name in IntegerOpsRegistry if name != "Gather"]
     with quiet_converters(), TemporaryDirectory(dir=file.parent) as scratch:
         smoothed, quantised = (Path(scratch) / name for name in ("smoothed.onnx", "int8.onnx"))
         onnx.save(exact, smoothed)
@@ -48,7 +49,7 @@ def to_int8(source: Path, file: Path, examples: Iterable[Batch]) -> None:
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
-            nodes_to_exclude=tables,
+            op_types_to_quantize=all_but_tables,
         )
         model = onnx.load(quantised)
     round_layers(model, exact, inputs)
@@ -62,23 +63,27 @@ def _quantise_tables(model: onnx.ModelProto) -> None:
     nodes = []
     for node in model.graph.node:
         table = stored.get(node.input[0]) if node.op_type == "Gather" else None
-        if table is None or table.data_type != TensorProto.FLOAT or len(table.dims) != 2:
+        if (
+            table is None
+            or table.data_type != TensorProto.FLOAT
+            or len(table.dims) != 2
+            or any(each.name == "axis" and each.i for each in node.attribute)
+        ):
             nodes.append(node)
             continue
         name, rows, output = table.name, node.input[1], node.output[0]
-        if f"{name}_quantized" not in stored:
+        if f"{name}_by_row" not in stored:
             values = numpy_helper.to_array(table)
             scales = np.abs(values).max(1, keepdims=True) / np.float32(127)
             scales[scales == 0] = 1
-            stored[f"{name}_quantized"] = numpy_helper.from_array(
-                np.rint(values / scales).astype(np.int8), f"{name}_quantized"
-            )
-            stored[f"{name}_scale"] = numpy_helper.from_array(scales, f"{name}_scale")
+            by_row = np.rint(values / scales).astype(np.int8)
+            stored[f"{name}_by_row"] = numpy_helper.from_array(by_row, f"{name}_by_row")
+            stored[f"{name}_row_scale"] = numpy_helper.from_array(scales, f"{name}_row_scale")
         nodes += [
-            helper.make_node("Gather", [f"{name}_quantized", rows], [f"{output}_quantized"]),
-            helper.make_node("Cast", [f"{output}_quantized"], [f"{output}_float"], to=TensorProto.FLOAT),
-            helper.make_node("Gather", [f"{name}_scale", rows], [f"{output}_scale"]),
-            helper.make_node("Mul", [f"{output}_float", f"{output}_scale"], [output]),
+            helper.make_node("Gather", [f"{name}_by_row", rows], [f"{output}_by_row"]),
+            helper.make_node("Cast", [f"{output}_by_row"], [f"{output}_row_float"], to=TensorProto.FLOAT),
+            helper.make_node("Gather", [f"{name}_row_scale", rows], [f"{output}_row_scale"]),
+            helper.make_node("Mul", [f"{output}_row_float", f"{output}_row_scale"], [output]),
         ]
     del model.graph.node[:]
     model.graph.node.extend(nodes)

@@ -8,6 +8,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from pipeline.compute.batching import Batch
+from pipeline.serving.onnx_model import open_session
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,14 @@ def products(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 def layer_inputs(model: onnx.ModelProto, examples: Iterable[Batch]) -> dict[str, LayerInputs]:
     """Run a float32 model; returns what its products with weights take in, by its name."""
-    import onnxruntime
-
     names = sorted({node.input[0] for node in products(model)})
+    if not names:
+        return {}
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     del watched.graph.output[:]
     watched.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
-    session = onnxruntime.InferenceSession(watched.SerializeToString())
+    session = open_session(watched.SerializeToString())
     inputs = [each.name for each in session.get_inputs()]
     seen: dict[str, LayerInputs] = {}
     for example in examples:

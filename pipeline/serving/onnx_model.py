@@ -155,8 +155,8 @@ def _pad_token_id(tokenizer: Tokenizer, settings: dict[str, Any]) -> int:
     return token_id
 
 
-def open_session(file: Path) -> Any:
-    """An onnxruntime session on the CPU, with as many threads as PyTorch uses."""
+def open_session(model: Path | bytes) -> Any:
+    """An onnxruntime session of a file or its content, on the CPU, with as many threads as PyTorch uses."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
@@ -165,7 +165,7 @@ def open_session(file: Path) -> Any:
     options.log_severity_level = 3
     # Otherwise idle threads would spin while they wait for the next text, and slow down everything else.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def session_runner(session: Any) -> Callable[[Mapping[str, Any]], Outputs]:

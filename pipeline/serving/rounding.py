@@ -18,23 +18,29 @@ BLOCK = 128
 
 
 def round_layers(quantised: onnx.ModelProto, exact: onnx.ModelProto, inputs: Mapping[str, LayerInputs]) -> None:
-    """Round the weights of all products anew, by what they are multiplied with."""
-    made_by = {output: node for node in quantised.graph.node for output in node.output}
+    """Round weights anew by what they are multiplied with; where that is unknown, they stay as they are."""
+    quantisers = {node.output[0]: node for node in quantised.graph.node if node.op_type == "DynamicQuantizeLinear"}
     stored = {each.name: each for each in quantised.graph.initializer}
-    squares: dict[str, np.ndarray] = {}
-    for node in quantised.graph.node:
-        if node.op_type == "MatMulInteger" and node.input[1] in stored:
-            name, quantiser = node.input[1].removesuffix("_quantized"), made_by[node.input[0]]
-            # Some layers share their weights.
-            squares[name] = squares.get(name, 0) + inputs[quantiser.input[0]].squares
     weights = {each.name: each for each in exact.graph.initializer}
-    for name, each in squares.items():
-        if name in weights:
-            value = numpy_helper.to_array(weights[name])
-        else:
-            value = numpy_helper.to_array(weights[name.removesuffix("_Transposed")]).T
-        rounded = round_weights(value, numpy_helper.to_array(stored[f"{name}_scale"]), each)
-        stored[f"{name}_quantized"].CopyFrom(numpy_helper.from_array(rounded, f"{name}_quantized"))
+    taken_in: dict[str, list[LayerInputs | None]] = {}
+    for node in quantised.graph.node:
+        if node.op_type == "MatMulInteger":
+            quantiser = quantisers.get(node.input[0])
+            # Some layers share their weights.
+            taken_in.setdefault(node.input[1], []).append(quantiser and inputs.get(quantiser.input[0]))
+    for quantised_name, each in taken_in.items():
+        name = quantised_name.removesuffix("_quantized")
+        transposed = name not in weights
+        weight = weights.get(name.removesuffix("_Transposed"))
+        known = [found for found in each if found is not None]
+        if weight is None or len(weight.dims) != 2 or len(known) < len(each):
+            continue
+        squares = sum((found.squares for found in known[1:]), known[0].squares)
+        if np.isfinite(squares).all():
+            value = numpy_helper.to_array(weight)
+            scales = numpy_helper.to_array(stored[f"{name}_scale"])
+            rounded = round_weights(value.T if transposed else value, scales, squares)
+            stored[quantised_name].CopyFrom(numpy_helper.from_array(rounded, quantised_name))
 
 
 def round_weights(weights: np.ndarray, scales: np.ndarray, squares: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ def smooth(model: onnx.ModelProto, inputs: dict[str, LayerInputs]) -> None:
     uses = Counter(name for node in model.graph.node for name in node.input)
     for name, nodes in users.items():
         # Layers of ALBERT share their weights, which cannot go by what each takes in.
-        if any(node.op_type != "MatMul" or uses[node.input[1]] > 1 for node in nodes):
+        if name not in inputs or any(node.op_type != "MatMul" or uses[node.input[1]] > 1 for node in nodes):
             continue
         weights = [numpy_helper.to_array(stored[node.input[1]]) for node in nodes]
         factors = smoothing(np.concatenate(weights, 1), inputs[name])
@@ -66,7 +66,9 @@ def smoothing(weights: np.ndarray, inputs: LayerInputs) -> np.ndarray | None:
     Returns (inputs,); None if the error would not be much less.
     """
     squares = inputs.squares.diagonal()
-    largest = np.maximum(np.maximum(-inputs.lowest, inputs.highest), 1e-5)
+    largest = np.maximum(-inputs.lowest, inputs.highest)
+    # An input that the examples hardly have may be as large as others in other texts.
+    largest = np.maximum(largest, max(np.median(largest), 1e-5))
     most = np.maximum(np.abs(weights).max(1), 1e-5)
 
     def expected_error(factors: np.ndarray) -> float:

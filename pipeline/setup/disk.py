@@ -80,6 +80,7 @@ def estimate(params: Params, texts: dict[Domain, Texts], teacher_source: Texts) 
         "models/onnx": student,
         "models/int8": student // 4,
         "share/student": student,
+        "share/onnx": student + student // 4,
         "share/augmented": augmented,
         "work cache": (augmented + cache) * rounds + CHECKPOINT * (trained + 2 * student),
     }

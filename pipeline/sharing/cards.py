@@ -55,6 +55,7 @@ def student_card(
     )
     kind = f"one of the classes {', '.join(map(_cell, labels))}" if labels else "a number"
     measured = ", ".join(f"{name} {value}" for name, value in scores.items() if value is not None)
+    measured_as = "" if library == "transformers" else ", before its conversion to ONNX"
     return f"""---
 {data.to_yaml()}
 ---
@@ -64,7 +65,7 @@ The model reads a text or pair of at most {params.max_length} tokens and predict
 larger, fine-tuned encoder on texts of the target domain and augmented neighbours of them, by *learning to augment for
 data-scarce distillation* (Feng et al., AAAI 2021).
 
-**Results** on the target's test texts: {measured or "no metric is defined"}.
+**Results** on the target's test texts{measured_as}: {measured or "no metric is defined"}.
 
 {_ingredients(params, models=True)}
 

@@ -38,7 +38,8 @@ def share(
     Args:
         onnx, int8: the folders that `export` has written; the latter may hold no model.
         evaluation: metrics/evaluation.json.
-        onnx_out: a folder as transformers.js opens it: config and tokenizer, and the models in `onnx/`.
+        onnx_out: a folder as transformers.js opens it: config and tokenizer, and the models in `onnx/`. The card names
+            that library if its `text-classification` answers rightly, for classes of single texts.
 
     Returns a one-line summary. Raises InputError if something is missing.
     """
@@ -60,7 +61,7 @@ def share(
         for name, folder in {"onnx": onnx, "int8": int8}.items():
             for file in folder.glob("*.onnx"):
                 shutil.copyfile(file, javascript / JAVASCRIPT[name])
-        card = student_card(params, labels=labels, scores=scores, library="transformers.js")
+        card = student_card(params, labels=labels, scores=scores, library=_library(onnx / "config.json"))
         (javascript / "README.md").write_text(card, encoding="utf-8")
         for file in files:
             shutil.copyfile(file, data / file.name)
@@ -83,6 +84,13 @@ def _classes(config: Path) -> list[str]:
             f"{config}: damaged, or not of a classifier ({one_line(error)}); run the distill stage again"
         ) from error
     return labels if len(labels) > 1 else []
+
+
+def _library(config: Path) -> str:
+    """The hub's name of what opens an ONNX folder: transformers.js reads no pairs, numbers and BiLSTMs."""
+    read = json.loads(config.read_text(encoding="utf-8"))
+    known = not read.get("text_pairs") and read["model_type"] != "l2a_bilstm" and len(read.get("id2label", UNNAMED)) > 1
+    return "transformers.js" if known else "onnx"
 
 
 def _scores(evaluation: Path, labels: list[str]) -> dict[str, float | None]:

@@ -108,7 +108,7 @@ def test_outs_name_no_absolute_path(repo: Repo) -> None:
         ("alpha=0.8", {"augment@1", "cache_teacher@1", "distill@1", "evaluate", "export", "share", "report"}),
         ("selector.kind=none", {"distill@1", "evaluate", "export", "share", "report"}),
         ("evaluate.resamples=200", {"evaluate", "share", "report"}),
-        ("export.vocabulary=seen", {"export", "report"}),
+        ("export.vocabulary=seen", {"export", "share", "report"}),
     ],
 )
 def test_an_experiment_runs_what_its_param_concerns(repo: Repo, change: str, expected: set[str]) -> None:

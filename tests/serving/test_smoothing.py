@@ -82,3 +82,11 @@ def test_smoothing_lessens_the_error_of_int8():
         return np.square(rounded - values @ weights).mean()
 
     assert error(factors) < 0.5 * error(np.ones(WIDTH, np.float32))
+
+
+def test_an_input_that_the_examples_do_not_have_is_not_made_larger_than_others():
+    weights = np.random.default_rng(2).normal(size=(WIDTH, 5)).astype(np.float32)
+    values = inputs(100.0)["x"]
+    values[:, 5] = 0
+    factors = smoothing(weights, layer_inputs(model(), [{"x": values}])["x"])
+    assert 1 / factors[5] < 3 * np.median(1 / factors)

@@ -93,7 +93,7 @@ def test_more_neighbours_and_rounds_take_more(needs):
     again = needs(augment={"samples": {"source": 0, "target": 3}}, rounds=2)
     assert again["data/augmented"] == 2 * one["data/augmented"]
     # One teacher serves all rounds, and the last one's student and neighbours are served and shared.
-    for name in ("models/teacher", "models/onnx", "models/int8", "share/student", "share/augmented"):
+    for name in ("models/teacher", "models/onnx", "models/int8", "share/student", "share/onnx", "share/augmented"):
         assert again[name] == one[name], name
 
 

@@ -61,6 +61,17 @@ def test_onnx_files_are_where_transformers_js_looks(paths, sampled_params):
     assert ModelCard.load(files["README.md"]).data.library_name == "transformers.js"
 
 
+@pytest.mark.parametrize(
+    "change", [{"text_pairs": True}, {"id2label": {"0": "LABEL_0"}}, {"model_type": "l2a_bilstm"}], ids=str
+)
+def test_the_card_names_transformers_js_only_where_its_answers_are_right(paths, sampled_params, change):
+    config = json.loads((paths["onnx"] / "config.json").read_text())
+    (paths["onnx"] / "config.json").unlink()
+    (paths["onnx"] / "config.json").write_text(json.dumps(config | change))
+    share(sampled_params, **paths)
+    assert ModelCard.load(paths["onnx_out"] / "README.md").data.library_name == "onnx"
+
+
 def test_an_int8_model_that_was_left_out_is_not_shared(paths, sampled_params):
     (paths["int8"] / "model.onnx").unlink()
     share(sampled_params, **paths)
