@@ -23,7 +23,7 @@ from pipeline.storage.atomic import check_output, is_main_process, publish_file,
 from pipeline.storage.layout import LEFT_OUT
 from stages import stop as stop_early
 
-OUTPUTS = dict.fromkeys(("out", "curves", "onnx", "int8", "model_out", "data_out"), True)
+OUTPUTS = dict.fromkeys(("out", "curves", "onnx", "int8", "model_out", "onnx_out", "data_out"), True)
 OUTPUTS |= dict.fromkeys(("metrics", "plots", "selection", "projection_and_policy", "adapter", "record"), False)
 """The options that name what a stage writes, and whether that is a folder."""
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)

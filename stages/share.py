@@ -11,8 +11,8 @@ from stages.command import OF_LAST_ROUND, ParamsFile, stage
 def main(
     params: ParamsFile = Path("params.yaml"),
     student: Annotated[Path | None, typer.Option(help=f"A student{OF_LAST_ROUND}")] = None,
-    onnx: Annotated[Path, typer.Option(help="Its folder as ONNX, float32.")] = Path("models/onnx"),
-    int8: Annotated[Path, typer.Option(help="Its folder as ONNX, int8.")] = Path("models/int8"),
+    onnx_model: Annotated[Path, typer.Option(help="Its folder as ONNX, float32.")] = Path("models/onnx"),
+    int8_model: Annotated[Path, typer.Option(help="Its folder as ONNX, int8.")] = Path("models/int8"),
     augmented: Annotated[Path | None, typer.Option(help=f"Folder of neighbours' shards{OF_LAST_ROUND}")] = None,
     evaluation: Annotated[Path, typer.Option(help="File of the scores.")] = Path("metrics/evaluation.json"),
     model_out: Annotated[Path, typer.Option(help="Folder for the student.")] = Path("share/student"),
@@ -30,8 +30,8 @@ def main(
     return share(
         checked,
         student=student or layout.student,
-        onnx=onnx,
-        int8=int8,
+        onnx=onnx_model,
+        int8=int8_model,
         augmented=augmented or layout.augmented,
         evaluation=evaluation,
         model_out=model_out,

@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx2
+import huggingface_hub.utils._http as http
 
-send = httpx2.Client.send
+send = http.httpx2.Client.send
 seconds, requests = 0.0, 0
 
 
-def timed(*arguments: Any, **options: Any) -> httpx2.Response:
+def timed(*arguments: Any, **options: Any) -> Any:
     """Send a request, and count it."""
     global seconds, requests
     start = time.perf_counter()
@@ -29,7 +29,7 @@ def timed(*arguments: Any, **options: Any) -> httpx2.Response:
 
 
 file, module, *options = sys.argv[1:]
-httpx2.Client.send = timed  # type: ignore[method-assign]
+http.httpx2.Client.send = timed  # type: ignore[method-assign]
 sys.argv = [module, *options]
 try:
     runpy.run_module(module, run_name="__main__", alter_sys=True)

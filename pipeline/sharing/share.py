@@ -51,21 +51,23 @@ def share(
     scores = _scores(evaluation, labels)
     if not any(onnx.glob("*.onnx")):
         raise InputError(f"{onnx}: no ONNX file in it; run the export stage first")
-    with publish_folder(model_out) as model, publish_folder(onnx_out) as javascript, publish_folder(data_out) as data:
+    with publish_folder(model_out) as model:
         for file in sorted(student.iterdir()):
             shutil.copyfile(file, model / file.name)
         (model / "README.md").write_text(student_card(params, labels=labels, scores=scores), encoding="utf-8")
-        for file in sorted(onnx.glob("*.json")):
-            shutil.copyfile(file, javascript / file.name)
-        (javascript / "onnx").mkdir()
-        for name, folder in {"onnx": onnx, "int8": int8}.items():
-            for file in folder.glob("*.onnx"):
-                shutil.copyfile(file, javascript / JAVASCRIPT[name])
-        card = student_card(params, labels=labels, scores=scores, library=_library(onnx / "config.json"))
-        (javascript / "README.md").write_text(card, encoding="utf-8")
-        for file in files:
-            shutil.copyfile(file, data / file.name)
-        (data / "README.md").write_text(neighbours_card(params, counts), encoding="utf-8")
+        with publish_folder(onnx_out) as javascript:
+            for file in sorted(onnx.glob("*.json")):
+                shutil.copyfile(file, javascript / file.name)
+            (javascript / "onnx").mkdir()
+            for name, folder in {"onnx": onnx, "int8": int8}.items():
+                for file in folder.glob("*.onnx"):
+                    shutil.copyfile(file, javascript / JAVASCRIPT[name])
+            card = student_card(params, labels=labels, scores=scores, library=_library(onnx / "config.json"))
+            (javascript / "README.md").write_text(card, encoding="utf-8")
+            with publish_folder(data_out) as data:
+                for file in files:
+                    shutil.copyfile(file, data / file.name)
+                (data / "README.md").write_text(neighbours_card(params, counts), encoding="utf-8")
     return f"student and {counts.total():,} neighbours with their cards, in {model_out}, {onnx_out} and {data_out}"
 
 

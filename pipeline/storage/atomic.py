@@ -48,6 +48,10 @@ def check_writable(path: Path, key: str, *, folder: bool) -> None:
         raise InputError(f"{key}: {path} cannot be written: permission denied in {parent}")
 
 
+ONNX = ("onnx", "onnx/model.onnx", "onnx/model_quantized.onnx")
+"""What a model folder for JavaScript has in a subfolder."""
+
+
 def check_output(path: Path, key: str, *, folder: bool) -> None:
     """Raise InputError, naming `key`, if `path` cannot be written, or holds files of a kind that no stage writes.
 
@@ -59,13 +63,14 @@ def check_output(path: Path, key: str, *, folder: bool) -> None:
     if path.is_dir():
         if Path.cwd().is_relative_to(path.resolve()):
             raise InputError(f"{key}: {path} would be replaced whole; accepted: a folder inside it")
-        # Of the stages' folders only the curves have subfolders; tokenizers write files with many suffixes.
+        # Only the curves and `share/onnx` have subfolders; tokenizers write files with many suffixes.
         is_model = (path / "config.json").is_file()
         expected = {file.suffix for file in path.iterdir()} if is_model else SUFFIXES - {".csv", ".html"}
         foreign = [
             file
             for file in path.rglob("[!.]*")
             if file.relative_to(path).parts[0] != "plots"
+            and not (is_model and file.relative_to(path).as_posix() in ONNX)
             and (file.is_dir() or file.suffix not in expected)
             # The card of shards, and the list of checksums of a model folder without its config.
             and not (file.name == "README.md" and any(path.glob("*.parquet")))

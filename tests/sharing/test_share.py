@@ -14,6 +14,7 @@ from pipeline.augment.shards import read_augmented
 from pipeline.errors import InputError
 from pipeline.serving.runtime import open_folder
 from pipeline.sharing.share import _classes, share
+from pipeline.storage.atomic import check_output
 
 
 @pytest.fixture
@@ -79,6 +80,14 @@ def test_an_int8_model_that_was_left_out_is_not_shared(paths, sampled_params):
     (paths["onnx"] / "model.onnx").unlink()
     with pytest.raises(InputError, match=r"onnx: no ONNX file in it; run the export stage first$"):
         share(sampled_params, **paths)
+
+
+def test_an_earlier_folder_may_be_replaced_but_not_one_with_other_files(paths, sampled_params):
+    share(sampled_params, **paths)
+    check_output(paths["onnx_out"], "--onnx-out", folder=True)
+    (paths["onnx_out"] / "onnx" / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"holds onnx/mine\.txt, which no stage has written"):
+        check_output(paths["onnx_out"], "--onnx-out", folder=True)
 
 
 def test_scores_of_another_task_are_an_error(paths, sampled_params):
