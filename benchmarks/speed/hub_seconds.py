@@ -11,9 +11,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub.utils._http as http
+from huggingface_hub.utils import _http
 
-send = http.httpx2.Client.send
+# The library that huggingface_hub sends its requests with.
+client: Any = vars(_http)["httpx2"].Client
+send = client.send
 seconds, requests = 0.0, 0
 
 
@@ -29,7 +31,7 @@ def timed(*arguments: Any, **options: Any) -> Any:
 
 
 file, module, *options = sys.argv[1:]
-http.httpx2.Client.send = timed  # type: ignore[method-assign]
+client.send = timed
 sys.argv = [module, *options]
 try:
     runpy.run_module(module, run_name="__main__", alter_sys=True)
