@@ -8,10 +8,8 @@ which has a `.venv` of its own; it gets those params that its own params.yaml ha
 medians of five rounds after the one that fills the cache.
 """
 
-import os
 import shutil
 import statistics
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +21,8 @@ import typer
 from helpers.hub import Hub  # isort: skip
 
 from benchmarks.errors import exit_on_input_error
-from benchmarks.speed.default_run import ROOT
 from benchmarks.speed.measure import ROUNDS, Figure, publish
-from benchmarks.speed.startup import STAGES, write_inputs
-from pipeline.errors import InputError
+from benchmarks.speed.startup import STAGES, checkouts, measured, write_inputs
 from pipeline.params.yaml12 import read_yaml, to_yaml
 
 HUB_SECONDS = Path(__file__).with_name("hub_seconds.py")
@@ -42,9 +38,7 @@ class Spent:
 
 def main(against: Annotated[Path, typer.Option(help="Folder of another checkout.")]) -> None:
     """Measure both builds with the same hub."""
-    builds = {"ours": ROOT, "other": against.absolute()}
-    if not (builds["other"] / ".venv/bin/python").is_file():
-        raise InputError(f"--against: no such file: {against}/.venv/bin/python; accepted: a checkout with .venv")
+    builds = checkouts(against)
     spent: dict[str, list[Spent]] = {build: [] for build in builds}
     hub = Hub()
     hub.start()
@@ -109,19 +103,11 @@ def run(checkout: Path, folder: Path, params: dict[str, Any]) -> Spent:
     folder.mkdir()
     theirs = read_yaml(checkout / "params.yaml")
     (folder / "params.yaml").write_text(to_yaml(known(params, theirs)), encoding="utf-8")
-    environment = {"PYTHONPATH": str(checkout), "XDG_CACHE_HOME": str(folder / "work"), "HF_HOME": str(cache)}
     seconds, requests = 0.0, 0
     for stage in STAGES:
-        if not (checkout / f"stages/{stage}.py").is_file():
-            continue
-        arguments = [str(checkout / ".venv/bin/python"), "-P", str(HUB_SECONDS), "spent", f"stages.{stage}"]
-        done = subprocess.run(
-            arguments, cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise InputError(f"{stage}: exit code {done.returncode}: {' '.join(done.stderr.splitlines()[-1:])}")
-        found = (folder / "spent").read_text(encoding="ascii").split()
-        seconds, requests = seconds + float(found[0]), requests + int(found[1])
+        if (checkout / f"stages/{stage}.py").is_file():
+            took, asked = measured(HUB_SECONDS, [f"stages.{stage}"], checkout, folder, {"HF_HOME": str(cache)})
+            seconds, requests = seconds + took, requests + int(asked)
     return Spent(seconds, requests)
 
 

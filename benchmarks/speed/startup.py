@@ -58,9 +58,7 @@ class Imports:
 
 def main(against: Annotated[Path, typer.Option(help="Folder of another checkout.")]) -> None:
     """Measure both builds on the same files."""
-    builds = {"ours": ROOT, "other": against.absolute()}
-    if not (builds["other"] / ".venv/bin/python").is_file():
-        raise InputError(f"--against: no such file: {against}/.venv/bin/python; accepted: a checkout with .venv")
+    builds = checkouts(against)
     measured: dict[str, dict[str, list[Imports]]] = {
         build: {name: [] for name in (*PROCESSES, LEAST)} for build in builds
     }
@@ -72,6 +70,13 @@ def main(against: Annotated[Path, typer.Option(help="Folder of another checkout.
                 for build, checkout in builds.items():
                     measured[build][name].append(imports(command(name), checkout, folder))
     publish("startup", figures(measured["ours"], measured["other"]))
+
+
+def checkouts(against: Path) -> dict[str, Path]:
+    """The folders of this build and of another. Raises InputError if that has no interpreter."""
+    if not (against / ".venv/bin/python").is_file():
+        raise InputError(f"--against: no such file: {against}/.venv/bin/python; accepted: a checkout with .venv")
+    return {"ours": ROOT, "other": against.absolute()}
 
 
 def figures(ours: dict[str, list[Imports]], other: dict[str, list[Imports]]) -> list[Figure]:
@@ -114,16 +119,23 @@ def command(name: str) -> list[str]:
 def imports(words: list[str], checkout: Path, folder: Path) -> Imports:
     """Run Python in `folder` with an empty work cache on a checkout's code. Raises InputError if it fails."""
     shutil.rmtree(folder / "cache", ignore_errors=True)
-    environment = {"PYTHONPATH": str(checkout), "XDG_CACHE_HOME": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
-    measured = folder / "measured"
-    arguments = [str(checkout / ".venv/bin/python"), "-P", str(IMPORT_SECONDS), str(measured), *words]
+    seconds, modules = measured(IMPORT_SECONDS, words, checkout, folder, {"HF_HUB_OFFLINE": "1"})
+    return Imports(seconds, int(modules))
+
+
+def measured(
+    wrapper: Path, words: list[str], checkout: Path, folder: Path, environment: dict[str, str]
+) -> tuple[float, float]:
+    """The two numbers that a wrapper writes of what it runs, with a checkout's code. Raises InputError if it fails."""
+    environment |= {"PYTHONPATH": str(checkout), "XDG_CACHE_HOME": str(folder / "cache")}
+    arguments = [str(checkout / ".venv/bin/python"), "-P", str(wrapper), "measured", *words]
     done = subprocess.run(
         arguments, cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise InputError(f"{' '.join(words)}: exit code {done.returncode}: {' '.join(done.stderr.splitlines()[-1:])}")
-    seconds, modules = measured.read_text(encoding="ascii").split()
-    return Imports(float(seconds), int(modules))
+    first, second = (folder / "measured").read_text(encoding="ascii").split()
+    return float(first), float(second)
 
 
 def write_inputs(folder: Path) -> None:

@@ -13,10 +13,8 @@ from pipeline.data.texts import DOMAINS
 from pipeline.errors import InputError
 from pipeline.params.schema import Params
 from pipeline.sharing.cards import neighbours_card, student_card
-from pipeline.storage.atomic import publish_folder
+from pipeline.storage.atomic import JAVASCRIPT, publish_folder
 
-JAVASCRIPT = {"onnx": "onnx/model.onnx", "int8": "onnx/model_quantized.onnx"}
-"""Where transformers.js looks for a model whose `dtype` is fp32 or q8."""
 UNNAMED = {"0": "LABEL_0", "1": "LABEL_1"}
 """Default classes, which transformers leaves out of config.json."""
 
@@ -90,8 +88,8 @@ def _classes(config: Path) -> list[str]:
 
 def _library(config: Path) -> str:
     """The hub's name of what opens an ONNX folder: transformers.js reads no pairs, numbers and BiLSTMs."""
-    read = json.loads(config.read_text(encoding="utf-8"))
-    known = not read.get("text_pairs") and read["model_type"] != "l2a_bilstm" and len(read.get("id2label", UNNAMED)) > 1
+    classes, read = _classes(config), json.loads(config.read_text(encoding="utf-8"))
+    known = classes and not read.get("text_pairs") and read.get("model_type") != "l2a_bilstm"
     return "transformers.js" if known else "onnx"
 
 

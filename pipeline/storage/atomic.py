@@ -48,8 +48,8 @@ def check_writable(path: Path, key: str, *, folder: bool) -> None:
         raise InputError(f"{key}: {path} cannot be written: permission denied in {parent}")
 
 
-ONNX = ("onnx", "onnx/model.onnx", "onnx/model_quantized.onnx")
-"""What a model folder for JavaScript has in a subfolder."""
+JAVASCRIPT = {"onnx": "onnx/model.onnx", "int8": "onnx/model_quantized.onnx"}
+"""Where transformers.js looks in a model's folder, if its `dtype` is fp32 or q8."""
 
 
 def check_output(path: Path, key: str, *, folder: bool) -> None:
@@ -70,7 +70,7 @@ def check_output(path: Path, key: str, *, folder: bool) -> None:
             file
             for file in path.rglob("[!.]*")
             if file.relative_to(path).parts[0] != "plots"
-            and not (is_model and file.relative_to(path).as_posix() in ONNX)
+            and not (is_model and file.relative_to(path).as_posix() in ("onnx", *JAVASCRIPT.values()))
             and (file.is_dir() or file.suffix not in expected)
             # The card of shards, and the list of checksums of a model folder without its config.
             and not (file.name == "README.md" and any(path.glob("*.parquet")))
