@@ -64,7 +64,7 @@ def compare(role: str) -> list[Figure]:
         Figure(f"{role}: throughput", ratio(seconds, "library", "ours"), "times the library's", 0.95),
         Figure(f"{role}: mean error of a logit", error["ours"], ""),
         Figure(f"{role}: mean error of a logit with the library alone", error["library"], ""),
-        Figure(f"{role}: size of the file", size["ours"] / 1e6, "MB"),
+        Figure(f"{role}: the file in int8", size["ours"] / 1e6, "MB"),
     ]
 
 
