@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-import pandas as pd
-
 MISSING = ("nan", "null", "<na>", "n/a", "#n/a")
 """How other programs write a missing value, in lower case."""
 NO_LABEL = ("-", "--", "?")
@@ -17,7 +15,12 @@ def as_text(value: Any) -> str:
     """A cell as text: a missing value is empty, 1.0 is `1`, and so is a decimal 1.00."""
     if isinstance(value, str):
         return value
-    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+    # pandas' missing values go by name: importing pandas takes half a second, and a first answer does not need it.
+    if (
+        value is None
+        or type(value).__name__ in ("NAType", "NaTType")
+        or (isinstance(value, float) and math.isnan(value))
+    ):
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))

@@ -54,19 +54,31 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     try:
-        # Python values: integers stay integers beside missing values, and invalid UTF-8 raises here, not later.
         table = pq.ParquetFile(path).read()
-        columns = [column.to_pylist() for column in table.columns]
         header = [str(name) for name in table.column_names]
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path}: not a Parquet file: {' '.join(str(error).split())[:200]}") from error
     header = _named(path, header)
+    columns = [
+        _python_values(column, f"{path}, column {name!r}") for name, column in zip(header, table.columns, strict=True)
+    ]
     frame = pd.DataFrame(dict(zip(header, columns, strict=True)), columns=header, dtype=object)
     try:
         features = json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, TypeError, ValueError):
         return frame
     return with_class_names(frame, features)
+
+
+def _python_values(column: Any, where: str) -> list[Any]:
+    """A column of Arrow as Python values: integers stay integers beside missing values, and invalid UTF-8 raises."""
+    try:
+        return column.to_pylist()
+    except (OverflowError, ValueError) as error:
+        raise InputError(
+            f"{where}: a {column.type} that cannot be read: {' '.join(str(error).split())}; "
+            "accepted: other values, or the table without the column"
+        ) from error
 
 
 def with_class_names(frame: pd.DataFrame, features: Any) -> pd.DataFrame:

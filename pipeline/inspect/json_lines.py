@@ -13,7 +13,10 @@ def print_json(row: dict[str, Any]) -> None:
 
 def as_json(row: dict[str, Any]) -> str:
     """A line of JSON: ASCII, with null for NaN and infinity, and dates and other values as text."""
-    return json.dumps(_null_if_not_finite(row), allow_nan=False, default=str) + "\n"
+    try:
+        return json.dumps(row, allow_nan=False, default=str) + "\n"
+    except ValueError:
+        return json.dumps(_null_if_not_finite(row), allow_nan=False, default=str) + "\n"
 
 
 def _null_if_not_finite(value: Any) -> Any:

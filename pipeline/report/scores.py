@@ -102,6 +102,7 @@ def latency_chart(serving: ServingMetrics) -> Markup | None:
     series = {
         SERVED_MODELS[name]: [(float(tokens), latency.median_ms) for tokens, latency in model.latencies().items()]
         for name, model in serving.models().items()
+        if not model.left_out
     }
     series = {name: points for name, points in series.items() if len(points) > 1}
     if not series:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any, Protocol
 
+from pipeline.data.cells import as_text
 from pipeline.errors import InputError
 from pipeline.evaluation.prediction import Outputs, as_prediction, most_probable
 
@@ -46,11 +47,12 @@ def predict_rows(
     Raises InputError if pairs and single texts are mixed, or if the model is known to read the other kind.
     """
     rows = iter(rows)
-    pairs_expected = model.pairs
+    pairs_expected, number = model.pairs, 0
     while batch := list(islice(rows, chunk)):
         for row in batch:
             is_pair = row.get(text_pair) is not None
-            check_kind(is_pair, pairs_expected)
+            number += 1
+            check_kind(is_pair, pairs_expected, f"row {number}")
             pairs_expected = is_pair
         pairs = [row[text_pair] for row in batch] if pairs_expected else None
         values, probs = most_probable(model.outputs([row[text] for row in batch], pairs), model.names)
@@ -62,11 +64,11 @@ def predict_rows(
                 yield row | {"predicted": prediction["class"], "probability": prediction["probability"]}
 
 
-def check_kind(is_pair: bool, pairs_expected: bool | None) -> None:
+def check_kind(is_pair: bool, pairs_expected: bool | None, where: str = "text_pair") -> None:
     """Raise InputError if a text is of the other kind than expected, a pair or single; None expects either."""
     if pairs_expected is not None and is_pair != pairs_expected:
         got, expected = ("a pair", "single texts") if is_pair else ("a single text", "pairs")
-        raise InputError(f"text_pair: got {got}; accepted: {expected}, as expected by the model or first row")
+        raise InputError(f"{where}: got {got}; accepted: {expected}, as expected by the model or first row")
 
 
 def check_unanswered(columns: Collection[str], where: str) -> None:
@@ -113,6 +115,9 @@ def _row(line: str, where: str, text: str, text_pair: str) -> Row:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where} is not a JSON object") from error
+    if isinstance(row, dict):
+        # As in the other kinds of table, a number is a text.
+        row |= {name: as_text(row[name]) for name in (text, text_pair) if isinstance(row.get(name), int | float)}
     if not isinstance(row, dict) or not isinstance(row.get(text), str):
         raise InputError(f'{where} has no text; accepted: {{"{text}": "…"}}, for pairs also "{text_pair}": "…"')
     check_unanswered(row, where)

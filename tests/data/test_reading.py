@@ -180,6 +180,16 @@ def test_parquet_without_rows_or_not_parquet(tmp_path, complaint, written):
     assert "b.parquet: not a Parquet file" in complaint(written(tmp_path / "b.parquet", whole[:-5]))
 
 
+def test_a_time_in_parquet_that_python_has_no_value_for(tmp_path, complaint):
+    file = tmp_path / "far.parquet"
+    times = pa.array([0, 2**61], pa.timestamp("us"))
+    pq.write_table(pa.table({"text": ["a", "b"], "label": ["x", "y"], "written": times}), file)
+    assert complaint(file) == (
+        f"{file}, column 'written': a timestamp[us] that cannot be read: date value out of range; "
+        "accepted: other values, or the table without the column"
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

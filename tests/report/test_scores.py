@@ -6,7 +6,7 @@ import pytest
 from helpers.finished_run import serving
 
 from pipeline.report.inputs import ServingMetrics, read_json, read_scores
-from pipeline.report.scores import cards, format_number, score_chart
+from pipeline.report.scores import cards, format_number, latency_chart, score_chart
 
 
 @pytest.fixture
@@ -54,6 +54,9 @@ def test_what_was_left_out_is_not_what_is_served(measured, run):
     served.int8.left_out = "export.max_drop: ..."
     found = {card.label: card.detail for card in cards(measured, served, "accuracy")}
     assert found["the teacher's size"] == "4.0 MB instead of 40.0"
+    assert ">ONNX, int8<" not in latency_chart(served)
+    served.int8.left_out = None
+    assert ">ONNX, int8<" in latency_chart(served)
 
 
 def test_a_score_that_is_undefined(measured):

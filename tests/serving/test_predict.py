@@ -47,15 +47,15 @@ def test_a_number_is_a_value(tokenizer):
 
 def test_pairs_and_single_texts_are_not_mixed(served):
     rows = [{"text": "a", "text_pair": "film"}, {"text": "b"}]
-    with pytest.raises(InputError, match="text_pair: got a single text; accepted: pairs, as expected"):
+    with pytest.raises(InputError, match="row 2: got a single text; accepted: pairs, as expected"):
         list(predict_rows(served, rows))
 
 
 def test_kinds_are_not_mixed_across_chunks_nor_unlike_the_models(served):
     rows = [{"text": "a"}] * 4 + [{"text": "a", "text_pair": "b"}]
-    with pytest.raises(InputError, match="got a pair; accepted: single texts, as expected"):
+    with pytest.raises(InputError, match="row 5: got a pair; accepted: single texts, as expected"):
         list(predict_rows(served, rows, chunk=2))
-    with pytest.raises(InputError, match="got a single text; accepted: pairs, as expected"):
+    with pytest.raises(InputError, match="row 1: got a single text; accepted: pairs, as expected"):
         list(predict_rows(replace(served, pairs=True), rows))
 
 
@@ -67,6 +67,11 @@ def test_lines_are_texts_and_line_ends_are_not():
     ]
 
 
+def test_a_number_is_a_text_as_in_other_tables():
+    line = b'{"text": 5, "text_pair": 2.0, "stars": 3}'
+    assert list(read_lines([line], "x", objects=True)) == [{"text": "5", "text_pair": "2", "stars": 3}]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -74,8 +79,8 @@ def test_lines_are_texts_and_line_ends_are_not():
         (b"{", "x: line 2 is not a JSON object"),
         (b"[" * 100_000, "x: line 2 is not a JSON object"),
         (b'["text"]', "x: line 2 has no text"),
-        (b'{"text": 3}', "x: line 2 has no text"),
-        (b'{"text": "a", "text_pair": 3}', "x: line 2: text_pair is not a text"),
+        (b'{"text": null}', "x: line 2 has no text"),
+        (b'{"text": "a", "text_pair": []}', "x: line 2: text_pair is not a text"),
         (b'{"text": "\\ud800"}', "x: line 2: text is not valid UTF-8 text"),
     ],
 )

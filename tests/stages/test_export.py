@@ -58,7 +58,7 @@ def test_pairs_are_refused_by_a_model_of_single_texts(exported, tmp_path):
     done = CliRunner().invoke(predict, ["--file", str(tmp_path / "pairs.JSONL"), "--model", str(exported / "onnx")])
     assert (done.exit_code, done.stdout) == (1, "")
     assert (
-        done.stderr == "predict: text_pair: got a pair; accepted: single texts, as expected by the model or first row\n"
+        done.stderr == "predict: row 1: got a pair; accepted: single texts, as expected by the model or first row\n"
     )
 
 
