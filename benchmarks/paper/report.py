@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import pandas as pd
 
+from benchmarks.paper.drawing import draw
 from benchmarks.paper.plan import read_asked, read_row, read_task
 from benchmarks.paper.results import BASELINE
 from pipeline.distill.dataset import count_epochs
@@ -18,17 +18,6 @@ ABLATIONS = (
     "l2a", "no-source", "no-target", "no-attention", "no-hidden", "no-dark", "no-selector", "random-selector",
     "selector-faster", "random-half", "rounds-2", "neighbours-doubled", "l2a-originals",
 )  # fmt: skip
-SIZES: dict[float, str | None] = {20: "target-20", 40: None, 60: "target-60", 80: "target-80"}
-"""Tasks by labelled texts per class; the main task has 40."""
-SETTINGS: dict[str, tuple[str, dict[float, str]]] = {
-    "alpha": ("α", {0.6: "alpha-0.6", 0.7: "alpha-0.7", 0.8: "alpha-0.8", 0.9: "alpha-0.9", 1.0: BASELINE}),
-    "temperature": ("T", {1: BASELINE, 2: "temperature-2", 4: "temperature-4", 8: "temperature-8"}),
-    "neighbours": (
-        "neighbours of a target text",
-        {1: "neighbours-1", 5: "neighbours-5", 10: "neighbours-10", 20: BASELINE, 40: "neighbours-40"},
-    ),
-}
-"""For each figure the label of the x axis, and the row for each x."""
 SECOND_METRICS = {
     "accuracy": ("f1", "F1"),
     "f1": ("accuracy", "accuracy"),
@@ -63,6 +52,10 @@ class Results:
             (name for name in ("mcc", "f1") if f"validation_{name}" in found),
             "pearson" if "pearson" in found else "accuracy",
         )
+
+    def scores(self, task: str, row: str) -> pd.Series:
+        """Values of the main metric by seed."""
+        return self.values(task, row, self.main_metric(task))
 
     def cell(self, task: str, row: str, metric: str | None = None) -> str:
         """Mean ± standard deviation over seeds and their number; or "failed", or "not run"."""
@@ -104,7 +97,7 @@ def write_report(here: Path) -> str:
     parts.append(_failures(here))
     with publish_folder(here / "figures") as folder:
         for task in main.tasks:
-            _draw(study_results, task, folder)
+            draw(study_results.scores, study_results.main_metric(task), task, folder)
     with publish_file(here / "RESULTS.md") as temporary:
         temporary.write_text("\n\n".join(part.strip() for part in parts if part) + "\n", encoding="utf-8")
     return f"{len(results.lines)} values of {results.lines['task'].nunique()} tasks, in {here / 'RESULTS.md'}"
@@ -226,37 +219,3 @@ def _studies(
         f"![{name}](figures/{task}-{name}.svg)" for name in ("target-size", "alpha", "temperature", "neighbours")
     )
     return f"## Studies on {task}\n\n{first}\n\n{second}\n\n## Figures 2 and 3\n\n{images}"
-
-
-def _draw(results: Results, task: str, folder: Path) -> None:
-    """Target size (Figure 2), α, temperature and number of neighbours (Figure 3), as SVG."""
-    matplotlib.use("svg")
-    # Makes the same data give the same bytes.
-    matplotlib.rcParams["svg.hashsalt"] = "l2a"
-    from matplotlib import pyplot
-
-    def values(task: str, row: str) -> pd.Series:
-        return results.values(task, row, results.main_metric(task))
-
-    plots = {
-        name: (label, {BASELINE: {x: (task, row) for x, row in points.items()}})
-        for name, (label, points) in SETTINGS.items()
-    }
-    plots["target-size"] = (
-        "labelled texts per class",
-        {row: {x: (other or task, row) for x, other in SIZES.items()} for row in ("teacher", BASELINE, "student-ft")},
-    )
-    for name, (label, curves) in plots.items():
-        figure, axes = pyplot.subplots(figsize=(4.5, 3))
-        for row, points in curves.items():
-            drawn = {x: values(*cell) for x, cell in points.items() if len(values(*cell))}
-            if drawn:
-                means = [y.mean() for y in drawn.values()]
-                spread = [y.std() if len(y) > 1 else 0 for y in drawn.values()]
-                axes.errorbar(list(drawn), means, yerr=spread, marker="o", capsize=3, label=row)
-        axes.set(xlabel=label, ylabel=results.main_metric(task))
-        if axes.has_data():
-            axes.legend()
-        figure.tight_layout()
-        figure.savefig(folder / f"{task}-{name}.svg", metadata={"Date": None})
-        pyplot.close(figure)

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.paper import plan
 from benchmarks.paper.plan import planned, read_asked, read_row, read_task
-from benchmarks.paper.report import SETTINGS, SIZES
+from benchmarks.paper.drawing import SETTINGS, SIZES
 from pipeline.errors import InputError
 from pipeline.params.file import check_keys
 from pipeline.params.overlay import read_params
