@@ -137,8 +137,17 @@ class Column:
 
     @property
     def has_lists(self) -> bool:
-        """Whether some cell has several values, in a list or written as one."""
-        return self.nested or any(_SEVERAL.fullmatch(value) for value in self.counts)
+        """Whether some cell has several values: in a list, written as one, or separated by a sign."""
+        return self.nested or any(_SEVERAL.fullmatch(value) for value in self.counts) or any(map(self._combines, ";|,"))
+
+    def _combines(self, separator: str) -> bool:
+        """Whether its values are made of parts that others have, too, such as `b;c` beside `a;b` and `c`."""
+        values = [{part.strip() for part in value.split(separator)} for value in self.counts]
+        several = [parts for parts in values if len(parts) > 1]
+        times = Counter(part for parts in values for part in parts)
+        # 1,5 and 2,5 are decimals.
+        names = separator != "," or not all(part.isdecimal() for parts in several for part in parts)
+        return bool(several) and names and all(times[part] > 1 for parts in several for part in parts)
 
     @property
     def plain_name(self) -> str:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from pipeline.data.quoting import shown
+from pipeline.data.quoting import listed, shown
 from pipeline.errors import InputError
 from pipeline.setup.column import CLASSES, EACH, FEW, LABELS, LONG, WORDS, Column
 
@@ -143,8 +143,21 @@ def label_column(
     candidates = same or [column for column in fit if column in named] or fit
     if len(candidates) == 1:
         return candidates[0]
+    _check_not_spread(candidates, path)
     candidates.sort(key=lambda column: (*_unlike_a_label(column), -others.index(column)))
     return candidates[choose(f"{path}: which column holds the label?", [column.shown() for column in candidates])]
+
+
+def _check_not_spread(columns: Sequence[Column], path: str) -> None:
+    """Raise InputError if columns of 0 and 1 are one label, a column for each class; of two, either is the label."""
+    marks = [column for column in columns if column.numbers == [0, 1] and not column.missing]
+    rows = zip(*(column.cells for column in marks), strict=True)
+    if len(marks) > 2 and all(sum(float(cell) for cell in row) == 1 for row in rows):
+        names = listed([column.name for column in marks])
+        raise InputError(
+            f"{path}: columns {names} are one label, a column for each class: in every row one of them is 1; "
+            "accepted: one column with the names of the classes"
+        )
 
 
 def _unlike_a_label(column: Column) -> tuple[bool, bool, bool]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.paper import plan
-from benchmarks.paper.plan import planned, read_asked, read_row, read_task
 from benchmarks.paper.drawing import SETTINGS, SIZES
+from benchmarks.paper.plan import planned, read_asked, read_row, read_task
 from pipeline.errors import InputError
 from pipeline.params.file import check_keys
 from pipeline.params.overlay import read_params

@@ -275,6 +275,33 @@ def test_lists_of_labels_are_one_line(written, tmp_path):
     )
 
 
+@pytest.mark.parametrize("separator", [";", "|", ", "])
+def test_labels_with_a_separator_between_them_are_one_line(separator, table):
+    labels = [["joy"], ["joy", "love"], ["anger", "love"], ["anger"]]
+    rows = [[message(row), separator.join(labels[row % 4])] for row in range(60)]
+    path = table(("text", "kinds"), rows)
+    with pytest.raises(InputError, match="column 'kinds' has several labels in a cell"):
+        propose(path, None, lambda *_: 0, 1)
+
+
+def test_a_sign_within_names_and_decimals_separates_no_labels(table, proposed):
+    for names in (["Books, Music", "Games", "Music"], ["1,5", "1,0", "0,5", "5,1"]):
+        rows = [[message(row), names[row % len(names)]] for row in range(60)]
+        assert proposed(table(("text", "kind"), rows))[1].target.label.classes.keys() == set(names)
+
+
+def test_a_column_for_each_class_is_one_line(table):
+    path = table(
+        ("text", "joy", "love", "anger"), [[message(row), *(int(row % 3 == i) for i in range(3))] for row in range(60)]
+    )
+    with pytest.raises(InputError) as caught:
+        propose(path, None, lambda *_: 0, 1)
+    assert str(caught.value) == (
+        f"{path}: columns joy, love, anger are one label, a column for each class: in every row one of them is 1; "
+        "accepted: one column with the names of the classes"
+    )
+
+
 @pytest.mark.parametrize("name", ["intent_{:03d}", "{}", "a name of words {}"])
 def test_a_hundred_and_fifty_classes(name, table, proposed):
     rows = [[message(row), name.format(row % 150)] for row in range(3000)]
