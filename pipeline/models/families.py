@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -81,10 +81,9 @@ def check_conversion(config: Any, key: str, accepted: str) -> None:
 def teacher_needs(params: Params) -> dict[str, tuple[str, str]]:
     """What is read of the teacher: by state the parameter that needs it, and the value with which it does not."""
     needs: dict[str, tuple[str, str]] = {}
-    for name in params.objectives.active():
-        objective = OBJECTIVES[name]
-        for state in (state for state in objective.reads if state != "logits"):
-            needs.setdefault(state, (f"objectives.{name}", "0" if objective.live else f"0 with cache.{state}: false"))
+    for state, name in _states_read(params):
+        off = "0" if OBJECTIVES[name].live else f"0 with cache.{state}: false"
+        needs.setdefault(state, (f"objectives.{name}", off))
     for state in ("hidden", "attention"):
         if getattr(params.cache, state):
             needs.setdefault(state, (f"cache.{state}", "false"))
@@ -94,12 +93,17 @@ def teacher_needs(params: Params) -> dict[str, tuple[str, str]]:
 def student_needs(params: Params) -> dict[str, tuple[str, str]]:
     """What is read of the student: by state the parameter that needs it, and the value with which it does not."""
     needs: dict[str, tuple[str, str]] = {}
-    for name in params.objectives.active():
-        for state in (state for state in OBJECTIVES[name].reads if state != "logits"):
-            needs.setdefault(state, (f"objectives.{name}", "0"))
+    for state, name in _states_read(params):
+        needs.setdefault(state, (f"objectives.{name}", "0"))
     if params.selector.representations:
         needs.setdefault("hidden", ("selector.representations", "false"))
     return needs
+
+
+def _states_read(params: Params) -> Iterator[tuple[str, str]]:
+    """Each state that an active loss reads, with the loss's name; logits, which every family gives, are left out."""
+    for name in params.objectives.active():
+        yield from ((state, name) for state in OBJECTIVES[name].reads if state != "logits")
 
 
 def _is_whole(state: str, states: States, config: Any, inputs: Mapping[str, torch.Tensor]) -> bool:
