@@ -27,6 +27,7 @@ from benchmarks.speed import (
     selector,
     startup,
     step,
+    throughput,
     timed_steps,
 )
 from benchmarks.speed import hub as hub_benchmark
@@ -37,6 +38,7 @@ from pipeline.errors import InputError
 from pipeline.models.forward_shortcuts import head_only_at, last_layer_first_token_only
 from pipeline.models.loading import load_classifier
 from pipeline.params.file import load
+from pipeline.serving.onnx_model import open_onnx
 
 SPEED = Path(measure.__file__).parent
 
@@ -361,3 +363,10 @@ def test_another_build_gets_the_params_that_it_has():
     theirs = {"seed": 0, "selector": {"kind": "none"}, "teacher": {"epochs": 3}}
     expected = {"seed": 1, "selector": {"kind": "random"}, "teacher": {"epochs": {"a": 2}}}
     assert hub_benchmark.known(ours, theirs) == expected
+
+
+def test_many_lines_are_a_few_again_and_the_tiny_model_answers_them(tmp_path, tiny_classifier):
+    lines = throughput.write_lines(tmp_path / "lines.txt", ["the film", "so dull, and never warm"], 5)
+    assert lines.read_text().splitlines() == ["the film", "so dull, and never warm"] * 2 + ["the film"]
+    model = open_onnx(throughput.tiny_model(tmp_path / "tiny", tiny_classifier))
+    assert len(model.predict(lines.read_text().splitlines())) == 5
