@@ -1,4 +1,4 @@
-# `make repro` runs the pipeline, `make test` the tests, `make test-slow` those that take minutes each; every target sets the
+# `make repro` runs the pipeline, `make test` the tests, `make test-slow` those that take long; every target sets the
 # environment up first, once. `make base` installs the default's teacher again.
 PYTHON ?= python3
 # A file's tests share what they build, so they stay together; the files that take longest begin (tests/conftest.py).
@@ -15,7 +15,7 @@ test: .venv/installed
 	$(PYTEST)
 
 test-slow: .venv/installed
-	$(PYTEST) -m slow
+	.venv/bin/python -m pytest -n auto --dist worksteal -m slow
 
 check: .venv/installed
 	.venv/bin/ruff check .

@@ -396,6 +396,7 @@ def real_cache(tmp_path_factory):
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_the_real_one(real_cache):
     assert licence_of(REAL) == "apache-2.0"
     assert list(real_cache.iterdir()) == []

@@ -44,6 +44,7 @@ EXTRA = {
 }
 
 
+@pytest.mark.slow
 def test_a_tiny_matrix(bench, run):
     here = bench(ROWS, AFTER, extra=EXTRA)
     run("plan")

@@ -153,6 +153,7 @@ def test_the_caching_and_selector_benchmarks_run(tiny_run, monkeypatch):
         assert all(figure["value"] > 0 for figure in written["figures"])
 
 
+@pytest.mark.slow
 def test_int8_beside_the_library_alone(tiny_run, monkeypatch):
     monkeypatch.setattr(int8, "TEXTS", 10)
     figures = {figure.name: figure for figure in int8.compare("teacher")}
@@ -198,6 +199,7 @@ def test_growth_writes_complete_inputs(tiny_run, tmp_path, monkeypatch, caplog):
         assert len(Path(params.data.source.path).read_text().splitlines()) == rows + 1
 
 
+@pytest.mark.slow
 def test_growth_runs_every_stage(tiny_run, tmp_path, monkeypatch):
     monkeypatch.setattr(growth, "SIZES", (60,))
     monkeypatch.setattr(growth, "raw_params", lambda: yaml.safe_load((SPEED.parents[1] / "params.yaml").read_text()))

@@ -27,6 +27,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+@pytest.mark.slow
 def test_the_same_bytes_whatever_the_engine(
     cluster, make_params, uneven, tiny_masked_lm, tiny_classifier, tmp_path, monkeypatch
 ):
@@ -63,6 +64,7 @@ def dies_once(out: Path) -> None:
     out.write_text("made")
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_loses_nothing(cluster, tmp_path):
     outs = [tmp_path / str(number) for number in range(3)]
     for_each(dies_once, outs, "ray", "shards")

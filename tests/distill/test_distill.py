@@ -107,6 +107,7 @@ def test_the_same_seed_gives_the_same_bytes(run, tmp_path, kind):
     assert contents(tmp_path / "third")["student/model.safetensors"] != one["student/model.safetensors"]
 
 
+@pytest.mark.slow
 def test_the_unit_of_the_labels_changes_nothing_but_the_unit(run, make_params, saved, tiny_masked_lm, uneven, tmp_path):
     """Labels and teacher in another unit: the same losses, rewards, decisions and student, in two rounds."""
     neutral = {"num_labels": 1, "id2label": {0: "LABEL_0"}, "label2id": {"LABEL_0": 0}}

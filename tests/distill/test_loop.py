@@ -117,6 +117,7 @@ def test_each_loss_falls(run, on):
     assert not any(f"loss/{name}" in figures for _, figures in logged for name in OBJECTIVES if name != on)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on", ["hard", "logits"])
 def test_predictions_are_learnt_by_other_losses_and_by_a_bilstm(run, on):
     """From the labels, or from the logits of a teacher that is sure of them."""

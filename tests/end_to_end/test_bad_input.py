@@ -259,6 +259,7 @@ def test_a_generator_whose_weights_are_nan(work, refusal, broken, tiny_masked_lm
     assert refusal(augment, "--generator", "nan").startswith("generator: nan is damaged: some of its weights are NaN ")
 
 
+@pytest.mark.slow
 def test_errors_of_distill_keep_the_outs_of_the_last_run(work, refusal, tmp_path):
     work(prepare, teacher, generator, augment, cache_teacher, distill)
     again = "; run the cache_teacher stage again"
@@ -299,6 +300,7 @@ def test_odd_texts(work, tmp_path):
     assert set(augmented["original_text"]) >= set(ODD) - {"\u0301"}
 
 
+@pytest.mark.slow
 def test_odd_pairs_numbers_and_bytes(work, byte_level, tmp_path):
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}

@@ -115,24 +115,18 @@ def pages_with(need: str) -> list[Path]:
     return [page for page in PAGES if any(block.needs == need for block in blocks(page))]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_commands_of_a_page(page: Path, clone: Repo) -> None:
     run_page(page, clone, [None])
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("page", pages_with("slow"), ids=lambda page: page.stem)
-def test_slow_commands_of_a_page(page: Path, clone: Repo) -> None:
-    run_page(page, clone, [None, "slow"])
 
 
 @pytest.mark.hours
 @pytest.mark.timeout(6 * 3600)
 @pytest.mark.parametrize("page", pages_with("hours"), ids=lambda page: page.stem)
 def test_long_commands_of_a_page(page: Path, clone: Repo) -> None:
-    run_page(page, clone, [None, "slow", "hours"])
+    run_page(page, clone, [None, "hours"])
 
 
 def run_page(page: Path, clone: Repo, needs: Collection[str | None]) -> None:

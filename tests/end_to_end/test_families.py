@@ -39,8 +39,8 @@ def save_texts(folder: Path, reviews, *, pairs: bool) -> None:
     complete(folder)
 
 
-def run(folder: Path, model: Path, *, serve: bool = False, **sections) -> None:
-    """All stages up to the student or, with `serve`, to a prediction of its int8 weights."""
+def run(folder: Path, model: Path, **sections) -> None:
+    """All stages up to a prediction of the student's int8 weights."""
     params = Params.model_validate(
         {
             "data": {"target": {"path": "target.csv", "rows": 8}},
@@ -71,20 +71,17 @@ def run(folder: Path, model: Path, *, serve: bool = False, **sections) -> None:
         log=lambda step, metrics: None,
     )
     assert load_classifier(student, "student").config.num_hidden_layers == 2
-    if serve:
-        outs = {"onnx": folder / "onnx", "int8": folder / "int8"}
-        metrics = folder / "serving.json"
-        export(
-            params, prepared=folder, teacher=teacher, student=student, augmented=[augmented], outs=outs, metrics=metrics
-        )
-        rows = [{"text": "the film is good", "text_pair": "a film"}, {"text": "a plot", "text_pair": "it was"}]
-        if not (folder / "pairs").exists():
-            rows = [{"text": row["text"]} for row in rows]
-        predicted = list(predict_rows(open_folder(outs["int8"], "int8"), rows))
-        assert all(np.isfinite(row["probability"]) for row in predicted)
+    outs = {"onnx": folder / "onnx", "int8": folder / "int8"}
+    metrics = folder / "serving.json"
+    export(params, prepared=folder, teacher=teacher, student=student, augmented=[augmented], outs=outs, metrics=metrics)
+    rows = [{"text": "the film is good", "text_pair": "a film"}, {"text": "a plot", "text_pair": "it was"}]
+    if not (folder / "pairs").exists():
+        rows = [{"text": row["text"]} for row in rows]
+    predicted = list(predict_rows(open_folder(outs["int8"], "int8"), rows))
+    assert all(np.isfinite(row["probability"]) for row in predicted)
 
 
-def check(family: str, folder: Path, model: Path, *, serve: bool) -> None:
+def check(family: str, folder: Path, model: Path) -> None:
     """Run a family with all objectives of Eq. 1 or, if it is refused, with what the line accepts."""
     if family in NO_ATTENTION:
         with pytest.raises(InputError, match=rf"^teacher\.model: {family} models do not show their "):
@@ -99,9 +96,9 @@ def check(family: str, folder: Path, model: Path, *, serve: bool) -> None:
         ):
             run(folder, model, **PREDICTIONS_ALONE)
         assert not (folder / "teacher").exists()
-        run(folder, model, serve=serve, student=OTHER_STUDENT, **PREDICTIONS_ALONE)
+        run(folder, model, student=OTHER_STUDENT, **PREDICTIONS_ALONE)
         return
-    run(folder, model, serve=serve, **(PREDICTIONS_ALONE if family in NO_ATTENTION else {}))
+    run(folder, model, **(PREDICTIONS_ALONE if family in NO_ATTENTION else {}))
 
 
 @pytest.mark.usefixtures("work_cache")
@@ -114,14 +111,6 @@ def test_refused(family, tokenizer, reviews, make_params, tmp_path):
         train_teacher(params, prepared=tmp_path, out=tmp_path / "teacher", metrics=tmp_path / "teacher.json")
 
 
-@pytest.mark.usefixtures("work_cache")
-@pytest.mark.parametrize("family", sorted(set(FAMILIES) - REFUSED))
-def test_single_texts(family, tokenizer, reviews, tmp_path, monkeypatch):
-    save_texts(tmp_path, reviews, pairs=False)
-    save_family(family, tokenizer, tmp_path / "model")
-    check(family, tmp_path, tmp_path / "model", serve=False)
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("work_cache")
 @pytest.mark.parametrize("pairs", [False, True], ids=["single", "pairs"])
@@ -132,4 +121,4 @@ def test_served(family, pairs, tokenizer, reviews, tmp_path, monkeypatch):
     if pairs:
         (tmp_path / "pairs").touch()
     save_family(family, tokenizer, tmp_path / "model")
-    check(family, tmp_path, tmp_path / "model", serve=True)
+    check(family, tmp_path, tmp_path / "model")

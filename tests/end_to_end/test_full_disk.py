@@ -229,6 +229,7 @@ def test_every_stage_is_tested() -> None:
     assert OUTPUTS.keys() == {"init", *PANELS["Stages, in the order of `dvc repro`"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "option"), OUTS)
 def test_an_out_on_a_full_disk(stage: str, option: str, finished: Finished, disk: SmallDisk, tmp_path: Path) -> None:
     name = Path(OUTPUTS[stage][option]).name

@@ -100,6 +100,7 @@ VALUES = [None, True, -1, 0, 1e308, float("inf"), float("nan"), "", " ", "../.."
 VALUES += ["0x1f", "1e3", "\x00", "hub/x/y", {1: 2}, [[]]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_damaged_params(tmp_path, seed):
     rng = random.Random(seed)
@@ -129,6 +130,7 @@ ODD += ["0b_", "9" * 5000, "0x" + "f" * 5000, "[" * 3000, "{a: " * 3000, "&a [*a
 ODD += ['"\\UFFFFFFFF"', '"\\ud800"', "!!timestamp x", "!!binary '*'", "!!python/name:os.system", "1:60", "1" * 400]
 
 
+@pytest.mark.slow
 @in_one_folder
 @given(data=st.data())
 def test_params_of_damaged_text(tmp_path, data):
@@ -270,6 +272,7 @@ def test_nasty_texts_go_through(through):
     check(NASTY, *through(NASTY))
 
 
+@pytest.mark.slow
 @in_one_folder
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), min_size=1, max_size=4))
 def test_any_text_goes_through(through, texts):

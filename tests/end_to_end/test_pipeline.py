@@ -102,6 +102,7 @@ def test_outs_name_no_absolute_path(repo: Repo) -> None:
         assert str(repo.folder.parent) not in path.read_text(), path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -127,6 +128,7 @@ def test_the_seed_changes_every_stage_that_draws(repo: Repo) -> None:
         repo.run("git", "checkout", "-q", ".")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_second_round_goes_on_from_the_first(repo: Repo) -> None:
     """The first round does not run again, and the third has nothing to do."""
@@ -181,6 +183,7 @@ def test_a_colleague_pulls_the_outs_and_runs_nothing(repo: Repo, tmp_path: Path)
         assert shown[model]["accuracy"] == scores[model]["accuracy"]
 
 
+@pytest.mark.slow
 def test_earlier_runs_are_taken_from_dvc_s_run_cache(repo: Repo) -> None:
     """Back at params that have been run, nothing runs again, and the stage's metrics are restored, too."""
     repo.stages_run("exp", "run", "-S", "teacher.batch_size=4")
@@ -192,6 +195,7 @@ def test_earlier_runs_are_taken_from_dvc_s_run_cache(repo: Repo) -> None:
     repo.dvc("checkout", "-q", "--force")
 
 
+@pytest.mark.slow
 def test_experiments_can_be_shown_and_compared(repo: Repo) -> None:
     assert "student.accuracy" in repo.dvc("exp", "show", "--csv")
     assert "evaluate" in repo.dvc("dag")
@@ -220,6 +224,7 @@ def test_the_plot_of_the_predictions_follows_the_task(repo: Repo, task: str, val
     assert mark in page
 
 
+@pytest.mark.slow
 def test_a_stage_of_all_rounds_and_one_of_a_single_round_can_be_named(repo: Repo) -> None:
     """`dvc repro distill` runs the stage in every round that is asked for, `distill@1` in one of them."""
     change = ("-S", "distill.learning_rate=0.003")

@@ -21,7 +21,7 @@ class Block:
     output: str | None
     """The `text` block right after it: its lines are in the output, in this order."""
     needs: str | None
-    """The comment before it: `slow` takes minutes, `hours` longer, `hub` needs the Hugging Face hub or a package that
+    """The comment before it: `hours` takes long, `hub` needs the Hugging Face hub or a package that
     is not installed with the project."""
 
 
@@ -36,7 +36,7 @@ def blocks(page: Path) -> list[Block]:
         follows = after is not None and after["language"] == "text" and not text[block.end() : after.start()].strip()
         line = text.count("\n", 0, block.start()) + 1
         output = after["text"] if follows and after else None
-        mark = re.search(r"<!-- (slow|hours|hub) -->\s*\Z", text[: block.start()])
+        mark = re.search(r"<!-- (hours|hub) -->\s*\Z", text[: block.start()])
         found.append(Block(block["language"], block["text"], line, output, mark and mark[1]))
     return found
 

@@ -38,6 +38,7 @@ def test_any_number_of_texts_of_any_length_has_the_same_logits(tiny_classifier, 
         np.testing.assert_allclose(run(inputs), expected(inputs), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pairs", [None, PAIRS])
 def test_a_bilstm_too(tokenizer, tmp_path, pairs):
     torch.manual_seed(0)
@@ -52,6 +53,7 @@ def test_a_bilstm_too(tokenizer, tmp_path, pairs):
         np.testing.assert_allclose(run(inputs), expected(inputs), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pairs", [None, PAIRS])
 def test_a_model_that_numbers_positions_from_the_padding_token(byte_level, tmp_path, pairs):
     torch.manual_seed(0)
@@ -91,6 +93,7 @@ def test_families_that_are_refused_cannot_be_converted(family, tokenizer, tmp_pa
         to_onnx(model, batch(tokenizer, TEXTS[:2]), tmp_path / "model.onnx")
 
 
+@pytest.mark.slow
 def test_the_same_weights_give_the_same_bytes_without_local_paths(tiny_classifier, tokenizer, tmp_path):
     hashes = []
     for name in ("one", "two"):

@@ -9,13 +9,29 @@ import pytest
 from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
 from pipeline.serving import export as export_module
+from pipeline.serving.conversion import to_onnx
 from pipeline.serving.export import export
 from pipeline.serving.runtime import open_folder
 
 
+@pytest.fixture(scope="module")
+def convert():
+    """`to_onnx` for models that differ in the size of their vocabulary alone: each is converted once."""
+    converted = {}
+
+    def write(model, example, file):
+        if model.config.vocab_size not in converted:
+            to_onnx(model, example, file)
+            converted[model.config.vocab_size] = file.read_bytes()
+        file.write_bytes(converted[model.config.vocab_size])
+
+    return write
+
+
 @pytest.fixture
-def paths(tmp_path, uneven, augmented, tiny_classifier, monkeypatch):
+def paths(tmp_path, uneven, augmented, tiny_classifier, convert, monkeypatch):
     monkeypatch.setattr("pipeline.serving.timing.ROUNDS", 10)
+    monkeypatch.setattr(export_module, "to_onnx", convert)
     outs = {"onnx": tmp_path / "onnx", "int8": tmp_path / "int8"}
     return {
         "prepared": uneven,

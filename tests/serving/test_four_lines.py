@@ -17,6 +17,7 @@ from pipeline.serving.runtime import open_folder
 TEXTS = ["the film is good", "a joke"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pairs", [False, True], ids=["single", "pairs"])
 @pytest.mark.parametrize("family", ["bert", "mpnet"])
 def test_tokenizer_and_session_agree(family, pairs, tokenizer, uneven, augmented, make_params, tmp_path, monkeypatch):

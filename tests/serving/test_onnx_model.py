@@ -171,6 +171,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
         open_onnx(tmp_path)
 
 
+@pytest.mark.slow
 def test_names_that_transformers_does_not_write(tokenizer, saved, tmp_path):
     """Of two classes without names of their own, config.json has none."""
     source = saved(BertForSequenceClassification, id2label={0: "LABEL_0", 1: "LABEL_1"})
@@ -178,6 +179,7 @@ def test_names_that_transformers_does_not_write(tokenizer, saved, tmp_path):
     assert open_onnx(tmp_path / "model").names == ["LABEL_0", "LABEL_1"]
 
 
+@pytest.mark.slow
 def test_a_number_is_the_answer_of_a_regression(tokenizer, saved, tmp_path):
     source = saved(BertForSequenceClassification, id2label={0: "score"}, num_labels=1)
     save(load_classifier(source, "student"), tokenizer, tmp_path / "model", pairs=False)

@@ -38,6 +38,7 @@ def size(folder):
     return sum(file.stat().st_size for file in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_the_embedded_default(tmp_path):
     params = load(ROOT / "params.yaml")
     prepare(params, out=tmp_path / "prepared", metrics=tmp_path / "data.json")

@@ -49,6 +49,7 @@ def rows(word):
     return {"train.csv": "\n".join(["text,label", *lines]).encode()}
 
 
+@pytest.mark.slow
 def test_a_branch_that_moves_on_is_no_change_and_a_commit_in_params_is_one(project, hub):
     first = hub.publish("someone/texts", rows("first"), kind="dataset")
     assert project() == (["commits", "prepare"], "first")

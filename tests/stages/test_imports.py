@@ -82,6 +82,7 @@ def imported(reviews: Any, tiny_encoder: Path, tiny_masked_lm: Path, tmp_path_fa
     return {stage: set((folder / f"{stage}.modules").read_text().split()) for stage in ALL}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ALL)
 def test_a_stage_imports_only_the_large_libraries_that_it_needs(imported: dict[str, set[str]], stage: str) -> None:
     libraries, most = ALL[stage]

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from helpers.tiny_project import Repo
 
 KINDS = ["1", "1.0", "True", "10", "010", "010"]
 
 
+@pytest.mark.slow
 def test_one_and_true_are_other_rows_through_dvc_repro(project: Callable[..., Repo], tmp_path: Path) -> None:
     repo = project(tmp_path / "project", data={"source": None})
     path, params = repo.folder / "data" / "raw" / "target.csv", repo.folder / "params.yaml"
