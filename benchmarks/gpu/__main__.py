@@ -31,7 +31,8 @@ def pack(
     """Write a folder for `run`: texts, models, and what this machine's CPU makes of them in float32."""
     with exit_on_input_error():
         from benchmarks.gpu.formats import computing_in
-        from benchmarks.gpu.inputs import REFERENCE, cut_down, write_inputs
+        from benchmarks.gpu.inputs import REFERENCE
+        from benchmarks.gpu.packing import cut_down, write_inputs
         from benchmarks.gpu.work import AUGMENTED, EVALUATION, LOGITS, do_work
         from pipeline.compute import distributed
         from pipeline.errors import InputError
