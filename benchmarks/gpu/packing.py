@@ -13,11 +13,15 @@ from benchmarks.gpu.inputs import MODEL, PARAMS, PREPARED
 from pipeline.data.prepare import prepare
 from pipeline.models.loading import load_classifier, load_config, load_tokenizer
 from pipeline.models.saving import save_model
+from pipeline.params.models import Teacher
 from pipeline.params.schema import Params
 from pipeline.training.teacher import train_teacher
 
 WHEELS = "wheels.txt"
 """The file that lists packages which a machine with torch, transformers, peft, pyarrow and typer may still lack."""
+HEAD: dict[str, Any] = {"domains": ["target"], "epochs": {"source": 0, "target": 30}, "learning_rate": 3e-3}
+"""How the classifier's head is trained, every layer frozen: the encoder stays as published, and the head has learnt
+enough for its logits to be far apart."""
 LACKED = ("pydantic", "pydantic-core", "annotated-types", "typing-inspection", "platformdirs")
 
 
@@ -40,10 +44,9 @@ def write_inputs(params: Params, out: Path, scratch: Path) -> None:
     Raises InputError as the stages do that prepare the texts and train the classifier's head.
     """
     prepare(params, out=out / PREPARED, metrics=scratch / "data.json")
-    # With every layer frozen the encoder stays as published, and what is trained is a head that has something to say.
     layers = load_config(params.teacher.model, "teacher.model").num_hidden_layers
-    teacher = params.teacher.model_copy(update={"frozen": layers, "domains": ["target"]})
-    heads = params.model_copy(update={"teacher": teacher})
+    teacher = params.teacher.model_dump() | HEAD | {"frozen": layers}
+    heads = params.model_copy(update={"teacher": Teacher.model_validate(teacher)})
     train_teacher(heads, prepared=out / PREPARED, out=scratch / MODEL, metrics=scratch / "teacher.json")
     model, tokenizer = load_classifier(scratch / MODEL, "model"), load_tokenizer(scratch / MODEL, "model")
     save_model(model.half(), tokenizer, out / MODEL)

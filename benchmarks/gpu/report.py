@@ -14,15 +14,18 @@ from pipeline.compute import distributed
 def measured(folder: Path, out: Path, number: str) -> list[Figure]:
     """Do the work of a folder in a number format into `out`; returns the figures."""
     peak = matrix_rate(distributed.device(), number)
+    # Predictions are scored in float32, whatever models are trained in.
+    peak_of_scores = matrix_rate(distributed.device(), "float32") if number == "bfloat16" else peak
     with computing_in(number):
         spent = do_work(folder, out)
     figures = []
     for stage, count in counts(folder, out).items():
         seconds, memory = spent[stage].seconds, spent[stage].memory
+        rate = peak_of_scores if stage == "evaluate" else peak
         figures += [
             Figure(f"{stage}: time", seconds, "s"),
             Figure(f"{stage}: tokens", count.tokens / seconds, "per second"),
-            Figure(f"{stage}: share of the matrix rate", 100 * count.operations / seconds / peak, "%"),
+            Figure(f"{stage}: share of the matrix rate", 100 * count.operations / seconds / rate, "%"),
         ]
         if memory is not None:
             figures.append(Figure(f"{stage}: peak memory of the GPU", memory / 1e6, "MB"))
