@@ -20,8 +20,7 @@ from pipeline.training.teacher import train_teacher
 WHEELS = "wheels.txt"
 """The file that lists packages which a machine with torch, transformers, peft, pyarrow and typer may still lack."""
 HEAD: dict[str, Any] = {"domains": ["target"], "epochs": {"source": 0, "target": 30}, "learning_rate": 3e-3}
-"""How the classifier's head is trained, every layer frozen: the encoder stays as published, and the head has learnt
-enough for its logits to be far apart."""
+"""How the classifier's head is trained, every layer frozen: the encoder stays as published."""
 LACKED = ("pydantic", "pydantic-core", "annotated-types", "typing-inspection", "platformdirs")
 
 
