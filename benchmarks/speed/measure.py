@@ -69,14 +69,14 @@ def rate(seconds: Seconds, name: str, units: float) -> float:
     return units / statistics.median(seconds[name])
 
 
-def publish(name: str, figures: Sequence[Figure]) -> None:
-    """Print a Markdown table of the figures and write `results/<name>.json`."""
+def publish(name: str, figures: Sequence[Figure], folder: Path | None = None) -> None:
+    """Print a Markdown table of the figures and write `<name>.json` into a folder, by default `results`."""
     print(table(figures))
     goals = [asdict(figure) | {"reached": figure.reached} for figure in figures if figure.goal is not None]
     others = [
         {key: asdict(figure)[key] for key in ("name", "value", "unit")} for figure in figures if figure.goal is None
     ]
-    write_json(RESULTS / f"{name}.json", {"goals": goals, "figures": others, "machine": machine()})
+    write_json((folder or RESULTS) / f"{name}.json", {"goals": goals, "figures": others, "machine": machine()})
 
 
 def table(figures: Sequence[Figure]) -> str:
@@ -97,7 +97,7 @@ def format_value(value: float) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on: processor, cores, threads and libraries."""
+    """What the figures depend on: processor, cores, threads, the GPU if there is one, and libraries."""
     import torch
 
     cpu = platform.processor() or platform.machine()
@@ -111,6 +111,7 @@ def machine() -> dict[str, Any]:
         "processor": cpu,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        **({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}),
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "transformers")},
     }

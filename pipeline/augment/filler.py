@@ -20,6 +20,7 @@ from pipeline.augment.words import (
 )
 from pipeline.compute import distributed
 from pipeline.compute.batching import length_batches, pad
+from pipeline.compute.precision import precision
 from pipeline.errors import InputError
 from pipeline.models.forward_shortcuts import head_only_at
 from pipeline.models.loading import load_masked_lm
@@ -130,7 +131,7 @@ class Filler:
                     tokens.append(token)
                     old.append(old_token_id)
             masked[row, tokens] = True
-        with head_only_at(self.model, masked.to(self.device)):
+        with precision(self.device), head_only_at(self.model, masked.to(self.device)):
             logits: torch.Tensor = self.model(**{name: value.to(self.device) for name, value in inputs.items()}).logits
         old_token_ids = torch.tensor(old, device=self.device)
         if len(places) == len(old):

@@ -19,6 +19,7 @@ from pipeline.compute import distributed
 from pipeline.compute.batching import collate, encode, length_batches
 from pipeline.compute.engine import for_each
 from pipeline.compute.environment import environment
+from pipeline.compute.precision import precision
 from pipeline.data.texts import DOMAINS, read_texts, second_texts
 from pipeline.distill.teacher_cache import ARRAYS, array_file, text_hashes
 from pipeline.errors import InputError
@@ -189,8 +190,9 @@ def run_teacher(
             attention = arrays.enter_context(_new_array(file, int(attention_start[-1])))
         for rows in length_batches(lengths, tokens=BATCH_TOKENS):
             inputs = {name: tensor.to(device) for name, tensor in collate(encoded, rows).items()}
-            states = forward(model, inputs, hidden=params.cache.hidden, attention=params.cache.attention)
-            logits[rows] = states.logits.float().cpu().numpy()
+            with precision(device):
+                states = forward(model, inputs, hidden=params.cache.hidden, attention=params.cache.attention)
+            logits[rows] = states.logits.cpu().numpy()
             for array, start, values in (
                 (hidden, hidden_start, states.hidden),
                 (attention, attention_start, states.attention),

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from pipeline.compute import distributed
 from pipeline.compute.batching import collate
+from pipeline.compute.precision import precision
 from pipeline.distill.dataset import DistillationDataset
 from pipeline.distill.objectives import bilstm_soft, distilbert, l2a, minilm, pkd, tinybert
 from pipeline.models.attention import EMPTY, attention_heads
@@ -59,7 +60,8 @@ class DistillationLosses(torch.nn.Module):
         """
         mask = inputs["attention_mask"]
         labels = self.dataset.labels[rows].to(mask.device)
-        states = forward(student_model, inputs, **dict.fromkeys(self.student_reads, True))
+        with precision(mask.device):
+            states = forward(student_model, inputs, **dict.fromkeys(self.student_reads, True))
         student, teacher = states, self._teacher_states(student_model, teacher_model, rows, inputs)
         if self.dataset.alignment is not None:
             student, teacher, mask = self.dataset.alignment.pool(rows, student, teacher)
@@ -126,7 +128,8 @@ class DistillationLosses(torch.nn.Module):
             if self.dataset.teacher_encoded is not None:
                 tokens = collate(self.dataset.teacher_encoded, rows)
                 inputs = {name: tensor.to(device) for name, tensor in tokens.items()}
-            states = forward(teacher_model, inputs, **dict.fromkeys(self.teacher_reads, True))
+            with precision(device):
+                states = forward(teacher_model, inputs, **dict.fromkeys(self.teacher_reads, True))
         states = replace(states, logits=self.dataset.teacher_logits(rows).to(device))
         if "hidden" in self.cache_reads:
             states = replace(states, hidden=cache.hidden(cache_rows).to(device))

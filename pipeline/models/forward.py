@@ -25,7 +25,7 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """The outputs of a forward pass; those not requested are empty."""
+    """The outputs of a forward pass, float32; those not requested are empty."""
 
     logits: torch.Tensor = EMPTY
     """(texts, labels)."""
@@ -90,14 +90,14 @@ def forward(
         if requested and not len(getattr(record, name)):
             raise _not_shown(model, name)
     return States(
-        logits=outputs.logits,
-        hidden=last[-1] if hidden else EMPTY,
-        attention=record.probs if attention else EMPTY,
-        queries=record.queries if queries else EMPTY,
-        keys=record.keys if keys else EMPTY,
-        values=record.values if values else EMPTY,
-        layers=tuple(outputs.hidden_states) if layers else (),
-        scores=tuple(record.scores for record in records) if scores else (),
+        logits=outputs.logits.float(),
+        hidden=last[-1].float() if hidden else EMPTY,
+        attention=record.probs.float() if attention else EMPTY,
+        queries=record.queries.float() if queries else EMPTY,
+        keys=record.keys.float() if keys else EMPTY,
+        values=record.values.float() if values else EMPTY,
+        layers=tuple(states.float() for states in outputs.hidden_states) if layers else (),
+        scores=tuple(record.scores.float() for record in records) if scores else (),
     )
 
 

@@ -128,11 +128,10 @@ def device() -> Finding:
     import torch
 
     from pipeline.compute import distributed
-    from pipeline.compute.precision import precision
+    from pipeline.compute.precision import number_format
 
     device = distributed.device()
-    with precision(device):
-        number = "bfloat16" if torch.is_autocast_enabled(device.type) else "float32"
+    number = number_format(device)
     if device.type == "cuda":
         return Finding("ok", "device", f"{torch.cuda.get_device_name(device)}, {number}")
     if device.type == "cpu" and Path("/dev/nvidia0").exists():

@@ -220,3 +220,24 @@ def test_what_another_experiment_has_made_in_the_meantime_is_taken(run, monkeypa
     array.write_bytes(b"damaged")
     cache_teacher.cache_shard(first[0])
     assert len(asked) == 1
+
+
+def test_in_bfloat16_the_cache_keeps_its_format(run, monkeypatch):
+    """It has other numbers, near those of float32, and other names in the work cache."""
+    exact, _ = run("exact")
+    monkeypatch.setenv("L2A_PRECISION", "bfloat16")
+    rounded, _ = run("rounded")
+    assert contents(exact).keys() == contents(rounded).keys()
+    for file in exact.glob("*.parquet"):
+        assert pq.read_schema(file).equals(pq.read_schema(rounded / file.name))
+    one, other = TeacherCache(exact), TeacherCache(rounded)
+    ids = ["train-003", "train-011"]
+    rows, other_rows = one.rows(ids), other.rows(ids)
+    pairs = {
+        "logits": (one.logits[rows], other.logits[other_rows]),
+        "hidden": (one.hidden(rows).numpy(), other.hidden(other_rows).numpy()),
+        "attention": (one.attention(rows, heads=4).numpy(), other.attention(other_rows, heads=4).numpy()),
+    }
+    for kind, (float32, bfloat16) in pairs.items():
+        assert float32.dtype == bfloat16.dtype, kind
+        assert 0 < np.abs(float32 - bfloat16).max() < 0.03 * np.abs(float32).max(), kind

@@ -246,3 +246,17 @@ def test_the_masked_lm_head_learns_along(imitation):
     assert names == {"projection", "masked_lm"}
     _, held, _ = imitation({"dark": 1})
     assert {name for name, _ in held.named_parameters()} == {"projection.weight"}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_in_bfloat16_the_losses_are_float32_and_near(imitation, monkeypatch, name):
+    """The models' products alone are rounded: a loss reckoned in bfloat16 would have three digits at most."""
+    losses = {}
+    for number in ("float32", "bfloat16"):
+        monkeypatch.setenv("L2A_PRECISION", number)
+        student, held, teacher = imitation({name: 1})
+        states, found = held(student, teacher, ROWS, held.dataset.inputs(ROWS))
+        assert states.logits.dtype == found[name].dtype == torch.float32
+        losses[number] = found[name].detach()
+    assert not torch.equal(losses["float32"], losses["bfloat16"])
+    torch.testing.assert_close(losses["bfloat16"], losses["float32"], rtol=0.15, atol=0.02)

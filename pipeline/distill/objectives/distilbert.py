@@ -4,6 +4,7 @@ import torch
 from torch.nn.functional import cosine_similarity, cross_entropy, gelu
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from pipeline.compute.precision import precision
 from pipeline.errors import InputError
 
 MASKED = 0.15
@@ -62,8 +63,9 @@ class MaskedLM(torch.nn.Module):
         """Cross-entropy at masked tokens, in a forward pass of its own: (texts,), each text's mean; 0 without any."""
         tokens = inputs["input_ids"]
         masked = self.draw_mask(tokens)
-        states = student.base_model(**{**inputs, "input_ids": tokens.masked_fill(masked, self.mask)}).last_hidden_state
-        words = self.norm(gelu(self.dense(states[masked])))
+        with precision(tokens.device):
+            outputs = student.base_model(**{**inputs, "input_ids": tokens.masked_fill(masked, self.mask)})
+        words = self.norm(gelu(self.dense(outputs.last_hidden_state[masked].float())))
         logits = words @ student.get_input_embeddings().weight.T + self.bias
         losses = cross_entropy(logits, tokens[masked], reduction="none")
         texts = masked.nonzero()[:, 0]
