@@ -15,7 +15,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help=f"Folder for the shards{OF_ROUND}")] = None,
     round_number: Round = 1,
 ) -> str:
-    """Draw z ~ P_s(z|x) (Eqs. 10–12): augment.samples neighbours of each source and target training text."""
+    """Draw z ~ P_s(z|x) (Eqs. 10–12): augment.samples neighbours of each training text of a domain."""
     from pipeline.params.file import load
     from pipeline.storage.layout import Layout
 

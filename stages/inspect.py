@@ -51,7 +51,7 @@ def main(
         generator=generator or _default(augmented, "generator"),
     )
     filter_ = Filter(domain, original, distance, kept)
-    from pipeline.inspect.json_lines import print_json
+    from pipeline.storage.json_lines import print_json
     from pipeline.inspect.terminal import print_neighbour, print_summary, terminal
 
     if summary:

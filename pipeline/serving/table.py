@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.data.quoting import listed, shown
 from pipeline.errors import InputError, nearest
-from pipeline.inspect.json_lines import as_json
+from pipeline.storage.json_lines import as_json
 from pipeline.serving.predict import ANSWER, Row, check_unanswered
 from pipeline.storage.atomic import check_writable, publish_file
 

@@ -1,6 +1,7 @@
 """The deps of every stage of dvc.yaml cover the modules that decide its outs, and nothing else of the code."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,10 @@ def test_data_is_read_without_torch() -> None:
             nodes = ast.walk(ast.parse(source(module).read_text(encoding="utf-8")))
             names = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
             assert not {name for name in names if name and name.split(".")[0] in ("torch", "transformers")}, module
+
+
+def test_the_map_in_the_readme_has_the_packages_in_this_order():
+    packages = re.findall(r"^  (\w+)/ ", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    layer = {package: number for number, layer in enumerate(LAYERS) for package in layer}
+    assert sorted(packages) == sorted(path.parent.name for path in (ROOT / "pipeline").glob("*/__init__.py"))
+    assert packages == sorted(packages, key=lambda package: layer[package])

@@ -4,7 +4,7 @@ import json
 
 from helpers.hand_made import neighbour
 
-from pipeline.inspect.json_lines import as_json, print_json
+from pipeline.storage.json_lines import as_json, print_json
 
 HOSTILE = "\x1b[31mred\x1b]0;title\x07 \x9b2J a\rb\nc\x00 \u202eback [bold]no[/bold] :smile:"
 
