@@ -51,8 +51,8 @@ def main(
         generator=generator or _default(augmented, "generator"),
     )
     filter_ = Filter(domain, original, distance, kept)
-    from pipeline.storage.json_lines import print_json
     from pipeline.inspect.terminal import print_neighbour, print_summary, terminal
+    from pipeline.storage.json_lines import print_json
 
     if summary:
         from pipeline.inspect.summary import summarise

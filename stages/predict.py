@@ -36,10 +36,10 @@ def main(
         raise InputError(
             f"--file: {'a folder' if file.is_dir() else 'no such file'}: {file}; accepted: a file of texts"
         )
-    from pipeline.storage.json_lines import print_json
     from pipeline.serving.predict import CHUNK, check_text, predict_rows, read_lines
     from pipeline.serving.runtime import open_folder
     from pipeline.serving.table import FORMATS, check_answers, read_table, write_answers
+    from pipeline.storage.json_lines import print_json
 
     if answers:
         check_answers(answers, None if texts else file)

@@ -21,6 +21,8 @@ DOMAINS: dict[Domain, str] = {
     "unlabelled": "unlabelled.parquet",
 }
 """The prepared file of each domain whose texts are augmented and distilled on."""
+TEACHER_SOURCE = "teacher_source.parquet"
+"""The prepared file of the source's texts that the teacher learns from: whole, where the student has sentences."""
 FORMAT = 1
 Labels = npt.NDArray[Any]
 """int64 class indices, or float32 numbers; without a label NO_CLASS, or NaN."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pipeline.data.quoting import listed, shown
 from pipeline.errors import InputError, nearest
-from pipeline.storage.json_lines import as_json
 from pipeline.serving.predict import ANSWER, Row, check_unanswered
 from pipeline.storage.atomic import check_writable, publish_file
+from pipeline.storage.json_lines import as_json
 
 FORMATS = {".csv": ".csv", ".tsv": ".csv", ".json": ".jsonl", ".jsonl": ".jsonl", ".parquet": ".parquet"}
 """The suffix of a table with answers, by that of the table."""

@@ -186,7 +186,7 @@ def _models(params: Params) -> Finding:
 def _tables_and_room(params: Params, *, has_models: bool) -> Iterator[Finding]:
     """The tables, tried by running `prepare` in a temporary folder; the memory and disk space of a run."""
     from pipeline.data.prepare import prepare
-    from pipeline.data.texts import DOMAINS, read_texts
+    from pipeline.data.texts import DOMAINS, TEACHER_SOURCE, read_texts
 
     free = f"{format_bytes(shutil.disk_usage(Path.cwd()).free)} free; how much is needed is unknown without"
     with TemporaryDirectory() as name:
@@ -204,7 +204,7 @@ def _tables_and_room(params: Params, *, has_models: bool) -> Iterator[Finding]:
         from pipeline.setup.disk import estimate
 
         texts = {domain: read_texts(folder / file) for domain, file in DOMAINS.items()}
-        needed = estimate(params, texts, read_texts(folder / "teacher_source.parquet"))
+        needed = estimate(params, texts, read_texts(folder / TEACHER_SOURCE))
     yield _memory(params, needed["models/teacher"])
     yield from room(needed)
 

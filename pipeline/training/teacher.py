@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.addresses.commits import recorded
-from pipeline.data.texts import Texts, read_texts
+from pipeline.data.texts import TEACHER_SOURCE, Texts, read_texts
 from pipeline.errors import InputError
 from pipeline.evaluation.scoring import headline, rounded
 from pipeline.evaluation.validation import Score
@@ -59,7 +59,7 @@ def train_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path) -
         if named is not None:
             check_words(load_tokenizer(named, key), texts["target"].texts, f"{key}: {named}")
     if teacher.domains == "auto" or "source" in teacher.domains:
-        texts["source"] = read_texts(prepared / "teacher_source.parquet")
+        texts["source"] = read_texts(prepared / TEACHER_SOURCE)
     choices, why = _choices(params, texts)
     if not choices[0]:
         raise InputError("teacher.domains: got [source], but there is no source text; accepted: [target]")

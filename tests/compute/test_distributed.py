@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 
 from pipeline.compute import distributed
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 LAUNCH = ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
 
@@ -44,7 +46,6 @@ def outcomes(make_params, uneven, augmented, cached, tiny_classifier, tmp_path_f
     return results
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("what", ["fine_tuned", "distilled"])
 def test_two_processes_take_the_steps_of_one(outcomes, what):
     alone, figures_alone = outcomes[what, 1, 0]
@@ -82,7 +83,6 @@ def test_a_single_process_gets_its_inputs_back():
     assert distributed.all_reduce_sum(0.1) == 0.1
 
 
-@pytest.mark.slow
 def test_a_stage_on_two_processes_publishes_once(make_params, uneven, tiny_encoder, tmp_path):
     teacher = {"domains": ["target"], "epochs": {"source": 0, "target": 1}}
     params = make_params(teacher=teacher, generator={"model": str(tiny_encoder)})

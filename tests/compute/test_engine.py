@@ -12,6 +12,8 @@ from pipeline.compute.engine import for_each
 from pipeline.distill.cache_teacher import cache_teacher
 from pipeline.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def cluster():
@@ -27,7 +29,6 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-@pytest.mark.slow
 def test_the_same_bytes_whatever_the_engine(
     cluster, make_params, uneven, tiny_masked_lm, tiny_classifier, tmp_path, monkeypatch
 ):
@@ -64,7 +65,6 @@ def dies_once(out: Path) -> None:
     out.write_text("made")
 
 
-@pytest.mark.slow
 def test_a_worker_that_dies_loses_nothing(cluster, tmp_path):
     outs = [tmp_path / str(number) for number in range(3)]
     for_each(dies_once, outs, "ray", "shards")
@@ -99,7 +99,6 @@ def always_dies(_: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.slow
 def test_work_that_always_kills_its_worker_is_given_up(cluster, tmp_path, monkeypatch):
     """On a cluster that is started here, and stopped in any case."""
     cluster.shutdown()
