@@ -130,21 +130,24 @@ def _jobs(params: Params, prepared: Path, generator: Path, round_number: int) ->
     generator_hash = folder_hash(generator)
     inputs: dict[str, Any] = {
         "params": settings,
-        "code": code_hash(__name__),
-        "method_code": code_hash(module_name(params.augment.method)),
-        "environment": environment(),
         "generator": generator_hash,
         # Another WordNet has other synonyms.
         "wordnet": [file_hash(file) for file in load_wordnet().files()] if method.needs_wordnet else None,
         "training_texts": file_hash(prepared / DOMAINS["target"]) if method.reads_training_texts else None,
     }
+    computed_by = {
+        "code": code_hash(__name__),
+        "method_code": code_hash(module_name(params.augment.method)),
+        "environment": environment(),
+    }
     jobs = []
     for domain, file in DOMAINS.items():
         samples = getattr(params.augment.samples, domain)
         offset = (round_number - 1) * samples
-        key = fingerprint(**inputs, texts=file_hash(prepared / file), samples=samples, offset=offset)
-        folder = work_folder("augment", key)
-        metadata = json.dumps({"fingerprint": key, "params": settings, "samples": samples})
+        drawn_from = inputs | {"texts": file_hash(prepared / file), "samples": samples, "offset": offset}
+        folder = work_folder("augment", fingerprint(**drawn_from, **computed_by))
+        # Without the code: if a change of it draws the same neighbours, the bytes are the same and no later stage runs.
+        metadata = json.dumps({"fingerprint": fingerprint(**drawn_from), "params": settings, "samples": samples})
         for index in range(params.augment.shards):
             path = folder / shard_name(domain, index, params.augment.shards)
             job = ShardJob(

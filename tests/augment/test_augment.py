@@ -120,6 +120,15 @@ def test_the_same_seed_gives_the_same_bytes(run, tmp_path, monkeypatch):
     assert not any(str(tmp_path).encode() in content for content in contents(one).values())
 
 
+def test_code_that_draws_the_same_gives_the_same_bytes(run, drawn, monkeypatch):
+    one, _ = run("one")
+    before = len(drawn.calls)
+    monkeypatch.setattr("pipeline.augment.augment.code_hash", lambda module: f"a comment in {module}")
+    other, _ = run("other")
+    assert len(drawn.calls) == 2 * before
+    assert contents(one) == contents(other)
+
+
 def test_what_was_drawn_is_not_drawn_again(run, drawn):
     one, _ = run("one")
     assert drawn.calls == [16, 16, 16, 6, 5, 5]
