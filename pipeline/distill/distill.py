@@ -90,7 +90,7 @@ def distill_student(
         "distill",
         __name__,
         params=params.model_dump(
-            include={"task", "seed", "score", "max_length", "student", "objectives", "distill", "selector"}
+            include={"task", "seed", "score", "max_length", "pairs", "student", "objectives", "distill", "selector"}
         ),
         texts=[file_hash(prepared / f"{name}.parquet") for name in ("source", "train", "validation", "unlabelled")],
         augmented=augmented_hash,

@@ -13,6 +13,7 @@ from pipeline.errors import InputError
 from pipeline.models.attention import attention_heads, sample_inputs, sums_to_one, trying
 from pipeline.models.forward import NAMES, States, forward
 from pipeline.models.layers import PER_LAYER, new_classifier
+from pipeline.models.pair_encoder import encode_each
 from pipeline.models.positions import max_positions
 from pipeline.params.objectives import OBJECTIVES
 from pipeline.params.schema import Params
@@ -63,6 +64,36 @@ def check_family(config: Any, key: str, needs: Mapping[str, tuple[str, str]], ma
                 f"{key}: {family} models do not show their {NAMES[state]}, which {parameter} needs; "
                 f"accepted: {parameter}: {off}, or another family"
             )
+
+
+def check_each(config: Any, key: str, max_length: int) -> None:
+    """Raise InputError if models with this config cannot encode two texts in one row as they encode each by itself.
+
+    Args:
+        key: names the model in errors.
+        max_length: tokens of the longest pairs.
+    """
+    try:
+        model = small_model(config)
+        words = [token_id for token_id in range(1, 12) if token_id != config.pad_token_id]
+        length = max(4, min(max_length // 2, max_positions(model, max_length), LONGEST // 2))
+        texts = [torch.tensor([words[at % 7] for at in range(size)] + words[7:8]) for size in (length - 1, 3)]
+        pairs = encode_each(model, words[7])
+        with trying(pairs), torch.random.fork_rng(devices=[]):
+            alone = [forward(pairs, _whole(text), hidden=True).hidden for text in texts]
+            together = forward(pairs, _whole(torch.cat(texts)), hidden=True).hidden
+        same = torch.allclose(together, torch.cat(alone, dim=1), atol=1e-4)
+    except Exception:
+        same = False
+    if not same:
+        raise InputError(
+            f"{key}: pairs is each, but {config.model_type} models cannot encode two texts in one row, each by itself; "
+            "accepted: pairs: cross, or an encoder such as bert, roberta or mpnet"
+        )
+
+
+def _whole(text: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {"input_ids": text[None], "attention_mask": torch.ones_like(text[None])}
 
 
 def check_conversion(config: Any, key: str, accepted: str) -> None:

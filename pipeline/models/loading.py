@@ -23,11 +23,11 @@ from transformers.utils import logging as transformers_logging
 from pipeline.addresses.hub import one_line
 from pipeline.addresses.resolve import resolve_model
 from pipeline.errors import InputError
-from pipeline.models import bilstm
+from pipeline.models import bilstm, pair_encoder
 from pipeline.models.head_rows import class_names, output_layer, rows_by_name, take_rows
 from pipeline.models.ids import check_numbering
 from pipeline.models.label_scale import UNSCALED, LabelScale, last_linear
-from pipeline.models.tokenization import follow_files, match_token_types
+from pipeline.models.tokenization import follow_files, match_token_types, wrap_each_text
 from pipeline.storage.checksums import check_sums
 
 # With it transformers neither takes weights from somebody's pull request nor asks a service to convert pickles.
@@ -83,6 +83,9 @@ def load_tokenizer(address: str | Path, key: str) -> PreTrainedTokenizerFast:
     for name in HOW_FETCHED:
         tokenizer.init_kwargs.pop(name, None)
     match_token_types(tokenizer, config)
+    if config.model_type == pair_encoder.MODEL_TYPE:
+        # transformers' class of a tokenizer has a template of its own.
+        wrap_each_text(tokenizer, key)
     return tokenizer
 
 
@@ -113,7 +116,7 @@ def load_classifier(
         head = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
         head["problem_type"] = "single_label_classification"
     model, random_weights = _load_weights(AutoModelForSequenceClassification, address, key, **head)
-    if model.config.model_type != bilstm.MODEL_TYPE:
+    if model.config.model_type not in (bilstm.MODEL_TYPE, pair_encoder.MODEL_TYPE):
         _check_encoder(model.config, address, key)
     if labels is None and random_weights:
         raise InputError(f"{key}: {address} has no classification head; accepted: a model that was fine-tuned")

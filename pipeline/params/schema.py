@@ -113,6 +113,10 @@ class Params(Section):
     """T of Eq. 12: how varied the new words are."""
     max_length: Annotated[int, Field(ge=8, le=1_000_000)] = 128
     """Tokens of a text or pair that the models see; what is longer is cut."""
+    pairs: Literal["cross", "each"] = "cross"
+    """How teacher and student read two texts. cross: as one, in which every token sees both (the paper). each: each by
+    itself; compared are the means of its last states, from a start at their cosine (`student.pooling` says nothing
+    then, and nothing has dropout). Single texts, and a student that is a BiLSTM, are read as without it."""
     rounds: Annotated[Positive, Field(le=LAST_ROUND)] = 1
     """1: neighbours of the generator as it is. 2: the generator is refined by how useful they were (Eqs. 5–9) and draws
     new neighbours, with which the training of student and selector continues. 3: once more."""
@@ -224,11 +228,16 @@ class Params(Section):
 
     def _check_pooling(self) -> None:
         states = self.objectives.active(lambda objective: objective.kind == "state")
-        if self.student.pooling == "mean" and states:
+        if self.student.pooling == "mean" and states and not self.encodes_each:
             raise ValueError(
                 f"student.pooling: got mean, whose layer has no states that objectives.{states[0]} could compare; "
                 f"accepted: first_token, or {' and '.join(f'objectives.{name}: 0' for name in states)}"
             )
+
+    @property
+    def encodes_each(self) -> bool:
+        """Whether texts are pairs, of which each is encoded by itself."""
+        return self.pairs == "each" and self.data.target.columns.text_pair is not None
 
     def cache_needs(self) -> dict[str, tuple[str, str]]:
         """What distillation reads of the teacher's cache.
