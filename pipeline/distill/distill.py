@@ -29,6 +29,7 @@ from pipeline.storage.checksums import checksum
 from pipeline.storage.fingerprint import file_hash, folder_hash
 from pipeline.storage.parquet import write_table
 from pipeline.training.checkpoint import Checkpoint, Tensors, model_hash
+from pipeline.training.cosine_start import start_from_cosine
 
 
 def distill_student(
@@ -74,6 +75,8 @@ def distill_student(
         check_words(tokenizer, train.texts, f"student.model: {params.student.model}")
         check_conversion(student.config, "student.model", "accepted: another family")
     check_length(params.max_length, tokenizer, student, "the student")
+    if earlier is None:
+        start_from_cosine(student, tokenizer, train, params.max_length)
     dataset = read_dataset(
         params,
         prepared=prepared,
