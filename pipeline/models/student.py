@@ -20,7 +20,7 @@ from pipeline.models.families import (
 from pipeline.models.ids import check_ids
 from pipeline.models.label_scale import UNSCALED, LabelScale
 from pipeline.models.layers import OTHERS, check_layers, cut_config, new_classifier, take_layers
-from pipeline.models.loading import load_classifier, load_encoder_config, load_tokenizer
+from pipeline.models.loading import load_classifier, load_config, load_encoder_config, load_tokenizer
 from pipeline.models.pair_encoder import MODEL_TYPE as PAIRS
 from pipeline.models.pair_encoder import encode_each
 from pipeline.models.pooling import check_mean_pooling, with_mean_pooling
@@ -49,7 +49,8 @@ def build_student(
         if student.init == "fresh":
             model = new_classifier(fresh_config(params, load_tokenizer(address, key), labels))
         else:
-            load_encoder_config(address, key)
+            if load_config(address, key).model_type != PAIRS:
+                load_encoder_config(address, key)
             model = load_classifier(address, key, labels, scale)
         if each and model.config.model_type != PAIRS:
             model = encode_each(model, wrap_each_text(load_tokenizer(address, key), key))
