@@ -84,7 +84,6 @@ def load_tokenizer(address: str | Path, key: str) -> PreTrainedTokenizerFast:
         tokenizer.init_kwargs.pop(name, None)
     match_token_types(tokenizer, config)
     if config.model_type == pair_encoder.MODEL_TYPE:
-        # transformers' class of a tokenizer has a template of its own.
         wrap_each_text(tokenizer, key)
     return tokenizer
 

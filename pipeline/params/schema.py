@@ -114,9 +114,8 @@ class Params(Section):
     max_length: Annotated[int, Field(ge=8, le=1_000_000)] = 128
     """Tokens of a text or pair that the models see; what is longer is cut."""
     pairs: Literal["cross", "each"] = "cross"
-    """How teacher and student read two texts. cross: as one, in which every token sees both (the paper). each: each by
-    itself; compared are the means of its last states, from a start at their cosine (`student.pooling` says nothing
-    then, and nothing has dropout). Single texts, and a student that is a BiLSTM, are read as without it."""
+    """How teacher and student read two texts. cross: as one (the paper). each: each by itself; their mean states are
+    compared, from a start at the cosine, without dropout and `student.pooling`."""
     rounds: Annotated[Positive, Field(le=LAST_ROUND)] = 1
     """1: neighbours of the generator as it is. 2: the generator is refined by how useful they were (Eqs. 5–9) and draws
     new neighbours, with which the training of student and selector continues. 3: once more."""
