@@ -126,7 +126,7 @@ def read_dataset(
     cache_rows = teacher_cache.rows(ids)
     teacher_cache.check_texts(cache_rows, ids, texts, pairs)
     alignment = teacher_encoded = None
-    if params.objectives.reads() - {"logits"}:
+    if params.objectives.reads().keys() - {"logits"}:
         same = same_vocabulary(tokenizer, teacher_tokenizer)
         if not same:
             alignment = align(tokenizer, teacher_tokenizer, texts, seconds, params.max_length)

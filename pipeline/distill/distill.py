@@ -29,6 +29,7 @@ from pipeline.storage.checksums import checksum
 from pipeline.storage.fingerprint import file_hash, folder_hash
 from pipeline.storage.parquet import write_table
 from pipeline.training.checkpoint import Checkpoint, Tensors, model_hash
+from pipeline.training.cosine_start import start_from_cosine
 
 
 def distill_student(
@@ -74,6 +75,8 @@ def distill_student(
         check_words(tokenizer, train.texts, f"student.model: {params.student.model}")
         check_conversion(student.config, "student.model", "accepted: another family")
     check_length(params.max_length, tokenizer, student, "the student")
+    if earlier is None:
+        start_from_cosine(student, tokenizer, train, params.max_length)
     dataset = read_dataset(
         params,
         prepared=prepared,
@@ -90,7 +93,7 @@ def distill_student(
         "distill",
         __name__,
         params=params.model_dump(
-            include={"task", "seed", "score", "max_length", "student", "objectives", "distill", "selector"}
+            include={"task", "seed", "score", "max_length", "pairs", "student", "objectives", "distill", "selector"}
         ),
         texts=[file_hash(prepared / f"{name}.parquet") for name in ("source", "train", "validation", "unlabelled")],
         augmented=augmented_hash,

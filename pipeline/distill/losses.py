@@ -37,11 +37,11 @@ class DistillationLosses(torch.nn.Module):
         if params.objectives.masked_lm:
             self.masked_lm = distilbert.MaskedLM(student, dataset.tokenizer, params.seed)
         self.dataset, self.params = dataset, params
-        self.student_reads = params.objectives.reads() - {"logits"}
+        self.student_reads = params.objectives.reads().keys() - {"logits"}
         if params.selector.representations:
             self.student_reads.add("hidden")
-        self.teacher_reads = params.objectives.reads(live=True) - {"logits"}
-        self.cache_reads = params.objectives.reads(live=False)
+        self.teacher_reads = params.objectives.reads(live=True).keys() - {"logits"}
+        self.cache_reads = set(params.objectives.reads(live=False))
 
     def forward(
         self,

@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from pipeline.errors import InputError
 from pipeline.models.attention import attention_heads, sample_inputs, sums_to_one, trying
 from pipeline.models.forward import NAMES, States, forward
 from pipeline.models.layers import PER_LAYER, new_classifier
+from pipeline.models.pair_encoder import encode_each
 from pipeline.models.positions import max_positions
 from pipeline.params.objectives import OBJECTIVES
 from pipeline.params.schema import Params
@@ -65,6 +66,36 @@ def check_family(config: Any, key: str, needs: Mapping[str, tuple[str, str]], ma
             )
 
 
+def check_each(config: Any, key: str, max_length: int) -> None:
+    """Raise InputError if models with this config cannot encode two texts in one row as they encode each by itself.
+
+    Args:
+        key: names the model in errors.
+        max_length: tokens of the longest pairs.
+    """
+    try:
+        model = small_model(config)
+        words = [token_id for token_id in range(1, 12) if token_id != config.pad_token_id]
+        length = max(4, min(max_length // 2, max_positions(model, max_length), LONGEST // 2))
+        texts = [torch.tensor([words[at % 7] for at in range(size)] + words[7:8]) for size in (length - 1, 3)]
+        pairs = encode_each(model, words[7])
+        with trying(pairs), torch.random.fork_rng(devices=[]):
+            alone = [forward(pairs, _whole(text), hidden=True).hidden for text in texts]
+            together = forward(pairs, _whole(torch.cat(texts)), hidden=True).hidden
+        same = torch.allclose(together, torch.cat(alone, dim=1), atol=1e-4)
+    except Exception:
+        same = False
+    if not same:
+        raise InputError(
+            f"{key}: pairs is each, but {config.model_type} models cannot encode two texts in one row, each by itself; "
+            "accepted: pairs: cross, or an encoder such as bert, roberta or mpnet"
+        )
+
+
+def _whole(text: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {"input_ids": text[None], "attention_mask": torch.ones_like(text[None])}
+
+
 def check_conversion(config: Any, key: str, accepted: str) -> None:
     """Raise InputError if a student with this config cannot be converted to ONNX.
 
@@ -81,9 +112,9 @@ def check_conversion(config: Any, key: str, accepted: str) -> None:
 def teacher_needs(params: Params) -> dict[str, tuple[str, str]]:
     """What is read of the teacher: by state the parameter that needs it, and the value with which it does not."""
     needs: dict[str, tuple[str, str]] = {}
-    for state, name in _states_read(params):
+    for state, name in _states_read(params).items():
         off = "0" if OBJECTIVES[name].live else f"0 with cache.{state}: false"
-        needs.setdefault(state, (f"objectives.{name}", off))
+        needs[state] = (f"objectives.{name}", off)
     for state in ("hidden", "attention"):
         if getattr(params.cache, state):
             needs.setdefault(state, (f"cache.{state}", "false"))
@@ -92,18 +123,15 @@ def teacher_needs(params: Params) -> dict[str, tuple[str, str]]:
 
 def student_needs(params: Params) -> dict[str, tuple[str, str]]:
     """What is read of the student: by state the parameter that needs it, and the value with which it does not."""
-    needs: dict[str, tuple[str, str]] = {}
-    for state, name in _states_read(params):
-        needs.setdefault(state, (f"objectives.{name}", "0"))
+    needs = {state: (f"objectives.{name}", "0") for state, name in _states_read(params).items()}
     if params.selector.representations:
         needs.setdefault("hidden", ("selector.representations", "false"))
     return needs
 
 
-def _states_read(params: Params) -> Iterator[tuple[str, str]]:
-    """Each state that an active loss reads, with the loss's name; logits, which every family gives, are left out."""
-    for name in params.objectives.active():
-        yield from ((state, name) for state in OBJECTIVES[name].reads if state != "logits")
+def _states_read(params: Params) -> dict[str, str]:
+    """What losses read, each with a loss's name, without the logits, which every family gives."""
+    return {state: name for state, name in params.objectives.reads().items() if state != "logits"}
 
 
 def _is_whole(state: str, states: States, config: Any, inputs: Mapping[str, torch.Tensor]) -> bool:

@@ -11,6 +11,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from pipeline.errors import InputError
 from pipeline.models.layer_map import layer_map
+from pipeline.models.pair_encoder import MODEL_TYPE as PAIRS
 
 logger = logging.getLogger(__name__)
 Pick = Literal["first", "spaced"]
@@ -94,11 +95,12 @@ def _numbers(model: PreTrainedModel) -> dict[str, float]:
 def cut_config(config: Any, layers: int, pick: Pick) -> Any:
     """The config of a model with some layers of another."""
     cut = copy.deepcopy(config)
-    cut.num_hidden_layers = layers
+    encoder = cut.encoder if cut.model_type == PAIRS else cut
+    encoder.num_hidden_layers = layers
     taken = layer_map(layers, config.num_hidden_layers) if pick == "spaced" else range(1, layers + 1)
     for name in PER_LAYER:
         if isinstance(settings := getattr(config, name, None), list):
-            setattr(cut, name, [settings[layer - 1] for layer in taken])
+            setattr(encoder, name, [settings[layer - 1] for layer in taken])
     return cut
 
 

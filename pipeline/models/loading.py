@@ -23,11 +23,11 @@ from transformers.utils import logging as transformers_logging
 from pipeline.addresses.hub import one_line
 from pipeline.addresses.resolve import resolve_model
 from pipeline.errors import InputError
-from pipeline.models import bilstm
+from pipeline.models import bilstm, pair_encoder
 from pipeline.models.head_rows import class_names, output_layer, rows_by_name, take_rows
 from pipeline.models.ids import check_numbering
 from pipeline.models.label_scale import UNSCALED, LabelScale, last_linear
-from pipeline.models.tokenization import follow_files, match_token_types
+from pipeline.models.tokenization import follow_files, match_token_types, wrap_each_text
 from pipeline.storage.checksums import check_sums
 
 # With it transformers neither takes weights from somebody's pull request nor asks a service to convert pickles.
@@ -65,9 +65,7 @@ def _check_encoder(config: Any, address: str | Path, key: str) -> None:
 
 
 def load_tokenizer(address: str | Path, key: str) -> PreTrainedTokenizerFast:
-    """Load a model's fast tokenizer, which gives the character offsets of each token.
-
-    It cuts as its files say, and returns token types if the model reads them.
+    """Load a model's fast tokenizer, which cuts as its files say, and gives the token types that the model reads.
 
     Raises InputError if the model has no fast tokenizer, or one without a padding token.
     """
@@ -83,6 +81,8 @@ def load_tokenizer(address: str | Path, key: str) -> PreTrainedTokenizerFast:
     for name in HOW_FETCHED:
         tokenizer.init_kwargs.pop(name, None)
     match_token_types(tokenizer, config)
+    if config.model_type == pair_encoder.MODEL_TYPE:
+        wrap_each_text(tokenizer, key)
     return tokenizer
 
 
@@ -113,7 +113,7 @@ def load_classifier(
         head = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
         head["problem_type"] = "single_label_classification"
     model, random_weights = _load_weights(AutoModelForSequenceClassification, address, key, **head)
-    if model.config.model_type != bilstm.MODEL_TYPE:
+    if model.config.model_type not in (bilstm.MODEL_TYPE, pair_encoder.MODEL_TYPE):
         _check_encoder(model.config, address, key)
     if labels is None and random_weights:
         raise InputError(f"{key}: {address} has no classification head; accepted: a model that was fine-tuned")

@@ -11,6 +11,7 @@ from pipeline.models.bilstm import BiLSTMConfig, principal_components
 from pipeline.models.compatibility import check_length, check_sizes
 from pipeline.models.families import (
     check_conversion,
+    check_each,
     check_family,
     student_needs,
     teacher_needs,
@@ -19,9 +20,11 @@ from pipeline.models.families import (
 from pipeline.models.ids import check_ids
 from pipeline.models.label_scale import UNSCALED, LabelScale
 from pipeline.models.layers import OTHERS, check_layers, cut_config, new_classifier, take_layers
-from pipeline.models.loading import load_classifier, load_encoder_config, load_tokenizer
+from pipeline.models.loading import load_classifier, load_config, load_encoder_config, load_tokenizer
+from pipeline.models.pair_encoder import MODEL_TYPE as PAIRS
+from pipeline.models.pair_encoder import encode_each
 from pipeline.models.pooling import check_mean_pooling, with_mean_pooling
-from pipeline.models.tokenization import match_token_types
+from pipeline.models.tokenization import match_token_types, wrap_each_text
 from pipeline.params.schema import Params
 
 
@@ -40,20 +43,24 @@ def build_student(
     """
     student = params.student
     address, key = _origin(params, teacher)
+    each = params.encodes_each and student.init != "bilstm"
     with torch.random.fork_rng():
         torch.manual_seed(params.seed)
         if student.init == "fresh":
             model = new_classifier(fresh_config(params, load_tokenizer(address, key), labels))
         else:
-            load_encoder_config(address, key)
+            if load_config(address, key).model_type != PAIRS:
+                load_encoder_config(address, key)
             model = load_classifier(address, key, labels, scale)
+        if each and model.config.model_type != PAIRS:
+            model = encode_each(model, wrap_each_text(load_tokenizer(address, key), key))
         if student.init == "bilstm":
             model = _bilstm(model, load_tokenizer(address, key), labels, pairs=pairs)
         if student.init in ("fresh", "bilstm"):
             scale.put_into_head(model)
         if student.init in ("teacher", "encoder"):
             model = take_layers(model, student.layers, student.pick, address)
-        return with_mean_pooling(model) if student.pooling == "mean" else model
+        return with_mean_pooling(model) if student.pooling == "mean" and not each else model
 
 
 def load_student_tokenizer(params: Params, *, teacher: Path | None) -> PreTrainedTokenizerFast:
@@ -61,7 +68,13 @@ def load_student_tokenizer(params: Params, *, teacher: Path | None) -> PreTraine
 
     A fresh student and a BiLSTM use the teacher's, a student with a model of its own that model's.
     """
-    tokenizer = load_tokenizer(*_origin(params, teacher))
+    address, key = _origin(params, teacher)
+    if params.encodes_each and params.student.init == "bilstm":
+        # It tells two texts apart by one separator.
+        return load_tokenizer(params.teacher.model, "teacher.model")
+    tokenizer = load_tokenizer(address, key)
+    if params.encodes_each:
+        wrap_each_text(tokenizer, key)
     if params.student.init == "fresh":
         match_token_types(tokenizer, fresh_config(params, tokenizer, []))
     return tokenizer
@@ -84,6 +97,9 @@ def check_student(params: Params) -> None:
     student, objectives = params.student, params.objectives
     teacher = load_encoder_config(params.teacher.model, "teacher.model")
     check_family(teacher, "teacher.model", teacher_needs(params), params.max_length)
+    if params.encodes_each:
+        check_each(teacher, "teacher.model", params.max_length)
+        wrap_each_text(load_tokenizer(params.teacher.model, "teacher.model"), "teacher.model")
     if student.init == "bilstm":
         return
     if student.init == "fresh":
@@ -95,14 +111,18 @@ def check_student(params: Params) -> None:
     else:
         config = load_encoder_config(student.model, "student.model")
         check_family(config, "student.model", student_needs(params), params.max_length)
+        if params.encodes_each:
+            check_each(config, "student.model", params.max_length)
         check_conversion(config, "student.model", "accepted: another family")
         if student.init == "encoder":
             check_layers(config, student.layers, student.pick, student.model)
             config = cut_config(config, student.layers, student.pick)
         tokenizer = load_tokenizer(student.model, "student.model")
         check_ids(tokenizer, config, "student.model")
+        if params.encodes_each:
+            wrap_each_text(tokenizer, "student.model")
         check_length(params.max_length, tokenizer, config, "the student")
-    if student.pooling == "mean":
+    if student.pooling == "mean" and not params.encodes_each:
         check_mean_pooling(config)
     check_sizes(objectives, config, teacher)
     if objectives.attention:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer, normalizers
+from tokenizers.processors import TemplateProcessing
 from transformers import MODEL_MAPPING, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import SentencePieceExtractor
 
@@ -137,6 +138,30 @@ def match_token_types(tokenizer: PreTrainedTokenizerFast, config: Any) -> None:
     if _reads_token_types(config, given=len(names) < len(tokenizer.model_input_names)):
         names.insert(1, TOKEN_TYPES)
     name_inputs(tokenizer, names)
+
+
+def wrap_each_text(tokenizer: PreTrainedTokenizerFast, key: str) -> int:
+    """Make a tokenizer put around each text of a pair what it puts around a single text, such as [CLS] and [SEP].
+
+    Returns the id of the token that ends a text. Raises InputError if none ends it that is not also elsewhere.
+    """
+    probe = tokenizer("a")
+    ids, texts = probe["input_ids"], probe.sequence_ids(0)
+    start, end = texts.index(0), len(texts) - texts[::-1].index(0)
+    before, after = ids[:start], ids[end:]
+    if not after or after[-1] in (*before, *after[:-1]):
+        raise InputError(f"pairs: got each, but the tokenizer of {key} puts no token of its own at the end of a text")
+    pieces = [
+        [*(f"{tokenizer.convert_ids_to_tokens(each)}:{side}" for each in before), f"${text}:{side}",
+         *(f"{tokenizer.convert_ids_to_tokens(each)}:{side}" for each in after)]
+        for side, text in enumerate("AB")
+    ]  # fmt: skip
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=pieces[0],
+        pair=pieces[0] + pieces[1],
+        special_tokens=[(tokenizer.convert_ids_to_tokens(each), each) for each in dict.fromkeys(before + after)],
+    )
+    return int(after[-1])
 
 
 def _reads_token_types(config: Any, *, given: bool) -> bool:

@@ -62,14 +62,15 @@ class Objectives(Section):
         """Names of the losses with a weight above 0 whose `Objective` meets a condition, in the order above."""
         return [name for name, objective in OBJECTIVES.items() if getattr(self, name) and condition(objective)]
 
-    def reads(self, *, live: bool | None = None) -> set[State]:
-        """What the active losses read of a forward pass.
+    def reads(self, *, live: bool | None = None) -> dict[State, str]:
+        """What the active losses read of a forward pass, each with the name of the first loss that reads it.
 
         Args:
             live: only the losses for which the teacher must run, or only those which its cache is enough for.
         """
         names = self.active(lambda objective: live is None or objective.live == live)
-        return {state for name in names for state in OBJECTIVES[name].reads}
+        # Of equal keys the last is kept.
+        return {state: name for name in reversed(names) for state in OBJECTIVES[name].reads}
 
     @model_validator(mode="after")
     def _any_active(self) -> Self:

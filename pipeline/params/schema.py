@@ -12,7 +12,7 @@ from pipeline.params.data import Data
 from pipeline.params.distill import Distill, Selector
 from pipeline.params.methods import METHODS, MethodName
 from pipeline.params.models import Fit, Generator, Samples, Student, StudentFT, Teacher
-from pipeline.params.objectives import OBJECTIVES, Objectives
+from pipeline.params.objectives import Objectives
 from pipeline.params.types import (
     Count,
     Engine,
@@ -113,6 +113,9 @@ class Params(Section):
     """T of Eq. 12: how varied the new words are."""
     max_length: Annotated[int, Field(ge=8, le=1_000_000)] = 128
     """Tokens of a text or pair that the models see; what is longer is cut."""
+    pairs: Literal["cross", "each"] = "cross"
+    """How teacher and student read two texts. cross: as one (the paper). each: each by itself; their mean states are
+    compared, from a start at the cosine, without dropout and `student.pooling`."""
     rounds: Annotated[Positive, Field(le=LAST_ROUND)] = 1
     """1: neighbours of the generator as it is. 2: the generator is refined by how useful they were (Eqs. 5–9) and draws
     new neighbours, with which the training of student and selector continues. 3: once more."""
@@ -224,22 +227,20 @@ class Params(Section):
 
     def _check_pooling(self) -> None:
         states = self.objectives.active(lambda objective: objective.kind == "state")
-        if self.student.pooling == "mean" and states:
+        if self.student.pooling == "mean" and states and not self.encodes_each:
             raise ValueError(
                 f"student.pooling: got mean, whose layer has no states that objectives.{states[0]} could compare; "
                 f"accepted: first_token, or {' and '.join(f'objectives.{name}: 0' for name in states)}"
             )
 
-    def cache_needs(self) -> dict[str, tuple[str, str]]:
-        """What distillation reads of the teacher's cache.
+    @property
+    def encodes_each(self) -> bool:
+        """Whether texts are pairs, of which each is encoded by itself."""
+        return self.pairs == "each" and self.data.target.columns.text_pair is not None
 
-        Returns, for each of `attention`, `hidden` and `logits` that is read, the parameter that needs it and the value
-        with which it does not.
-        """
-        needs: dict[str, tuple[str, str]] = {}
-        for name in self.objectives.active(lambda objective: not objective.live):
-            for kind in OBJECTIVES[name].reads:
-                needs.setdefault(kind, (f"objectives.{name}", "0"))
+    def cache_needs(self) -> dict[str, tuple[str, str]]:
+        """The states read of the teacher's cache: the parameter that needs each, and the value with which it does not."""
+        needs = {str(state): (f"objectives.{name}", "0") for state, name in self.objectives.reads(live=False).items()}
         if self.selector.kind == "reinforced":
             needs.setdefault("logits", ("selector.kind", "none"))
             if self.selector.representations:

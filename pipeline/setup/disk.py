@@ -99,7 +99,7 @@ def _means(texts: Texts, tokenizer: PreTrainedTokenizerFast, max_length: int) ->
 
 def _student_config(params: Params, teacher: Any, tokenizer: PreTrainedTokenizerFast) -> Any:
     config = _unpooled_config(params, teacher, tokenizer)
-    if params.student.pooling == "mean":
+    if params.student.pooling == "mean" and not params.encodes_each:
         config.num_hidden_layers += 1
     return config
 

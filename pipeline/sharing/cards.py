@@ -18,7 +18,12 @@ METRIC_TYPES = {"mcc": "matthews_correlation", "r2": "r_squared", "pearson": "pe
 
 
 def student_card(
-    params: Params, *, labels: list[str], scores: Mapping[str, float | None], library: str = "transformers"
+    params: Params,
+    *,
+    labels: list[str],
+    scores: Mapping[str, float | None],
+    library: str = "transformers",
+    module: str | None = None,
 ) -> str:
     """The model card of the student.
 
@@ -26,6 +31,7 @@ def student_card(
         labels: the classes in order; empty in regression.
         scores: the task's metrics on the target's test texts.
         library: the hub's name of what opens the model.
+        module: the module of this project without which transformers does not open it.
     """
     target = params.data.target.path
     dataset, revision = split_revision(target) if kind_of(target) == "hub" else ("local", None)
@@ -55,6 +61,7 @@ def student_card(
     )
     kind = f"one of the classes {', '.join(map(_cell, labels))}" if labels else "a number"
     measured = ", ".join(f"{name} {value}" for name, value in scores.items() if value is not None)
+    opened = "" if module is None else f"`transformers` opens it only after `import {module}`, a module of l2a.\n\n"
     measured_as = "" if library == "transformers" else ", before its conversion to ONNX"
     return f"""---
 {data.to_yaml()}
@@ -65,7 +72,7 @@ The model reads a text or pair of at most {params.max_length} tokens and predict
 larger, fine-tuned encoder on texts of the target domain and augmented neighbours of them, by *learning to augment for
 data-scarce distillation* (Feng et al., AAAI 2021).
 
-**Results** on the target's test texts{measured_as}: {measured or "no metric is defined"}.
+{opened}**Results** on the target's test texts{measured_as}: {measured or "no metric is defined"}.
 
 {_ingredients(params, models=True)}
 

@@ -17,6 +17,8 @@ from pipeline.storage.atomic import JAVASCRIPT, publish_folder
 
 UNNAMED = {"0": "LABEL_0", "1": "LABEL_1"}
 """Default classes, which transformers leaves out of config.json."""
+MODULES = {"l2a_bilstm": "pipeline.models.bilstm", "l2a_pairs": "pipeline.models.pair_encoder"}
+"""Models of this project's own, and the modules that register them with transformers."""
 
 
 def share(
@@ -52,7 +54,9 @@ def share(
     with publish_folder(model_out) as model:
         for file in sorted(student.iterdir()):
             shutil.copyfile(file, model / file.name)
-        (model / "README.md").write_text(student_card(params, labels=labels, scores=scores), encoding="utf-8")
+        module = MODULES.get(json.loads((student / "config.json").read_text(encoding="utf-8")).get("model_type"))
+        card = student_card(params, labels=labels, scores=scores, module=module)
+        (model / "README.md").write_text(card, encoding="utf-8")
         with publish_folder(onnx_out) as javascript:
             for file in sorted(onnx.glob("*.json")):
                 shutil.copyfile(file, javascript / file.name)
@@ -87,9 +91,9 @@ def _classes(config: Path) -> list[str]:
 
 
 def _library(config: Path) -> str:
-    """The hub's name of what opens an ONNX folder: transformers.js reads no pairs, numbers and BiLSTMs."""
+    """The hub's name of what opens an ONNX folder: transformers.js reads no pairs, numbers and models of our own."""
     classes, read = _classes(config), json.loads(config.read_text(encoding="utf-8"))
-    known = classes and not read.get("text_pairs") and read.get("model_type") != "l2a_bilstm"
+    known = classes and not read.get("text_pairs") and read.get("model_type") not in MODULES
     return "transformers.js" if known else "onnx"
 
 

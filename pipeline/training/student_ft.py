@@ -11,6 +11,7 @@ from pipeline.models.student import build_student, load_student_tokenizer
 from pipeline.params.schema import Params
 from pipeline.storage.fingerprint import file_hash
 from pipeline.training.checkpoint import Checkpoint, model_hash
+from pipeline.training.cosine_start import start_from_cosine
 from pipeline.training.finetune import fine_tune
 
 
@@ -28,10 +29,11 @@ def train_student_ft(params: Params, *, prepared: Path, out: Path) -> str:
     scale = LabelScale.of(target.labels, target.names)
     model = build_student(params, teacher=None, labels=target.names, pairs=target.pairs is not None, scale=scale)
     tokenizer = load_student_tokenizer(params, teacher=None)
+    start_from_cosine(model, tokenizer, target, params.max_length)
     checkpoint = Checkpoint(
         "student_ft",
         __name__,
-        params=params.model_dump(include={"task", "seed", "score", "max_length", "student"}),
+        params=params.model_dump(include={"task", "seed", "score", "max_length", "pairs", "student"}),
         fit=fit.model_dump(),
         start=model_hash(model, tokenizer),
         texts=[file_hash(prepared / f"{name}.parquet") for name in ("train", "validation")],

@@ -17,13 +17,16 @@ from pipeline.models.frozen import freeze
 from pipeline.models.head_rows import rows_by_name
 from pipeline.models.label_scale import LabelScale
 from pipeline.models.loading import load_classifier, load_config, load_tokenizer, parameter_count
+from pipeline.models.pair_encoder import encode_each
 from pipeline.models.saving import save_model
 from pipeline.models.student import check_student
+from pipeline.models.tokenization import wrap_each_text
 from pipeline.params.schema import Params
 from pipeline.params.types import LabelledDomain
 from pipeline.storage.fingerprint import file_hash
 from pipeline.storage.json_file import write_json
 from pipeline.training.checkpoint import Checkpoint, model_hash
+from pipeline.training.cosine_start import start_from_cosine
 from pipeline.training.finetune import fine_tune
 
 
@@ -63,7 +66,7 @@ def train_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path) -
     choices, why = _choices(params, texts)
     if not choices[0]:
         raise InputError("teacher.domains: got [source], but there is no source text; accepted: [target]")
-    if not any(getattr(teacher.epochs, domain) for domain in choices[0]):
+    if not params.encodes_each and not any(getattr(teacher.epochs, domain) for domain in choices[0]):
         # Without training the model needs a fine-tuned head: a new one would be random.
         config, names = load_classifier(teacher.model, "teacher.model").config, texts["target"].names
         if not names or rows_by_name(config, names, "teacher.model", teacher.model) is None:
@@ -128,10 +131,14 @@ def _train(
     with torch.random.fork_rng():
         torch.manual_seed(params.seed)
         model = load_classifier(teacher.model, "teacher.model", validation.names, scale)
+        if params.encodes_each:
+            model = encode_each(model, wrap_each_text(tokenizer, "teacher.model"))
+    start_from_cosine(model, tokenizer, texts[domains[-1]], params.max_length)
     checkpoint = Checkpoint(
         "teacher",
         __name__,
-        params=params.model_dump(include={"task", "seed", "score", "max_length"}) | {"teacher": teacher.model_dump()},
+        params=params.model_dump(include={"task", "seed", "score", "max_length", "pairs"})
+        | {"teacher": teacher.model_dump()},
         start=model_hash(model, tokenizer),
         texts=[file_hash(prepared / f"{name}.parquet") for name in ("teacher_source", "train", "validation")],
     )

@@ -122,3 +122,21 @@ def test_served(family, pairs, tokenizer, reviews, tmp_path, monkeypatch):
         (tmp_path / "pairs").touch()
     save_family(family, tokenizer, tmp_path / "model")
     check(family, tmp_path, tmp_path / "model")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("work_cache")
+@pytest.mark.parametrize(
+    "student", [{"layers": 2}, {"init": "encoder", "layers": 2, "pooling": "mean"}, OTHER_STUDENT],
+    ids=["teacher", "encoder", "fresh"],
+)  # fmt: skip
+def test_pairs_of_which_each_text_is_encoded_by_itself(student, tiny_masked_lm, reviews, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.serving.timing.ROUNDS", 10)
+    save_texts(tmp_path, reviews, pairs=True)
+    (tmp_path / "pairs").touch()
+    target = {"path": "target.csv", "rows": 8, "columns": {"text_pair": "text_pair"}}
+    run(tmp_path, tiny_masked_lm, pairs="each", data={"target": target}, student=student)
+    for name in ("teacher", "student"):
+        model = load_classifier(tmp_path / name, name)
+        assert model.config.model_type == "l2a_pairs"
+        assert all(weight.isfinite().all() for weight in model.parameters())
