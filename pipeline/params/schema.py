@@ -239,7 +239,7 @@ class Params(Section):
         return self.pairs == "each" and self.data.target.columns.text_pair is not None
 
     def cache_needs(self) -> dict[str, tuple[str, str]]:
-        """The states read of the teacher's cache: the parameter that needs each, and the value with which it does not."""
+        """The states read of the teacher's cache: the parameter that needs each, and a value with which it does not."""
         needs = {str(state): (f"objectives.{name}", "0") for state, name in self.objectives.reads(live=False).items()}
         if self.selector.kind == "reinforced":
             needs.setdefault("logits", ("selector.kind", "none"))
