@@ -57,6 +57,7 @@ def test_a_row_differs_from_l2a_in_its_own_params_and_in_nothing_else(monkeypatc
     quick["student"] |= {"pooling": "first_token"}
     quick["distill"] |= {"epochs": 2, "least_steps": 130, "originals": ["target", "unlabelled"], "dropout": True}
     quick["selector"] |= {"reward": "metric", "hidden": 128, "learning_rate": 3e-5}
+    quick["pairs"] = "cross"
     assert whole == quick
     assert planned("imdb-rt", "no-attention") == {**whole, "objectives": {**whole["objectives"], "attention": 0.0}}
     assert planned("target-20", "l2a")["data"]["target"]["per_class"] == 20
