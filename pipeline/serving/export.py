@@ -103,11 +103,14 @@ def export(
                     raise InputError(loss)
                 measured[name]["left_out"] = f"{loss}; use {outs['onnx']}"
                 logger.warning("%s holds no model: %s", outs[name], loss)
-        models = {"teacher": loaded["teacher"][0], "student": model, "onnx": exported, "int8": exported}
+        models = loaded | dict.fromkeys(files, (exported, exported_tokenizer))
         latencies = timings(
             runners,
-            {name: partial(random_batch, each.config.vocab_size) for name, each in models.items()},
-            {name: max_positions(each, UNLIMITED) for name, each in models.items()},
+            {
+                name: partial(random_batch, each.config.vocab_size, inputs=cuts.model_input_names)
+                for name, (each, cuts) in models.items()
+            },
+            {name: max_positions(each, UNLIMITED) for name, (each, _) in models.items()},
         )
         setattr(exported.config, PAIRS_KEY, test.pairs is not None)
         # Texts are truncated at the same length in serving as in training.

@@ -1,7 +1,7 @@
 """Latency and throughput of models that take turns, so that a slowdown of the machine affects all alike."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from pipeline.serving.torch_model import Runner
 
 LENGTHS = (16, 64)
 """Tokens per text."""
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 BATCH = 32
 ROUNDS = 40
 """Turns with a single text each; whole batches get a tenth of them."""
@@ -48,10 +49,11 @@ def timings(
     return measured
 
 
-def random_batch(vocabulary: int, texts: int, tokens: int) -> Batch:
-    """A batch of random token ids, all texts of the same length."""
+def random_batch(vocabulary: int, texts: int, tokens: int, inputs: Collection[str] = INPUTS) -> Batch:
+    """A batch of random token ids, all texts of the same length; of `INPUTS` it has those that are named."""
     ids = torch.randint(1, vocabulary, (texts, tokens), generator=torch.Generator().manual_seed(1))
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+    values = dict(zip(INPUTS, (ids, torch.ones_like(ids), torch.zeros_like(ids)), strict=True))
+    return {name: value for name, value in values.items() if name in inputs}
 
 
 def _in_turns(runs: Mapping[str, Runner], batches: Mapping[str, Batch], rounds: int) -> dict[str, list[float]]:
