@@ -131,6 +131,9 @@ def _span(root: Any, key: str, text: str, place: str) -> tuple[int, int]:
             raise InputError(f"{place}: no {key}; accepted: a file with every key, as the project's params.yaml has")
         key_node, node = found[0]
         start, end = key_node.end_mark.index + 1, node.end_mark.index
+        if node.value == "" and not node.style:
+            # Of nothing, which is null, the parser says that it ends where the next key begins.
+            end = start
         if isinstance(node, CollectionNode) and not node.flow_style:
             # The parser counts blank lines and comments before the next key as part of this one.
             lines = text[start:end].splitlines(keepends=True)

@@ -58,6 +58,12 @@ def test_a_value_on_two_lines():
     assert text.count("# both") == 1
 
 
+def test_a_value_of_nothing_as_dvc_writes_null():
+    text = "augment:\n  keep:                     # never change\n  shards: 8\n  side:\n"
+    changed = replace_values(text, {"augment.keep": Value("'<e1>'"), "augment.side": Value("both")}, "p")
+    assert changed == "augment:\n  keep: '<e1>'              # never change\n  shards: 8\n  side: both\n"
+
+
 def test_many_at_once():
     values = {"last.one": Value("3"), "seed": Value("4"), "data.source": Value("null"), "teacher.model": Value("m")}
     found = parse(replace_values(TEXT, values, "p"))
