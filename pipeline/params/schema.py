@@ -168,7 +168,9 @@ class Params(Section):
 
     def _check_pairs(self) -> None:
         augment = self.augment
-        # Single texts have no shared words: there the key says nothing.
+        for name in ("masked_lm", "patience", "relations", "scores") if self.encodes_each else ():
+            if getattr(self.objectives, name):
+                raise ValueError(f"objectives.{name}: it reads two texts as one; accepted: 0, or pairs: cross")
         if augment.shared == "each" or self.data.target.columns.text_pair is None:
             return
         if not METHODS[augment.method].uses_generator:
@@ -178,8 +180,8 @@ class Params(Section):
             )
         if augment.shared == "alike" and augment.side != "both":
             raise ValueError(
-                f"augment.shared: got alike with augment.side: {augment.side}; accepted: each, kept, or "
-                "augment.side: both"
+                f"augment.shared: got alike with augment.side: {augment.side}; "
+                "accepted: each, kept, or augment.side: both"
             )
 
     def _check_texts(self) -> None:

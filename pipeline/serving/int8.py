@@ -50,11 +50,20 @@ def to_int8(source: Path, file: Path, examples: Iterable[Batch]) -> None:
             per_channel=True,
             reduce_range=True,
             op_types_to_quantize=all_but_tables,
+            nodes_to_exclude=_last_layer(exact.graph),
         )
         model = onnx.load(quantised)
     round_layers(model, exact, inputs)
     _quantise_tables(model)
     save(model, file)
+
+
+def _last_layer(graph: onnx.GraphProto) -> list[str]:
+    """Names of the nodes of the layer that gives the logits: few weights, whose inputs may differ a hundredfold."""
+    made_by = {output: node for node in graph.node for output in node.output}
+    last = [made_by[name] for name in ("logits",) if name in made_by]
+    before = [made_by[name] for node in last for name in node.input if name in made_by]
+    return [node.name for node in (*last, *before) if node.op_type in ("MatMul", "Gemm")]
 
 
 def _quantise_tables(model: onnx.ModelProto) -> None:

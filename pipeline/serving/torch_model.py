@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.compute import distributed
 from pipeline.compute.batching import Batch, collate, encode, length_batches
+from pipeline.models import pair_encoder
 from pipeline.models.forward_shortcuts import last_layer_first_token_only
 from pipeline.models.ids import check_ids, check_numbering
 from pipeline.models.loading import load_classifier, load_tokenizer
@@ -56,7 +57,8 @@ def open_torch(folder: Path, key: str) -> ServedModel:
     max_length = min(tokenizer.model_max_length, max_positions(model, UNLIMITED))
     device = distributed.device()
     logger.info("%s: PyTorch on %s", folder, device)
-    return ServedModel(torch_runner(model, device), tokenizer, class_names(model.config), max_length)
+    pairs = True if model.config.model_type == pair_encoder.MODEL_TYPE else None
+    return ServedModel(torch_runner(model, device), tokenizer, class_names(model.config), max_length, pairs)
 
 
 def torch_runner(model: PreTrainedModel, device: torch.device) -> Runner:

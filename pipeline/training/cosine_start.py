@@ -52,4 +52,6 @@ def discriminants(cosines: Floats, labels: npt.NDArray[np.int64], classes: int) 
     means = np.where(counts, np.bincount(labels, cosines, classes) / counts.clip(1), cosines.mean())
     variance = max(np.mean((cosines - means[labels]) ** 2), NARROWEST**2)
     shares = (counts + 1) / (len(labels) + classes)
-    return means / variance, np.log(shares) - means**2 / (2 * variance)
+    slopes, constants = means / variance, np.log(shares) - means**2 / (2 * variance)
+    # What all classes have in common changes no probability, and in bfloat16 it would hide the differences.
+    return slopes - slopes.mean(), constants - constants.mean()

@@ -269,6 +269,8 @@ def test_what_has_to_be_given(refuse_params, refuse):
          "augment.shared: got kept with augment.method: eda, which changes each text by itself; accepted: each"),
         ({"data": {"target": PAIRS}, "augment": {"shared": "alike", "side": "second"}},
          "augment.shared: got alike with augment.side: second; accepted: each, kept, or augment.side: both"),
+        ({"pairs": "each", "data": {"target": PAIRS}, "objectives": {"relations": 1}},
+         "objectives.relations: it reads two texts as one; accepted: 0, or pairs: cross"),
         ({"objectives": {"attention": 0, "hidden": 0, "dark": 0}},
          "objectives: all weights are 0; accepted: at least one above 0"),
         ({"cache": {"attention": False}},
