@@ -61,9 +61,9 @@ def to_int8(source: Path, file: Path, examples: Iterable[Batch]) -> None:
 def _last_layer(graph: onnx.GraphProto) -> list[str]:
     """Names of the nodes of the layer that gives the logits: few weights, whose inputs may differ a hundredfold."""
     made_by = {output: node for node in graph.node for output in node.output}
-    last = [made_by[name] for name in ("logits",) if name in made_by]
-    before = [made_by[name] for node in last for name in node.input if name in made_by]
-    return [node.name for node in (*last, *before) if node.op_type in ("MatMul", "Gemm")]
+    last = made_by.get("logits")
+    nodes = [last, *(made_by[name] for name in last.input if name in made_by)] if last else []
+    return [node.name for node in nodes if node.op_type in ("MatMul", "Gemm")]
 
 
 def _quantise_tables(model: onnx.ModelProto) -> None:
