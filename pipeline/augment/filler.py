@@ -19,15 +19,13 @@ from pipeline.augment.words import (
     whole_words,
 )
 from pipeline.compute import distributed
-from pipeline.compute.batching import length_batches, pad
+from pipeline.compute.batching import TOKENS, length_batches, pad
 from pipeline.compute.precision import precision
 from pipeline.errors import InputError
 from pipeline.models.forward_shortcuts import head_only_at
 from pipeline.models.loading import load_masked_lm
 from pipeline.params.schema import Params
 
-BATCH_TOKENS = 2048
-"""Tokens in one forward pass. They bound the memory, most of which is the vocabulary's logits at the masks."""
 CACHED_ROWS = 32
 """Masks whose distributions over some 30,000 words fit into a processor's cache together."""
 
@@ -70,7 +68,7 @@ class Filler:
     def fill(self, unfilled: Sequence[Neighbour]) -> None:
         """Write words and their log-probability into neighbours whose positions are drawn."""
         lengths = np.array([len(neighbour.encode(0)[0]) for neighbour in unfilled])
-        for rows in length_batches(lengths, tokens=BATCH_TOKENS):
+        for rows in length_batches(lengths, tokens=TOKENS):
             batch = [unfilled[row] for row in rows]
             steps = max(len(neighbour.positions) for neighbour in batch) if self.sequential else 1
             for step in range(steps):

@@ -9,14 +9,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from pipeline.augment.filler import BATCH_TOKENS, Filler, load_generator
+from pipeline.augment.filler import Filler, load_generator
 from pipeline.augment.neighbour import Neighbour
 from pipeline.augment.originals import encode_originals
 from pipeline.augment.rewards import rewards, weights
 from pipeline.augment.selection import matching_selection
 from pipeline.augment.shards import read_augmented
 from pipeline.compute import distributed
-from pipeline.compute.batching import length_batches
+from pipeline.compute.batching import TOKENS, length_batches
 from pipeline.compute.precision import precision
 from pipeline.data.texts import second_texts
 from pipeline.errors import InputError
@@ -55,7 +55,7 @@ def refine_generator(
     # With mean 1, so that the step size does not depend on how many neighbours an original has.
     weight = weights(reward, original) * np.bincount(original)[original]
 
-    before = log_likelihoods(filler, neighbours, new_token_ids, BATCH_TOKENS)
+    before = log_likelihoods(filler, neighbours, new_token_ids, TOKENS)
     checkpoint = Checkpoint(
         "refine",
         __name__,
@@ -65,7 +65,7 @@ def refine_generator(
         start=model_hash(filler.model, tokenizer),
     )
     fit_generator(filler, neighbours, new_token_ids, weight, params, checkpoint)
-    after = log_likelihoods(filler, neighbours, new_token_ids, BATCH_TOKENS)
+    after = log_likelihoods(filler, neighbours, new_token_ids, TOKENS)
     check_finite(float(after.sum()), KEY, params.refine.learning_rate)
     save_model(filler.model, tokenizer, out)
     measured: dict[str, Any] = {

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Batch: TypeAlias = "dict[str, torch.Tensor]"
 Rows = npt.NDArray[np.int64]
+TOKENS = 2048
+"""Tokens of a batch on a processor, padding included: more are no faster, and they take memory."""
 TEXTS_PER_CALL = 4096
 """Texts in one call of the tokenizer, which holds kilobytes a text (offsets, pieces) until it returns."""
 

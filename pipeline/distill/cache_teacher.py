@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.augment.shards import shards
 from pipeline.compute import distributed
-from pipeline.compute.batching import collate, encode, length_batches
+from pipeline.compute.batching import TOKENS, collate, encode, length_batches
 from pipeline.compute.engine import for_each
 from pipeline.compute.environment import environment
 from pipeline.compute.precision import precision
@@ -34,8 +34,6 @@ from pipeline.storage.parquet import read_table, write_table
 from pipeline.storage.workcache import is_finished, link_or_copy, work_folder, write_piece
 
 logger = logging.getLogger(__name__)
-BATCH_TOKENS = 2048
-"""Tokens in one forward pass, padding included: this bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +186,7 @@ def run_teacher(
         if params.cache.attention:
             file = array_file(index, "attention")
             attention = arrays.enter_context(_new_array(file, int(attention_start[-1])))
-        for rows in length_batches(lengths, tokens=BATCH_TOKENS):
+        for rows in length_batches(lengths, tokens=TOKENS):
             inputs = {name: tensor.to(device) for name, tensor in collate(encoded, rows).items()}
             with precision(device):
                 states = forward(model, inputs, hidden=params.cache.hidden, attention=params.cache.attention)

@@ -12,9 +12,10 @@ from pipeline.compute import distributed
 from pipeline.compute.batching import collate
 from pipeline.compute.precision import precision
 from pipeline.distill.dataset import DistillationDataset
-from pipeline.distill.objectives import bilstm_soft, distilbert, l2a, minilm, pkd, tinybert
+from pipeline.distill.objectives import bilstm_soft, distilbert, l2a, minilm, pkd, sentence_vectors, tinybert
 from pipeline.models.attention import EMPTY, attention_heads
 from pipeline.models.forward import States, forward
+from pipeline.models.pair_encoder import second_texts
 from pipeline.params.schema import Params
 from pipeline.training.checkpoint import Tensors
 
@@ -63,9 +64,13 @@ class DistillationLosses(torch.nn.Module):
         with precision(mask.device):
             states = forward(student_model, inputs, **dict.fromkeys(self.student_reads, True))
         student, teacher = states, self._teacher_states(student_model, teacher_model, rows, inputs)
+        second = second_texts(inputs["input_ids"], student_model.config)
         if self.dataset.alignment is not None:
+            # A word is in one text or in the other: the mean over its tokens is 0 or 1.
+            sides, *_ = self.dataset.alignment.pool(rows, States(student.logits, second[:, :, None]), teacher)
             student, teacher, mask = self.dataset.alignment.pool(rows, student, teacher)
-        losses = self._by_name(student_model, student, teacher, mask, labels, inputs)
+            second = sides.hidden[:, :, 0].round().long()
+        losses = self._by_name(student_model, student, teacher, mask, second, labels, inputs)
         return states, {name: losses[name]() for name in self.params.objectives.active()}
 
     def of_predictions(self, rows: npt.NDArray[np.int64], logits: torch.Tensor) -> torch.Tensor:
@@ -75,7 +80,9 @@ class DistillationLosses(torch.nn.Module):
         """
         device = logits.device
         teacher = States(logits=self.dataset.teacher_logits(rows).to(device))
-        losses = self._by_name(None, States(logits=logits), teacher, EMPTY, self.dataset.labels[rows].to(device), {})
+        losses = self._by_name(
+            None, States(logits=logits), teacher, EMPTY, EMPTY, self.dataset.labels[rows].to(device), {}
+        )
         names = self.params.objectives.active(lambda objective: objective.kind == "prediction")
         return self.l_kd({name: losses[name]() for name in names}, names) if names else losses["dark"]()
 
@@ -85,6 +92,7 @@ class DistillationLosses(torch.nn.Module):
         student: States,
         teacher: States,
         mask: torch.Tensor,
+        second: torch.Tensor,
         labels: torch.Tensor,
         inputs: Tensors,
     ) -> dict[str, Callable[[], torch.Tensor]]:
@@ -99,6 +107,7 @@ class DistillationLosses(torch.nn.Module):
             "hard": lambda: pkd.hard_loss(student.logits, labels, regression=regression),
             "logits": lambda: bilstm_soft.logits_loss(student.logits, teacher.logits),
             "cosine": lambda: distilbert.cosine_loss(student.hidden, teacher.hidden, mask),
+            "vectors": lambda: sentence_vectors.vectors_loss(student.hidden, teacher.hidden, mask, second),
             "masked_lm": lambda: self.masked_lm.loss(student_model, inputs),  # type: ignore[union-attr]
             "patience": lambda: pkd.patience_loss(student.layers, teacher.layers),
             "relations": lambda: minilm.relations_loss(student, teacher, mask),

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy, mse_loss
 from transformers import PreTrainedModel
 
-from pipeline.compute.batching import Batch, Rows
+from pipeline.compute.batching import TOKENS, Batch, Rows
 from pipeline.evaluation.predicting import Prepared
 from pipeline.evaluation.validation import Score, Validation
 from pipeline.models.forward_shortcuts import last_layer_first_token_only
@@ -15,8 +15,6 @@ from pipeline.training.checkpoint import Tensors
 
 STEP = 0.01
 """How far the weights are moved, each way, to see how the losses of texts change."""
-TOKENS = 2048
-"""Of validation texts in one backward pass, which holds the activations of all layers."""
 
 
 def validation_gradient(student: PreTrainedModel, validation: Validation) -> tuple[list[torch.Tensor], Score]:

@@ -14,8 +14,8 @@ from pipeline.models.layer_map import layer_map
 from pipeline.models.pair_encoder import MODEL_TYPE as PAIRS
 
 logger = logging.getLogger(__name__)
-Pick = Literal["first", "spaced"]
-"""The first layers, or evenly spaced ones with the last."""
+Pick = Literal["first", "spaced", "ends"]
+"""The first layers, or evenly spaced ones: with the last, or with the first and the last."""
 PER_LAYER = ("layer_types", "attention_window")
 """Settings with a value for each layer."""
 OTHERS = "accepted: student.init: pretrained, fresh or bilstm"
@@ -36,8 +36,8 @@ def take_layers(model: PreTrainedModel, layers: int, pick: Pick, address: str | 
     student = new_classifier(cut_config(model.config, layers, pick))
     names = student.state_dict().keys()
     weights = model.state_dict()
-    if pick == "spaced":
-        weights |= _spaced_layers(model, layers, names, address)
+    if pick != "first":
+        weights |= _picked_layers(model, layers, pick, names, address)
     student.load_state_dict({name: weight for name, weight in weights.items() if name in names})
     return student
 
@@ -73,13 +73,26 @@ def check_layers(config: Any, layers: int, pick: Pick, address: str | Path) -> N
         raise InputError(
             f"student.init: the layers of {family} models compute with the number of layers ({differing[0]}); {OTHERS}"
         )
-    if pick == "spaced":
-        _spaced_layers(whole, layers, part.state_dict().keys(), address)
+    if pick != "first":
+        _picked_layers(whole, layers, pick, part.state_dict().keys(), address)
     if layers < depth and cut_shapes == shapes:
         logger.warning(
             "student.layers: the layers of %s models share their weights: %d are as many parameters as all %d, %s",
             family, layers, depth, f"{sum(shape.numel() for shape in shapes.values()):,}",
         )  # fmt: skip
+
+
+def picked(pick: Pick, layers: int, depth: int) -> list[int]:
+    """The layers, from 1, that are taken of a model with `depth` layers.
+
+    A sentence encoder's last layer makes the states whose mean means something, from those of all layers before; its
+    first ones make the words. Without either, or with the first alone, the mean says little before training.
+    """
+    if pick == "first":
+        return list(range(1, layers + 1))
+    if pick == "spaced" or layers == 1:
+        return layer_map(layers, depth)
+    return [1, *(1 + above for above in layer_map(layers - 1, depth - 1))]
 
 
 def _numbers(model: PreTrainedModel) -> dict[str, float]:
@@ -97,7 +110,7 @@ def cut_config(config: Any, layers: int, pick: Pick) -> Any:
     cut = copy.deepcopy(config)
     encoder = cut.encoder if cut.model_type == PAIRS else cut
     encoder.num_hidden_layers = layers
-    taken = layer_map(layers, config.num_hidden_layers) if pick == "spaced" else range(1, layers + 1)
+    taken = picked(pick, layers, config.num_hidden_layers)
     for name in PER_LAYER:
         if isinstance(settings := getattr(config, name, None), list):
             setattr(encoder, name, [settings[layer - 1] for layer in taken])
@@ -110,10 +123,10 @@ def new_classifier(config: Any) -> PreTrainedModel:
     return model.eval()
 
 
-def _spaced_layers(
-    model: PreTrainedModel, layers: int, names: KeysView[str], address: str | Path
+def _picked_layers(
+    model: PreTrainedModel, layers: int, pick: Pick, names: KeysView[str], address: str | Path
 ) -> dict[str, torch.Tensor]:
-    """Weights of evenly spaced layers under the names of the first ones.
+    """Weights of the picked layers under the names of the first ones.
 
     Args:
         names: of the student's weights.
@@ -127,7 +140,7 @@ def _spaced_layers(
         raise InputError(f"student.pick: {address} has no list of {depth} layers to pick from; accepted: first")
     weights = model.state_dict()
     renamed: dict[str, torch.Tensor] = {}
-    for index, layer in enumerate(layer_map(layers, depth)):
+    for index, layer in enumerate(picked(pick, layers, depth)):
         prefix = f"{stacks[0]}.{layer - 1}."
         renamed |= {
             f"{stacks[0]}.{index}.{name.removeprefix(prefix)}": weight

@@ -93,7 +93,7 @@ def load_masked_lm(address: str | Path, key: str) -> tuple[PreTrainedModel, bool
 
 
 def load_classifier(
-    address: str | Path, key: str, labels: list[str] | None = None, scale: LabelScale = UNSCALED
+    address: str | Path, key: str, labels: list[str] | None = None, scale: LabelScale = UNSCALED, *, head: bool = True
 ) -> PreTrainedModel:
     """Load an encoder with a classification head: one output for each label, or a single output for regression.
 
@@ -102,17 +102,18 @@ def load_classifier(
             Rows of a fine-tuned head follow the names of its classes; if it has none of these, an equal number of rows
             is taken in order, and another makes a new head.
         scale: of a regression's labels: a new head answers in their unit, near their mean.
+        head: whether the rows of a fine-tuned head matter; otherwise they may be of any classes.
 
     Raises InputError if the model cannot be loaded, `labels` is None and the model has no head, or its head has some of
     the classes and not all.
     """
-    if labels and (model := _with_rows_of(address, key, labels)) is not None:
+    if labels and head and (model := _with_rows_of(address, key, labels)) is not None:
         return model
-    head: dict[str, Any] = {} if labels is None else {"num_labels": 1, "problem_type": "regression"}
+    settings: dict[str, Any] = {} if labels is None else {"num_labels": 1, "problem_type": "regression"}
     if labels:
-        head = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
-        head["problem_type"] = "single_label_classification"
-    model, random_weights = _load_weights(AutoModelForSequenceClassification, address, key, **head)
+        settings = {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
+        settings["problem_type"] = "single_label_classification"
+    model, random_weights = _load_weights(AutoModelForSequenceClassification, address, key, **settings)
     if model.config.model_type not in (bilstm.MODEL_TYPE, pair_encoder.MODEL_TYPE):
         _check_encoder(model.config, address, key)
     if labels is None and random_weights:

@@ -27,6 +27,7 @@ class PairEncoderConfig(PreTrainedConfig):  # type: ignore[misc]
         self,
         encoder: dict[str, Any] | PreTrainedConfig | None = None,
         pad_token_id: int = 0,
+        cls_token_id: int | None = 101,
         sep_token_id: int = 102,
         **options: Any,
     ) -> None:
@@ -34,11 +35,12 @@ class PairEncoderConfig(PreTrainedConfig):  # type: ignore[misc]
 
         Args:
             encoder: its config, also as a dictionary with `model_type`; by default a BERT's.
+            cls_token_id: the token that begins each text; None if none does.
             sep_token_id: the token that ends each text.
         """
         given = encoder or {"model_type": "bert"}
         self.encoder = AutoConfig.for_model(**given) if isinstance(given, dict) else given
-        super().__init__(pad_token_id=pad_token_id, sep_token_id=sep_token_id, **options)
+        super().__init__(pad_token_id=pad_token_id, cls_token_id=cls_token_id, sep_token_id=sep_token_id, **options)
 
     def __getattr__(self, name: str) -> Any:
         """A setting of the encoder."""
@@ -70,8 +72,7 @@ class PairEncoderForSequenceClassification(PreTrainedModel):  # type: ignore[mis
 
         A text sees itself alone, and its positions begin anew: its states are those that it has without the other.
         """
-        ends = (input_ids == self.config.sep_token_id).int()
-        second = (ends.cumsum(1) > ends).int()
+        second = second_texts(input_ids, self.config)
         apart = second[:, :, None] != second[:, None, :]
         unseen = (apart | (attention_mask[:, None, :] == 0))[:, None]
         begin = second * (1 - second).sum(1, keepdim=True)
@@ -93,6 +94,21 @@ class PairEncoderForSequenceClassification(PreTrainedModel):  # type: ignore[mis
         )
 
 
+def second_texts(input_ids: torch.Tensor, config: Any) -> torch.Tensor:
+    """1 from the first token of a pair's second text on, else 0: (texts, tokens).
+
+    Args:
+        config: a model's; only encoders of pairs read two texts.
+    """
+    if config.model_type != MODEL_TYPE:
+        return torch.zeros_like(input_ids)
+    ends = input_ids == config.sep_token_id
+    if config.cls_token_id is not None:
+        # A text may itself have the token that ends it, written out.
+        ends = ends & (input_ids.roll(-1, 1) == config.cls_token_id)
+    return (ends.cumsum(1) > ends.int()).int()
+
+
 def _features(states: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """The cosine of the two texts' mean states, |u−v| and u·v: (texts, 1 + 2 × width).
 
@@ -106,12 +122,13 @@ def _features(states: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -
     return torch.cat([(u * v).mean(1, keepdim=True), (u - v).abs(), u * v], dim=1)
 
 
-def encode_each(model: PreTrainedModel, sep_token_id: int) -> PreTrainedModel:
+def encode_each(model: PreTrainedModel, around: tuple[int | None, int]) -> PreTrainedModel:
     """An encoder of pairs with the encoder of a classifier, its labels, and a head with random weights.
 
     Args:
-        sep_token_id: the token that ends each text.
+        around: the tokens that begin and end each text, as `wrap_each_text` returns them.
     """
+    cls_token_id, sep_token_id = around
     encoder = copy.deepcopy(model.config)
     encoder._name_or_path = ""
     # Dropout lowers a cosine: what is learnt of such cosines is wrong for those that are served.
@@ -121,6 +138,7 @@ def encode_each(model: PreTrainedModel, sep_token_id: int) -> PreTrainedModel:
         PairEncoderConfig(
             encoder=encoder,
             pad_token_id=encoder.pad_token_id,
+            cls_token_id=cls_token_id,
             sep_token_id=sep_token_id,
             id2label=encoder.id2label,
             label2id=encoder.label2id,

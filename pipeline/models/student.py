@@ -49,9 +49,10 @@ def build_student(
         if student.init == "fresh":
             model = new_classifier(fresh_config(params, load_tokenizer(address, key), labels))
         else:
-            if load_config(address, key).model_type != PAIRS:
+            paired = load_config(address, key).model_type == PAIRS
+            if not paired:
                 load_encoder_config(address, key)
-            model = load_classifier(address, key, labels, scale)
+            model = load_classifier(address, key, labels, scale, head=paired or not each)
         if each and model.config.model_type != PAIRS:
             model = encode_each(model, wrap_each_text(load_tokenizer(address, key), key))
         if student.init == "bilstm":

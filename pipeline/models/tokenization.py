@@ -140,10 +140,11 @@ def match_token_types(tokenizer: PreTrainedTokenizerFast, config: Any) -> None:
     name_inputs(tokenizer, names)
 
 
-def wrap_each_text(tokenizer: PreTrainedTokenizerFast, key: str) -> int:
+def wrap_each_text(tokenizer: PreTrainedTokenizerFast, key: str) -> tuple[int | None, int]:
     """Make a tokenizer put around each text of a pair what it puts around a single text, such as [CLS] and [SEP].
 
-    Returns the id of the token that ends a text. Raises InputError if none ends it that is not also elsewhere.
+    Returns the ids of the tokens that begin a text, None if none does, and that end it.
+    Raises InputError if none ends it that is not also elsewhere.
     """
     probe = tokenizer("a")
     ids, texts = probe["input_ids"], probe.sequence_ids(0)
@@ -161,7 +162,7 @@ def wrap_each_text(tokenizer: PreTrainedTokenizerFast, key: str) -> int:
         pair=pieces[0] + pieces[1],
         special_tokens=[(tokenizer.convert_ids_to_tokens(each), each) for each in dict.fromkeys(before + after)],
     )
-    return int(after[-1])
+    return int(before[0]) if before else None, int(after[-1])
 
 
 def _reads_token_types(config: Any, *, given: bool) -> bool:

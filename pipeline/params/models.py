@@ -123,8 +123,8 @@ class Student(Section):
     teacher.model. The student has its tokenizer."""
     layers: Few = 3
     """Number of layers: taken from the teacher or encoder, or of a fresh student."""
-    pick: Literal["first", "spaced"] = "first"
-    """Which layers are taken: the first ones, or evenly spaced ones including the last."""
+    pick: Literal["first", "spaced", "ends"] = "first"
+    """Which layers are taken: the first ones, or evenly spaced ones, with the last or with the first and the last."""
     pooling: Literal["first_token", "mean"] = "first_token"
     """What the classifier reads of the last layer: the first token, or the mean over all, by one more layer on top
     that starts as that mean (BERT, CamemBERT, ELECTRA, RoBERTa and XLM-RoBERTa)."""

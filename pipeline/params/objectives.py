@@ -46,6 +46,8 @@ class Objectives(Section):
     """Squared difference of the logits (BiLSTM_SOFT)."""
     cosine: Annotated[Weight, Objective("state", ("hidden",), equal=("width",))] = 0.0
     """One minus the cosine of the last hidden states (DistilBERT)."""
+    vectors: Annotated[Weight, Objective("state", ("hidden",), equal=("width",))] = 0.0
+    """One minus the cosine of the mean states of a text, or of each of two (Reimers and Gurevych 2020)."""
     masked_lm: Annotated[Weight, Objective("state")] = 0.0
     """Masked-language-model loss of the student, in a forward pass of its own (DistilBERT)."""
     patience: Annotated[Weight, Objective("state", ("layers",), equal=("width",), maps_layers=True, live=True)] = 0.0

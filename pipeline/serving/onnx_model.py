@@ -11,8 +11,10 @@ One model may answer in several threads at once.
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +23,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from pipeline.addresses.hub import one_line
-from pipeline.compute.batching import length_batches, pad_arrays
+from pipeline.compute.batching import TOKENS, length_batches, pad_arrays
 from pipeline.errors import InputError
 from pipeline.evaluation.prediction import Outputs, Prediction, as_prediction, most_probable
 from pipeline.models.ids import check_ids, check_numbering
@@ -37,8 +39,6 @@ PAIRS_KEY = "text_pairs"
 """Key in the config of an ONNX folder: whether the model reads pairs."""
 UNLIMITED = 100_000
 """Maximum length in tokens for a model that accepts any length."""
-TOKENS = 2048
-"""Tokens of a batch, padding included."""
 CORES = Path("/sys/devices/system/cpu")
 
 
@@ -48,6 +48,8 @@ class OnnxModel:
 
     run: Callable[[Mapping[str, Any]], Outputs]
     """Maps a padded batch, int64 arrays (texts, tokens) by name, to logits or numbers, (texts, outputs)."""
+    run_many: Callable[[Iterable[Mapping[str, Any]]], Iterable[Outputs]]
+    """The same of several batches, in order."""
     tokenizer: Tokenizer
     """Truncates to `max_length`, does not pad."""
     pad_token_id: int
@@ -76,15 +78,16 @@ class OnnxModel:
             return np.zeros((0, max(1, len(self.names))), dtype=np.float32)
         encoded = self.tokenizer.encode_batch_fast(texts if pairs is None else list(zip(texts, pairs, strict=True)))
         ids = [each.ids for each in encoded]
-        batches = length_batches([len(row) for row in ids], tokens=TOKENS)
-        outputs = []
-        for rows in batches:
+        row_batches = length_batches([len(row) for row in ids], tokens=TOKENS // _threads())
+        batches = []
+        for rows in row_batches:
             tokens, attention = pad_arrays([ids[row] for row in rows], self.pad_token_id)
             batch = {"input_ids": tokens, "attention_mask": attention}
             if self.token_types:
                 batch["token_type_ids"], _ = pad_arrays([encoded[row].type_ids for row in rows], 0)
-            outputs.append(self.run(batch))
-        return np.concatenate(outputs)[np.argsort(np.concatenate(batches))]
+            batches.append(batch)
+        outputs = self.run_many(batches) if len(batches) > 1 else [self.run(batches[0])]
+        return np.concatenate(list(outputs))[np.argsort(np.concatenate(row_batches))]
 
 
 def open_onnx(folder: str | Path, key: str = "folder") -> OnnxModel:
@@ -121,6 +124,7 @@ def open_onnx(folder: str | Path, key: str = "folder") -> OnnxModel:
     logger.info("%s: ONNX Runtime on the CPU", folder)
     return OnnxModel(
         session_runner(session),
+        _many_runner(folder / ONNX),
         tokenizer,
         pad_token_id,
         "token_type_ids" in _inputs(session),
@@ -155,13 +159,17 @@ def _pad_token_id(tokenizer: Tokenizer, settings: dict[str, Any]) -> int:
     return token_id
 
 
-def open_session(model: Path | bytes) -> Any:
-    """An onnxruntime session of a file or its content, on the CPU, with as many threads as PyTorch uses."""
+def open_session(model: Path | bytes, threads: int | None = None) -> Any:
+    """An onnxruntime session of a file or its content, on the CPU.
+
+    Args:
+        threads: for one batch; by default as many as PyTorch uses.
+    """
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _threads()
+    options.intra_op_num_threads = threads or _threads()
     options.log_severity_level = 3
     # Otherwise idle threads would spin while they wait for the next text, and slow down everything else.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -177,6 +185,21 @@ def session_runner(session: Any) -> Callable[[Mapping[str, Any]], Outputs]:
         return logits
 
     return run
+
+
+def _many_runner(file: Path) -> Callable[[Iterable[Mapping[str, Any]]], Iterable[Outputs]]:
+    """A function that maps batches to their outputs, each batch by one thread.
+
+    That is faster than all threads at one batch, which wait for each other after each operation. It takes a session of
+    its own, which is opened by the first call.
+    """
+    run = cache(lambda: session_runner(open_session(file, threads=1)))
+
+    def run_many(batches: Iterable[Mapping[str, Any]]) -> list[Outputs]:
+        with ThreadPoolExecutor(_threads()) as pool:
+            return list(pool.map(run(), batches))
+
+    return run_many
 
 
 def onnx_runner(file: Path) -> Callable[[Mapping[str, Any]], Outputs]:

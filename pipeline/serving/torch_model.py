@@ -10,13 +10,13 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.compute import distributed
-from pipeline.compute.batching import Batch, collate, encode, length_batches
+from pipeline.compute.batching import TOKENS, Batch, collate, encode, length_batches
 from pipeline.models import pair_encoder
 from pipeline.models.forward_shortcuts import last_layer_first_token_only
 from pipeline.models.ids import check_ids, check_numbering
 from pipeline.models.loading import load_classifier, load_tokenizer
 from pipeline.models.positions import max_positions
-from pipeline.serving.onnx_model import TOKENS, UNLIMITED, class_names
+from pipeline.serving.onnx_model import UNLIMITED, class_names
 
 logger = logging.getLogger(__name__)
 

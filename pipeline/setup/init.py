@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.prepare import prepare
-from pipeline.errors import InputError
 from pipeline.models.compatibility import check_words
-from pipeline.models.families import check_each
-from pipeline.models.loading import load_encoder_config, load_tokenizer, quiet
+from pipeline.models.loading import load_tokenizer, quiet
 from pipeline.models.student import check_student
 from pipeline.params.edit import COLUMN, Value, replace_header, replace_values
 from pipeline.params.file import load
@@ -21,6 +19,7 @@ from pipeline.params.yaml12 import inline
 from pipeline.setup.columns import Choose
 from pipeline.setup.marks import marks
 from pipeline.setup.models import LONGEST, model_values
+from pipeline.setup.pairs import pair_values
 from pipeline.setup.proposal import Proposal, propose
 from pipeline.setup.table import Table
 from pipeline.setup.write import KEYS, PARAMS, check_project, check_text, write_params
@@ -82,7 +81,7 @@ def init(
     address, deep, values = model_values(model, say)
     values |= {"max_length": Value(str(_max_length(proposal.target, address, say)))}
     if len(proposal.target.texts) > 1:
-        values |= {"pairs": _pairs(address, say)}
+        values |= pair_values(address, values, say)
     values |= _settings(proposal, deep=deep) | {"augment.keep": _keep(proposal.target, say)}
     text, prepared = _try_prepare(proposal, values, say)
     say(f"prepare gives {prepared}")
@@ -104,17 +103,6 @@ def _max_length(target: Table, address: str, say: Callable[[str], None]) -> int:
     length = min(most, max(SHORTEST, -(-int(np.quantile(lengths, 0.95)) // 8) * 8))
     say(f"max_length: {length} tokens, which hold {(lengths <= length).mean():.0%} of the target's texts whole")
     return length
-
-
-def _pairs(address: str, say: Callable[[str], None]) -> Value:
-    """How two texts are read: each by itself, if the teacher's family can."""
-    try:
-        with quiet():
-            check_each(load_encoder_config(address, "teacher.model"), "teacher.model", LONGEST)
-    except InputError as error:
-        say(f"{error}; taken: pairs: cross")
-        return Value("cross")
-    return Value("each")
 
 
 def _some_rows(target: Table) -> list[tuple[str, ...]]:

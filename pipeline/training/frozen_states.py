@@ -8,14 +8,12 @@ import torch
 from transformers import PreTrainedModel
 
 from pipeline.compute import distributed
-from pipeline.compute.batching import Batch, Encoded, Rows, collate, length_batches
+from pipeline.compute.batching import TOKENS, Batch, Encoded, Rows, collate, length_batches
 from pipeline.compute.precision import precision
 from pipeline.models.frozen import Frozen, layer_states, returning
 
 MEMORY = 2**30
 """Bytes of states at most; the frozen part is computed in each step for more texts."""
-TOKENS = 2048
-"""Tokens of a batch, padding included, when states are computed."""
 
 
 class FrozenStates:

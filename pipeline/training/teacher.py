@@ -130,7 +130,7 @@ def _train(
     scale = LabelScale.of(texts["target"].labels, validation.names)
     with torch.random.fork_rng():
         torch.manual_seed(params.seed)
-        model = load_classifier(teacher.model, "teacher.model", validation.names, scale)
+        model = load_classifier(teacher.model, "teacher.model", validation.names, scale, head=not params.encodes_each)
         if params.encodes_each:
             model = encode_each(model, wrap_each_text(tokenizer, "teacher.model"))
     start_from_cosine(model, tokenizer, texts[domains[-1]], params.max_length)

@@ -317,7 +317,7 @@ def test_a_row_does_not_depend_on_other_rows(sample, model, tokenizer, params, m
         row for original in read(tokenizer, TEXTS) for row in sample_neighbours([original], 6, filler, *eq_11(given))[0]
     ]
     backwards = sample_neighbours(read(tokenizer, TEXTS)[::-1], 6, filler, *eq_11(given))[0]
-    monkeypatch.setattr(filler_module, "BATCH_TOKENS", 40)
+    monkeypatch.setattr(filler_module, "TOKENS", 40)
     in_small_batches, _ = sample(TEXTS, samples=6)
     fewer, _ = sample(TEXTS, samples=4)
     for others in (alone, backwards, in_small_batches, fewer):

@@ -107,3 +107,4 @@ def test_names_that_conflict_in_part_are_an_error(saved, names, missing):
     folder = saved(BertForSequenceClassification, **named(names))
     with pytest.raises(InputError, match=rf"^teacher\.model: the classes of .* several are {missing}; accepted: "):
         load_classifier(folder, "teacher.model", ["negative", "positive"])
+    assert load_classifier(folder, "teacher.model", ["negative", "positive"], head=False).config.num_labels == 2

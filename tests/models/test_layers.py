@@ -47,7 +47,17 @@ def tall(kind, layers=6, **changes):
 @pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta", "electra", "mpnet", "deberta-v2"])
 @pytest.mark.parametrize(
     ("pick", "layers", "taken"),
-    [("spaced", 3, [2, 4, 6]), ("spaced", 4, [2, 3, 5, 6]), ("spaced", 6, [1, 2, 3, 4, 5, 6]), ("first", 3, [1, 2, 3])],
+    [
+        ("spaced", 3, [2, 4, 6]),
+        ("spaced", 4, [2, 3, 5, 6]),
+        ("spaced", 6, [1, 2, 3, 4, 5, 6]),
+        ("first", 3, [1, 2, 3]),
+        ("ends", 1, [6]),
+        ("ends", 2, [1, 6]),
+        ("ends", 3, [1, 4, 6]),
+        ("ends", 4, [1, 3, 5, 6]),
+        ("ends", 6, [1, 2, 3, 4, 5, 6]),
+    ],
 )
 def test_which_layers_are_taken(kind, pick, layers, taken):
     """Weights of layer i are those of layer taken[i]; weights outside the layers are unchanged."""
@@ -79,7 +89,7 @@ def test_families_whose_layers_cannot_replace_each_other(kind, layers, expected)
         take_layers(tall(kind, 4), layers, "spaced", "it")
 
 
-@pytest.mark.parametrize("pick", ["first", "spaced"])
+@pytest.mark.parametrize("pick", ["first", "spaced", "ends"])
 @pytest.mark.parametrize("family", sorted(NOT_CUT))
 def test_families_that_cannot_be_cut(family, pick, tokenizer):
     config = tiny_family_config(family, tokenizer)

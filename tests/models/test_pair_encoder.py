@@ -62,6 +62,20 @@ def test_one_pass_over_both_is_two_passes(built):
 
 
 @torch.no_grad()
+def test_a_text_may_hold_the_token_that_ends_it(built):
+    model, words, encoder, alone = built
+    texts = [f"a good {words.sep_token} film", f"the {words.sep_token} cast"]
+    batch = batch_of(words, texts[:1], texts[1:])
+    assert (batch["input_ids"] == words.sep_token_id).sum() == 4
+    u, v = (mean_state(encoder, alone, text) for text in texts)
+    with_cosine = torch.zeros_like(model.classifier.weight)
+    with_cosine[:, 0] = 1
+    model.classifier.weight.copy_(with_cosine)
+    expected = torch.cosine_similarity(u, v, dim=0) + model.classifier.bias
+    torch.testing.assert_close(model(**batch).logits[0], expected, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
 def test_neither_padding_nor_batch_mates_matter(built):
     model, words, *_ = built
     together = model(**batch_of(words, TEXTS, OTHERS)).logits
@@ -111,7 +125,7 @@ def test_states_and_attention(built):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("pick", ["first", "spaced"])
+@pytest.mark.parametrize("pick", ["first", "spaced", "ends"])
 def test_layers_are_taken_with_the_head(built, pick):
     model, words, *_ = built
     student = take_layers(model, 2, pick, "model")

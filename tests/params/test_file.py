@@ -156,7 +156,7 @@ def test_params_do_not_change():
         ({"teacher": 5}, "teacher: got 5; accepted: a section with batch_size, "),
         ({"teacher": None}, "teacher: got null; accepted: a section with "),
         ({"distill": {"states_first": 1}}, "distill.states_first: got 1; accepted: less than 1"),
-        ({"student": {"pick": "last"}}, "student.pick: got 'last'; accepted: first, spaced"),
+        ({"student": {"pick": "last"}}, "student.pick: got 'last'; accepted: first, spaced, ends"),
         ({"objectives": {"hard": -1}}, "objectives.hard: got -1; accepted: greater than or equal to 0"),
         ({"distill": {"warmup": -0.1}}, "distill.warmup: got -0.1; accepted: greater than or equal to 0"),
         ({"generator": {"heldout": {"path": ""}}}, "generator.heldout.path: got ''; accepted: "),
@@ -225,7 +225,7 @@ def test_an_unknown_key_like_no_other(refuse_params):
     said = refuse_params(objectives={"zzz": 1})
     assert said == (
         "objectives.zzz: unknown parameter; accepted: attention, hidden, dark, temperature, hard, logits, cosine, "
-        "masked_lm, patience, relations, scores, layers"
+        "vectors, masked_lm, patience, relations, scores, layers"
     )
 
 
@@ -310,7 +310,7 @@ def test_what_has_to_be_given(refuse_params, refuse):
         *[({"student": {"init": "bilstm"}, "objectives": {"attention": 0, "hidden": 0, name: 0.5}},
            f"student.init: got bilstm, which has no attention or hidden states to compare; accepted: a transformer, or "
            f"objectives.{name}: 0")
-          for name in ("hidden", "cosine", "masked_lm", "patience", "relations", "scores", "layers")],
+          for name in ("hidden", "cosine", "vectors", "masked_lm", "patience", "relations", "scores", "layers")],
         ({"student": {"init": "bilstm"}, "objectives": {"attention": 0, "hidden": 0},
           "selector": {"representations": True}},
          "selector.representations: got true, but a bilstm has no [CLS] states; accepted: false"),

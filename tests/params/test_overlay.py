@@ -137,8 +137,8 @@ def test_a_preset_names_every_key_that_init_may_have_changed(name):
     assert {"task", "max_length", "data", "teacher", "generator", "augment", "cache", "student"} <= preset.keys()
     assert {"model", "domains", "epochs", "frozen", "batch_size", "learning_rate"} <= preset["teacher"].keys()
     assert "keep" in preset["augment"]
-    assert "pooling" in preset["student"]
-    assert preset["objectives"].keys() == {"attention", "hidden"}
+    assert {"layers", "pick", "pooling"} <= preset["student"].keys()
+    assert preset["objectives"].keys() == {"attention", "hidden", "vectors"}
     assert {"least_steps", "originals", "learning_rate", "dropout"} == preset["distill"].keys()
     assert {"reward", "hidden", "learning_rate"} == preset["selector"].keys()
     assert {"model", "adapter", "steps"} <= preset["generator"].keys()

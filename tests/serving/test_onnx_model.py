@@ -19,6 +19,7 @@ from transformers import (
 from pipeline.compute.batching import collate, encode
 from pipeline.errors import InputError
 from pipeline.models.loading import load_classifier, quiet
+from pipeline.serving import onnx_model
 from pipeline.serving.conversion import to_onnx
 from pipeline.serving.onnx_model import ONNX, PAIRS_KEY, onnx_runner, open_onnx
 from pipeline.serving.predict import predict_rows
@@ -101,6 +102,17 @@ def test_threads_get_the_answers_that_one_gets(folders):
     expected = [model.predict(each, PAIRS) for each in texts]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda each: model.predict(each, PAIRS), texts)) == expected
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_many_batches_are_answered_in_order(folders, monkeypatch, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    monkeypatch.setattr(onnx_model, "TOKENS", 24)
+    model = open_onnx(folders["bert", True][1])
+    texts = [f"{'film ' * n}{text}" for n in range(9) for text in TEXTS]
+    expected = [model.outputs([text], [pair])[0] for text, pair in zip(texts, PAIRS * 9, strict=True)]
+    np.testing.assert_allclose(model.outputs(texts, PAIRS * 9), expected, atol=1e-5)
+    assert len({tuple(row) for row in np.round(expected, 4)}) > 20
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,59 @@
+"""What is proposed for two texts, by what the teacher's family can."""
+
+import pytest
+from helpers.documented import ROOT
+from helpers.families import save_family
+
+from pipeline.params.edit import Value
+from pipeline.setup.models import EMBEDDED, MPNET, model_values
+from pipeline.setup.pairs import pair_values
+
+
+@pytest.fixture(autouse=True)
+def _in_the_project(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def proposed(address):
+    said = []
+    _, _, values = model_values(address, said.append)
+    found = pair_values(address, values, said.append)
+    return {name: value.yaml for name, value in found.items()}, said
+
+
+def test_a_student_of_the_teacher_s_layers_learns_its_vectors():
+    found, said = proposed(EMBEDDED)
+    assert found == {
+        "pairs": "each",
+        "student.layers": "4",
+        "student.pick": "ends",
+        "teacher.learning_rate": "5.0e-5",
+        "objectives.attention": "0.0",
+        "objectives.hidden": "0.0",
+        "objectives.vectors": "4.0",
+        "cache": "{logits: true, hidden: true, attention: false}",
+    }
+    assert not any("cross" in line for line in said)
+
+
+def test_one_of_other_layers_learns_predictions():
+    found, _ = proposed(MPNET)
+    assert found == {"pairs": "each", "student.layers": "4", "student.pick": "ends"}
+
+
+def test_no_more_layers_than_there_are(tiny_encoder):
+    found, _ = proposed(str(tiny_encoder))
+    assert (found["student.layers"], found["student.pick"]) == ("3", "ends")
+
+
+def test_a_family_that_cannot_reads_both_as_one(tokenizer, tmp_path):
+    save_family("mra", tokenizer, tmp_path)
+    found, said = proposed(str(tmp_path))
+    assert found == {"pairs": "cross"}
+    assert said[-1].endswith("roberta or mpnet; taken: pairs: cross")
+
+
+def test_values_that_are_given_stay(tiny_encoder):
+    _, _, values = model_values(str(tiny_encoder), lambda _: None)
+    found = pair_values(str(tiny_encoder), values | {"teacher.learning_rate": Value("2.0e-5")}, lambda _: None)
+    assert "teacher.learning_rate" not in found
