@@ -1,0 +1,48 @@
+"""What the teacher's encoder says of the test pairs before any training: Pearson's r of its cosine with the labels.
+
+    python -m benchmarks.cosine
+
+Reads params.yaml and data/prepared; the labels must be numbers, such as people's scores of similarity.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import typer
+
+from benchmarks.errors import exit_on_input_error
+from pipeline.data.texts import Texts, read_texts
+from pipeline.errors import InputError
+from pipeline.evaluation.predicting import outputs, prepare
+from pipeline.models.loading import load_classifier, load_tokenizer
+from pipeline.models.pair_encoder import encode_each
+from pipeline.models.tokenization import wrap_each_text
+from pipeline.params.file import load
+from pipeline.training.cosine_start import start_from_cosine
+
+TEST = Path("data/prepared/test.parquet")
+
+
+def main() -> None:
+    """Print Pearson's r."""
+    params = load(Path("params.yaml"))
+    texts = read_texts(TEST)
+    if texts.pairs is None or texts.names:
+        raise InputError(f"{TEST}: got {'single texts' if texts.pairs is None else 'classes'}; accepted: scored pairs")
+    print(f"cosine: Pearson's r {pearson(params.teacher.model, texts, params.max_length):.3f} on {len(texts)} pairs")
+
+
+def pearson(address: str, texts: Texts, max_length: int) -> float:
+    """Pearson's r of the cosines of an encoder's mean vectors with the labels of pairs."""
+    tokenizer = load_tokenizer(address, "teacher.model")
+    model = encode_each(load_classifier(address, "teacher.model", []), wrap_each_text(tokenizer, "teacher.model"))
+    # Its answers are a line of the cosine, whatever the labels: r is that of the cosine, but for the sign.
+    start_from_cosine(model, tokenizer, texts, max_length)
+    slope = model.classifier.weight[0, 0].item()
+    answers = outputs(model, prepare(tokenizer, texts, max_length))[:, 0]
+    return float(np.sign(slope) * np.corrcoef(answers, texts.labels)[0, 1])
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        typer.run(main)
