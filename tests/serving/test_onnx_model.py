@@ -106,6 +106,7 @@ def test_threads_get_the_answers_that_one_gets(folders):
 
 def test_a_model_that_is_open_outlives_its_folder(folders, monkeypatch, tmp_path):
     """Also where another takes its place, as when a service's model is exchanged: the two are not mixed."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.setattr(onnx_model, "TOKENS", 24)
     model = open_onnx(shutil.copytree(folders["bert", True][1], tmp_path / "served"))
     expected = [model.predict([text], [pair])[0] for text, pair in zip(TEXTS, PAIRS, strict=True)]
