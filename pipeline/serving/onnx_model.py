@@ -86,7 +86,8 @@ class OnnxModel:
             if self.token_types:
                 batch["token_type_ids"], _ = pad_arrays([encoded[row].type_ids for row in rows], 0)
             batches.append(batch)
-        outputs = self.run_many(batches) if len(batches) > 1 else [self.run(batches[0])]
+        alone = len(batches) == 1 or _threads() == 1
+        outputs = map(self.run, batches) if alone else self.run_many(batches)
         return np.concatenate(list(outputs))[np.argsort(np.concatenate(row_batches))]
 
 
@@ -193,7 +194,9 @@ def _many_runner(file: Path) -> Callable[[Iterable[Mapping[str, Any]]], Iterable
     That is faster than all threads at one batch, which wait for each other after each operation. It takes a session of
     its own, which is opened by the first call.
     """
-    run = cache(lambda: session_runner(open_session(file, threads=1)))
+    # The file as it is now: by the first call another model may be in its place, or none.
+    content = np.memmap(file, dtype=np.uint8, mode="r")
+    run = cache(lambda: session_runner(open_session(content.tobytes(), threads=1)))
 
     def run_many(batches: Iterable[Mapping[str, Any]]) -> list[Outputs]:
         with ThreadPoolExecutor(_threads()) as pool:

@@ -68,6 +68,8 @@ def _teacher(model: str | None, say: Callable[[str], None]) -> tuple[str, Any]:
         model = at_commit("model", model, "--model")
         config = load_encoder_config(model, "--model")
         load_tokenizer(model, "--model")
+        with quiet():
+            check_family(config, "--model", {}, LONGEST)
         say(f"models: {model}")
         return model, config
     because = ""
@@ -107,11 +109,13 @@ def _student(address: str, config: Any, say: Callable[[str], None]) -> dict[str,
     return {
         "student.init": Value("teacher" if own else "encoder"),
         "student.layers": Value(str(layers)),
+        "student.pick": Value("first"),
         "student.model": Value("null" if own else EMBEDDED),
         "student.pooling": Value("first_token" if own else "mean"),
         "distill.dropout": Value("true" if own else "false"),
         "objectives.attention": Value(f"{shown['attention']:.1f}"),
         "objectives.hidden": Value(f"{shown['hidden']:.1f}"),
+        "objectives.vectors": Value("0.0"),
         "cache": Value(inline(load(PARAMS).cache.model_dump() | shown)),
     }
 

@@ -104,6 +104,19 @@ def test_threads_get_the_answers_that_one_gets(folders):
         assert list(pool.map(lambda each: model.predict(each, PAIRS), texts)) == expected
 
 
+def test_a_model_that_is_open_outlives_its_folder(folders, monkeypatch, tmp_path):
+    """Also where another takes its place, as when a service's model is exchanged: the two are not mixed."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setattr(onnx_model, "TOKENS", 24)
+    model = open_onnx(shutil.copytree(folders["bert", True][1], tmp_path / "served"))
+    expected = [model.predict([text], [pair])[0] for text, pair in zip(TEXTS, PAIRS, strict=True)]
+    shutil.rmtree(tmp_path / "served")
+    shutil.copytree(folders["roberta", True][1], tmp_path / "served")
+    for one, other in zip(model.predict(TEXTS, PAIRS), expected, strict=True):
+        assert one["class"] == other["class"]
+        assert one["probability"] == pytest.approx(other["probability"], abs=1e-5)
+
+
 @pytest.mark.parametrize("threads", ["1", "3"])
 def test_many_batches_are_answered_in_order(folders, monkeypatch, threads):
     monkeypatch.setenv("OMP_NUM_THREADS", threads)

@@ -4,6 +4,7 @@ import pytest
 from helpers.documented import ROOT
 from helpers.families import save_family
 
+from pipeline.errors import InputError
 from pipeline.params.edit import Value
 from pipeline.setup.models import EMBEDDED, MPNET, model_values
 from pipeline.setup.pairs import pair_values
@@ -51,6 +52,23 @@ def test_a_family_that_cannot_reads_both_as_one(tokenizer, tmp_path):
     found, said = proposed(str(tmp_path))
     assert found == {"pairs": "cross"}
     assert said[-1].endswith("roberta or mpnet; taken: pairs: cross")
+
+
+@pytest.mark.parametrize("address", [EMBEDDED, MPNET])
+def test_what_pairs_change_is_proposed_for_single_texts_too(address):
+    """Otherwise a params file proposed for pairs, and then for single texts, would keep what suits pairs."""
+    _, _, values = model_values(address, lambda _: None)
+    assert proposed(address)[0].keys() - values.keys() == {"pairs"}
+    assert (values["student.pick"].yaml, values["objectives.vectors"].yaml) == ("first", "0.0")
+
+
+@pytest.mark.parametrize("family", ["perceiver", "xmod"])
+def test_a_family_that_cannot_be_run_is_refused_by_name(family, tokenizer, tmp_path):
+    save_family(family, tokenizer, tmp_path)
+    said = []
+    with pytest.raises(InputError, match=rf"^--model: {family} models cannot be run here .*; accepted: another"):
+        model_values(str(tmp_path), said.append)
+    assert not said
 
 
 def test_values_that_are_given_stay(tiny_encoder):

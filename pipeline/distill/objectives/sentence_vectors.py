@@ -17,7 +17,8 @@ def vectors_loss(
     Returns (texts,).
     """
     sides = torch.stack([mask * (1 - second), mask * second])
-    ours, theirs = (torch.einsum("sbt,btw->sbw", sides.to(states.dtype), states) for states in (student, teacher))
+    # A sum of half-precision states, as the cache has them, may be beyond the largest such number.
+    ours, theirs = (torch.einsum("sbt,btw->sbw", sides.float(), states.float()) for states in (student, teacher))
     present = sides.any(-1)
-    distances = 1 - cosine_similarity(ours, theirs.to(ours.dtype), dim=-1)
+    distances = 1 - cosine_similarity(ours, theirs, dim=-1)
     return (distances * present).sum(0) / present.sum(0).clamp_min(1)

@@ -47,6 +47,13 @@ def test_the_teacher_s_own_states_in_any_length_and_precision_are_no_loss(states
     torch.testing.assert_close(losses, torch.zeros(3), atol=1e-5, rtol=0)
 
 
+def test_states_that_add_up_to_more_than_half_precision_holds():
+    states = torch.full((1, 128, 5), 900.0)
+    mask = torch.ones(1, 128, dtype=torch.int64)
+    losses = vectors_loss(states / 900, states.half(), mask, torch.zeros_like(mask))
+    torch.testing.assert_close(losses, torch.zeros(1), atol=1e-5, rtol=0)
+
+
 def test_gradients_are_finite_and_stop_at_padding(states):
     student, teacher = states
     student.requires_grad_()
