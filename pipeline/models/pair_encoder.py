@@ -27,7 +27,7 @@ class PairEncoderConfig(PreTrainedConfig):  # type: ignore[misc]
         self,
         encoder: dict[str, Any] | PreTrainedConfig | None = None,
         pad_token_id: int = 0,
-        cls_token_id: int | None = 101,
+        cls_token_id: int | None = None,
         sep_token_id: int = 102,
         **options: Any,
     ) -> None:

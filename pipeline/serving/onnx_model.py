@@ -78,7 +78,8 @@ class OnnxModel:
             return np.zeros((0, max(1, len(self.names))), dtype=np.float32)
         encoded = self.tokenizer.encode_batch_fast(texts if pairs is None else list(zip(texts, pairs, strict=True)))
         ids = [each.ids for each in encoded]
-        row_batches = length_batches([len(row) for row in ids], tokens=TOKENS // _threads())
+        # Not by the number of threads: int8 rounds by what is in a batch, and answers would depend on it.
+        row_batches = length_batches([len(row) for row in ids], tokens=TOKENS // 2)
         batches = []
         for rows in row_batches:
             tokens, attention = pad_arrays([ids[row] for row in rows], self.pad_token_id)

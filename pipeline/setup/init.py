@@ -82,7 +82,8 @@ def init(
     values |= {"max_length": Value(str(_max_length(proposal.target, address, say)))}
     if len(proposal.target.texts) > 1:
         values |= pair_values(address, values, say)
-    values |= _settings(proposal, deep=deep) | {"augment.keep": _keep(proposal.target, say)}
+    each = values.get("pairs") == Value("each")
+    values |= _settings(proposal, deep=deep, each=each) | {"augment.keep": _keep(proposal.target, say)}
     text, prepared = _try_prepare(proposal, values, say)
     say(f"prepare gives {prepared}")
     return write_params(text, out, choose, say)
@@ -120,11 +121,12 @@ def _keep(target: Table, say: Callable[[str], None]) -> Value:
     return Value(inline(pattern), "marks in the texts: these words never change")
 
 
-def _settings(proposal: Proposal, *, deep: bool) -> dict[str, Value]:
+def _settings(proposal: Proposal, *, deep: bool, each: bool) -> dict[str, Value]:
     """The other params that depend on the tables, without `data`.
 
     Args:
         deep: whether the teacher has many layers.
+        each: whether each text of a pair is encoded by itself.
     """
     other = {"classification": "regression", "regression": "classification"}[proposal.task]
     # Numbers of another scale are not the labels of texts that a student of this one learns from.
@@ -133,7 +135,7 @@ def _settings(proposal: Proposal, *, deep: bool) -> dict[str, Value]:
         "task": Value(proposal.task, f"or {other}"),
         "distill.originals": Value(inline(["source", "target", "unlabelled"] if same else ["target", "unlabelled"])),
         "teacher.domains": Value(inline(proposal.teacher_domains), "fine-tuned on these, in this order"),
-        "teacher.epochs": Value(inline(proposal.epochs(deep=deep))),
+        "teacher.epochs": Value(inline(proposal.epochs(deep=deep, each=each))),
         "augment.samples": Value(inline(proposal.samples)),
     }
 

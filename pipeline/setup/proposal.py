@@ -49,17 +49,18 @@ class Proposal:
         """
         return {"source": 0, "target": min(20, max(1, NEIGHBOURS // self.train)), "unlabelled": 0}
 
-    def epochs(self, *, deep: bool) -> dict[str, float]:
+    def epochs(self, *, deep: bool, each: bool = False) -> dict[str, float]:
         """The teacher's epochs, by domain: more if the target's texts are few, fewer if the source's are many.
 
         Args:
             deep: whether the teacher has many layers, which learn from fewer steps and take longer for each.
+            each: whether it encodes each text of a pair by itself, and its learning rate is low.
         """
         if self.source is None or "source" not in self.teacher_domains:
             return {"source": 0, "target": min(20, max(3, TEACHER_TEXTS // self.train))}
         if deep and len(self.source.label.cells) > MANY:
             return {"source": 0.25, "target": 4}
-        return {"source": 1, "target": 4 if deep else 3}
+        return {"source": 1, "target": 6 if each else 4 if deep else 3}
 
 
 def propose(target: str, source: str | None, choose: Choose, seed: int, unlabelled: str | None = None) -> Proposal:
