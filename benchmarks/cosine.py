@@ -1,11 +1,14 @@
 """What the teacher's encoder says of the test pairs before any training: Pearson's r of its cosine with the labels.
 
     python -m benchmarks.cosine
+    python -m benchmarks.cosine --layers 3 --pick ends
 
-Reads params.yaml and data/prepared; the labels must be numbers, such as people's scores of similarity.
+The second takes some of its layers, as a student does. Reads params.yaml and data/prepared; the labels must be numbers,
+such as people's scores of similarity.
 """
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -14,6 +17,7 @@ from benchmarks.errors import exit_on_input_error
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
 from pipeline.evaluation.predicting import outputs, prepare
+from pipeline.models.layers import Pick, take_layers
 from pipeline.models.loading import load_classifier, load_tokenizer
 from pipeline.models.pair_encoder import encode_each
 from pipeline.models.tokenization import wrap_each_text
@@ -23,19 +27,29 @@ from pipeline.training.cosine_start import start_from_cosine
 TEST = Path("data/prepared/test.parquet")
 
 
-def main() -> None:
+def main(
+    layers: Annotated[int | None, typer.Option(help="Take so many layers.")] = None,
+    pick: Annotated[Pick, typer.Option(help="Which, as student.pick.")] = "first",
+) -> None:
     """Print Pearson's r."""
     params = load(Path("params.yaml"))
     texts = read_texts(TEST)
     if texts.pairs is None or texts.names:
         raise InputError(f"{TEST}: got {'single texts' if texts.pairs is None else 'classes'}; accepted: scored pairs")
-    print(f"cosine: Pearson's r {pearson(params.teacher.model, texts, params.max_length):.3f} on {len(texts)} pairs")
+    r = pearson(params.teacher.model, texts, params.max_length, layers, pick)
+    print(f"cosine: Pearson's r {r:.3f} on {len(texts)} pairs")
 
 
-def pearson(address: str, texts: Texts, max_length: int) -> float:
-    """Pearson's r of the cosines of an encoder's mean vectors with the labels of pairs."""
+def pearson(address: str, texts: Texts, max_length: int, layers: int | None = None, pick: Pick = "first") -> float:
+    """Pearson's r of the cosines of an encoder's mean vectors with the labels of pairs.
+
+    Args:
+        layers, pick: how many of its layers are taken, and which; None for all.
+    """
     tokenizer = load_tokenizer(address, "teacher.model")
     model = encode_each(load_classifier(address, "teacher.model", []), wrap_each_text(tokenizer, "teacher.model"))
+    if layers is not None:
+        model = take_layers(model, layers, pick, address)
     # Its answers are a line of the cosine, whatever the labels: r is that of the cosine, but for the sign.
     start_from_cosine(model, tokenizer, texts, max_length)
     slope = model.classifier.weight[0, 0].item()

@@ -31,6 +31,14 @@ def test_it_is_that_of_two_passes(tiny_encoder, sign):
     assert pearson(str(tiny_encoder), texts, 32) == pytest.approx(np.corrcoef(cosines, labels)[0, 1], abs=1e-4)
 
 
+def test_some_layers_alone(tiny_encoder):
+    rng = np.random.default_rng(0)
+    texts = Texts([str(row) for row in range(5)], TEXTS, OTHERS, rng.normal(size=5).astype(np.float32), [])
+    found = {pick: pearson(str(tiny_encoder), texts, 32, 2, pick) for pick in ("first", "spaced", "ends")}
+    assert len(set(found.values())) == 3
+    assert pearson(str(tiny_encoder), texts, 32, 3) == pytest.approx(pearson(str(tiny_encoder), texts, 32))
+
+
 def test_classes_are_refused(tmp_path, monkeypatch, tiny_encoder):
     (tmp_path / TEST).parent.mkdir(parents=True)
     write_texts(tmp_path / TEST, Texts(["1", "2"], TEXTS[:2], OTHERS[:2], np.array([0, 1]), ["no", "yes"]), "target")

@@ -109,7 +109,7 @@ def test_without_dropout_it_learns_as_with_none_of_it(run):
 @pytest.mark.parametrize("on", OBJECTIVES)
 def test_each_loss_falls(run, on):
     longer = {"epochs": 12, "learning_rate": 0.01}
-    given = {"student": WIDE} if on in ("cosine", "patience") else {}
+    given = {"student": WIDE} if on in ("cosine", "patience", "vectors") else {}
     _, _, logged = run(objectives=only(on), selector={"kind": "none"}, change=well_informed, distill_=longer, **given)
     losses = [figures[f"loss/{on}"] for _, figures in logged if f"loss/{on}" in figures]
     assert len(losses) == 12 * 7
