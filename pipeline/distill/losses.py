@@ -64,12 +64,13 @@ class DistillationLosses(torch.nn.Module):
         with precision(mask.device):
             states = forward(student_model, inputs, **dict.fromkeys(self.student_reads, True))
         student, teacher = states, self._teacher_states(student_model, teacher_model, rows, inputs)
-        second = second_texts(inputs["input_ids"], student_model.config)
+        second = second_texts(inputs["input_ids"], student_model.config) if self.params.objectives.vectors else EMPTY
         if self.dataset.alignment is not None:
-            # A word is in one text or in the other: the mean over its tokens is 0 or 1.
-            sides, *_ = self.dataset.alignment.pool(rows, States(student.logits, second[:, :, None]), teacher)
             student, teacher, mask = self.dataset.alignment.pool(rows, student, teacher)
-            second = sides.hidden[:, :, 0].round().long()
+            if self.params.objectives.vectors:
+                # A word is in one text or in the other: the mean over its tokens is 0 or 1.
+                sides, *_ = self.dataset.alignment.pool(rows, States(states.logits, second[:, :, None]), States())
+                second = sides.hidden[:, :, 0].round().long()
         losses = self._by_name(student_model, student, teacher, mask, second, labels, inputs)
         return states, {name: losses[name]() for name in self.params.objectives.active()}
 
