@@ -7,7 +7,6 @@ median of five rounds after one of warm-up, a ratio the median of the rounds' ra
 """
 
 import statistics
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +15,6 @@ import typer
 from benchmarks.errors import exit_on_input_error
 from benchmarks.speed import default_run, measure, processes
 from benchmarks.speed.measure import Figure
-from pipeline.errors import InputError
 
 TEXT = "a film that never wakes up"
 BUILDS = ("this build", "the other")
@@ -30,8 +28,9 @@ def main(
     folder = model if model.is_absolute() else default_run.output(str(model))
     peaks: dict[str, list[int]] = {name: [] for name in BUILDS}
     checkouts = dict(zip(BUILDS, (default_run.ROOT, against.absolute()), strict=True))
+    words = ("predict", TEXT, "--model", str(folder))
     seconds = measure.side_by_side(
-        {name: _first_answer(checkout, folder, peaks[name]) for name, checkout in checkouts.items()}
+        {name: processes.l2a(checkout, *words, peaks=peaks[name]) for name, checkout in checkouts.items()}
     )
     ours, other = BUILDS
     # The first round is the warm-up.
@@ -45,22 +44,6 @@ def main(
         Figure("the other build: peak memory", memory[other], "MB"),
     ]
     measure.publish("first_answer", figures)
-
-
-def _first_answer(checkout: Path, folder: Path, peaks: list[int]) -> Callable[[], float]:
-    """A contestant: one text answered in a process of its own; its peak memory is added to `peaks`."""
-    command = checkout / ".venv" / "bin" / "l2a"
-    if not command.is_file():
-        raise InputError(f"--against: no such file: {command}; accepted: a checkout after make .venv/installed")
-
-    def contestant() -> float:
-        cost = processes.run(
-            str(command), "predict", TEXT, "--model", str(folder), environment={"PYTHONPATH": str(checkout)}
-        )
-        peaks.append(cost.peak)
-        return cost.seconds
-
-    return contestant
 
 
 if __name__ == "__main__":

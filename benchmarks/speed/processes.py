@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,14 +24,21 @@ class Cost:
     exit_code: int
 
 
-def run(*command: str, environment: Mapping[str, str] | None = None, check: bool = True) -> Cost:
-    """Run a command in the project's folder, quietly. Raises InputError if it fails and `check` is set."""
+def run(
+    *command: str, environment: Mapping[str, str] | None = None, check: bool = True, folder: Path | None = None
+) -> Cost:
+    """Run a command quietly, in the project's folder by default. Raises InputError if it fails and `check` is set."""
     with tempfile.TemporaryDirectory() as scratch:
         measured = Path(scratch) / "measured"
         arguments = [sys.executable, "-I", "-S", str(PEAK_MEMORY), str(measured), *command]
         start = time.perf_counter()
         process = subprocess.run(
-            arguments, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **(environment or {})}, check=False
+            arguments,
+            cwd=folder or ROOT,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **(environment or {})},
+            check=False,
         )
         seconds = time.perf_counter() - start
         exit_code, kilobytes = map(int, measured.read_text(encoding="ascii").split())
@@ -39,3 +46,20 @@ def run(*command: str, environment: Mapping[str, str] | None = None, check: bool
         last = (process.stderr or process.stdout).strip().splitlines()[-1:]
         raise InputError(f"{' '.join(command)}: exit code {exit_code}: {' '.join(last)}")
     return Cost(seconds, kilobytes * 1024, exit_code)
+
+
+def l2a(checkout: Path, *words: str, peaks: list[int]) -> Callable[[], float]:
+    """A contestant: the `l2a` of a checkout, run in its folder; its peak memory is added to `peaks`.
+
+    Raises InputError if there is none.
+    """
+    command = checkout / ".venv" / "bin" / "l2a"
+    if not command.is_file():
+        raise InputError(f"--against: no such file: {command}; accepted: a checkout after make .venv/installed")
+
+    def contestant() -> float:
+        cost = run(str(command), *words, environment={"PYTHONPATH": str(checkout)}, folder=checkout)
+        peaks.append(cost.peak)
+        return cost.seconds
+
+    return contestant

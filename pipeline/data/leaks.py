@@ -1,10 +1,10 @@
-"""Which rows are empty, duplicates, or leak the held-out texts."""
+"""Which rows are empty or leak the held-out texts, and the forms in which texts are compared."""
 
 import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import takewhile
 
 import numpy as np
@@ -28,7 +28,9 @@ MATTERS = re.compile(
 The first set, in which the search can skip the rest of a text, makes it fast."""
 _BETWEEN_DIGITS = re.compile(r"(\d)[\W_]+(?=\d)")
 _BREAK = re.compile(r"[\W_]+")
-_ASCII_BREAKS = {code: None for code in range(128) if not chr(code).isalnum()}
+_ASCII_BREAKS = bytes(code for code in range(128) if not chr(code).isalnum())
+_NO_DIGITS = bytes(code for code in range(128) if not chr(code).isdigit())
+_LOWER = bytes(range(256)).lower()
 
 
 def normalise(text: str) -> str:
@@ -39,14 +41,16 @@ def normalise(text: str) -> str:
     loses the white space around it.
     """
     if text.isascii():
-        # Normalised but for its letter case; this is faster.
+        # Normalised but for its letter case, and most texts have no two digits; this is faster.
+        plain = text.encode().translate(_LOWER, _ASCII_BREAKS)
+        if len(plain.translate(None, _NO_DIGITS)) < 2:
+            return plain.decode() or text.strip()
         folded = text.lower()
     else:
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     # Folding leaves no capital, so that X can mark the breaks between digits while the other breaks are removed.
     folded = _BETWEEN_DIGITS.sub(r"\1X", folded)
-    folded = folded.translate(_ASCII_BREAKS) if folded.isascii() else _BREAK.sub(_marks, folded)
-    return folded.replace("X", " ") or text.strip()
+    return _BREAK.sub(_marks, folded).replace("X", " ") or text.strip()
 
 
 def as_read(text: str, normalised: str) -> str:
@@ -74,7 +78,7 @@ def _marks(match: re.Match[str]) -> str:
     return "".join(takewhile(lambda character: unicodedata.category(character) in ("Mn", "Mc"), match.group()))
 
 
-def empty(rows: Sequence[Row]) -> Mask:
+def empty(rows: Iterable[Row]) -> Mask:
     """True where a text, or either text of a pair, has no visible character."""
     return _mask(not all(map(_is_visible, row)) for row in rows)
 
@@ -83,34 +87,35 @@ def _is_visible(text: str) -> bool:
     return text[:1].isalnum() or any(character.isprintable() and not character.isspace() for character in text)
 
 
-def repeated(rows: Sequence[Row]) -> Mask:
-    """True where an earlier normalised row is the same; the first of several is not repeated.
-
-    Pairs are the same if both texts are, in the same order: a premise and its hypothesis swapped are another pair.
-    """
-    first: dict[Row, int] = {}
-    return _mask(first.setdefault(row, position) != position for position, row in enumerate(rows))
+def leaked(rows: Iterable[Row], held_out: Iterable[Row]) -> Mask:
+    """True where a normalised row gives a held-out row away: see `gives_away`."""
+    return _mask(map(gives_away(held_out), rows))
 
 
-def leaked(rows: Sequence[Row], held_out: Iterable[Row]) -> Mask:
-    """True where a normalised row gives a held-out row away: it is the same, or has a side or a fragment of one.
+def gives_away(held_out: Iterable[Row]) -> Callable[[Row], bool]:
+    """A check whether a normalised row gives a held-out row away: it is the same, or has a side or a fragment of one.
 
     A fragment has `FRAGMENT` characters or more: some tables hold phrases from the sentences of others. A side that
     many held-out pairs have, or a short one that three have, such as the aspect of a review, gives none of them away; a
     pair that is held out, in either order, leaks all the same.
     """
     held = list(held_out)
+    if not held:
+        return lambda _: False
     times = Counter(side for row in held for side in set(row))
     sides = {side for side, count in times.items() if not _is_common(side, count, held)}
-    whole = {tuple(sorted(row)) for row in held}
+    pairs = {tuple(sorted(row)) for row in held if len(row) > 1}
     joined = "\n".join(sorted(sides))
     # Speed: a side is searched for only if its first characters occur somewhere.
     windows = {side[i : i + FRAGMENT] for side in sides for i in range(len(side) - FRAGMENT + 1)}
-    return _mask(
-        any(side in sides or (side[:FRAGMENT] in windows and side in joined) for side in row)
-        or tuple(sorted(row)) in whole
-        for row in rows
-    )
+
+    def check(row: Row) -> bool:
+        return (
+            any(side in sides or (side[:FRAGMENT] in windows and side in joined) for side in row)
+            or tuple(sorted(row)) in pairs
+        )
+
+    return check
 
 
 def _is_common(side: str, count: int, held: Sequence[Row]) -> bool:
@@ -124,20 +129,20 @@ def _is_common(side: str, count: int, held: Sequence[Row]) -> bool:
     )
 
 
-def mirrored(rows: Sequence[Row], labels: Sequence[str], scale: float | None) -> Mask:
+def mirrored(rows: Sequence[tuple[Hashable, Hashable]], labels: Sequence[str], scale: float | None) -> Mask:
     """True where an earlier pair has the same texts in the other order, if the labels show the task to be symmetric.
 
     It is if nine in ten such pairs have the same label as their mirror image, or numbers that differ by less than a
     tenth of their range.
 
     Args:
-        rows: as texts are read.
+        rows: pairs, equal sides for texts that read the same.
         scale: the range of the numbers in a regression; None for classes.
     """
-    first: dict[Row, int] = {}
+    first: dict[tuple[Hashable, Hashable], int] = {}
     couples = {}
     for position, row in enumerate(rows):
-        if len(row) == 2 and row[0] != row[1] and row[::-1] in first:
+        if row[0] != row[1] and row[::-1] in first:
             couples[position] = first[row[::-1]]
         first.setdefault(row, position)
     same = [

@@ -19,8 +19,13 @@ from pipeline.errors import InputError, nearest
 from pipeline.params.data import Table
 from pipeline.params.yaml12 import inline
 
+Files = list[tuple[str, pd.DataFrame]]
+"""The files of a table as they are, each with its name."""
 
-def load_table(table: Table, key: str, *, labelled: bool, partly: bool = False) -> pd.DataFrame:
+
+def load_table(
+    table: Table, key: str, *, labelled: bool, partly: bool = False, files: Files | None = None
+) -> pd.DataFrame:
     """Read a table the user named: columns `row`, `text` and, where named, `text_pair`, `label`, `groups`.
 
     `row` is the row number as a user counts: 1 is the first row of data, through all files of a glob; blank lines are
@@ -32,6 +37,7 @@ def load_table(table: Table, key: str, *, labelled: bool, partly: bool = False) 
         key: the table's key in params.yaml, for errors: `data.source`.
         labelled: whether the columns of label and group are read; without it `label` and `groups` are absent.
         partly: whether rows may have no label; theirs is empty. So is one that `table.labels` renames to nothing.
+        files: what `read_files` returned, if the table was read before.
 
     Raises InputError naming the file and the row, column or parameter.
     """
@@ -52,7 +58,7 @@ def load_table(table: Table, key: str, *, labelled: bool, partly: bool = False) 
     groups = [group] if isinstance(group, str) else group or []
     required = [(f"columns.{name}", column) for name, column in columns.items()]
     required += [("columns.group", column) for column in groups]
-    frame, classes = _read(table, key, required)
+    frame, classes = _joined(read_files(table, key) if files is None else files, table, key, required)
     table = _by_class_name(table, classes)
     frame = _filtered(frame, table, key)
     out = pd.DataFrame({"row": frame.index + 1})
@@ -61,14 +67,17 @@ def load_table(table: Table, key: str, *, labelled: bool, partly: bool = False) 
         cells = text_cells(frame[column], rows, f"{table.path}, column {column!r}")
         if name == "label":
             cells = _renamed(cells, rows, table, key, partly=partly)
-        out[name] = cells
+        # As objects they are those of the files; pandas' own strings are a copy, which is made anew at each use.
+        out[name] = pd.Series(cells, dtype=object)
     if groups:
         values = [text_cells(frame[column], rows, f"{table.path}, column {column!r}") for column in groups]
         out["groups"] = list(zip(*values, strict=True))
     return out
 
 
-def _read(table: Table, key: str, required: list[tuple[str, str]]) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+def _joined(
+    files: Files, table: Table, key: str, required: list[tuple[str, str]]
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     """All files of a table, one below the other, and the class names that they carry, by column.
 
     Args:
@@ -77,7 +86,7 @@ def _read(table: Table, key: str, required: list[tuple[str, str]]) -> tuple[pd.D
     classes: dict[str, list[str]] = {}
     required = [*required, *(("where", column) for column in table.where)]
     frames = []
-    for file, frame in read_frames(table, key):
+    for file, frame in files:
         if frame.empty:
             continue
         header = [str(column) for column in frame.columns]
@@ -88,8 +97,9 @@ def _read(table: Table, key: str, required: list[tuple[str, str]]) -> tuple[pd.D
                     f"accepted: {listed(header)}{nearest(column, header)}"
                 )
         classes |= {str(column): names for column, names in frame.attrs.items()}
-        frame.attrs = {}
         frames.append(frame[list(dict.fromkeys(column for _, column in required))])
+        # pandas compares them when it joins frames.
+        frames[-1].attrs = {}
     if not frames:
         raise InputError(f"{key}.path: {table.path} has no rows")
     return pd.concat(frames, ignore_index=True), classes
@@ -110,7 +120,7 @@ def _by_class_name(table: Table, classes: dict[str, list[str]]) -> Table:
     return table.model_copy(update={"where": where, "labels": labels}) if classes else table
 
 
-def read_frames(table: Table, key: str) -> list[tuple[str, pd.DataFrame]]:
+def read_files(table: Table, key: str) -> Files:
     """Read the files of a table as they are, each with its name; `attrs` has the classes that columns carry names for.
 
     Raises InputError if there are none.
@@ -184,17 +194,18 @@ def _filtered(frame: pd.DataFrame, table: Table, key: str) -> pd.DataFrame:
 
 def text_cells(values: pd.Series, rows: Sequence[int], column: str) -> list[str]:
     """The cells of a column as text. Raises InputError, naming the column and row, for one that is not a scalar."""
-    cells = []
-    for value, row in zip(values, rows, strict=True):
-        if isinstance(value, (list, tuple, dict, set, bytes, np.ndarray)):
-            raise InputError(f"{column}, row {row}: got {type(value).__name__}; accepted: text or a number")
-        text = as_text(value)
+    cells = values.tolist()
+    if set(map(type, cells)) != {str}:
+        for value, row in zip(cells, rows, strict=True):
+            if isinstance(value, (list, tuple, dict, set, bytes, np.ndarray)):
+                raise InputError(f"{column}, row {row}: got {type(value).__name__}; accepted: text or a number")
+        cells = list(map(as_text, cells))
+    for text, row in zip(cells, rows, strict=True):
         try:
             text.encode()
         except UnicodeEncodeError as error:
             # JSON can escape half of a surrogate pair, which UTF-8 cannot hold.
             raise InputError(f"{column}, row {row}: half a character (a lone surrogate) in the text") from error
-        cells.append(text)
     return cells
 
 

@@ -6,49 +6,49 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-
-from pipeline.data.leaks import Row
+import pandas as pd
 
 Mask = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.int64]
 
 
-def outvoted(rows: Sequence[Row], labels: Sequence[str]) -> tuple[Mask, Mask]:
+def outvoted(rows: Numbers, labels: Sequence[str]) -> tuple[Mask, Mask]:
     """True where most rows of the same texts have another label, and true where no label has more rows than others.
 
     Args:
-        rows: as texts are read.
+        rows: numbers, equal for the same texts.
         labels: classes.
     """
-    times = Counter(rows)
-    votes: dict[Row, Counter[str]] = defaultdict(Counter)
-    for row, label in zip(rows, labels, strict=True):
-        if times[row] > 1:
-            votes[row][label] += 1
-    most = {row: max(found.values()) for row, found in votes.items()}
-    tied = {row for row, found in votes.items() if list(found.values()).count(most[row]) > 1}
-    lost = [
-        row in most and row not in tied and votes[row][label] < most[row]
-        for row, label in zip(rows, labels, strict=True)
-    ]
-    return np.array(lost, dtype=np.bool_), np.array([row in tied for row in rows], dtype=np.bool_)
+    lost, tied = np.zeros(len(rows), dtype=np.bool_), np.zeros(len(rows), dtype=np.bool_)
+    for positions in _of_several(rows):
+        votes = Counter(labels[position] for position in positions)
+        most = max(votes.values())
+        tied[positions] = list(votes.values()).count(most) > 1
+        lost[positions] = [not tied[position] and votes[labels[position]] < most for position in positions]
+    return lost, tied
 
 
-def means(rows: Sequence[Row], labels: Sequence[str]) -> tuple[list[str], Mask]:
+def means(rows: Numbers, labels: Sequence[str]) -> tuple[list[str], Mask]:
     """Each row's label, of the first of several rows their mean; and true where a row is not the first of those.
 
     Only texts with different numbers count; labels that are no numbers stay as they are, for the error that names them.
     """
-    found: dict[Row, list[int]] = defaultdict(list)
-    for position, row in enumerate(rows):
-        found[row].append(position)
     averaged = list(labels)
     later = np.zeros(len(rows), dtype=np.bool_)
-    for positions in found.values():
+    for positions in _of_several(rows):
         values = _finite([labels[position] for position in positions])
         if len(set(values)) > 1:
             averaged[positions[0]] = f"{math.fsum(values) / len(values):.9g}"
             later[positions[1:]] = True
     return averaged, later
+
+
+def _of_several(rows: Numbers) -> list[list[int]]:
+    """The positions of the rows with the same number, of each number that several have."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for position in np.flatnonzero(pd.Series(rows).duplicated(keep=False)).tolist():
+        found[int(rows[position])].append(position)
+    return list(found.values())
 
 
 def spread(labels: Sequence[str]) -> float:

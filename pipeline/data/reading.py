@@ -43,10 +43,10 @@ def read_file(path: Path, key: str) -> pd.DataFrame:
         raise InputError(f"{key}.path: {path} is empty")
     if suffix == ".parquet":
         return _read_parquet(path)
+    if suffix == ".csv":
+        return _read_csv(path)
     text = _decode(path)
-    if suffix in (".jsonl", ".json"):
-        return pd.DataFrame(list(_json_rows(path, text)), dtype=object)
-    return _read_separated(path, text, suffix)
+    return _read_tsv(path, text) if suffix == ".tsv" else pd.DataFrame(list(_json_rows(path, text)), dtype=object)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -144,43 +144,58 @@ def _json_lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
             raise InputError(f"{path}, row {number}: not JSON: {error}{accepted}") from error
 
 
-def _read_separated(path: Path, text: str, suffix: str) -> pd.DataFrame:
-    """Rows of a CSV, whose quoted fields may hold separators and newlines, or of a TSV.
-
-    In a TSV, quotes are part of the text unless they plainly enclose fields: see `_quoted_rows`.
-    """
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Rows whose quoted fields may hold separators and newlines."""
     csv.field_size_limit(2**31 - 1)
-    separator = _separator(path, text.lstrip("\r\n").split("\n", 1)[0], suffix)
-    quotes = suffix != ".tsv"
-    lines: Iterable[list[str]]
-    if quotes:
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    else:
-        literal = [line.rstrip("\r").split("\t") for line in text.split("\n") if line.rstrip("\r")]
-        lines = _quoted_rows(text, literal) or literal
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            separator = _separator(path, next((line for line in file if line.strip("\r\n")), ""), ".csv")
+            file.seek(0)
+            return _table(path, csv.reader(file, delimiter=separator, strict=True))
+    except UnicodeDecodeError:
+        # It names the line.
+        _decode(path)
+        raise
+
+
+def _read_tsv(path: Path, text: str) -> pd.DataFrame:
+    """Rows whose quotes are part of the text unless they plainly enclose fields: see `_quoted_rows`."""
+    csv.field_size_limit(2**31 - 1)
+    _separator(path, text.lstrip("\r\n").split("\n", 1)[0], ".tsv")
+    literal = [line.rstrip("\r").split("\t") for line in text.split("\n") if line.rstrip("\r")]
+    quoting = (
+        " (quotes are part of a TSV's text unless every field that begins with one also ends with one "
+        "and doubles those inside; save it as such, or as .csv)"
+    )
+    return _table(path, _quoted_rows(text, literal) or literal, quoting if '"' in text else "")
+
+
+def _table(path: Path, lines: Iterable[list[str]], quoting: str = "") -> pd.DataFrame:
+    """A table of a header and rows.
+
+    Args:
+        quoting: is added to the error for a row of another length.
+    """
     header: list[str] | None = None
-    rows: list[list[str]] = []
+    columns: list[list[str]] = []
     try:
         for fields in filter(None, lines):
             if header is None:
                 header = _named(path, fields)
+                columns = [[] for _ in header]
             elif len(fields) != len(header):
-                quoting = ""
-                if not quotes and '"' in text:
-                    quoting = (
-                        " (quotes are part of a TSV's text unless every field that begins with one also ends with one "
-                        "and doubles those inside; save it as such, or as .csv)"
-                    )
                 raise InputError(
-                    f"{path}, row {len(rows) + 1}: {len(fields)} fields; accepted: {len(header)}, as the header names"
-                    f"{quoting}"
+                    f"{path}, row {len(columns[0]) + 1}: {len(fields)} fields; accepted: {len(header)}, as the header "
+                    f"names{quoting}"
                 )
             else:
-                rows.append(fields)
+                for column, field in zip(columns, fields, strict=True):
+                    column.append(field)
     except csv.Error as error:
-        position = f"row {len(rows) + 1}" if header else "header"
+        position = f"row {len(columns[0]) + 1}" if header else "header"
         raise InputError(f"{path}, {position}: broken: {error}") from error
-    return pd.DataFrame(rows, columns=header or [], dtype=object)
+    header = header or []
+    return pd.DataFrame(dict(zip(header, columns, strict=True)), columns=header, dtype=object)
 
 
 def _quoted_rows(text: str, literal: list[list[str]]) -> list[list[str]] | None:
@@ -207,7 +222,10 @@ def _quoted_rows(text: str, literal: list[list[str]]) -> list[list[str]] | None:
 
 
 def _separator(path: Path, header: str, suffix: str) -> str:
-    """Tab in a .tsv; in a .csv what separates the header: commas or, as spreadsheets differ, semicolons or tabs."""
+    """Tab in a .tsv; in a .csv what separates the header: commas or, as spreadsheets differ, semicolons or tabs.
+
+    Raises InputError if that of a .tsv is separated by another sign.
+    """
     if suffix != ".tsv":
         return "," if "," in header else max(",;\t", key=header.count)
     other = max(",;", key=header.count)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-from pipeline.data.leaks import Row, leaked, normalise, repeated
+from pipeline.data.leaks import Row, leaked, normalise
 from pipeline.data.sentences import sentences
 from pipeline.data.splitting import sample, strata
 from pipeline.data.texts import Texts
@@ -39,9 +40,10 @@ def draw_sentences(texts: Texts, held_out: Sequence[Row], count: int, seed: int)
     """
     pieces = [(row, number, piece) for row, text in enumerate(texts.texts) for number, piece in _numbered(text)]
     normalised: list[Row] = [(normalise(piece),) for _, _, piece in pieces]
+    repeated = pd.Series(normalised).duplicated().to_numpy()
     free = np.ones(len(pieces), dtype=np.bool_)
     dropped = {}
-    for reason, mask in {"leaked": leaked(normalised, held_out), "duplicate": repeated(normalised)}.items():
+    for reason, mask in {"leaked": leaked(normalised, held_out), "duplicate": repeated}.items():
         dropped[reason] = int((mask & free).sum())
         free &= ~mask
     usable = np.flatnonzero(free)

@@ -5,7 +5,7 @@ from the rest, and train last, so that test and validation stay the same when tr
 contains the smaller one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -130,10 +130,11 @@ def _train(target: Target, strata: Indices, order: Indices, names: Sequence[str]
     return _stratified(strata, order, first=0.0 if names else 0.5)[:count]
 
 
-def _shuffled(keys: Sequence[str], seed: int) -> Indices:
+def _shuffled(keys: Iterable[str], seed: int) -> Indices:
     """Positions ordered by a hash of the seed and each key: the same on any machine and with any version of numpy."""
-    hashes = [blake2b(f"{seed} {key}".encode(), digest_size=16).digest() for key in keys]
-    return np.asarray(sorted(range(len(hashes)), key=hashes.__getitem__), dtype=np.int64)
+    hashes = b"".join(blake2b(f"{seed} {key}".encode(), digest_size=16).digest() for key in keys)
+    high, low = np.frombuffer(hashes, dtype=">u8").reshape(-1, 2).T
+    return np.lexsort((low, high)).astype(np.int64)
 
 
 def _stratified(strata: Indices, order: Indices, first: float = 0.5) -> Indices:

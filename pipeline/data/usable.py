@@ -1,18 +1,22 @@
 """The rows of a user's table that can be used: not empty, no leak of a held-out text, each once."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.data.leaks import Row, as_read, empty, leaked, mirrored, normalise, repeated
-from pipeline.data.loading import load_table
+from pipeline.data.leaks import Row, as_read, empty, gives_away, mirrored, normalise
+from pipeline.data.loading import Files, load_table
 from pipeline.data.raters import means, outvoted, spread
 from pipeline.errors import InputError
 from pipeline.params.data import Table
 from pipeline.params.types import Domain
+
+SIDES = {"text": "form", "text_pair": "form_pair"}
+"""The columns of texts, and those of their forms."""
 
 
 @dataclass(frozen=True)
@@ -20,28 +24,32 @@ class Usable:
     """The rows of a domain that can be used, and counts of the others.
 
     Args:
-        frame: as `load_table` returns it, without the dropped rows.
-        normalised: the normalised texts of each row, in which leaks are found.
-        as_read: the form of each row's texts in which duplicates are found.
+        frame: as `load_table` returns it, without the dropped rows, and with `form` and, of pairs, `form_pair`: numbers
+            that are equal where texts read the same.
         read: rows of the user's table, after `where`.
         dropped: rows by reason; a row has one reason, the first that applies.
     """
 
     frame: pd.DataFrame
-    normalised: list[Row]
-    as_read: list[Row]
     read: int
     dropped: dict[str, int]
 
+    def rows(self) -> Iterator[Row]:
+        """The texts of each row."""
+        return zip(*(self.frame[side].tolist() for side in SIDES if side in self.frame), strict=True)
+
+    def normalised(self, positions: Sequence[int]) -> list[Row]:
+        """The form of some rows' texts in which leaks are found."""
+        some = replace(self, frame=self.frame.iloc[list(positions)])
+        return [tuple(map(normalise, row)) for row in some.rows()]
+
+    def forms(self) -> pd.DataFrame:
+        """The columns in which duplicates are found."""
+        return self.frame[[form for form in SIDES.values() if form in self.frame]]
+
     def without(self, mask: npt.NDArray[np.bool_], reason: str) -> "Usable":
         """Drop the rows where `mask` is true."""
-        return Usable(
-            frame=self.frame[~mask],
-            normalised=[row for row, drop in zip(self.normalised, mask, strict=True) if not drop],
-            as_read=[row for row, drop in zip(self.as_read, mask, strict=True) if not drop],
-            read=self.read,
-            dropped=self.dropped | {reason: int(mask.sum())},
-        )
+        return Usable(self.frame[~mask], self.read, self.dropped | {reason: int(mask.sum())})
 
     def without_any(self, mask: npt.NDArray[np.bool_], reason: str) -> "Usable":
         """Drop the rows where `mask` is true; a reason that few tables know is counted only if there are any."""
@@ -49,7 +57,13 @@ class Usable:
 
 
 def read_labelled(
-    table: Table, domain: Domain, held_out: Sequence[Row] = (), *, partly: bool = False, regression: bool = False
+    table: Table,
+    domain: Domain,
+    held_out: Sequence[Row] = (),
+    *,
+    partly: bool = False,
+    regression: bool = False,
+    files: Files | None = None,
 ) -> Usable:
     """Load a table and drop rows that are empty, leak a held-out row, or repeat another: each text has one label.
 
@@ -58,42 +72,65 @@ def read_labelled(
 
     Args:
         partly: whether there may be rows without a label; they are dropped, too.
+        files: the table, if it was read before.
     """
-    usable = _read(table, domain, labelled=True, partly=partly)
+    usable = _read(table, domain, labelled=True, partly=partly, files=files)
     if partly or "" in table.labels.values():
         usable = usable.without((usable.frame["label"] == "").to_numpy(dtype=np.bool_), "unlabelled")
-    usable = usable.without(leaked(usable.normalised, held_out), "leaked")
-    labels = usable.frame["label"].tolist()
+    usable = _compared(usable, {"leaked": gives_away(held_out)})
+    labels, rows = usable.frame["label"].tolist(), _numbers(usable.forms())
     if regression:
-        labels, later = means(usable.as_read, labels)
+        labels, later = means(rows, labels)
         usable = replace(usable, frame=usable.frame.assign(label=labels))
         usable = usable.without(np.zeros_like(later), "conflicting").without_any(later, "averaged")
     else:
-        lost, tied = outvoted(usable.as_read, labels)
+        lost, tied = outvoted(rows, labels)
         usable = usable.without(lost, "conflicting").without_any(tied[~lost], "tied")
-    usable = usable.without(repeated(usable.as_read), "duplicate")
-    labels = usable.frame["label"].tolist()
-    mirror = mirrored(usable.as_read, labels, spread(labels) if regression else None)
-    return _not_empty(usable.without_any(mirror, "mirrored"), table, domain)
+    usable = usable.without(usable.forms().duplicated().to_numpy(), "duplicate")
+    if table.columns.text_pair is not None:
+        labels, pairs = usable.frame["label"].tolist(), list(usable.forms().itertuples(index=False, name=None))
+        mirror = mirrored(pairs, labels, spread(labels) if regression else None)
+        usable = usable.without_any(mirror, "mirrored")
+    return _not_empty(usable, table, domain)
 
 
-def read_unlabelled(table: Table, held_out: Sequence[Row], train: Sequence[Row]) -> Usable:
+def read_unlabelled(table: Table, held_out: Sequence[Row], train: Sequence[Row], files: Files | None = None) -> Usable:
     """Load a table without its labels and drop rows that are empty, leak a held-out row, are in train or duplicates."""
-    usable = _read(table, "unlabelled", labelled=False)
-    usable = usable.without(leaked(usable.normalised, held_out), "leaked")
-    in_train = set(train)
-    mask = np.fromiter((row in in_train for row in usable.normalised), dtype=np.bool_)
-    usable = usable.without(mask, "in_train")
-    return _not_empty(usable.without(repeated(usable.as_read), "duplicate"), table, "unlabelled")
+    checks = {"leaked": gives_away(held_out), "in_train": set(train).__contains__}
+    usable = _compared(_read(table, "unlabelled", labelled=False, files=files), checks)
+    return _not_empty(usable.without(usable.forms().duplicated().to_numpy(), "duplicate"), table, "unlabelled")
 
 
-def _read(table: Table, domain: Domain, *, labelled: bool, partly: bool = False) -> Usable:
-    frame = load_table(table, f"data.{domain}", labelled=labelled, partly=partly)
-    sides = [frame[column].tolist() for column in ("text", "text_pair") if column in frame]
-    rows: list[Row] = list(zip(*sides, strict=True))
-    normalised = [tuple(normalise(side) for side in row) for row in rows]
-    forms = [tuple(map(as_read, row, known)) for row, known in zip(rows, normalised, strict=True)]
-    return Usable(frame, normalised, forms, len(frame), {}).without(empty(rows), "empty")
+def _read(table: Table, domain: Domain, *, labelled: bool, partly: bool = False, files: Files | None = None) -> Usable:
+    frame = load_table(table, f"data.{domain}", labelled=labelled, partly=partly, files=files)
+    usable = Usable(frame, len(frame), {})
+    return usable.without(empty(usable.rows()), "empty")
+
+
+def _compared(usable: Usable, checks: Mapping[str, Callable[[Row], bool]]) -> Usable:
+    """Drop the rows of whose normalised texts a check is true, each by its reason, and number the others' forms.
+
+    The normalised texts, as large as the table, are not kept.
+    """
+    number: dict[str, int] = {}
+    reasons = np.zeros(len(usable.frame), dtype=np.int8)
+    forms = {form: array("q") for side, form in SIDES.items() if side in usable.frame}
+    for position, row in enumerate(usable.rows()):
+        normalised = tuple(map(normalise, row))
+        for which, check in enumerate(checks.values(), start=1):
+            if check(normalised):
+                reasons[position] = which
+                break
+        for form, side, known in zip(forms.values(), row, normalised, strict=True):
+            form.append(number.setdefault(as_read(side, known), len(number)))
+    columns = {name: np.asarray(form, dtype=np.int64) for name, form in forms.items()}
+    dropped = {reason: int((reasons == which).sum()) for which, reason in enumerate(checks, start=1)}
+    return Usable(usable.frame.assign(**columns)[reasons == 0], usable.read, usable.dropped | dropped)
+
+
+def _numbers(forms: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """A number for each row, equal for rows of the same texts."""
+    return forms.groupby(list(forms.columns), sort=False).ngroup().to_numpy().astype(np.int64)
 
 
 def _not_empty(usable: Usable, table: Table, domain: Domain) -> Usable:

@@ -15,6 +15,7 @@ from pipeline.addresses.hub import one_line
 from pipeline.compute.batching import Batch
 from pipeline.errors import InputError
 from pipeline.models.forward_shortcuts import last_layer_first_token_only
+from pipeline.serving.norms import keep_apart
 
 OPSET = 20
 """ONNX operator set, supported by onnxruntime since 1.17 (2024)."""
@@ -53,6 +54,7 @@ def to_onnx(model: PreTrainedModel, example: Batch, file: Path) -> None:
             ) from error
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
+    keep_apart(program.model_proto)
     save(program.model_proto, file)
 
 

@@ -9,11 +9,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from pipeline.data.cells import as_text, missing_values
 from pipeline.data.labels import spelling
-from pipeline.data.loading import read_frames
+from pipeline.data.loading import Files, read_files
 from pipeline.data.quoting import WIDTH, shown
 from pipeline.errors import InputError
 from pipeline.params.data import Table
@@ -177,8 +176,8 @@ def _word_count(cell: str) -> int:
     )
 
 
-def read_columns(section: Mapping[str, Any]) -> list[Column]:
-    """Read the columns that all files of a table have.
+def read_section(section: Mapping[str, Any]) -> Files:
+    """Read the files of a table that have rows.
 
     Args:
         section: the keys of params.yaml that say where it is, as in `data.target`: path and maybe config and split.
@@ -187,20 +186,22 @@ def read_columns(section: Mapping[str, Any]) -> list[Column]:
     """
     key = "data.target"
     try:
-        parts = [frame for _, frame in read_frames(Table.model_validate(section), key) if not frame.empty]
+        files = [(file, frame) for file, frame in read_files(Table.model_validate(section), key) if not frame.empty]
     except InputError as error:
         # The user named the table on the command line, not in params.yaml.
         raise InputError(str(error).removeprefix(f"{key}.path: ")) from error
-    if not parts:
+    if not files:
         raise InputError(f"{section['path']} has no rows")
-    for frame in parts:
-        frame.attrs = {}
-    names = [name for name in parts[0].columns if all(name in frame.columns for frame in parts)]
-    whole = pd.concat([frame[names] for frame in parts], ignore_index=True)
-    return [_column(str(name), whole[name]) for name in names]
+    return files
 
 
-def _column(name: str, values: pd.Series) -> Column:
+def columns_of(files: Files) -> list[Column]:
+    """The columns that all files of a table have."""
+    names = [name for name in files[0][1].columns if all(name in frame.columns for _, frame in files)]
+    return [_column(str(name), [value for _, frame in files for value in frame[name]]) for name in names]
+
+
+def _column(name: str, values: list[Any]) -> Column:
     if any(issubclass(kind, (list, tuple, dict, set, bytes, np.ndarray)) for kind in set(map(type, values))):
         return Column(name, [], nested=True)
     return Column(name, [as_text(value).strip() for value in values])

@@ -82,8 +82,11 @@ def second_text(columns: Sequence[Column], text: Column, label: Column, path: st
 
     It is looked for if one row in twenty has a text that another row has with another label.
     """
-    unclear = _unclear(label, text)
-    if unclear < max(2, len(text.cells) / 20):
+    fewest = max(2, len(text.cells) / 20)
+    if (
+        sum(count for count in text.counts.values() if count > 1) < fewest
+        or (unclear := _unclear(label, text)) < fewest
+    ):
         return None
     for column in columns:
         if not _may_be_second(column, text, label) or 4 * _unclear(label, text, column) > unclear:

@@ -1,15 +1,21 @@
 """The params proposed for a table with few labels, alone or beside a large table of a source domain."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
+
+from pipeline.data.loading import Files
+from pipeline.data.tables import read_target
 from pipeline.errors import InputError
-from pipeline.setup.column import read_columns
+from pipeline.params.schema import Params
+from pipeline.params.types import Domain
+from pipeline.setup.column import columns_of, read_section
 from pipeline.setup.columns import Choose, group_columns
 from pipeline.setup.hub import table_section
 from pipeline.setup.meanings import same_labels, same_scale
-from pipeline.setup.sizes import train_size
-from pipeline.setup.table import Table, described, find_columns, leave_out, task_of
+from pipeline.setup.sizes import limit_rows, split_sizes
+from pipeline.setup.table import Table, Task, described, find_columns, leave_out, task_of
 from pipeline.setup.unlabelled import rows_without_label, unlabelled_table
 
 NEIGHBOURS = 4000
@@ -31,15 +37,17 @@ class Proposal:
         teacher_domains: the domains that the teacher is fine-tuned on.
         train: training rows of the target.
         notes: what was found and why it is proposed, one line each.
+        prepared: what `prepare` makes of the tables, in a few words.
     """
 
-    task: Literal["classification", "regression"]
+    task: Task
     target: Table
     source: Table | None
     unlabelled: dict[str, Any] | None
     teacher_domains: list[str]
     train: int
     notes: list[str]
+    prepared: str
 
     @property
     def samples(self) -> dict[str, int]:
@@ -76,27 +84,57 @@ def propose(target: str, source: str | None, choose: Choose, seed: int, unlabell
 
     Raises InputError if a table cannot be used or is too small.
     """
-    where = table_section(target, choose)
-    target, columns = where["path"], read_columns(where)
-    few = find_columns(where, columns, choose)
+    section = table_section(target, choose)
+    target = section["path"]
+    files: dict[Domain, Files] = {"target": read_section(section)}
+    columns = columns_of(files["target"])
+    few = find_columns(section, columns, choose)
     task = task_of(few, choose)
     notes: list[str] = []
     if unlabelled is None:
-        more = rows_without_label(few.texts, few.label, where, notes)
+        more = rows_without_label(few.texts, few.label, section, notes)
+        files["unlabelled"] = files["target"]
     else:
-        more = unlabelled_table(table_section(unlabelled, choose), few.texts, target, choose, notes)
+        section = table_section(unlabelled, choose)
+        files["unlabelled"] = read_section(section)
+        more = unlabelled_table(section, files["unlabelled"], few.texts, target, choose, notes)
     leave_out(few, task, notes, rare=True, taken=more is not None and unlabelled is None)
+    # Any number of rows: the sizes are chosen after the rows that can be used are known.
+    sections: dict[str, Any] = {"target": few.data | {"rows": 1}, "unlabelled": more}
+    values: dict[str, Any] = {"task": task, "seed": seed, "data": sections}
+    params = Params.model_validate(values)
     groups = group_columns(columns, few.texts, few.label)
-    train = train_size(task, few.data, groups, seed, notes, more)
+    train, usable = split_sizes(params, read_target(params, files["target"]), few.data, groups, notes)
     notes.insert(0, described("target", few, columns, task))
+    rich: Table | None = None
+    domains = ["target"]
     if source is None:
-        return Proposal(task, few, None, more, ["target"], train, [*notes, "source: none"])
-    where = table_section(source, choose)
-    source, columns = where["path"], read_columns(where)
-    rich = find_columns(where, columns, choose, like=few)
+        notes.append("source: none")
+    else:
+        section = table_section(source, choose)
+        files["source"] = read_section(section)
+        rich, same = _source(section, files["source"], few, task, choose, notes)
+        domains = ["source", "target"] if same else ["target"]
+    sections |= {"target": few.data, "source": rich and rich.data}
+    values["teacher"] = {"domains": domains}
+    prepared = limit_rows(values, usable, files, notes, split=rich is not None and _is_longer(rich, few))
+    return Proposal(task, few, rich, more, domains, train, notes, prepared)
+
+
+def _source(
+    section: dict[str, Any], files: Files, few: Table, task: Task, choose: Choose, notes: list[str]
+) -> tuple[Table, bool]:
+    """The source's table, and whether its labels mean what those of the target's, `few`, do."""
+    columns = columns_of(files)
+    rich = find_columns(section, columns, choose, like=few)
     if task == "regression" and not rich.label.numbers:
-        raise InputError(f"{source}, column {rich.label.shown()}: no numbers; accepted: numbers, as in {target}")
+        raise InputError(f"{rich.path}, column {rich.label.shown()}: no numbers; accepted: numbers, as in {few.path}")
     notes.append(described("source", rich, columns, task))
     leave_out(rich, task, notes, rare=False, taken=False)
-    same = same_labels(rich, few, choose, notes) if task == "classification" else same_scale(rich, few, notes)
-    return Proposal(task, few, rich, more, ["source", "target"] if same else ["target"], train, notes)
+    return rich, same_labels(rich, few, choose, notes) if task == "classification" else same_scale(rich, few, notes)
+
+
+def _is_longer(rich: Table, few: Table) -> bool:
+    """Whether half of the single texts of one table have more than twice as many words as half of the other's."""
+    words = [np.median([len(cell.split()) for cell in table.texts[0].cells if cell]) for table in (rich, few)]
+    return len(few.texts) == 1 and bool(words[0] > 2 * words[1])

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.data.loading import Files
 from pipeline.data.quoting import shown
-from pipeline.setup.column import Column, read_columns
+from pipeline.setup.column import Column, columns_of
 from pipeline.setup.columns import Choose, texts_like
 
 FEWEST = 20
@@ -12,19 +13,20 @@ FEWEST = 20
 
 
 def unlabelled_table(
-    section: dict[str, Any], like: Sequence[Column], target: str, choose: Choose, notes: list[str]
+    section: dict[str, Any], files: Files, like: Sequence[Column], target: str, choose: Choose, notes: list[str]
 ) -> dict[str, Any]:
     """The section `data.unlabelled` for a table.
 
     Args:
         section: the keys of it that say where the table is.
+        files: the table, read.
         like: the columns of the target's texts, taken first by their names.
         target: address of the target's table, for errors.
         notes: a line on what was found is added to it.
 
-    Raises InputError if the table cannot be read, has no texts, or pairs where the target has single texts.
+    Raises InputError if the table has no texts, or pairs where the target has single texts.
     """
-    path, columns = section["path"], read_columns(section)
+    path, columns = section["path"], columns_of(files)
     texts = columns if len(columns) == len(like) == 1 else texts_like(columns, path, like, target, choose)
     names = " and ".join(shown(column.name) for column in texts)
     notes.append(f"unlabelled: {len(texts[0].cells):,} rows of {path}; texts {names}")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.data.leaks import FRAGMENT, as_read, empty, leaked, mirrored, normalise, repeated
+from pipeline.data.leaks import FRAGMENT, as_read, empty, leaked, mirrored, normalise
 
 words = st.lists(st.text("abcdefgäßñжक", min_size=1, max_size=6), min_size=1, max_size=6)
 breaks = st.text(" \t\n.,;:!?'\"()-–—…«»*_/\u2028\u200b", min_size=0, max_size=4)
@@ -49,13 +49,7 @@ def test_not_the_same(one, other):
 
 
 def test_texts_without_letters_are_compared_unchanged():
-    assert repeated([(normalise(text),) for text in ("🙂", "👍", " 🙂\n", "...", "…?")]).tolist() == [
-        False,
-        False,
-        True,
-        False,
-        False,
-    ]
+    assert [normalise(text) for text in ("🙂", "👍", " 🙂\n", "...", "…?")] == ["🙂", "👍", "🙂", "...", "…?"]
 
 
 def test_empty_is_nothing_to_see_on_either_side():
@@ -64,23 +58,12 @@ def test_empty_is_nothing_to_see_on_either_side():
     assert empty([("a", "b"), ("a", " "), ("", "b")]).tolist() == [False, True, True]
 
 
-def test_the_first_of_several_stays_and_pairs_have_an_order():
-    rows = [("a", "b"), ("a", "c"), ("a", "b"), ("b", "a"), ("a", "b")]
-    assert repeated(rows).tolist() == [False, False, True, False, True]
-
-
 def test_either_side_leaks():
     rows = [("a", "x"), ("y", "b"), ("x", "y"), ("c", "a")]
     assert leaked(rows, [("a", "b")]).tolist() == [True, True, False, True]
     assert leaked([("a",), ("b",)], [("b",)]).tolist() == [False, True]
     assert leaked([("a",)], []).tolist() == [False]
     assert leaked([], [("a",)]).tolist() == []
-
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc"))))
-def test_without_the_repeated_every_row_is_unique(rows):
-    kept = [row for row, drop in zip(rows, repeated(rows), strict=True) if not drop]
-    assert len(kept) == len(set(kept)) == len(set(rows))
 
 
 def test_a_fragment_leaks_if_it_is_long_enough():
@@ -122,7 +105,7 @@ def test_texts_that_read_the_same(one, other):
 
 @given(words, breaks)
 def test_without_signs_that_matter_texts_are_compared_as_for_leaks(words, marks):
-    text = (marks.replace("-", "").replace("(", "").replace(")", "") or " ").join(words)
+    text = (marks.translate(dict.fromkeys(map(ord, "-():;"))) or " ").join(words)
     assert as_read(text, normalise(text)) == normalise(text)
 
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.data.prepare import prepare
 from pipeline.errors import InputError
 from pipeline.params.schema import Params
-from pipeline.setup.column import Column, read_columns
+from pipeline.setup.column import Column, columns_of, read_section
 from pipeline.setup.columns import group_columns, label_column, text_columns
 from pipeline.setup.proposal import propose
 
@@ -339,7 +339,7 @@ def test_a_group_that_ties_all_rows_together_is_none(tmp_path):
 def test_files_of_a_glob_give_the_columns_they_share(tmp_path):
     table(tmp_path / "1.csv", [[message(1), "a", "x"]], ("text", "label", "more"))
     table(tmp_path / "2.csv", [["b", message(2)]], ("label", "text"))
-    assert read_columns({"path": str(tmp_path / "*.csv")}) == [
+    assert columns_of(read_section({"path": str(tmp_path / "*.csv")})) == [
         Column("text", [message(1), message(2)]),
         Column("label", ["a", "b"]),
     ]

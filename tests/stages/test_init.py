@@ -123,8 +123,8 @@ def test_a_source_of_much_longer_texts_is_split_into_sentences(run, tmp_path, mo
     count = load(tmp_path / "params.yaml").data.source.sentences
     assert 150 <= count <= 200
     assert f"prepare gives {count} source, 50 train, " in result.stdout
-    monkeypatch.setattr("pipeline.setup.init.SOURCE", 60)
-    monkeypatch.setattr("pipeline.setup.init.SENTENCES", 70)
+    monkeypatch.setattr("pipeline.setup.sizes.SOURCE", 60)
+    monkeypatch.setattr("pipeline.setup.sizes.SENTENCES", 70)
     assert run("support.csv", "--source", "forum.csv").exit_code == 0
     source = load(tmp_path / "params.yaml").data.source
     assert (source.rows, source.sentences) == (60, 70)
@@ -133,7 +133,7 @@ def test_a_source_of_much_longer_texts_is_split_into_sentences(run, tmp_path, mo
 def test_texts_without_labels(run, tmp_path, monkeypatch):
     rows = [row.partition(",")[2] for row in SUPPORT.read_text().splitlines()[1:]]
     (tmp_path / "more.csv").write_text("\n".join(["message", *(f"we say: {row!r}".replace(",", "") for row in rows)]))
-    monkeypatch.setattr("pipeline.setup.init.UNLABELLED", 70)
+    monkeypatch.setattr("pipeline.setup.sizes.UNLABELLED", 70)
     result = run("support.csv", "--unlabelled", "more.csv")
     assert result.exit_code == 0, result.output
     assert "more.csv: outside data/raw, so DVC does not notice when it changes" in result.stdout
