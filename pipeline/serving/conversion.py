@@ -54,8 +54,10 @@ def to_onnx(model: PreTrainedModel, example: Batch, file: Path) -> None:
             ) from error
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
-    keep_apart(program.model_proto)
-    save(program.model_proto, file)
+    # Each reading of the property makes a new one.
+    proto = program.model_proto
+    keep_apart(proto)
+    save(proto, file)
 
 
 def save(proto: onnx.ModelProto, file: Path) -> None:

@@ -3,6 +3,8 @@
 import hashlib
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 from helpers.families import tiny_family_config
@@ -36,6 +38,20 @@ def test_any_number_of_texts_of_any_length_has_the_same_logits(tiny_classifier, 
     for rows in ([0], [1, 2, 3], [4, 0]):
         inputs = batch(tokenizer, [TEXTS[row] for row in rows], pairs and [pairs[row] for row in rows])
         np.testing.assert_allclose(run(inputs), expected(inputs), atol=1e-5)
+
+
+def test_sums_stay_apart_from_layer_normalisation(tiny_classifier, tokenizer, tmp_path):
+    model = load_classifier(tiny_classifier, "student")
+    to_onnx(model, batch(tokenizer, TEXTS[:2]), tmp_path / "model.onnx")
+    to_int8(tmp_path / "model.onnx", tmp_path / "int8.onnx", [batch(tokenizer, TEXTS[:1])])
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    for file in ("model.onnx", "int8.onnx"):
+        onnxruntime.InferenceSession(tmp_path / file, options, providers=["CPUExecutionProvider"])
+        operations = {node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node}
+        assert "LayerNormalization" in operations
+        assert "SkipLayerNormalization" not in operations
 
 
 @pytest.mark.slow
