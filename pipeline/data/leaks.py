@@ -50,7 +50,8 @@ def normalise(text: str) -> str:
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     # Folding leaves no capital, so that X can mark the breaks between digits while the other breaks are removed.
     folded = _BETWEEN_DIGITS.sub(r"\1X", folded)
-    return _BREAK.sub(_marks, folded).replace("X", " ") or text.strip()
+    form = folded.encode().translate(None, _ASCII_BREAKS).decode() if folded.isascii() else _BREAK.sub(_marks, folded)
+    return form.replace("X", " ") or text.strip()
 
 
 def as_read(text: str, normalised: str) -> str:
