@@ -34,7 +34,7 @@ def to_onnx(model: PreTrainedModel, example: Batch, file: Path) -> None:
     accepted = inspect.signature(model.forward).parameters
     example = {name: values for name, values in example.items() if name in accepted}
     dynamic = dict.fromkeys(range(2), torch.export.Dim.DYNAMIC)
-    with quiet_converters(), torch.inference_mode(), last_layer_first_token_only(model):
+    with quiet_converters(), torch.inference_mode(), last_layer_first_token_only(model), _eager_attention(model):
         try:
             program = torch.onnx.export(
                 model.cpu().eval(),
@@ -58,6 +58,17 @@ def to_onnx(model: PreTrainedModel, example: Batch, file: Path) -> None:
     proto = program.model_proto
     keep_apart(proto)
     save(proto, file)
+
+
+@contextmanager
+def _eager_attention(model: PreTrainedModel) -> Iterator[None]:
+    """Inside, attention is written out: fewer operations than the converter makes of PyTorch's own."""
+    before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
 
 
 def save(proto: onnx.ModelProto, file: Path) -> None:
