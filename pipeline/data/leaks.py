@@ -42,15 +42,16 @@ def normalise(text: str) -> str:
     """
     if text.isascii():
         # Normalised but for its letter case, and most texts have no two digits; this is faster.
-        plain = text.encode().translate(_LOWER, _ASCII_BREAKS)
-        if len(plain.translate(None, _NO_DIGITS)) < 2:
-            return plain.decode() or text.strip()
+        letters = text.encode().translate(_LOWER, _ASCII_BREAKS)
+        if len(letters.translate(None, _NO_DIGITS)) < 2:
+            return letters.decode() or text.strip()
         folded = text.lower()
     else:
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     # Folding leaves no capital, so that X can mark the breaks between digits while the other breaks are removed.
     folded = _BETWEEN_DIGITS.sub(r"\1X", folded)
-    return _BREAK.sub(_marks, folded).replace("X", " ") or text.strip()
+    plain = folded.encode().translate(None, _ASCII_BREAKS).decode() if folded.isascii() else _BREAK.sub(_marks, folded)
+    return plain.replace("X", " ") or text.strip()
 
 
 def as_read(text: str, normalised: str) -> str:
