@@ -42,9 +42,9 @@ def normalise(text: str) -> str:
     """
     if text.isascii():
         # Normalised but for its letter case, and most texts have no two digits; this is faster.
-        plain = text.encode().translate(_LOWER, _ASCII_BREAKS)
-        if len(plain.translate(None, _NO_DIGITS)) < 2:
-            return plain.decode() or text.strip()
+        letters = text.encode().translate(_LOWER, _ASCII_BREAKS)
+        if len(letters.translate(None, _NO_DIGITS)) < 2:
+            return letters.decode() or text.strip()
         folded = text.lower()
     else:
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())

@@ -42,7 +42,7 @@ class Tables:
 def read_tables(
     params: Params, *, target: Usable | None = None, source: Files | None = None, unlabelled: Files | None = None
 ) -> Tables:
-    """Read the tables; how many rows of source and unlabelled texts are used, does not matter.
+    """Read the tables, whatever number of rows of the source and of unlabelled texts is drawn later.
 
     Args:
         target: the target's rows, if they were read before.

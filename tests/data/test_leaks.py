@@ -24,6 +24,11 @@ def test_every_text_has_a_form_unless_it_is_blank(text):
     assert bool(normalise(text)) == bool(text.strip())
 
 
+@given(st.text(st.characters(codec="ascii")).filter(lambda text: any(map(str.isalnum, text))))
+def test_the_form_of_plain_text_is_the_same_within_other_text(text):
+    assert normalise(text + "ж") == normalise(text) + "ж"
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
