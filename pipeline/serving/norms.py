@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-AXES = "front"
+AXES = "keep_apart.axes"
 """Name of the constant that adds and removes a dimension of one."""
 
 
