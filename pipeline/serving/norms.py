@@ -1,7 +1,8 @@
 """Layer normalisation in an ONNX model, kept apart from the sum before it.
 
-onnxruntime makes one operation of the two, SkipLayerNormalization, which on a CPU takes about four times as long as
-both. It looks for sums of three dimensions; one of four is the same numbers in the same order, and stays.
+onnxruntime makes one operation of the two, SkipLayerNormalization, which on a CPU takes longer than both
+(`findings/onnxruntime-fused-norm-is-slower.sh` measures it). It looks for sums of three dimensions; one of four is the
+same numbers in the same order, and stays.
 """
 
 import numpy as np
