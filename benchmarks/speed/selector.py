@@ -9,7 +9,7 @@ from functools import partial
 from benchmarks.errors import exit_on_input_error
 from benchmarks.speed import flops
 from benchmarks.speed.default_run import default_params
-from benchmarks.speed.measure import Figure, publish, rate, side_by_side
+from benchmarks.speed.measure import Figure, publish, rate, ratio, side_by_side
 from benchmarks.speed.timed_steps import (
     default_dataset,
     default_student,
@@ -49,6 +49,7 @@ def main() -> None:
         [
             Figure("the selector's share of a step", shares["text"], "%", 10, at_most=True),
             Figure("with a reward after every step, as in the paper", shares["metric"], "%"),
+            Figure("faster than with a reward after every step", ratio(seconds, "metric", "text"), "times", 1.4),
             Figure("steps with the selector", rate(seconds, "text", STEPS), "per second"),
             Figure("steps without a selector", rate(seconds, "none", STEPS), "per second"),
             Figure(

@@ -20,7 +20,7 @@ STEP = 0.01
 def validation_gradient(student: PreTrainedModel, validation: Validation) -> tuple[list[torch.Tensor], Score]:
     """The gradient of the loss on D^v, for each of the student's weights, and the student's score."""
     weights = [weight for weight in student.parameters() if weight.requires_grad]
-    gradient = [torch.zeros_like(weight) for weight in weights]
+    gradient: list[torch.Tensor] = []
     labels, regression = torch.from_numpy(validation.texts.labels), not validation.texts.names
     logits = torch.zeros(len(labels), student.config.num_labels)
     # cuDNN has no backward pass of a recurrent network in evaluation mode.
@@ -30,10 +30,9 @@ def validation_gradient(student: PreTrainedModel, validation: Validation) -> tup
             found = student(**batch).logits.float()
             wanted = labels[rows].to(found.device)
             losses = mse_loss(found[:, 0], wanted, reduction="none") if regression else _cross_entropy(found, wanted)
-            parts = torch.autograd.grad(losses.sum() / len(labels), weights, allow_unused=True)
-            for total, part in zip(gradient, parts, strict=True):
-                if part is not None:
-                    total += part
+            parts = torch.autograd.grad(losses.sum() / len(labels), weights, materialize_grads=True)
+            # Not in place: two parts may share their memory, as those of an LSTM's biases.
+            gradient = [total + part for total, part in zip(gradient, parts, strict=True)] if gradient else list(parts)
             logits[rows] = found.detach().cpu()
     return gradient, validation.score_of(logits.numpy())
 
@@ -58,12 +57,13 @@ def moved_logits(student: PreTrainedModel, inputs: Tensors, gradient: Sequence[t
     Returns (texts, 2, labels). The student is left as it was.
     """
     weights = [weight for weight in student.parameters() if weight.requires_grad]
-    norm = max(length(gradient), 1e-30)
+    step = STEP / max(length(gradient), 1e-30)
     start, logits = [weight.clone() for weight in weights], []
     with _evaluating(student):
-        for step in (STEP, -STEP):
-            for weight, before, part in zip(weights, start, gradient, strict=True):
-                weight.copy_(before + part * (step / norm))
+        # There, and from there twice as far back.
+        for distance in (step, -2 * step):
+            for weight, part in zip(weights, gradient, strict=True):
+                weight.add_(part, alpha=distance)
             logits.append(student(**inputs).logits.float())
     for weight, before in zip(weights, start, strict=True):
         weight.copy_(before)
