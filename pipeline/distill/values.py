@@ -31,7 +31,7 @@ def validation_gradient(student: PreTrainedModel, validation: Validation) -> tup
             wanted = labels[rows].to(found.device)
             losses = mse_loss(found[:, 0], wanted, reduction="none") if regression else _cross_entropy(found, wanted)
             parts = torch.autograd.grad(losses.sum() / len(labels), weights, materialize_grads=True)
-            # Not in place: two parts may share their memory, as those of an LSTM's biases.
+            # Not in place: two parts may share their memory, as those of two weights of which the model takes the sum.
             gradient = [total + part for total, part in zip(gradient, parts, strict=True)] if gradient else list(parts)
             logits[rows] = found.detach().cpu()
     return gradient, validation.score_of(logits.numpy())
