@@ -180,10 +180,10 @@ class ReinforcedSelector(RandomSelector):
 class TextSelector(ReinforcedSelector):
     """π_φ with a reward r_z for each text, which it gets if it keeps the text.
 
-    Its perceptron estimates r_z, in units of the mean size of its step's rewards, which differs much from step to step,
-    and the log odds of keeping z are those of `initial_keep` plus that estimate by `caution`: of all policies the one
-    with the largest mean π r − caution · KL(π ‖ `initial_keep`). What a text was worth does not depend on what was
-    kept, so that the policy learns from all rewards of the run, the latest `MEMORY` of them, each time.
+    Its perceptron estimates r_z, and the log odds of keeping z are those of `initial_keep` plus that estimate, in
+    standard deviations of r, by `caution`: of all policies the one with the largest mean π r − caution · KL(π ‖
+    `initial_keep`). What a text was worth does not depend on what was kept, so that the policy learns from all rewards
+    of the run, the latest `MEMORY` of them, each time.
     """
 
     def __init__(self, features: int, params: Selector, seed: int) -> None:
@@ -200,15 +200,14 @@ class TextSelector(ReinforcedSelector):
     def learn(self, episode: Sequence[Step]) -> float:
         """Add the episode's rewards to those of before, and take `UPDATES` steps; returns the mean reward kept."""
         for step in episode:
-            rewards = torch.as_tensor(step.reward)
-            if (size := rewards.abs().sum() / max(1, len(rewards))) > 0:
-                self.features = torch.cat([self.features, step.features])[-MEMORY:]
-                self.rewards = torch.cat([self.rewards, rewards / size])[-MEMORY:]
-        if len(self.rewards):
+            self.features = torch.cat([self.features, step.features])[-MEMORY:]
+            self.rewards = torch.cat([self.rewards, torch.as_tensor(step.reward)])[-MEMORY:]
+        deviation = self.rewards.std() if len(self.rewards) > 1 else torch.zeros(())
+        if deviation > 0:
             for _ in range(UPDATES):
                 # Half its gradient by the log odds, times π(1 − π), is Eq. 15 averaged over all actions: a step of
                 # natural policy gradient (Kakade 2001). Without dividing, a policy that is near 1 hardly moves.
-                loss = mse_loss(self.policy(self.features).squeeze(1), self.rewards)
+                loss = mse_loss(self.policy(self.features).squeeze(1), self.rewards / deviation)
                 self.optimizer.zero_grad()
                 torch.autograd.backward(loss)
                 self.optimizer.step()

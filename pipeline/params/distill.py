@@ -34,8 +34,8 @@ class Selector(Section):
     finer. `text` rewards each text by its own part in the progress on the validation loss, to first order."""
     every: Positive = 15
     """Steps from one reward of texts to the next (`text`); the policy learns after each."""
-    caution: Rate = 0.05
-    """Weight of π's divergence from `initial_keep` against the rewards of texts, whose mean size is 1 (`text`)."""
+    caution: Rate = 0.1
+    """Weight of π's divergence from `initial_keep` against the rewards of texts, in standard deviations (`text`)."""
     discount: Share = 0.9
     """γ of the return, Eq. 14 (`loss`, `metric`)."""
     normalise_returns: bool = False

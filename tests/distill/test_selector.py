@@ -223,7 +223,7 @@ def test_learning_is_the_natural_gradient_of_eq_15_over_all_actions(monkeypatch)
         log_p = -torch.nn.functional.binary_cross_entropy_with_logits(logits, action, reduction="sum")
         (score,) = torch.autograd.grad(log_p, logits)
         log_p0 = (action * math.log(0.8) + (1 - action) * math.log(0.2)).sum()
-        reward = action @ (rewards / rewards.abs().mean()).double() - 0.3 * (log_p.detach() - log_p0)
+        reward = action @ (rewards / rewards.std()).double() - 0.3 * (log_p.detach() - log_p0)
         wanted += log_p.exp().item() * reward * score
     found = []
     monkeypatch.setattr(policy.optimizer, "step", lambda: found.append([w.grad.clone() for w in parameters]))
@@ -244,7 +244,7 @@ def test_the_log_odds_are_the_best_for_the_rewards():
     for _ in range(20):
         policy.learn([Step(step.features[:0], step.keep[:0], step.reward[:0])])
         policy.learn([step])
-    scaled = worth / worth.abs().mean()
+    scaled = worth / worth.repeat(10).std()
 
     def objective(keep):
         divergence = keep * (keep / 0.8).log() + (1 - keep) * ((1 - keep) / 0.2).log()
@@ -256,11 +256,8 @@ def test_the_log_odds_are_the_best_for_the_rewards():
     torch.testing.assert_close(found, best, rtol=0, atol=0.01)
 
 
-def environment(policy, *, worth, count=12, noise=1.0, seed=0, unit=lambda turn: 0.001):
+def environment(policy, *, worth, count=12, noise=1.0, seed=0):
     """Rewards of 48 texts at a time, mostly noise; a third are harm, which the last of two features tells, with errors.
-
-    Args:
-        unit: of a turn's rewards, given its number.
 
     Returns the share of harm and of the rest that the policy keeps.
     """
@@ -271,10 +268,10 @@ def environment(policy, *, worth, count=12, noise=1.0, seed=0, unit=lambda turn:
         seen = torch.where(torch.rand(number, generator=draw) < 0.1, ~harm, harm)
         return harm, torch.stack([torch.randn(number, generator=draw), seen.float()], 1)
 
-    for turn in range(count):
+    for _ in range(count):
         harm, features = texts(48)
         pay = torch.where(harm, worth, 0.4) + noise * torch.randn(48, generator=draw)
-        policy.learn([Step(features, policy.decide(policy.probabilities(features)), unit(turn) * pay)])
+        policy.learn([Step(features, policy.decide(policy.probabilities(features)), 0.001 * pay)])
     harm, features = texts(3000)
     kept = policy.decide(policy.probabilities(features)).float()
     return kept[harm].mean().item(), kept[~harm].mean().item()
@@ -286,16 +283,6 @@ def test_harm_is_dropped_and_the_rest_kept(seed):
     harm, rest = environment(text_selector(2, seed), worth=-1.0, seed=seed)
     assert harm < 0.3
     assert rest > 0.8
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_rewards_of_a_step_count_alike_whatever_their_size(seed):
-    """As the student converges they shrink, and a few validation texts that it gets wrong make them large."""
-    alike, uneven = (
-        environment(text_selector(2, seed), worth=-1.0, seed=seed, unit=unit)
-        for unit in (lambda turn: 0.001, lambda turn: 10.0 ** (turn % 5 - 3))
-    )
-    assert uneven == pytest.approx(alike)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -328,14 +315,11 @@ def test_rewards_are_remembered_over_a_restart():
     assert torch.equal(again.decide(torch.full((50,), 0.5)), whole.decide(torch.full((50,), 0.5)))
 
 
-def test_without_rewards_nothing_is_learnt():
+def test_rewards_that_are_equal_or_none_teach_nothing():
     policy = text_selector(2)
     before = [parameter.clone() for parameter in policy.policy.parameters()]
     assert policy.learn([]) == 0.0
     nothing = Step(torch.zeros(0, 2), torch.zeros(0, dtype=torch.bool), torch.zeros(0))
     assert policy.learn([nothing]) == 0.0
-    keep = torch.tensor([True, False, True])
-    assert policy.learn([Step(torch.ones(3, 2), keep, torch.zeros(3))]) == 0.0
+    assert policy.learn([Step(torch.ones(3, 2), torch.tensor([True, False, True]), torch.full((3,), 2.0))]) == 2.0
     assert all(torch.equal(*pair) for pair in zip(before, policy.policy.parameters(), strict=True))
-    assert policy.learn([Step(torch.ones(3, 2), keep, torch.full((3,), 2.0))]) == 2.0
-    assert policy.probabilities(torch.ones(1, 2)) > 0.9
