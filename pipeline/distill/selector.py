@@ -20,6 +20,10 @@ UPDATES = 30
 """Steps of Adam each time that a policy learns from rewards of texts."""
 MEMORY = 3_000
 """Rewards of texts that it learns from at most, the latest."""
+NORMAL = 1.4826
+"""Standard deviations of a normal distribution in the median of its absolute values."""
+LARGEST = 2.0
+"""Rewards of texts count as so many standard deviations at most: a batch's can be ten times as large as another's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +186,9 @@ class TextSelector(ReinforcedSelector):
 
     Its perceptron estimates r_z, and the log odds of keeping z are those of `initial_keep` plus that estimate, in
     standard deviations of r, by `caution`: of all policies the one with the largest mean π r − caution · KL(π ‖
-    `initial_keep`). What a text was worth does not depend on what was kept, so that the policy learns from all rewards
-    of the run, the latest `MEMORY` of them, each time.
+    `initial_keep`). The deviation is told by the median, because a few rewards are far larger than the rest. What a
+    text was worth does not depend on what was kept, so that the policy learns from all rewards of the run, the latest
+    `MEMORY` of them, each time.
     """
 
     def __init__(self, features: int, params: Selector, seed: int) -> None:
@@ -202,12 +207,13 @@ class TextSelector(ReinforcedSelector):
         for step in episode:
             self.features = torch.cat([self.features, step.features])[-MEMORY:]
             self.rewards = torch.cat([self.rewards, torch.as_tensor(step.reward)])[-MEMORY:]
-        deviation = self.rewards.std() if len(self.rewards) > 1 else torch.zeros(())
+        deviation = NORMAL * self.rewards.abs().median() if len(self.rewards) else torch.zeros(())
         if deviation > 0:
+            targets = (self.rewards / deviation).clamp(-LARGEST, LARGEST)
             for _ in range(UPDATES):
                 # Half its gradient by the log odds, times π(1 − π), is Eq. 15 averaged over all actions: a step of
                 # natural policy gradient (Kakade 2001). Without dividing, a policy that is near 1 hardly moves.
-                loss = mse_loss(self.policy(self.features).squeeze(1), self.rewards / deviation)
+                loss = mse_loss(self.policy(self.features).squeeze(1), targets)
                 self.optimizer.zero_grad()
                 torch.autograd.backward(loss)
                 self.optimizer.step()

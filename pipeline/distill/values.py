@@ -1,4 +1,4 @@
-"""The value of a text: what a small step on this text alone would do for the student's loss on D^v."""
+"""The value of a text: what a small step of the output layer on it alone would do for the student's loss on D^v."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,15 +11,23 @@ from pipeline.compute.batching import TOKENS, Batch, Rows
 from pipeline.evaluation.predicting import Prepared
 from pipeline.evaluation.validation import Score, Validation
 from pipeline.models.forward_shortcuts import last_layer_first_token_only
+from pipeline.models.head_rows import output_layer
 from pipeline.training.checkpoint import Tensors
 
 STEP = 0.01
 """How far the weights are moved, each way, to see how the losses of texts change."""
 
 
+def moved_weights(student: PreTrainedModel) -> list[torch.Tensor]:
+    """The weights of the layer that gives the logits; all that are trained, if the student's family has another."""
+    if found := output_layer(student):
+        return [*found[1].parameters()]
+    return [weight for weight in student.parameters() if weight.requires_grad]
+
+
 def validation_gradient(student: PreTrainedModel, validation: Validation) -> tuple[list[torch.Tensor], Score]:
-    """The gradient of the loss on D^v, for each of the student's weights, and the student's score."""
-    weights = [weight for weight in student.parameters() if weight.requires_grad]
+    """The gradient of the loss on D^v, for each of `moved_weights`, and the student's score."""
+    weights = moved_weights(student)
     gradient: list[torch.Tensor] = []
     labels, regression = torch.from_numpy(validation.texts.labels), not validation.texts.names
     logits = torch.zeros(len(labels), student.config.num_labels)
@@ -48,7 +56,7 @@ def _slices(prepared: Prepared) -> Iterator[tuple[Rows, Batch]]:
 
 @torch.no_grad()
 def moved_logits(student: PreTrainedModel, inputs: Tensors, gradient: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The student's logits for texts, its weights moved by `STEP` along a gradient, and against it.
+    """The student's logits for texts, `moved_weights` moved by `STEP` along a gradient, and against it.
 
     Args:
         inputs: the texts' padded tokens.
@@ -56,7 +64,7 @@ def moved_logits(student: PreTrainedModel, inputs: Tensors, gradient: Sequence[t
 
     Returns (texts, 2, labels). The student is left as it was.
     """
-    weights = [weight for weight in student.parameters() if weight.requires_grad]
+    weights = moved_weights(student)
     step = STEP / max(length(gradient), 1e-30)
     start, logits = [weight.clone() for weight in weights], []
     with _evaluating(student):

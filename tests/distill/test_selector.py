@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import statistics
 
 import numpy as np
 import pytest
@@ -205,6 +206,12 @@ def test_the_same_seed_gives_the_same_policy_and_decisions():
     assert run(3) == one != run(4)
 
 
+def scaled(rewards):
+    """In deviations of a normal distribution with this median size, at most two."""
+    deviation = sorted(rewards.abs().tolist())[(len(rewards) - 1) // 2] / statistics.NormalDist().inv_cdf(0.75)
+    return torch.tensor([max(-2.0, min(2.0, reward / deviation)) for reward in rewards.tolist()])
+
+
 def test_learning_is_the_natural_gradient_of_eq_15_over_all_actions(monkeypatch):
     """Σ_a P(a) R(a) ∇ log P(a) over all 2⁴ actions, R(a) the rewards of the texts kept less caution · log P(a) / P₀(a).
 
@@ -223,7 +230,7 @@ def test_learning_is_the_natural_gradient_of_eq_15_over_all_actions(monkeypatch)
         log_p = -torch.nn.functional.binary_cross_entropy_with_logits(logits, action, reduction="sum")
         (score,) = torch.autograd.grad(log_p, logits)
         log_p0 = (action * math.log(0.8) + (1 - action) * math.log(0.2)).sum()
-        reward = action @ (rewards / rewards.std()).double() - 0.3 * (log_p.detach() - log_p0)
+        reward = action @ scaled(rewards).double() - 0.3 * (log_p.detach() - log_p0)
         wanted += log_p.exp().item() * reward * score
     found = []
     monkeypatch.setattr(policy.optimizer, "step", lambda: found.append([w.grad.clone() for w in parameters]))
@@ -244,11 +251,10 @@ def test_the_log_odds_are_the_best_for_the_rewards():
     for _ in range(20):
         policy.learn([Step(step.features[:0], step.keep[:0], step.reward[:0])])
         policy.learn([step])
-    scaled = worth / worth.repeat(10).std()
 
     def objective(keep):
         divergence = keep * (keep / 0.8).log() + (1 - keep) * ((1 - keep) / 0.2).log()
-        return keep * scaled - 0.25 * divergence
+        return keep * scaled(worth) - 0.25 * divergence
 
     found = policy.probabilities(groups).double()
     grid = torch.linspace(0.001, 0.999, 999, dtype=torch.float64)
@@ -256,10 +262,11 @@ def test_the_log_odds_are_the_best_for_the_rewards():
     torch.testing.assert_close(found, best, rtol=0, atol=0.01)
 
 
-def environment(policy, *, worth, count=12, noise=1.0, seed=0):
+def environment(policy, *, worth, count=12, noise=1.0, seed=0, upside_down=()):
     """Rewards of 48 texts at a time, mostly noise; a third are harm, which the last of two features tells, with errors.
 
-    Returns the share of harm and of the rest that the policy keeps.
+    The rewards numbered `upside_down` are ten times as large as the others, and of the other sign. Returns the share of
+    harm and of the rest that the policy keeps.
     """
     draw = torch.Generator().manual_seed(seed)
 
@@ -268,9 +275,10 @@ def environment(policy, *, worth, count=12, noise=1.0, seed=0):
         seen = torch.where(torch.rand(number, generator=draw) < 0.1, ~harm, harm)
         return harm, torch.stack([torch.randn(number, generator=draw), seen.float()], 1)
 
-    for _ in range(count):
+    for number in range(count):
         harm, features = texts(48)
         pay = torch.where(harm, worth, 0.4) + noise * torch.randn(48, generator=draw)
+        pay *= -10.0 if number in upside_down else 1.0
         policy.learn([Step(features, policy.decide(policy.probabilities(features)), 0.001 * pay)])
     harm, features = texts(3000)
     kept = policy.decide(policy.probabilities(features)).float()
@@ -282,6 +290,13 @@ def test_harm_is_dropped_and_the_rest_kept(seed):
     """However small the rewards are, and although each of them says little."""
     harm, rest = environment(text_selector(2, seed), worth=-1.0, seed=seed)
     assert harm < 0.3
+    assert rest > 0.8
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_batch_with_large_rewards_does_not_outweigh_the_others(seed):
+    harm, rest = environment(text_selector(2, seed), worth=-1.0, seed=seed, upside_down=(3,))
+    assert harm < 0.5
     assert rest > 0.8
 
 
@@ -315,11 +330,11 @@ def test_rewards_are_remembered_over_a_restart():
     assert torch.equal(again.decide(torch.full((50,), 0.5)), whole.decide(torch.full((50,), 0.5)))
 
 
-def test_rewards_that_are_equal_or_none_teach_nothing():
+def test_rewards_that_are_zero_or_none_teach_nothing():
     policy = text_selector(2)
     before = [parameter.clone() for parameter in policy.policy.parameters()]
     assert policy.learn([]) == 0.0
     nothing = Step(torch.zeros(0, 2), torch.zeros(0, dtype=torch.bool), torch.zeros(0))
     assert policy.learn([nothing]) == 0.0
-    assert policy.learn([Step(torch.ones(3, 2), torch.tensor([True, False, True]), torch.full((3,), 2.0))]) == 2.0
+    assert policy.learn([Step(torch.ones(3, 2), torch.tensor([True, False, True]), torch.zeros(3))]) == 0.0
     assert all(torch.equal(*pair) for pair in zip(before, policy.policy.parameters(), strict=True))

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from pipeline.distill.values import _slices, moved_logits, text_values, validation_gradient
+from pipeline.distill.values import _slices, moved_logits, moved_weights, text_values, validation_gradient
 from pipeline.evaluation.validation import Validation
+from pipeline.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
 from pipeline.models.loading import load_classifier
 
 TEXTS = ["good film", "bad", "a dull and long film", "quite good", "not so bad a story"]
@@ -56,8 +57,8 @@ def by_hand(student, inputs, loss, gradient):
     logits = model(**inputs).logits
     along = torch.zeros_like(logits)
     for text, label in itertools.product(*map(range, logits.shape)):
-        parts = torch.autograd.grad(logits[text, label], list(model.parameters()), retain_graph=True, allow_unused=True)
-        along[text, label] = sum((a * b).sum() for a, b in zip(parts, gradient, strict=True) if a is not None)
+        parts = torch.autograd.grad(logits[text, label], [*model.classifier.parameters()], retain_graph=True)
+        along[text, label] = sum((a * b).sum() for a, b in zip(parts, gradient, strict=True))
     (by_logits,) = torch.autograd.grad(loss(logits).sum(), logits)
     return (by_logits * (along - along.mean(0))).sum(1)
 
@@ -81,7 +82,7 @@ def test_the_gradient_is_that_of_the_mean_loss(student, validation, monkeypatch)
     for step in (1e-3, -1e-3):
         model = copy.deepcopy(student)
         with torch.no_grad():
-            for weight, part in zip(model.parameters(), gradient, strict=True):
+            for weight, part in zip(model.classifier.parameters(), gradient, strict=True):
                 weight += step * part / norm**0.5
         moved.append(loss_on(validation, model))
     assert (moved[0] - moved[1]) / 2e-3 == pytest.approx(norm**0.5, rel=0.02)
@@ -89,7 +90,7 @@ def test_the_gradient_is_that_of_the_mean_loss(student, validation, monkeypatch)
 
 @pytest.mark.parametrize("seed", range(3))
 def test_values_foretell_the_progress_of_a_step(student, inputs, validation, seed):
-    """A step of descent on losses that move no logit of all texts alike lowers the loss on D^v by the sum of values."""
+    """A step of the head down losses that move no logit of all alike lowers the loss on D^v by the sum of values."""
     weights = torch.randn(5, 2, generator=torch.Generator().manual_seed(seed))
     weights -= weights.mean(0)
 
@@ -100,23 +101,38 @@ def test_values_foretell_the_progress_of_a_step(student, inputs, validation, see
     worth = values(student, inputs, loss, gradient).sum().item()
     model = copy.deepcopy(student).eval()
     loss(model(**inputs).logits).sum().backward()
-    step = 0.01 / sum(weight.grad.square().sum() for weight in model.parameters() if weight.grad is not None) ** 0.5
+    head = [*model.classifier.parameters()]
+    step = 0.01 / sum(weight.grad.square().sum() for weight in head) ** 0.5
     with torch.no_grad():
-        for weight in model.parameters():
-            if weight.grad is not None:
-                weight -= step * weight.grad
+        for weight in head:
+            weight -= step * weight.grad
     progress = loss_on(validation, student) - loss_on(validation, model)
     assert progress == pytest.approx(step.item() * worth, rel=0.1, abs=1e-5)
 
 
 def test_what_changes_all_answers_alike_is_worth_nothing(student, inputs):
     """A gradient of the last bias alone moves the logits of all texts by the same."""
-    gradient = [torch.zeros_like(weight) for weight in student.parameters()]
+    gradient = [torch.zeros_like(weight) for weight in student.classifier.parameters()]
     gradient[-1] += torch.tensor([0.3, -0.5])
     assert gradient[-1].shape == (2,)
     moved = moved_logits(student, inputs, gradient)
     assert (moved[:, 0] - moved[:, 1]).abs().min() > 0
     torch.testing.assert_close(text_values(moved, teach, gradient), torch.zeros(5), rtol=0, atol=1e-5)
+
+
+def test_the_output_layer_is_moved(student):
+    assert [id(weight) for weight in moved_weights(student)] == [
+        id(weight) for weight in student.classifier.parameters()
+    ]
+    bilstm = BiLSTMForSequenceClassification(BiLSTMConfig(vocab_size=9, embedding_size=4, lstm_size=3, hidden_size=5))
+    assert [id(weight) for weight in moved_weights(bilstm)] == [id(weight) for weight in bilstm.classifier.parameters()]
+
+
+def test_without_a_linear_output_layer_all_is_moved(student):
+    student.classifier = torch.nn.Bilinear(1, 1, 2)
+    student.bert.embeddings.requires_grad_(False)
+    trained = [*student.bert.encoder.parameters(), *student.bert.pooler.parameters(), *student.classifier.parameters()]
+    assert [id(weight) for weight in moved_weights(student)] == [id(weight) for weight in trained]
 
 
 def test_the_student_is_left_as_it_was(student, inputs, validation):
@@ -159,5 +175,5 @@ def load_classifier_of_numbers(student):
 
 
 def test_without_a_gradient_every_text_is_worth_nothing(student, inputs):
-    gradient = [torch.zeros_like(weight) for weight in student.parameters()]
+    gradient = [torch.zeros_like(weight) for weight in student.classifier.parameters()]
     assert values(student, inputs, teach, gradient).tolist() == [0.0] * 5

@@ -7,13 +7,13 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -212,39 +212,20 @@ def test_kills_cost_next_to_nothing(counted: Callable[[str], Repo]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_two_experiments_at_once(project: Callable[..., Repo], tmp_path: Path) -> None:
-    """They share the work cache, and each ends as it would alone."""
-    repo = project(tmp_path / "project")
-    repo.dvc("repro")
-    repo.run("git", "add", "-A")
-    repo.run("git", "commit", "-qm", "after")
-    # Both draw the same neighbours with another alpha, and run the teacher on them, at the same time.
-    for learning_rate in ("0.002", "0.003"):
-        repo.dvc("exp", "run", "--queue", "-S", "alpha=1.5", "-S", f"distill.learning_rate={learning_rate}")
-    repo.dvc("queue", "start", "-j", "2")
-    deadline = time.monotonic() + 900
-    while time.monotonic() < deadline:
-        status = repo.dvc("queue", "status")
-        if not re.search("Queued|Running", status):
-            break
-        time.sleep(2)
-    assert status.count("Success") == 2, status
-    shown = json.loads(repo.dvc("exp", "show", "--json"))
-    found = {}
-    for experiment in shown[1]["experiments"] if shown[1].get("experiments") else shown[0]["experiments"]:
-        (revision,) = experiment["revs"]
-        params = revision["data"]["params"]["params.yaml"]["data"]
-        outs = revision["data"]["outs"]
-        found[params["distill"]["learning_rate"]] = {path: out["hash"] for path, out in outs.items()}
-    assert found.keys() == {0.002, 0.003}
-    one, other = found.values()
-    assert one["data/augmented"] == other["data/augmented"]
-    assert one["data/teacher"] == other["data/teacher"]
-    assert one["models/student"] != other["models/student"]
-    # Alone, with its own work cache, the first gives the same.
-    repo.environment["XDG_CACHE_HOME"] = str(tmp_path / "another")
-    shutil.rmtree(repo.folder / ".dvc" / "cache" / "runs")
-    repo.dvc("exp", "run", "-S", "alpha=1.5", "-S", "distill.learning_rate=0.002")
-    alone = json.loads(repo.dvc("exp", "show", "--json"))[0]["data"]["outs"]
-    for path in ("data/augmented", "data/teacher", "models/student", "data/selection.parquet"):
-        assert alone[path]["hash"] == found[0.002][path]
+def test_two_runs_at_once(project: Callable[..., Repo], tmp_path: Path) -> None:
+    """They share the work cache, and each ends as it would alone.
+
+    In clones of their own: DVC's queue itself can lose one of two (treeverse/dvc#10673, as of DVC 3.67).
+    """
+    rates = {"one": 2e-3, "other": 3e-3, "alone": 2e-3}
+    repos = {name: project(tmp_path / name / "project", distill={"learning_rate": rates[name]}) for name in rates}
+    repos["other"].environment["XDG_CACHE_HOME"] = repos["one"].environment["XDG_CACHE_HOME"]
+    # Both draw the same neighbours, and run the same teacher on them, at the same time.
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: repos[name].dvc("repro"), ("one", "other")))
+    repos["alone"].dvc("repro")
+    one, other, alone = (outs(repos[name]) for name in rates)
+    assert one == alone
+    changed = {name for name in one if other[name] != one[name]}
+    assert "models/student/model.safetensors" in changed
+    assert not [name for name in changed if name.startswith(("data/augmented/", "data/teacher/", "models/teacher/"))]
