@@ -38,7 +38,7 @@ def main() -> None:
     batch, lengths = params.distill.batch_size, dataset.encoded.lengths.tolist()
     validated = [length for texts in validation.prepared.batches for length in texts["attention_mask"].sum(1).tolist()]
     trained = 3 * flops.classifier(student.config, lengths) * batch / len(dataset)
-    valued = 2 * flops.first_token_classifier(student.config, lengths) * batch / len(dataset)
+    valued = flops.first_token_classifier(student.config, lengths) * batch / len(dataset)
     rewarded = (flops.first_token_classifier(student.config, validated) + valued) / params.selector.every
     shares = {
         name: 100 * statistics.median(1 - b / a for a, b in zip(seconds[name], seconds["none"], strict=True))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy, mse_loss
@@ -67,7 +68,7 @@ def moved_logits(student: PreTrainedModel, inputs: Tensors, gradient: Sequence[t
     weights = moved_weights(student)
     step = STEP / max(length(gradient), 1e-30)
     start, logits = [weight.clone() for weight in weights], []
-    with _evaluating(student):
+    with _evaluating(student), _encoding_once(student, weights):
         # There, and from there twice as far back.
         for distance in (step, -2 * step):
             for weight, part in zip(weights, gradient, strict=True):
@@ -118,3 +119,26 @@ def _evaluating(student: PreTrainedModel) -> Iterator[None]:
     with last_layer_first_token_only(student):
         yield
     student.train(training)
+
+
+@contextmanager
+def _encoding_once(student: PreTrainedModel, moved: Sequence[torch.Tensor]) -> Iterator[None]:
+    """Inside, for the same texts again, the encoder returns what it returned first, unless weights of its are moved."""
+    encoder = student.base_model
+    returned: list[Any] = []
+    if {id(weight) for weight in encoder.parameters()} & {id(weight) for weight in moved}:
+        yield
+        return
+    forward = encoder.forward
+
+    def once(*inputs: Any, **options: Any) -> Any:
+        if not returned:
+            returned.append(forward(*inputs, **options))
+        return returned[0]
+
+    # An attribute of the instance hides the method.
+    encoder.forward = once
+    try:
+        yield
+    finally:
+        del encoder.forward

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from pipeline.distill.values import _slices, moved_logits, moved_weights, text_values, validation_gradient
+from pipeline.distill.values import STEP, _slices, length, moved_logits, moved_weights, text_values, validation_gradient
 from pipeline.evaluation.validation import Validation
 from pipeline.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
 from pipeline.models.loading import load_classifier
@@ -129,10 +129,47 @@ def test_the_output_layer_is_moved(student):
 
 
 def test_without_a_linear_output_layer_all_is_moved(student):
-    student.classifier = torch.nn.Bilinear(1, 1, 2)
+    student.classifier = WithoutLinearLayer(student.classifier)
     student.bert.embeddings.requires_grad_(False)
     trained = [*student.bert.encoder.parameters(), *student.bert.pooler.parameters(), *student.classifier.parameters()]
     assert [id(weight) for weight in moved_weights(student)] == [id(weight) for weight in trained]
+
+
+def test_the_encoder_reads_the_texts_once(student, inputs, validation):
+    gradient, _ = validation_gradient(student, validation)
+    wanted = []
+    for distance in (STEP, -STEP):
+        model = copy.deepcopy(student).eval()
+        with torch.no_grad():
+            for weight, part in zip(model.classifier.parameters(), gradient, strict=True):
+                weight += distance * part / length(gradient)
+            wanted.append(model(**inputs).logits)
+    calls = []
+    student.bert.embeddings.register_forward_hook(lambda *_: calls.append(1))
+    torch.testing.assert_close(moved_logits(student, inputs, gradient), torch.stack(wanted, dim=1))
+    assert calls == [1]
+    student(**inputs)
+    assert calls == [1, 1]
+
+
+def test_with_all_weights_moved_the_encoder_reads_them_twice(student, inputs):
+    student.classifier = WithoutLinearLayer(student.classifier)
+    gradient = [torch.ones_like(weight) for weight in moved_weights(student)]
+    calls = []
+    student.bert.embeddings.register_forward_hook(lambda *_: calls.append(1))
+    moved_logits(student, inputs, gradient)
+    assert calls == [1, 1]
+
+
+class WithoutLinearLayer(torch.nn.Module):
+    """A linear layer in disguise."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.weight, self.bias = layer.weight, layer.bias
+
+    def forward(self, states):
+        return torch.nn.functional.linear(states, self.weight, self.bias)
 
 
 def test_the_student_is_left_as_it_was(student, inputs, validation):
