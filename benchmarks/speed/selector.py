@@ -18,7 +18,7 @@ from benchmarks.speed.timed_steps import (
     without_selector,
 )
 
-STEPS = 30
+STEPS = 36
 """Three times `selector.every` of the default."""
 
 

@@ -32,9 +32,9 @@ class Selector(Section):
     reward: Literal["text", "loss", "metric"] = "text"
     """Eq. 13: `metric` and `loss` reward a whole step by what `score` names (paper) or by the validation loss, which is
     finer. `text` rewards each text by its own part in the progress on the validation loss, to first order."""
-    every: Positive = 10
+    every: Positive = 12
     """Steps from one reward of texts to the next (`text`); the policy learns after each."""
-    caution: Rate = 0.05
+    caution: Rate = 0.03
     """Weight of π's divergence from `initial_keep` against the rewards of texts, in standard deviations (`text`)."""
     discount: Share = 0.9
     """γ of the return, Eq. 14 (`loss`, `metric`)."""
