@@ -184,11 +184,11 @@ class ReinforcedSelector(RandomSelector):
 class TextSelector(ReinforcedSelector):
     """π_φ with a reward r_z for each text, which it gets if it keeps the text.
 
-    Its perceptron estimates r_z, and the log odds of keeping z are those of `initial_keep` plus that estimate, in
-    standard deviations of r, by `caution`: of all policies the one with the largest mean π r − caution · KL(π ‖
-    `initial_keep`). The deviation is told by the median, because a few rewards are far larger than the rest. What a
-    text was worth does not depend on what was kept, so that the policy learns from all rewards of the run, the latest
-    `MEMORY` of them, each time.
+    Its perceptron estimates r_z in standard deviations of r, told by the median size because a few are far larger than
+    the rest, and clamped at `LARGEST`. The log odds of keeping z are those of `initial_keep` plus that estimate by
+    `caution`: of all policies the one with the largest mean of π times the clamped r − caution · KL(π ‖
+    `initial_keep`). What a text was worth does not depend on what was kept, so that the policy learns from all rewards
+    of the run, the latest `MEMORY` of them, each time.
     """
 
     def __init__(self, features: int, params: Selector, seed: int) -> None:
@@ -207,7 +207,7 @@ class TextSelector(ReinforcedSelector):
         for step in episode:
             self.features = torch.cat([self.features, step.features])[-MEMORY:]
             self.rewards = torch.cat([self.rewards, torch.as_tensor(step.reward)])[-MEMORY:]
-        deviation = NORMAL * self.rewards.abs().median() if len(self.rewards) else torch.zeros(())
+        deviation = NORMAL * self.rewards.abs().median() if len(self.rewards) > 1 else torch.zeros(())
         if deviation > 0:
             targets = (self.rewards / deviation).clamp(-LARGEST, LARGEST)
             for _ in range(UPDATES):

@@ -32,8 +32,7 @@ def validation_gradient(student: PreTrainedModel, validation: Validation) -> tup
     gradient: list[torch.Tensor] = []
     labels, regression = torch.from_numpy(validation.texts.labels), not validation.texts.names
     logits = torch.zeros(len(labels), student.config.num_labels)
-    # cuDNN has no backward pass of a recurrent network in evaluation mode.
-    with _evaluating(student), torch.backends.cudnn.flags(enabled=False):
+    with _evaluating(student):
         for positions, batch in _slices(validation.prepared):
             rows = torch.from_numpy(positions)
             found = student(**batch).logits.float()
@@ -84,8 +83,8 @@ def text_values(
 ) -> torch.Tensor:
     """The value of each text z, ∇L(z) · ∇L(D^v): how fast the loss on D^v falls in a step of descent on L(z).
 
-    That is also how fast L(z) falls in a step of descent on the loss on D^v, so that two forward passes tell it for all
-    texts at once. What changes the answers to all texts alike is left out: the mean over the batch of the change of
+    That is also how fast L(z) falls in a step of descent on the loss on D^v, so that the logits at two places tell it of
+    all texts at once. What changes the answers to all texts alike is left out: the mean over the batch of the change of
     logits. A student that has learnt little changes hardly anything else, and every text with the answer that is rarer
     in D^v would seem to harm.
 

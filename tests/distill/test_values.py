@@ -135,6 +135,19 @@ def test_without_a_linear_output_layer_all_is_moved(student):
     assert [id(weight) for weight in moved_weights(student)] == [id(weight) for weight in trained]
 
 
+def test_the_gradient_without_a_linear_output_layer_is_by_all_weights(student, validation):
+    student.classifier = WithoutLinearLayer(student.classifier)
+    gradient, _ = validation_gradient(student, validation)
+    student.eval()
+    loss = torch.zeros(())
+    for rows, batch in zip(validation.prepared.rows, validation.prepared.batches, strict=True):
+        labels = torch.from_numpy(validation.texts.labels[rows])
+        loss = loss + cross_entropy(student(**batch).logits, labels, reduction="sum") / len(validation.texts.labels)
+    loss.backward()
+    for found, weight in zip(gradient, student.parameters(), strict=True):
+        torch.testing.assert_close(found, weight.grad)
+
+
 def test_the_encoder_reads_the_texts_once(student, inputs, validation):
     gradient, _ = validation_gradient(student, validation)
     wanted = []
