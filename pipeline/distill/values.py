@@ -83,10 +83,10 @@ def text_values(
 ) -> torch.Tensor:
     """The value of each text z, ∇L(z) · ∇L(D^v): how fast the loss on D^v falls in a step of descent on L(z).
 
-    That is also how fast L(z) falls in a step of descent on the loss on D^v, so that the logits at two places tell it of
-    all texts at once. What changes the answers to all texts alike is left out: the mean over the batch of the change of
-    logits. A student that has learnt little changes hardly anything else, and every text with the answer that is rarer
-    in D^v would seem to harm.
+    That is also how fast L(z) falls in a step of descent on the loss on D^v, so that the logits at two places tell it
+    of all texts at once. What changes the answers to all texts alike is left out: the mean over the batch of the change
+    of logits. A student that has learnt little changes hardly anything else, and every text with the answer that is
+    rarer in D^v would seem to harm.
 
     Args:
         moved: from `moved_logits`, (texts, 2, labels).
