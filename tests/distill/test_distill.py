@@ -82,7 +82,8 @@ def test_the_selection_has_a_row_for_each_neighbour(run, augmented):
     assert joined.num_rows == table.num_rows == neighbours.num_rows == len(set(table["id"].to_pylist())) == 96
     assert joined["domain"].to_pylist() == joined["domain_augmented"].to_pylist()
     pi, kept = table["pi"].to_numpy(), table["kept"].to_numpy()
-    assert ((pi > 0) & (pi < 1)).all()
+    assert ((pi >= 0) & (pi <= 1)).all()
+    assert len(set(pi.tolist())) > 1
     assert 0 < kept.sum() < 96
 
 
