@@ -110,7 +110,10 @@ def test_the_same_seed_gives_the_same_bytes(run, tmp_path, kind):
 
 @pytest.mark.slow
 def test_the_unit_of_the_labels_changes_nothing_but_the_unit(run, make_params, saved, tiny_masked_lm, uneven, tmp_path):
-    """Labels and teacher in another unit: the same losses, rewards, decisions and student, in two rounds."""
+    """Labels and teacher in another unit: the same losses, rewards, decisions and student, in two rounds.
+
+    With caution, so that rounding moves no decision.
+    """
     neutral = {"num_labels": 1, "id2label": {0: "LABEL_0"}, "label2id": {"LABEL_0": 0}}
     first = saved(BertForSequenceClassification, **neutral)
 
@@ -132,7 +135,8 @@ def test_the_unit_of_the_labels_changes_nothing_but_the_unit(run, make_params, s
         given["cache"] = folder / "cache"
         cache_teacher(params, **{key: given[key] for key in ("prepared", "augmented", "teacher")}, out=given["cache"])
         logged, earlier = [], None
-        given |= {"task": "regression", "objectives": {"hard": 1, "logits": 1}, "selector": {"every": 1}}
+        given |= {"task": "regression", "objectives": {"hard": 1, "logits": 1}}
+        given["selector"] = {"every": 1, "caution": 50}
         for number in (1, 2):
             _, out, selection = run(
                 f"{name}/{number}", log=lambda _, figures: logged.append(figures), earlier=earlier, **given
@@ -149,6 +153,8 @@ def test_the_unit_of_the_labels_changes_nothing_but_the_unit(run, make_params, s
     assert years[1]["kept"] == one[1]["kept"]
     np.testing.assert_allclose(years[1]["pi"], one[1]["pi"], atol=1e-2)
     for ours, theirs in zip(years[2], one[2], strict=True):
+        # Rewards are small differences of answers near 1950, which float32 holds to a ten-thousandth.
+        assert ours.pop("reward", 0) == pytest.approx(theirs.pop("reward", 0), rel=0.15, abs=2e-2)
         assert ours == pytest.approx(theirs, rel=2e-2, abs=2e-3)
 
 
