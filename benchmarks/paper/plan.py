@@ -54,15 +54,16 @@ class Block(_Section):
 
 
 class Main(Block):
-    """The default task's block."""
+    """The block of all rows."""
 
     after: list[str] = []
     """Rows that start from others."""
 
 
 class Studies(Block):
-    """Settings varied one at a time on the default task, and more tasks."""
+    """Settings varied one at a time on one task, and more tasks."""
 
+    tasks_of_rows: list[str]
     rows_of_tasks: list[str]
 
 
@@ -84,7 +85,7 @@ class Asked(_Section):
             Block(tasks=main.tasks, rows=main.rows + main.after, seeds=main.seeds),
             self.tasks,
             self.pairs,
-            Block(tasks=main.tasks, rows=studies.rows, seeds=studies.seeds),
+            Block(tasks=studies.tasks_of_rows, rows=studies.rows, seeds=studies.seeds),
             Block(tasks=studies.tasks, rows=studies.rows_of_tasks, seeds=studies.seeds),
         ]
 

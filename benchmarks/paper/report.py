@@ -1,4 +1,4 @@
-"""Tables and figures of results.csv: means and standard deviations over seeds, and paired tests against l2a."""
+"""Tables and figures of results.csv: means and standard deviations over seeds, and paired tests against a row."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmarks.paper.drawing import draw
 from benchmarks.paper.plan import read_asked, read_row, read_task
-from benchmarks.paper.results import BASELINE
+from benchmarks.paper.results import BASELINE, BASELINES
 from pipeline.distill.dataset import count_epochs
 from pipeline.errors import InputError
 from pipeline.params.file import load
@@ -67,13 +67,16 @@ class Results:
         missing = f", {failed} failed" if failed else ""
         return f"{values.mean():.3f}{spread} ({len(values)}{missing})"
 
-    def difference(self, task: str, row: str) -> str:
-        """Difference of the row's mean from l2a's over the seeds that both have, with the p of the paired test."""
-        metric = self.main_metric(task)
-        both = pd.concat([self.values(task, row, metric), self.values(task, BASELINE, metric)], axis=1, join="inner")
-        if row == BASELINE or both.empty:
+    def difference(self, task: str, row: str, test: str = "p") -> str:
+        """Difference of the row's mean from l2a's over the seeds that both have, with the p of the paired test.
+
+        `test` "p_default" compares with the row default.
+        """
+        metric, baseline = self.main_metric(task), BASELINES[test]
+        both = pd.concat([self.values(task, row, metric), self.values(task, baseline, metric)], axis=1, join="inner")
+        if row == baseline or both.empty:
             return ""
-        p = self.values(task, row, "p")
+        p = self.values(task, row, test)
         return f"{(both.iloc[:, 0] - both.iloc[:, 1]).mean():+.3f}" + (f", p {p.iloc[0]:.3f}" if len(p) else "")
 
 
@@ -91,12 +94,12 @@ def write_report(here: Path) -> str:
     if asked.pairs.tasks:
         rows = ["student-ft", BASELINE, "alpha-0.8", *asked.pairs.rows]
         parts.append(_tasks(results, "pairs", asked.pairs.tasks, rows))
-    for task in main.tasks:
-        parts.append(_ablations(results, task))
+    parts += [_ablations(results, task) for task in main.tasks]
+    for task in studies.tasks_of_rows:
         parts.append(_studies(study_results, here, task, studies.rows, studies.tasks, studies.rows_of_tasks))
     parts.append(_failures(here))
     with publish_folder(here / "figures") as folder:
-        for task in main.tasks:
+        for task in studies.tasks_of_rows:
             draw(study_results.scores, study_results.main_metric(task), task, folder)
     with publish_file(here / "RESULTS.md") as temporary:
         temporary.write_text("\n\n".join(part.strip() for part in parts if part) + "\n", encoding="utf-8")
@@ -157,7 +160,7 @@ def _rows(results: Results, here: Path, task: str, rows: Sequence[str]) -> str:
         size = results.values(task, row, "parameters")
         lines.append([
             row, results.cell(task, row), results.cell(task, row, SECOND_METRICS[metric][0]),
-            results.difference(task, row), _steps(results, here, task, row),
+            *(results.difference(task, row, test) for test in BASELINES), _steps(results, here, task, row),
             f"{size.mean() / 1e6:.1f}M" if len(size) else "", _description(row),
         ])  # fmt: skip
     lines.sort(key=lambda line: results.values(task, line[0], metric).mean() if line[1][0] in "-0123456789" else -9.0)
@@ -166,7 +169,7 @@ def _rows(results: Results, here: Path, task: str, rows: Sequence[str]) -> str:
         "row",
         f"{metric} (seeds)",
         SECOND_METRICS[metric][1],
-        "difference from l2a",
+        *(f"difference from {baseline}" for baseline in BASELINES.values()),
         "steps",
         "parameters",
         "description",

@@ -15,6 +15,8 @@ from pipeline.storage.atomic import publish_file
 
 COLUMNS = ["task", "row", "seed", "metric", "value"]
 BASELINE = "l2a"
+BASELINES = {"p": BASELINE, "p_default": "default"}
+"""The metrics that compare a row with another, and the row that it is compared with."""
 RESAMPLES = 2000
 Line = tuple[str, str, str, str, float | str]
 Known = dict[tuple[str, str, str], list[Line]]
@@ -23,8 +25,8 @@ Known = dict[tuple[str, str, str], list[Line]]
 def collect(here: Path) -> str:
     """Write results.csv: a line for each value, `failed` with value 1 for a cell that failed.
 
-    `p` of a row, without a seed, is the p-value of a paired test against l2a over the texts of all seeds that have
-    both. Values of cells that are not on this machine are kept from the present results.csv. Returns the number of
+    `p` and `p_default` of a row, without a seed, are the p-values of paired tests against l2a and default over the
+    texts of all seeds that have both. Values of cells that are not on this machine are kept from the present results.csv. Returns the number of
     cells of each kind.
     """
     path = here / "results.csv"
@@ -57,15 +59,18 @@ def collect(here: Path) -> str:
     return ", ".join(f"{number} cells {kind}" for kind, number in counts.items() if number)
 
 
-def _p(measured: Path, task: str, row: str, seeds: list[int], known: Known, *, keep: bool) -> list[Line]:
-    """The line of a row's paired test, computed if its predictions are here, kept if none of its cells is here."""
-    if row == BASELINE:
-        return []
-    sides = [[measured / task / name / str(seed) for seed in seeds] for name in (row, BASELINE)]
-    both = [pair for pair in zip(*sides, strict=True) if all((folder / "predictions.csv").is_file() for folder in pair)]
-    if not both:
-        return known.get((task, row, ""), []) if keep else []
-    return [(task, row, "", "p", round(paired_p_value([one for one, _ in both], [other for _, other in both]), 4))]
+def _p(measured: Path, task: str, row: str, seeds: list[int], known: Known, *, keep: bool) -> Iterator[Line]:
+    """The lines of a row's paired tests, computed if its predictions are here, kept if none of its cells is here."""
+    if keep:
+        yield from known.get((task, row, ""), [])
+        return
+    for metric, baseline in BASELINES.items():
+        sides = [[measured / task / name / str(seed) for seed in seeds] for name in (row, baseline)]
+        both = [
+            pair for pair in zip(*sides, strict=True) if all((folder / "predictions.csv").is_file() for folder in pair)
+        ]
+        if both and row != baseline:
+            yield task, row, "", metric, round(paired_p_value([one for one, _ in both], [other for _, other in both]), 4)
 
 
 def _cell(measured: Path, task: str, row: str, seed: str, known: Known) -> tuple[str, list[Line]]:

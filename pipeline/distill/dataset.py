@@ -33,7 +33,8 @@ class DistillationDataset:
     domains: npt.NDArray[np.str_]
     """`source`, `target` or `unlabelled`, (rows,)."""
     droppable: npt.NDArray[np.bool_]
-    """Whether the selector may drop the row, (rows,): all but the target's labelled texts."""
+    """Whether the selector may drop the row, (rows,): neighbours; with `selector.originals` all but the target's labelled
+    texts."""
     labels: torch.Tensor
     """Class indices or numbers, (rows,): a neighbour has the label of its original, a text without a label, or with one
     that the target lacks, what the teacher predicts. Numbers are on the scale `scale`."""
@@ -144,7 +145,7 @@ def read_dataset(
     return DistillationDataset(
         ids=ids,
         domains=np.array(domains),
-        droppable=(np.arange(len(ids)) < neighbours) | (np.array(domains) != "target"),
+        droppable=(np.arange(len(ids)) < neighbours) | (params.selector.originals & (np.array(domains) != "target")),
         labels=scale.standardised(_label_tensor(labels, names, teacher_cache.logits[cache_rows])),
         log_p=torch.from_numpy(log_p),
         tokenizer=tokenizer,

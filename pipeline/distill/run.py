@@ -15,7 +15,7 @@ from pipeline.distill.features import batch_features, feature_count
 from pipeline.distill.losses import DistillationLosses, mean_of_kept
 from pipeline.distill.selector import ReinforcedSelector, Step, TextSelector, build_selector, reward
 from pipeline.distill.state import Batch, DistillationResult, Log, LoopState
-from pipeline.distill.values import moved_logits, text_values, validation_gradient
+from pipeline.distill.values import moved_logits, same_answer, text_values, validation_gradient
 from pipeline.errors import InputError
 from pipeline.evaluation.validation import Validation
 from pipeline.params.schema import Params
@@ -68,7 +68,8 @@ class Distillation:
         self.training = TrainState(trained, optimizer, schedule, "distill.learning_rate")
         outputs, losses = student.config.num_labels, len(params.objectives.active())
         widths = student.config.hidden_size + teacher_width if params.selector.representations else 0
-        self.selector = build_selector(feature_count(outputs, losses, widths), params.selector, params.seed)
+        kind = params.selector if dataset.droppable.any() else params.selector.model_copy(update={"kind": "none"})
+        self.selector = build_selector(feature_count(outputs, losses, widths), kind, params.seed)
         self.rewards_texts = isinstance(self.selector, TextSelector)
         self.rewards_steps = isinstance(self.selector, ReinforcedSelector) and not self.rewards_texts
         if earlier:
@@ -156,7 +157,8 @@ class Distillation:
             gradient, score = validation_gradient(self.student, self.validation)
             local = moved_logits(self.student, self._inputs(batch.rows[batch.local]), gradient)[: batch.num_real]
             moved = distributed.all_gather_rows(local.cpu(), len(batch.rows))
-            rewards = text_values(moved, lambda logits: self.losses.of_predictions(batch.rows, logits), gradient)
+            same = same_answer(self.validation.texts)
+            rewards = text_values(moved, lambda logits: self.losses.of_predictions(batch.rows, logits), gradient, same)
             # On accelerators processes may round differently, and their policies must not part.
             rewards = torch.tensor(distributed.broadcast_floats(rewards[droppable].tolist()))
             self.state.episode.append(Step(features, keep[droppable], rewards))

@@ -1,14 +1,21 @@
-"""The value of a text: what a small step of the output layer on it alone would do for the student's loss on D^v."""
+"""The value of a text: what a small step of the output layer on it alone would do for the student's loss on D^v.
+
+The layer counts as one that gives every text the same answer. At the student's own answers the loss on D^v falls with all
+that makes them surer, as long as they are less sure than its labels: each text of which the teacher is unsure would seem
+to harm. If they are too sure, each text that is taught well would.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.functional import cross_entropy, mse_loss
 from transformers import PreTrainedModel
 
 from pipeline.compute.batching import TOKENS, Batch, Rows
+from pipeline.data.texts import Texts
 from pipeline.evaluation.predicting import Prepared
 from pipeline.evaluation.validation import Score, Validation
 from pipeline.models.forward_shortcuts import last_layer_first_token_only
@@ -26,19 +33,31 @@ def moved_weights(student: PreTrainedModel) -> list[torch.Tensor]:
     return [weight for weight in student.parameters() if weight.requires_grad]
 
 
+def same_answer(texts: Texts) -> torch.Tensor:
+    """The logits that fit texts best if all get the same: the logarithms of the classes' shares, or the mean number.
+
+    A class counts as one text more than it has. Returns (labels,).
+    """
+    if not texts.names:
+        return torch.tensor([float(texts.labels.mean())])
+    return torch.from_numpy(np.log(np.bincount(texts.labels, minlength=len(texts.names)) + 1.0)).float().log_softmax(0)
+
+
 def validation_gradient(student: PreTrainedModel, validation: Validation) -> tuple[list[torch.Tensor], Score]:
-    """The gradient of the loss on D^v, for each of `moved_weights`, and the student's score."""
+    """The gradient of the loss on D^v at `same_answer`, for each of `moved_weights`, and the student's score."""
     weights = moved_weights(student)
     gradient: list[torch.Tensor] = []
     labels, regression = torch.from_numpy(validation.texts.labels), not validation.texts.names
-    logits = torch.zeros(len(labels), student.config.num_labels)
+    logits, same = torch.zeros(len(labels), student.config.num_labels), same_answer(validation.texts)
     with _evaluating(student):
         for positions, batch in _slices(validation.prepared):
             rows = torch.from_numpy(positions)
             found = student(**batch).logits.float()
             wanted = labels[rows].to(found.device)
-            losses = mse_loss(found[:, 0], wanted, reduction="none") if regression else _cross_entropy(found, wanted)
-            parts = torch.autograd.grad(losses.sum() / len(labels), weights, materialize_grads=True)
+            # In value the same for all texts, in gradient the student's.
+            answers = same.to(found.device) + found - found.detach()
+            loss = mse_loss(answers[:, 0], wanted) if regression else cross_entropy(answers, wanted)
+            parts = torch.autograd.grad(loss * (len(rows) / len(labels)), weights, materialize_grads=True)
             # Not in place: two parts may share their memory, as those of two weights of which the model takes the sum.
             gradient = [total + part for total, part in zip(gradient, parts, strict=True)] if gradient else list(parts)
             logits[rows] = found.detach().cpu()
@@ -79,7 +98,10 @@ def moved_logits(student: PreTrainedModel, inputs: Tensors, gradient: Sequence[t
 
 
 def text_values(
-    moved: torch.Tensor, loss: Callable[[torch.Tensor], torch.Tensor], gradient: Sequence[torch.Tensor]
+    moved: torch.Tensor,
+    loss: Callable[[torch.Tensor], torch.Tensor],
+    gradient: Sequence[torch.Tensor],
+    same: torch.Tensor,
 ) -> torch.Tensor:
     """The value of each text z, ∇L(z) · ∇L(D^v): how fast the loss on D^v falls in a step of descent on L(z).
 
@@ -92,22 +114,20 @@ def text_values(
         moved: from `moved_logits`, (texts, 2, labels).
         loss: each text's loss, (texts,), given the student's logits.
         gradient: that of `moved_logits`.
+        same: `same_answer` of D^v, where both losses are taken.
 
     Returns (texts,).
     """
     # In float32 the two losses of a text would differ in their last few digits alone.
     moved = moved.double()
-    shift = (moved[:, 0] - moved[:, 1]).mean(0) / 2
-    return ((loss(moved[:, 0] - shift) - loss(moved[:, 1] + shift)) * (length(gradient) / (2 * STEP))).float()
+    change = (moved[:, 0] - moved[:, 1]) / 2
+    change = change - change.mean(0)
+    return ((loss(same + change) - loss(same - change)) * (length(gradient) / (2 * STEP))).float()
 
 
 def length(gradient: Sequence[torch.Tensor]) -> float:
     """The Euclidean norm of all parts together."""
     return float(torch.stack([part.square().sum() for part in gradient]).sum().sqrt())
-
-
-def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    return cross_entropy(logits, labels, reduction="none")
 
 
 @contextmanager

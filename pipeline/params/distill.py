@@ -29,6 +29,8 @@ class Selector(Section):
 
     kind: Literal["reinforced", "random", "none"] = "reinforced"
     """A policy trained by Eq. 15, a random choice with probability `initial_keep`, or every neighbour kept."""
+    originals: bool = False
+    """Let it drop originals of the source, and those without a label, as well as neighbours."""
     reward: Literal["text", "loss", "metric"] = "text"
     """Eq. 13: `metric` and `loss` reward a whole step by what `score` names (paper) or by the validation loss, which is
     finer. `text` rewards each text by its own part in the progress on the validation loss, to first order."""

@@ -69,7 +69,7 @@ def bench(
             "main": {"tasks": ["tiny"], "rows": rows, "after": after or [], "seeds": seeds or [1]},
             "tasks": none,
             "pairs": none,
-            "studies": {**none, "rows_of_tasks": []},
+            "studies": {**none, "tasks_of_rows": ["tiny"], "rows_of_tasks": []},
         }
         (here / "params.yaml").write_text(yaml.safe_dump(asked))
         return here

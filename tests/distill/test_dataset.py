@@ -183,12 +183,13 @@ def unlabelled(uneven, reviews, tmp_path):
 
 
 def test_what_the_selector_may_drop(dataset, unlabelled, make_params, augmented, tiny_classifier, tmp_path):
-    """All but the target's labelled texts; originals have no log P_s."""
+    """Neighbours, or all but the target's labelled texts; originals have no log P_s."""
     distill = {"originals": ["source", "target", "unlabelled"]}
     params = make_params(distill=distill, augment={"shards": 2})
     folders = {"prepared": unlabelled, "augmented": augmented}
     cache_teacher(params, **folders, teacher=tiny_classifier, out=tmp_path / "cache")
-    found = dataset(**folders, cache=tmp_path / "cache", distill=distill)
+    assert dataset(**folders, cache=tmp_path / "cache", distill=distill).droppable.tolist() == [True] * 96 + [False] * 67
+    found = dataset(**folders, cache=tmp_path / "cache", distill=distill, selector={"originals": True})
     assert found.domains[96:].tolist() == ["source"] * 48 + ["target"] * 16 + ["unlabelled"] * 3
     assert found.droppable.tolist() == [True] * 144 + [False] * 16 + [True] * 3
     assert (found.log_p[96:] == 0).all()
@@ -223,7 +224,7 @@ def test_a_number_is_the_teacher_s_where_there_is_none(dataset, make_params, sav
     assert found.labels.tolist() == pytest.approx([taught[0], -1.0, 1.0, taught[1]])
     logits = found.cache.logits[found.cache_rows[[0, 3]], 0]
     assert taught == pytest.approx(((logits - 1.25) / 0.75).tolist(), abs=1e-6)
-    assert found.droppable.tolist() == [True, False, False, True]
+    assert found.droppable.tolist() == [True, False, False, False]
 
 
 def test_a_source_class_that_the_target_does_not_have(dataset, uneven, augmented, cached, tmp_path):

@@ -234,6 +234,18 @@ def test_without_a_selector_everything_is_kept(run):
     assert [figures["kept/target"] for _, figures in logged if "kept/target" in figures] == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("reward", ["text", "metric"])
+def test_where_nothing_may_be_dropped_no_policy_is_rewarded(run, reward):
+    def none(dataset):
+        dataset.droppable[:] = False
+
+    done, student, logged = run(change=none, selector={"reward": reward})
+    without, other, _ = run(change=none, selector={"kind": "none"})
+    assert not any("reward" in figures or "return" in figures for _, figures in logged)
+    assert done.best == without.best
+    assert same(weights(student), weights(other))
+
+
 def test_originals_are_always_kept(run, decide):
     decide(drop_all)
     done, _, logged = run()

@@ -8,7 +8,16 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from pipeline.distill.values import STEP, _slices, length, moved_logits, moved_weights, text_values, validation_gradient
+from pipeline.distill.values import (
+    STEP,
+    _slices,
+    length,
+    moved_logits,
+    moved_weights,
+    same_answer,
+    text_values,
+    validation_gradient,
+)
 from pipeline.evaluation.validation import Validation
 from pipeline.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
 from pipeline.models.loading import load_classifier
@@ -43,15 +52,28 @@ def teach(logits):
     return cross_entropy(logits, torch.tensor([1, 0, 0, 1, 1]), reduction="none")
 
 
-def loss_on(validation, student):
-    return -validation.score(student).minus_loss
+SAME = torch.tensor([0.4, -0.1])
 
 
-def values(student, inputs, loss, gradient):
-    return text_values(moved_logits(student, inputs, gradient), loss, gradient)
+def loss_on(validation, before, after):
+    """The loss on D^v of answers that are alike but for what has changed between two students."""
+    changes, labels = [], []
+    for rows, batch in zip(validation.prepared.rows, validation.prepared.batches, strict=True):
+        with torch.no_grad():
+            changes.append(copy.deepcopy(after).eval()(**batch).logits - copy.deepcopy(before).eval()(**batch).logits)
+        labels.append(torch.from_numpy(validation.texts.labels[rows]))
+    answers, labels = torch.cat(changes), torch.cat(labels)
+    if answers.shape[1] == 1:
+        return (answers[:, 0] + labels.mean() - labels).square().mean()
+    counts = torch.tensor([(labels == label).sum() + 1 for label in range(answers.shape[1])])
+    return cross_entropy(answers + (counts / counts.sum()).log(), labels)
 
 
-def by_hand(student, inputs, loss, gradient):
+def values(student, inputs, loss, gradient, same=SAME):
+    return text_values(moved_logits(student, inputs, gradient), loss, gradient, same)
+
+
+def by_hand(student, inputs, loss, gradient, same=SAME):
     """Each logit's gradient times that on D^v, one backward pass each; less the mean over texts; by the chain rule."""
     model = copy.deepcopy(student).eval()
     logits = model(**inputs).logits
@@ -59,7 +81,8 @@ def by_hand(student, inputs, loss, gradient):
     for text, label in itertools.product(*map(range, logits.shape)):
         parts = torch.autograd.grad(logits[text, label], [*model.classifier.parameters()], retain_graph=True)
         along[text, label] = sum((a * b).sum() for a, b in zip(parts, gradient, strict=True))
-    (by_logits,) = torch.autograd.grad(loss(logits).sum(), logits)
+    answers = same.expand_as(logits).clone().requires_grad_()
+    (by_logits,) = torch.autograd.grad(loss(answers).sum(), answers)
     return (by_logits * (along - along.mean(0))).sum(1)
 
 
@@ -84,8 +107,8 @@ def test_the_gradient_is_that_of_the_mean_loss(student, validation, monkeypatch)
         with torch.no_grad():
             for weight, part in zip(model.classifier.parameters(), gradient, strict=True):
                 weight += step * part / norm**0.5
-        moved.append(loss_on(validation, model))
-    assert (moved[0] - moved[1]) / 2e-3 == pytest.approx(norm**0.5, rel=0.02)
+        moved.append(loss_on(validation, student, model))
+    assert (moved[0] - moved[1]).item() / 2e-3 == pytest.approx(norm**0.5, rel=0.02)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -106,8 +129,33 @@ def test_values_foretell_the_progress_of_a_step(student, inputs, validation, see
     with torch.no_grad():
         for weight in head:
             weight -= step * weight.grad
-    progress = loss_on(validation, student) - loss_on(validation, model)
+    progress = (loss_on(validation, student, student) - loss_on(validation, student, model)).item()
     assert progress == pytest.approx(step.item() * worth, rel=0.1, abs=1e-5)
+
+
+def test_the_same_answer_has_the_shares_of_the_classes():
+    """Each counts as one text more than it has."""
+    labels = torch.tensor([0] * 30 + [2] * 10)
+    same = same_answer(SimpleNamespace(names=["a", "b", "c"], labels=labels.numpy()))
+    assert same.exp().tolist() == pytest.approx([31 / 43, 1 / 43, 11 / 43])
+
+
+def test_an_unsure_teacher_does_no_harm(student, inputs, validation):
+    """Of answers with the same classes the surer are worth more, and one that says nothing is worth nothing."""
+    gradient, _ = validation_gradient(student, validation)
+    moved = moved_logits(student, inputs, gradient)
+    same = same_answer(validation.texts)
+
+    def taught(sureness):
+        teacher = same + sureness * torch.tensor([[1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
+        return text_values(
+            moved, lambda logits: cross_entropy(logits, teacher.softmax(1).to(logits), reduction="none"), gradient, same
+        )
+
+    unsure, sure = taught(0.1), taught(1.0)
+    assert taught(0.0).abs().max() < 1e-4 * sure.abs().max()
+    assert unsure.sign().tolist() == sure.sign().tolist()
+    assert (unsure.abs() < sure.abs()).all()
 
 
 def test_what_changes_all_answers_alike_is_worth_nothing(student, inputs):
@@ -117,7 +165,7 @@ def test_what_changes_all_answers_alike_is_worth_nothing(student, inputs):
     assert gradient[-1].shape == (2,)
     moved = moved_logits(student, inputs, gradient)
     assert (moved[:, 0] - moved[:, 1]).abs().min() > 0
-    torch.testing.assert_close(text_values(moved, teach, gradient), torch.zeros(5), rtol=0, atol=1e-5)
+    torch.testing.assert_close(text_values(moved, teach, gradient, SAME), torch.zeros(5), rtol=0, atol=1e-5)
 
 
 def test_the_output_layer_is_moved(student):
@@ -141,8 +189,9 @@ def test_the_gradient_without_a_linear_output_layer_is_by_all_weights(student, v
     student.eval()
     loss = torch.zeros(())
     for rows, batch in zip(validation.prepared.rows, validation.prepared.batches, strict=True):
-        labels = torch.from_numpy(validation.texts.labels[rows])
-        loss = loss + cross_entropy(student(**batch).logits, labels, reduction="sum") / len(validation.texts.labels)
+        labels, logits = torch.from_numpy(validation.texts.labels[rows]), student(**batch).logits
+        answers = same_answer(validation.texts) + logits - logits.detach()
+        loss = loss + cross_entropy(answers, labels, reduction="sum") / len(validation.texts.labels)
     loss.backward()
     for found, weight in zip(gradient, student.parameters(), strict=True):
         torch.testing.assert_close(found, weight.grad)
@@ -204,13 +253,15 @@ def test_regression(student, tokenizer, inputs):
     texts = SimpleNamespace(texts=TEXTS[:3], pairs=None, labels=numbers, names=[])
     validation = Validation(texts, tokenizer, 16)
     gradient, score = validation_gradient(one, validation)
-    assert -score.minus_loss == pytest.approx(loss_on(validation, one))
+    assert score == validation.score(one)
+    assert same_answer(texts).tolist() == pytest.approx([-1 / 6])
 
     def squares(logits):
         return (logits[:, 0] - torch.tensor([1.0, 0.0, 2.0, 0.0, -1.0])).square()
 
-    found = values(one, inputs, squares, gradient)
-    wanted = by_hand(one, inputs, squares, gradient)
+    same = torch.tensor([0.7])
+    found = values(one, inputs, squares, gradient, same)
+    wanted = by_hand(one, inputs, squares, gradient, same)
     torch.testing.assert_close(found, wanted, rtol=0.02, atol=1e-3 * found.abs().max().item())
 
 
