@@ -349,7 +349,7 @@ def test_other_classes_and_originals_only(work, tmp_path, tiny_encoder, classes,
     work(data=data | {"source": {"path": "source.csv"} if classes else None}, **sections)
     predicted = pd.read_csv("plots/predictions.csv")
     assert set(predicted["student"]) <= {"good", "bad", "so-so"}
-    assert len(pd.read_parquet("data/selection.parquet")) == (2 * len(source) + 18 if classes else 0)
+    assert len(pd.read_parquet("data/selection.parquet")) == (len(source) + 18 if classes else 0)
 
 
 def test_a_publishing_error_names_the_path_that_the_user_gave(tmp_path):
