@@ -137,7 +137,7 @@ def distill_student(
             save_model(student, tokenizer, out)
     checkpoint.finish()
     kept = result.kept[dataset.droppable]
-    originals = (set(params.distill.originals) - {"target"}) & set(dataset.domains)
+    originals = params.selector.originals and set(params.distill.originals) & set(dataset.domains) - {"target"}
     return (
         f"{parameter_count(student) / 1e6:.1f}M parameters, validation {scorer.metric} "
         f"{result.best.metric:.3f} after epoch {result.epoch} of {result.epochs} ({result.steps:,} steps, "
