@@ -64,6 +64,7 @@ class Studies(Block):
     """Settings varied one at a time on one task, and more tasks."""
 
     tasks_of_rows: list[str]
+    """Tasks of another block on which the rows are measured."""
     rows_of_tasks: list[str]
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,8 @@ def collect(here: Path) -> str:
     """Write results.csv: a line for each value, `failed` with value 1 for a cell that failed.
 
     `p` and `p_default` of a row, without a seed, are the p-values of paired tests against l2a and default over the
-    texts of all seeds that have both. Values of cells that are not on this machine are kept from the present results.csv. Returns the number of
-    cells of each kind.
+    texts of all seeds that have both. Values of cells that are not on this machine are kept from the present
+    results.csv. Returns the number of cells of each kind.
     """
     path = here / "results.csv"
     known: Known = {}
@@ -70,7 +70,8 @@ def _p(measured: Path, task: str, row: str, seeds: list[int], known: Known, *, k
             pair for pair in zip(*sides, strict=True) if all((folder / "predictions.csv").is_file() for folder in pair)
         ]
         if both and row != baseline:
-            yield task, row, "", metric, round(paired_p_value([one for one, _ in both], [other for _, other in both]), 4)
+            ones, others = zip(*both, strict=True)
+            yield task, row, "", metric, round(paired_p_value(ones, others), 4)
 
 
 def _cell(measured: Path, task: str, row: str, seed: str, known: Known) -> tuple[str, list[Line]]:
@@ -94,7 +95,7 @@ def _sizes(task: str, seed: str, data: Path) -> Iterator[Line]:
         yield task, "data", seed, split, metrics["splits"][split]["rows"]
 
 
-def paired_p_value(folders: list[Path], others: list[Path]) -> float:
+def paired_p_value(folders: Sequence[Path], others: Sequence[Path]) -> float:
     """Two-sided p-value of the difference of mean metrics in a permutation test that swaps predictions for a text.
 
     Args:

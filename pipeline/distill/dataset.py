@@ -33,8 +33,8 @@ class DistillationDataset:
     domains: npt.NDArray[np.str_]
     """`source`, `target` or `unlabelled`, (rows,)."""
     droppable: npt.NDArray[np.bool_]
-    """Whether the selector may drop the row, (rows,): neighbours; with `selector.originals` all but the target's labelled
-    texts."""
+    """Whether the selector may drop the row, (rows,): neighbours; with `selector.originals` all but labelled texts of
+    the target."""
     labels: torch.Tensor
     """Class indices or numbers, (rows,): a neighbour has the label of its original, a text without a label, or with one
     that the target lacks, what the teacher predicts. Numbers are on the scale `scale`."""

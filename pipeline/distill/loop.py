@@ -12,7 +12,7 @@ def distill(run: Distillation) -> DistillationResult:
     for _epoch in run.remaining_epochs():
         for rows in run.remaining_batches():
             batch = run.forward(rows)  # Student and teacher on the batch: the losses of each text (Eqs. 2, 3).
-            features, keep = run.act(batch)  # Action a ~ π_φ; labelled texts of the target are always kept.
+            features, keep = run.act(batch)  # Action a ~ π_φ; originals are kept unless it may drop them.
             run.update_student(batch, keep)  # A gradient step on the mean L_KD of the texts kept (Eq. 1).
             run.reward(batch, features, keep)  # Reward r_t: the change on D^v, of the step or text by text (Eq. 13).
             run.update_policy()  # If the episode ends: its returns r(τ) (Eq. 14), policy gradient (Eq. 15).

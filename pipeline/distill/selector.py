@@ -1,6 +1,6 @@
 """The selector: a policy π_φ that keeps or drops neighbours, rewarded by the student's progress (Eqs. 13–15).
 
-Originals of the source, and those without a label, may be dropped like neighbours; the target's labelled texts never.
+With `selector.originals` those of the source, and those without a label, may be dropped like neighbours.
 """
 
 import math
@@ -23,7 +23,7 @@ MEMORY = 3_000
 NORMAL = 1.4826
 """Standard deviations of a normal distribution in the median of its absolute values."""
 LARGEST = 2.0
-"""Rewards of texts count as so many standard deviations at most: a batch's can be ten times as large as another's."""
+"""Rewards of texts count as so many standard deviations at most: a batch's can be far larger than another's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The value of a text: what a small step of the output layer on it alone would do for the student's loss on D^v.
 
-The layer counts as one that gives every text the same answer. At the student's own answers the loss on D^v falls with all
-that makes them surer, as long as they are less sure than its labels: each text of which the teacher is unsure would seem
-to harm. If they are too sure, each text that is taught well would.
+Gradients are taken as if the student gave every text the same answer. At its own answers the loss on D^v falls with all
+that makes it surer, as long as it is less sure than the labels: each text of which the teacher is unsure would seem to
+harm. If it is too sure, each text that is taught well would.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,9 +34,9 @@ def moved_weights(student: PreTrainedModel) -> list[torch.Tensor]:
 
 
 def same_answer(texts: Texts) -> torch.Tensor:
-    """The logits that fit texts best if all get the same: the logarithms of the classes' shares, or the mean number.
+    """The logarithms of the classes' shares, with one text added to each class so that none is 0; or the mean number.
 
-    A class counts as one text more than it has. Returns (labels,).
+    Returns (labels,), the logits that say nothing of any one text.
     """
     if not texts.names:
         return torch.tensor([float(texts.labels.mean())])

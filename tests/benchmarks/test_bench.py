@@ -148,6 +148,21 @@ def predictions(folder: Path, actual: list, model: list, metric: str) -> Path:
     return folder
 
 
+def test_rows_are_compared_with_l2a_and_with_default(bench):
+    here, actual = bench(["default", "l2a", "plain"]), ["no", "yes"] * 20
+    wrong = {"default": 0, "l2a": 20, "plain": 20}
+    for row, number in wrong.items():
+        answers = ["yes" if index < number else label for index, label in enumerate(actual)]
+        predictions(here / "measured" / "tiny" / row / "1", actual, answers, "accuracy")
+    collect(here)
+    lines = pd.read_csv(here / "results.csv", keep_default_na=False)
+    tests = lines[lines["metric"].str.startswith("p")]
+    found = {(row, metric): value for row, metric, value in tests[["row", "metric", "value"]].itertuples(index=False)}
+    assert found.keys() == {("default", "p"), ("l2a", "p_default"), ("plain", "p"), ("plain", "p_default")}
+    assert found["plain", "p"] == 1.0
+    assert found["plain", "p_default"] == found["l2a", "p_default"] == found["default", "p"] < 0.05
+
+
 def test_the_paired_test_of_accuracy_is_mcnemars(tmp_path):
     """One model is right in 14 of the 20 texts on which the two differ: swaps are fair coins, an exact sign test."""
     rng = np.random.default_rng(1)

@@ -188,8 +188,9 @@ def test_what_the_selector_may_drop(dataset, unlabelled, make_params, augmented,
     params = make_params(distill=distill, augment={"shards": 2})
     folders = {"prepared": unlabelled, "augmented": augmented}
     cache_teacher(params, **folders, teacher=tiny_classifier, out=tmp_path / "cache")
-    assert dataset(**folders, cache=tmp_path / "cache", distill=distill).droppable.tolist() == [True] * 96 + [False] * 67
-    found = dataset(**folders, cache=tmp_path / "cache", distill=distill, selector={"originals": True})
+    folders["cache"] = tmp_path / "cache"
+    assert dataset(**folders, distill=distill).droppable.tolist() == [True] * 96 + [False] * 67
+    found = dataset(**folders, distill=distill, selector={"originals": True})
     assert found.domains[96:].tolist() == ["source"] * 48 + ["target"] * 16 + ["unlabelled"] * 3
     assert found.droppable.tolist() == [True] * 144 + [False] * 16 + [True] * 3
     assert (found.log_p[96:] == 0).all()

@@ -1,6 +1,7 @@
 """Algorithm 1 on a tiny teacher and student: what is learnt, what is kept, and what the selector is paid."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -430,6 +431,30 @@ def test_the_policy_learns_from_rewards_of_texts_every_few_steps(run, monkeypatc
         figures.keys() >= {"validation/metric", "validation/loss"} for _, figures in logged if "reward" in figures
     )
     assert len(set(done.pi[:96].tolist())) > 2
+
+
+def test_a_batch_of_which_nothing_may_be_dropped_has_no_reward(run, monkeypatch):
+    """One text may be dropped: a reward an epoch, though each step could have one."""
+
+    def all_but_one(dataset):
+        dataset.droppable[1:] = False
+
+    episodes = recorded_episodes(monkeypatch, TextSelector)
+    _, _, logged = run(change=all_but_one, selector={"every": 1})
+    assert [[len(step.features) for step in episode] for episode in episodes] == [[1], [1]]
+    assert sum("reward" in figures for _, figures in logged) == 2
+
+
+def test_texts_are_valued_at_the_shares_of_the_classes(run, monkeypatch, uneven, tokenizer):
+    found, real = [], run_module.text_values
+    monkeypatch.setattr(run_module, "text_values", lambda *given: found.append(given[3]) or real(*given))
+    texts = read_texts(uneven / "validation.parquet")
+    few = [*np.flatnonzero(texts.labels == 0)[:2], *np.flatnonzero(texts.labels == 1)[:6]]
+    some = replace(
+        texts, ids=[texts.ids[i] for i in few], texts=[texts.texts[i] for i in few], labels=texts.labels[few]
+    )
+    run(selector={"every": 4}, validation=Validation(some, tokenizer, 16))
+    assert [same.exp().tolist() for same in found] == [pytest.approx([3 / 10, 7 / 10])] * 3
 
 
 def test_rewards_of_texts_leave_the_student_as_it_is(run, monkeypatch):
