@@ -153,7 +153,7 @@ class Distillation:
     def reward(self, batch: Batch, features: torch.Tensor, keep: torch.Tensor) -> None:
         """Add the reward of the step, or every so often those of its droppable texts, to the episode of a policy."""
         droppable = torch.from_numpy(self.dataset.droppable[batch.rows])
-        if self.rewards_texts and self._episode_ends() and droppable.any():
+        if self.rewards_texts and self._episode_ends():
             gradient, score = validation_gradient(self.student, self.validation)
             local = moved_logits(self.student, self._inputs(batch.rows[batch.local]), gradient)[: batch.num_real]
             moved = distributed.all_gather_rows(local.cpu(), len(batch.rows))
@@ -179,7 +179,7 @@ class Distillation:
 
     def update_policy(self) -> None:
         """At the end of an episode, let the selector learn from it (Eqs. 14, 15)."""
-        if not self._episode_ends() or (self.rewards_texts and not self.state.episode):
+        if not self._episode_ends():
             return
         mean = self.selector.learn(self.state.episode)
         if mean is not None:
