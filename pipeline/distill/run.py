@@ -66,10 +66,9 @@ class Distillation:
         optimizer = adamw(trained, params.distill)
         schedule = warm_up_and_decay(optimizer, self.epochs * self.batches, params.distill.warmup)
         self.training = TrainState(trained, optimizer, schedule, "distill.learning_rate")
-        outputs, losses = student.config.num_labels, len(params.objectives.active())
         widths = student.config.hidden_size + teacher_width if params.selector.representations else 0
-        kind = params.selector if dataset.droppable.any() else params.selector.model_copy(update={"kind": "none"})
-        self.selector = build_selector(feature_count(outputs, losses, widths), kind, params.seed)
+        features = feature_count(student.config.num_labels, len(params.objectives.active()), widths)
+        self.selector = build_selector(features, params.selector, params.seed, decides=bool(dataset.droppable.any()))
         self.rewards_texts = isinstance(self.selector, TextSelector)
         self.rewards_steps = isinstance(self.selector, ReinforcedSelector) and not self.rewards_texts
         if earlier:

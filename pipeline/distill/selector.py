@@ -231,13 +231,14 @@ class TextSelector(ReinforcedSelector):
         self.features, self.rewards = tensors["features"], tensors["rewards"]
 
 
-def build_selector(features: int, params: Selector, seed: int) -> NeighbourSelector:
+def build_selector(features: int, params: Selector, seed: int, *, decides: bool = True) -> NeighbourSelector:
     """The selector of `selector.kind`.
 
     Args:
         features: number of features that the policy is shown.
+        decides: whether there is any text that it may drop; if not, everything is kept.
     """
-    match params.kind:
+    match params.kind if decides else "none":
         case "none":
             return KeepAll()
         case "random":
