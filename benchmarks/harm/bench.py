@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import typer
 
 from benchmarks.errors import exit_on_input_error
@@ -110,7 +111,7 @@ def train(params: Params, folder: Path, kind: str, arm: str, share: float) -> di
         teacher_tokenizer=teacher_tokenizer,
     )
     ids = set(json.loads((folder / kind / "planted.json").read_text())["ids"])
-    harm = np.array([id_ in ids for id_ in dataset.ids])
+    harm = np.array([id_ in ids for id_ in dataset.ids.to_pylist()])
     if kind == "flipped":
         harm = flip(dataset, share, params.seed)
     if arm == "without harm":
@@ -134,15 +135,15 @@ def rows_of(dataset: DistillationDataset, rows: npt.NDArray[np.int64]) -> Distil
     types = dataset.encoded.token_type_ids
     return replace(
         dataset,
-        ids=[dataset.ids[row] for row in rows],
+        ids=dataset.ids.take(pa.array(rows)),
         domains=dataset.domains[rows],
         droppable=dataset.droppable[rows],
         labels=dataset.labels[rows],
         log_p=dataset.log_p[rows],
         encoded=replace(
             dataset.encoded,
-            input_ids=[dataset.encoded.input_ids[row] for row in rows],
-            token_type_ids=None if types is None else [types[row] for row in rows],
+            input_ids=dataset.encoded.input_ids.take(rows),
+            token_type_ids=None if types is None else types.take(rows),
         ),
         cache_rows=dataset.cache_rows[rows],
     )

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 from transformers import AutoModelForSequenceClassification, BertConfig, PreTrainedModel
 
@@ -194,7 +195,9 @@ def dataset_with_teacher(teacher: PreTrainedModel, params: Params, folder: Path,
     every = np.arange(count)
     domains, neighbour = np.full(count, "target"), np.ones(count, dtype=np.bool_)
     cache = TeacherCache(folder)
-    return DistillationDataset(piece.ids, domains, neighbour, none.long(), none, tokenizer, encoded, cache, every)
+    return DistillationDataset(
+        pa.array(piece.ids), domains, neighbour, none.long(), none, tokenizer, encoded, cache, every
+    )
 
 
 def main() -> None:

@@ -1,7 +1,9 @@
 """Batches with little padding: texts of similar length together, padded to the longest of the batch."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 
 Batch: TypeAlias = "dict[str, torch.Tensor]"
 Rows = npt.NDArray[np.int64]
+Row: TypeAlias = Sequence[int] | npt.NDArray[np.signedinteger]
+Call: TypeAlias = tuple[list[str], list[str] | None]
+"""Texts, or pairs of texts, for one call of the tokenizer."""
 TOKENS = 2048
 """Tokens of a batch on a processor, padding included: more are no faster, and they take memory."""
 TEXTS_PER_CALL = 4096
@@ -20,12 +25,39 @@ TEXTS_PER_CALL = 4096
 
 
 @dataclass(frozen=True)
+class Ragged:
+    """Rows of different lengths, one after the other in a single array: an array for each would take as much again."""
+
+    values: npt.NDArray[np.signedinteger]
+    """(values of all rows,)."""
+    starts: Rows
+    """Where each row starts, and where the last one ends: (rows + 1,)."""
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.starts) - 1
+
+    def __getitem__(self, row: int) -> npt.NDArray[np.signedinteger]:
+        """A row, not copied."""
+        return self.values[self.starts[row] : self.starts[row + 1]]
+
+    @property
+    def lengths(self) -> Rows:
+        """Number of values of each row, (rows,)."""
+        return np.diff(self.starts)
+
+    def take(self, rows: Rows) -> "Ragged":
+        """Some rows, copied."""
+        return Ragged(np.concatenate([self.values[:0], *(self[row] for row in rows)]), row_starts(self.lengths[rows]))
+
+
+@dataclass(frozen=True)
 class Encoded:
     """Token ids of many texts, without padding."""
 
-    input_ids: list[npt.NDArray[np.int32]]
-    """One array of token ids a text."""
-    token_type_ids: list[npt.NDArray[np.int32]] | None
+    input_ids: Ragged
+    """Token ids, int32."""
+    token_type_ids: Ragged | None
     """For each token 0 in the first text of a pair and 1 in the second; None if texts are single or the model has no
     token types."""
     pad_token_id: int
@@ -37,24 +69,43 @@ class Encoded:
     @property
     def lengths(self) -> Rows:
         """Number of tokens of each text, (texts,)."""
-        return np.array([len(row) for row in self.input_ids], dtype=np.int64)
+        return self.input_ids.lengths
+
+
+def calls(texts: list[str], pairs: list[str] | None) -> Iterator[Call]:
+    """Split texts or pairs into those of single calls of the tokenizer."""
+    for start in range(0, len(texts), TEXTS_PER_CALL):
+        part = slice(start, start + TEXTS_PER_CALL)
+        yield texts[part], None if pairs is None else pairs[part]
 
 
 def encode(tokenizer: "PreTrainedTokenizerFast", texts: list[str], pairs: list[str] | None, max_length: int) -> Encoded:
     """Tokenize texts or pairs as `tokenize` does, and keep the ids."""
-    with_types = pairs is not None and "token_type_ids" in tokenizer.model_input_names
-    if not texts:
-        return Encoded([], [] if with_types else None, tokenizer.pad_token_id)
-    input_ids: list[npt.NDArray[np.int32]] = []
-    token_type_ids: list[npt.NDArray[np.int32]] = []
-    for start in range(0, len(texts), TEXTS_PER_CALL):
-        part = slice(start, start + TEXTS_PER_CALL)
-        some_pairs = None if pairs is None else pairs[part]
-        encoding = tokenize(tokenizer, texts[part], some_pairs, max_length, return_token_type_ids=with_types)
-        input_ids += [np.array(row, dtype=np.int32) for row in encoding["input_ids"]]
+    return encode_calls(tokenizer, calls(texts, pairs), max_length)
+
+
+def encode_calls(tokenizer: "PreTrainedTokenizerFast", parts: Iterable[Call], max_length: int) -> Encoded:
+    """Tokenize texts or pairs that need not be in memory at once, and keep the ids."""
+    # Arrays of this kind grow in place.
+    tokens, types, lengths = array("i"), array("i"), array("q")
+    with_types = False
+    for texts, pairs in parts:
+        with_types = pairs is not None and "token_type_ids" in tokenizer.model_input_names
+        encoding = tokenize(tokenizer, texts, pairs, max_length, return_token_type_ids=with_types)
+        lengths.extend(map(len, encoding["input_ids"]))
+        tokens.extend(chain.from_iterable(encoding["input_ids"]))
         if with_types:
-            token_type_ids += [np.array(row, dtype=np.int32) for row in encoding["token_type_ids"]]
-    return Encoded(input_ids, token_type_ids if with_types else None, tokenizer.pad_token_id)
+            types.extend(chain.from_iterable(encoding["token_type_ids"]))
+    starts = row_starts(lengths)
+    token_type_ids = Ragged(np.asarray(types), starts) if with_types else None
+    return Encoded(Ragged(np.asarray(tokens), starts), token_type_ids, tokenizer.pad_token_id)
+
+
+def row_starts(lengths: Sequence[int] | Rows) -> Rows:
+    """Where rows of these lengths start, and where the last one ends: (rows + 1,)."""
+    starts = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=starts[1:])
+    return starts
 
 
 def tokenize(
@@ -82,7 +133,7 @@ def collate(encoded: Encoded, rows: Sequence[int] | Rows) -> Batch:
     return batch
 
 
-def pad(rows: Sequence[Sequence[int] | npt.NDArray[np.int32]], fill: int) -> "tuple[torch.Tensor, torch.Tensor]":
+def pad(rows: Sequence[Row], fill: int) -> "tuple[torch.Tensor, torch.Tensor]":
     """Pad rows of token ids to the longest with `fill`: tokens and attention mask, int64, both (rows, tokens)."""
     # Imported here, because services without torch batch texts, too.
     import torch
@@ -91,7 +142,7 @@ def pad(rows: Sequence[Sequence[int] | npt.NDArray[np.int32]], fill: int) -> "tu
     return torch.from_numpy(tokens), torch.from_numpy(inside)
 
 
-def pad_arrays(rows: Sequence[Sequence[int] | npt.NDArray[np.int32]], fill: int) -> tuple[Rows, Rows]:
+def pad_arrays(rows: Sequence[Row], fill: int) -> tuple[Rows, Rows]:
     """Pad as `pad` does, without torch."""
     lengths = np.array([len(row) for row in rows])
     inside = np.arange(lengths.max()) < lengths[:, None]

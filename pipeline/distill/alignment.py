@@ -13,6 +13,7 @@ elsewhere it is a word, or a part of one, with several pieces of one or of both.
   as many of a role, they go one to one; else the role is one unit: the two separators `</s></s>` and one `[SEP]`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 
@@ -22,7 +23,7 @@ import torch
 from torch import einsum
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
-from pipeline.compute.batching import TEXTS_PER_CALL, Rows, pad, tokenize
+from pipeline.compute.batching import Call, Ragged, Rows, pad, row_starts, tokenize
 from pipeline.models.forward import States
 
 LEFT_OUT = -1
@@ -36,23 +37,12 @@ SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
 
 
 @dataclass(frozen=True)
-class Units:
-    """The unit of each token of many texts, as one of two tokenizers cuts them."""
-
-    numbers: npt.NDArray[np.signedinteger]
-    """0, 1, 2 and so on in each text, or `LEFT_OUT`: (tokens of all texts,)."""
-    starts: Rows
-    """Where each text's tokens start, and where those of the last end: (texts + 1,)."""
-
-    @property
-    def lengths(self) -> Rows:
-        """Number of tokens of each text, (texts,)."""
-        return np.diff(self.starts)
+class Units(Ragged):
+    """The unit of each token of many texts, as one of two tokenizers cuts them: 0, 1, 2 and so on, or `LEFT_OUT`."""
 
     def batch(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
         """The units of these texts' tokens, padded with `LEFT_OUT`, and the tokens' mask: (rows, tokens) both."""
-        spans = zip(self.starts[rows], self.starts[rows + 1], strict=True)
-        return pad([self.numbers[start:end] for start, end in spans], LEFT_OUT)
+        return pad([self[row] for row in rows], LEFT_OUT)
 
 
 @dataclass(frozen=True)
@@ -118,31 +108,23 @@ def _pool(states: States, units: torch.Tensor, mask: torch.Tensor, most: int) ->
 
 
 def align(
-    student: PreTrainedTokenizerFast,
-    teacher: PreTrainedTokenizerFast,
-    texts: list[str],
-    pairs: list[str] | None,
-    max_length: int,
+    student: PreTrainedTokenizerFast, teacher: PreTrainedTokenizerFast, parts: Iterable[Call], max_length: int
 ) -> Alignment:
     """Find the units of texts or pairs, which either tokenizer cuts at `max_length` tokens."""
-    tokenizers = student, teacher
-    special = np.array([_special_tokens(tokenizer, paired=pairs is not None) for tokenizer in tokenizers])
-    numbers: list[list[npt.NDArray[np.signedinteger]]] = [[], []]
+    values: list[list[npt.NDArray[np.signedinteger]]] = [[], []]
     lengths: list[list[Rows]] = [[], []]
-    for start in range(0, len(texts), TEXTS_PER_CALL):
-        rows = slice(start, start + TEXTS_PER_CALL)
-        seconds = None if pairs is None else pairs[rows]
-        bases, solid = _axis(texts[rows], seconds)
+    for texts, pairs in parts:
+        special = np.array([_special_tokens(tokenizer, paired=pairs is not None) for tokenizer in (student, teacher)])
+        bases, solid = _axis(texts, pairs)
         tokens = []
-        for tokenizer, counts in zip(tokenizers, special, strict=True):
-            encoding = tokenize(tokenizer, texts[rows], seconds, max_length, return_offsets_mapping=True)
+        for tokenizer, counts in zip((student, teacher), special, strict=True):
+            encoding = tokenize(tokenizer, texts, pairs, max_length, return_offsets_mapping=True)
             tokens.append(_tokens(encoding, counts, special[0] == special[1], bases, solid, max_length))
         for side, found in enumerate(_units(*tokens)):
-            numbers[side].append(found.astype(np.int16 if max_length < 2**15 else np.int32))
+            values[side].append(found.astype(np.int16 if max_length < 2**15 else np.int32))
             lengths[side].append(tokens[side].lengths)
     student_units, teacher_units = (
-        Units(np.concatenate(numbers[side]), np.concatenate([[0], np.concatenate(lengths[side]).cumsum()]))
-        for side in (0, 1)
+        Units(np.concatenate(values[side]), row_starts(np.concatenate(lengths[side]))) for side in (0, 1)
     )
     return Alignment(student_units, teacher_units)
 

@@ -21,7 +21,7 @@ from pipeline.compute.engine import for_each
 from pipeline.compute.environment import environment
 from pipeline.compute.precision import precision
 from pipeline.data.texts import DOMAINS, read_texts, second_texts
-from pipeline.distill.teacher_cache import ARRAYS, array_file, text_hashes
+from pipeline.distill.teacher_cache import ARRAYS, array_file, text_hashes, unmap
 from pipeline.errors import InputError
 from pipeline.models.attention import attention_heads
 from pipeline.models.compatibility import check_length
@@ -202,6 +202,7 @@ def run_teacher(
                     n = lengths[row]
                     # Hidden states are (tokens, width), attention is (heads, tokens, tokens).
                     array[start[row] : start[row + 1]] = half[i, :n] if half.ndim == 3 else half[i, :, :n, :n].ravel()
+            unmap(array for array in (hidden, attention) if array is not None)
         # Recomputed arrays may differ in a last digit: after a kill no older index must be beside them.
         index.unlink(missing_ok=True)
     columns = {

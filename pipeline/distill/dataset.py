@@ -2,18 +2,21 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from pipeline.augment.shards import check_task, read_augmented
-from pipeline.compute.batching import Encoded, collate, encode
-from pipeline.data.texts import DOMAINS, read_texts, second_texts
+from pipeline.augment.shards import check_task, read_augmented, shards
+from pipeline.compute.batching import Call, Encoded, calls, collate, encode_calls
+from pipeline.data.texts import DOMAINS, Texts, read_texts, second_texts
 from pipeline.distill.alignment import LEFT_OUT, Alignment, align
 from pipeline.distill.teacher_cache import TeacherCache
 from pipeline.errors import InputError
@@ -21,6 +24,7 @@ from pipeline.models.label_scale import UNSCALED, LabelScale
 from pipeline.models.vocabulary import same_vocabulary
 from pipeline.params.distill import Distill
 from pipeline.params.schema import Params
+from pipeline.storage.parquet import scan
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +33,8 @@ logger = logging.getLogger(__name__)
 class DistillationDataset:
     """All texts of the loop, one row each: first the neighbours, then the originals."""
 
-    ids: list[str]
+    ids: pa.Array
+    """Strings, (rows,)."""
     domains: npt.NDArray[np.str_]
     """`source`, `target` or `unlabelled`, (rows,)."""
     droppable: npt.NDArray[np.bool_]
@@ -97,55 +102,63 @@ def read_dataset(
                 f"{key}: it needs the teacher's {kind}, which {cache} does not contain; "
                 f"accepted: {key}: {off}, or cache.{kind}: true and the cache_teacher stage again"
             )
-    table = read_augmented(augmented, ["id", "domain", "text", "text_pair", "label", "log_p"])
-    ids, domains, texts = (table[name].to_pylist() for name in ("id", "domain", "text"))
-    pairs, labels = table["text_pair"].to_pylist(), table["label"].to_pylist()
-    neighbours, paired = len(ids), second_texts(pairs, augmented) is not None
+    # All but the texts, which are read once more, a few at a time.
+    table = read_augmented(augmented, ["id", "domain", "label", "log_p"])
+    neighbours = len(table)
+    paired = second_texts(read_augmented(augmented, ["text_pair"])["text_pair"].to_pylist(), augmented) is not None
     target = read_texts(prepared / DOMAINS["target"])
     names, scale = target.names, LabelScale.of(target.labels, target.names)
-    for domain in DOMAINS:
-        originals = read_texts(prepared / DOMAINS[domain])
-        if neighbours and len(originals) and paired != (originals.pairs is not None):
+    originals: dict[str, Texts] = {}
+    for domain, file in DOMAINS.items():
+        texts = read_texts(prepared / file)
+        if neighbours and len(texts) and paired != (texts.pairs is not None):
             kinds = ("pairs", "single texts") if paired else ("single texts", "pairs")
             raise InputError(
                 f"{augmented}: its rows are {kinds[0]}, those of {prepared} are {kinds[1]}; run the augment stage again"
             )
         if domain in params.distill.originals:
-            ids += originals.ids
-            domains += [domain] * len(originals)
-            texts += originals.texts
-            pairs += originals.pairs if originals.pairs is not None else [None] * len(originals)
-            labels += [originals.label(row) for row in range(len(originals))]
+            originals[domain] = texts
     check_task(augmented, table["label"].type, names, prepared)
-    if not ids:
+    ids = _column(table["id"], (texts.ids for texts in originals.values()))
+    if not len(ids):
         raise InputError(
             f"{augmented}: no neighbours, and distill.originals is {params.distill.originals}; "
             "accepted: neighbours, or originals of at least one domain"
         )
-    seconds = second_texts(pairs, augmented)
-    encoded = encode(tokenizer, texts, seconds, params.max_length)
+
+    def parts() -> Iterator[Call]:
+        for batch in scan(shards(augmented), ["text", "text_pair"], "augment"):
+            yield batch["text"].to_pylist(), batch["text_pair"].to_pylist() if paired else None
+        for texts in originals.values():
+            yield from calls(texts.texts, texts.pairs)
+
+    encoded = encode_calls(tokenizer, parts(), params.max_length)
     cache_rows = teacher_cache.rows(ids)
-    teacher_cache.check_texts(cache_rows, ids, texts, pairs)
+    teacher_cache.check_texts(cache_rows, ids, parts())
     alignment = teacher_encoded = None
     if params.objectives.reads().keys() - {"logits"}:
         same = same_vocabulary(tokenizer, teacher_tokenizer)
         if not same:
-            alignment = align(tokenizer, teacher_tokenizer, texts, seconds, params.max_length)
-            share = (alignment.student.numbers != LEFT_OUT).mean()
+            alignment = align(tokenizer, teacher_tokenizer, parts(), params.max_length)
+            share = (alignment.student.values != LEFT_OUT).mean()
             logger.info("two tokenizers: %.1f %% of the student's tokens are compared", 100 * share)
         teacher_lengths = encoded.lengths if alignment is None else alignment.teacher.lengths
         _check_lengths(ids, teacher_lengths, teacher_cache.tokens[cache_rows])
         # Even with one vocabulary only one of the models may have token types.
         same = same and tokenizer.model_input_names == teacher_tokenizer.model_input_names
         if not same and params.objectives.active(lambda objective: objective.live):
-            teacher_encoded = encode(teacher_tokenizer, texts, seconds, params.max_length)
+            teacher_encoded = encode_calls(teacher_tokenizer, parts(), params.max_length)
+    domains = np.concatenate(
+        [np.array(table["domain"]).astype(str), *(np.full(len(texts), domain) for domain, texts in originals.items())]
+    )
     log_p = np.zeros(len(ids), dtype=np.float32)
     if neighbours:
         log_p[:neighbours] = _standardised(np.asarray(table["log_p"].to_numpy(), dtype=np.float64))
+    labels = _column(table["label"], (map(texts.label, range(len(texts))) for texts in originals.values()))
     return DistillationDataset(
         ids=ids,
-        domains=np.array(domains),
-        droppable=(np.arange(len(ids)) < neighbours) | (params.selector.originals & (np.array(domains) != "target")),
+        domains=domains,
+        droppable=(np.arange(len(ids)) < neighbours) | (params.selector.originals & (domains != "target")),
         labels=scale.standardised(_label_tensor(labels, names, teacher_cache.logits[cache_rows])),
         log_p=torch.from_numpy(log_p),
         tokenizer=tokenizer,
@@ -158,7 +171,13 @@ def read_dataset(
     )
 
 
-def _check_lengths(ids: list[str], now: npt.NDArray[np.int64], cached: npt.NDArray[np.int64]) -> None:
+def _column(neighbours: pa.ChunkedArray, originals: Iterable[Iterable[Any]]) -> pa.Array:
+    """A column of the neighbours' table with what the originals of each domain have there."""
+    more = [pa.array(values, neighbours.type) for values in originals]
+    return pa.chunked_array([*neighbours.chunks, *more], neighbours.type).combine_chunks()
+
+
+def _check_lengths(ids: pa.Array, now: npt.NDArray[np.int64], cached: npt.NDArray[np.int64]) -> None:
     """Raise InputError naming the first text that the teacher's tokenizer cuts otherwise than when it was cached."""
     different = (cached != now).nonzero()[0]
     if len(different):
@@ -177,18 +196,15 @@ def _standardised(log_p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return standardised
 
 
-def _label_tensor(
-    labels: Sequence[str | float | None], names: list[str], logits: npt.NDArray[np.float32]
-) -> torch.Tensor:
+def _label_tensor(labels: pa.Array, names: list[str], logits: npt.NDArray[np.float32]) -> torch.Tensor:
     """Class indices, or numbers; of a source class that the target lacks, and without one, the teacher's prediction.
 
     Without logits it is 0: then nothing reads labels.
     """
-    predicted = [0] * len(labels)
-    if logits.shape[1]:
-        predicted = (logits.argmax(1) if names else logits[:, 0]).tolist()
     if not names:
-        known = [guess if label is None else label for label, guess in zip(labels, predicted, strict=True)]
-        return torch.tensor(known, dtype=torch.float32)
-    index = {name: i for i, name in enumerate(names)}
-    return torch.tensor([index.get(str(label), guess) for label, guess in zip(labels, predicted, strict=True)])
+        predicted = logits[:, 0] if logits.shape[1] else 0.0
+        numbers = np.asarray(labels.fill_null(np.nan), dtype=np.float32)
+        return torch.from_numpy(np.where(labels.is_null(), predicted, numbers).astype(np.float32))
+    classes = pc.index_in(labels, pa.array(names))
+    predicted = logits.argmax(1) if logits.shape[1] else 0
+    return torch.from_numpy(np.where(classes.is_null(), predicted, classes.fill_null(0)).astype(np.int64))

@@ -150,8 +150,8 @@ def _selection_table(dataset: DistillationDataset, result: DistillationResult, a
     rows = dataset.droppable
     return pa.table(
         {
-            "id": pa.array([id_ for id_, is_row in zip(dataset.ids, rows, strict=True) if is_row], pa.string()),
-            "domain": pa.array(dataset.domains[rows].tolist(), pa.string()),
+            "id": dataset.ids.filter(pa.array(rows)),
+            "domain": pa.array(dataset.domains[rows], pa.string()),
             "pi": result.pi[rows],
             "kept": result.kept[rows],
         },

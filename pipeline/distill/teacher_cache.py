@@ -2,15 +2,18 @@
 
 import json
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
+from pipeline.compute.batching import Call
 from pipeline.errors import InputError
 from pipeline.storage.columns import CACHE_INDEX
 from pipeline.storage.fingerprint import file_hash
@@ -41,18 +44,15 @@ class TeacherCache:
         self.teachers = {(table.schema.metadata or {}).get(b"teacher", b"").decode() for table in tables}
         """Hashes of the teachers that the texts were run through: one, unless folders were mixed."""
         index = concatenate(dict(zip(indices, tables, strict=True)), "cache_teacher")
-        ids = index["id"].to_pylist()
-        self._rows = {id_: row for row, id_ in enumerate(ids)}
-        self.logits = np.zeros((len(ids), 0), dtype=np.float32)
+        self._ids = index["id"].combine_chunks()
+        self.logits = np.zeros((len(index), 0), dtype=np.float32)
         self.kinds: set[str] = set()
         """Which of `logits`, `hidden` and `attention` are cached."""
         if "logits" in index.column_names:
-            try:
-                self.logits = np.array(index["logits"].to_pylist(), dtype=np.float32)
-            except ValueError as error:
-                raise InputError(
-                    f"{folder}: texts with different numbers of logits; run the cache_teacher stage again"
-                ) from error
+            widths = pc.unique(pc.list_value_length(index["logits"])).to_pylist() or [0]
+            if len(widths) > 1:
+                raise InputError(f"{folder}: texts with different numbers of logits; run the cache_teacher stage again")
+            self.logits = pc.list_flatten(index["logits"]).to_numpy().reshape(len(index), *widths)
             self.kinds.add("logits")
         self.tokens = index["tokens"].to_numpy()
         self._text_hash = index["text_hash"].to_numpy()
@@ -67,22 +67,27 @@ class TeacherCache:
             if all(array is not None for array in arrays):
                 self.kinds.add(kind)
 
-    def rows(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
+    def rows(self, ids: pa.Array | Sequence[str]) -> npt.NDArray[np.int64]:
         """Rows of the ids, (ids,). Raises InputError naming the first id that is not cached."""
-        try:
-            return np.array([self._rows[id_] for id_ in ids], dtype=np.int64)
-        except KeyError as error:
-            raise InputError(f"teacher cache: no entry for id {error}; run the cache_teacher stage again") from error
+        found = pc.index_in(pa.array(ids, pa.string()), self._ids)
+        if found.null_count:
+            missing = ids[pc.index(found.is_null(), True).as_py()]
+            raise InputError(f"teacher cache: no entry for id {str(missing)!r}; run the cache_teacher stage again")
+        rows: npt.NDArray[np.int64] = found.to_numpy().astype(np.int64)
+        return rows
 
-    def check_texts(
-        self, rows: npt.NDArray[np.int64], ids: Sequence[str], texts: Sequence[str], pairs: Sequence[str | None] | None
-    ) -> None:
+    def check_texts(self, rows: npt.NDArray[np.int64], ids: pa.Array | Sequence[str], parts: Iterable[Call]) -> None:
         """Raise InputError naming the first id whose text is not the one that the teacher read."""
-        different = (self._text_hash[rows] != np.array(text_hashes(texts, pairs), dtype=np.int64)).nonzero()[0]
-        if len(different):
-            raise InputError(
-                f"teacher cache: it has another text for id {ids[different[0]]!r}; run the cache_teacher stage again"
-            )
+        start = 0
+        for texts, pairs in parts:
+            hashes = np.array(text_hashes(texts, pairs), dtype=np.int64)
+            different = (self._text_hash[rows[start : start + len(texts)]] != hashes).nonzero()[0]
+            if len(different):
+                id_ = str(ids[start + int(different[0])])
+                raise InputError(
+                    f"teacher cache: it has another text for id {id_!r}; run the cache_teacher stage again"
+                )
+            start += len(texts)
 
     def hidden(self, rows: npt.NDArray[np.int64]) -> torch.Tensor:
         """Last hidden states, zero at padding: (rows, longest, width), float16."""
@@ -92,7 +97,7 @@ class TeacherCache:
         for i, (row, n) in enumerate(zip(rows, lengths, strict=True)):
             start = self._hidden_start[row]
             out[i, :n] = self._hidden[self._shard[row]][start : start + n]
-        _release(self._hidden)
+        unmap(self._hidden)
         return torch.from_numpy(out)
 
     def attention(self, rows: npt.NDArray[np.int64], heads: int) -> torch.Tensor:
@@ -103,7 +108,7 @@ class TeacherCache:
             start = self._attention_start[row]
             flat = self._attention[self._shard[row]][start : start + heads * n * n]
             out[i, :, :n, :n] = flat.reshape(heads, n, n)
-        _release(self._attention)
+        unmap(self._attention)
         return torch.from_numpy(out)
 
 
@@ -141,8 +146,8 @@ def _open_array(path: Path) -> Any:
         ) from error
 
 
-def _release(arrays: Sequence[Any]) -> None:
-    """Unmap the pages that were read: they stay in the system's page cache, but not in this process's memory."""
+def unmap(arrays: Iterable[Any]) -> None:
+    """Unmap pages that were read or written: they stay in the system's page cache, but not in this process's memory."""
     if hasattr(mmap, "MADV_DONTNEED"):
         for array in arrays:
             array._mmap.madvise(mmap.MADV_DONTNEED)

@@ -51,7 +51,7 @@ class Augment(Section):
     keep: Pattern | None = None
     """What never changes: words of which this regular expression matches a character, such as tags and placeholders."""
     shards: Few = 8
-    """Files of each domain, each of them a unit of work."""
+    """Files of each domain. One is held in memory while it is made, and is what a killed run may have to make again."""
 
 
 class Cache(Section):

@@ -1,5 +1,7 @@
 """Batches hold every row once, have little padding, and equal those the tokenizer pads."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.compute import batching
-from pipeline.compute.batching import collate, encode, length_batches, pad
+from pipeline.compute.batching import Ragged, collate, encode, length_batches, pad, row_starts
 
 lengths = st.lists(st.integers(1, 60), min_size=1, max_size=200).map(np.array)
 
@@ -42,6 +44,18 @@ def test_encode_gives_the_same_however_many_texts_the_tokenizer_is_given(tokeniz
     pieced = encode(tokenizer, texts, pairs, 8)
     assert [row.tolist() for row in pieced.input_ids] == [row.tolist() for row in whole.input_ids]
     assert [row.tolist() for row in pieced.token_type_ids] == [row.tolist() for row in whole.token_type_ids]
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=4), min_size=1, max_size=8), st.data())
+def test_ragged_rows(rows, data):
+    ragged = Ragged(np.array([*chain.from_iterable(rows)], np.int32), row_starts([*map(len, rows)]))
+    assert len(ragged) == len(rows)
+    assert ragged.lengths.tolist() == [len(row) for row in rows]
+    assert [row.tolist() for row in ragged] == rows
+    some = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=8))
+    taken = ragged.take(np.array(some, dtype=np.int64))
+    assert [row.tolist() for row in taken] == [rows[row] for row in some]
+    assert taken.values.dtype == np.int32
 
 
 def test_encode_of_nothing(tokenizer):

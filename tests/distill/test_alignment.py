@@ -8,7 +8,7 @@ import torch
 from helpers import pooled_by_hand
 from helpers.tiny_tokenizers import FAMILIES, SEPARATORS, tiny_tokenizer
 
-from pipeline.compute.batching import encode
+from pipeline.compute.batching import calls, encode
 from pipeline.distill.alignment import LEFT_OUT, Alignment, Units, align
 from pipeline.distill.objectives import distilbert, l2a, minilm
 from pipeline.models.forward import States
@@ -100,15 +100,15 @@ def by_hand(student, teacher, text, pair, max_length):
 
 
 def units(side, row):
-    return side.numbers[side.starts[row] : side.starts[row + 1]].tolist()
+    return side[row].tolist()
 
 
 @pytest.mark.parametrize("max_length", [8, 13, 64])
 @pytest.mark.parametrize("pairs", [None, PAIRS], ids=["single", "pairs"])
 @pytest.mark.parametrize(("student", "teacher"), [*combinations(FAMILIES, 2)])
 def test_units_of_any_two_families(student, teacher, pairs, max_length):
-    found = align(tiny_tokenizer(student), tiny_tokenizer(teacher), TEXTS, pairs, max_length)
-    back = align(tiny_tokenizer(teacher), tiny_tokenizer(student), TEXTS, pairs, max_length)
+    found = align(tiny_tokenizer(student), tiny_tokenizer(teacher), calls(TEXTS, pairs), max_length)
+    back = align(tiny_tokenizer(teacher), tiny_tokenizer(student), calls(TEXTS, pairs), max_length)
     for row, text in enumerate(TEXTS):
         expected = by_hand(student, teacher, text, pairs and pairs[row], max_length)
         assert (units(found.student, row), units(found.teacher, row)) == expected, (text, pairs and pairs[row])
@@ -118,7 +118,7 @@ def test_units_of_any_two_families(student, teacher, pairs, max_length):
 def shown(student, teacher, text, pair, max_length):
     """The units of both side by side, as tokens, and the tokens that have none."""
     pairs = None if pair is None else [pair]
-    found = align(tiny_tokenizer(student), tiny_tokenizer(teacher), [text], pairs, max_length)
+    found = align(tiny_tokenizer(student), tiny_tokenizer(teacher), calls([text], pairs), max_length)
     sides, alone = [], []
     for family, side in ((student, found.student), (teacher, found.teacher)):
         tokens = encoded(family, text, pair, max_length).tokens()
@@ -157,17 +157,17 @@ def test_examples(student, teacher, text, pair, max_length, both, alone):
 def test_texts_of_several_calls_and_long_ones(monkeypatch):
     """Each text is numbered on its own, in few bytes."""
     tokenizers = tiny_tokenizer("bert"), tiny_tokenizer("roberta")
-    whole = align(*tokenizers, TEXTS, PAIRS, 64)
-    assert whole.student.numbers.dtype == whole.teacher.numbers.dtype == np.int16
+    whole = align(*tokenizers, calls(TEXTS, PAIRS), 64)
+    assert whole.student.values.dtype == whole.teacher.values.dtype == np.int16
     assert whole.student.lengths.tolist() == encode(tokenizers[0], TEXTS, PAIRS, 64).lengths.tolist()
     assert whole.teacher.lengths.tolist() == encode(tokenizers[1], TEXTS, PAIRS, 64).lengths.tolist()
-    monkeypatch.setattr("pipeline.distill.alignment.TEXTS_PER_CALL", 4)
-    parts = align(*tokenizers, TEXTS, PAIRS, 64)
+    monkeypatch.setattr("pipeline.compute.batching.TEXTS_PER_CALL", 4)
+    parts = align(*tokenizers, calls(TEXTS, PAIRS), 64)
     for one, other in ((whole.student, parts.student), (whole.teacher, parts.teacher)):
-        assert one.numbers.tolist() == other.numbers.tolist()
+        assert one.values.tolist() == other.values.tolist()
         assert one.starts.tolist() == other.starts.tolist()
-    long = align(*tokenizers, ["a " * 40_000], None, 100_000)
-    assert long.student.numbers.tolist() == [*range(40_002)]
+    long = align(*tokenizers, calls(["a " * 40_000], None), 100_000)
+    assert long.student.values.tolist() == [*range(40_002)]
 
 
 def states_of(side, rows, seed):
@@ -220,7 +220,7 @@ def fields(states, row, count):
 @pytest.mark.parametrize("max_length", [8, 64])
 @pytest.mark.parametrize(("student", "teacher"), [("bert", "roberta"), ("mpnet", "bert"), ("albert", "modernbert")])
 def test_pooled_states(student, teacher, max_length):
-    found = align(tiny_tokenizer(student), tiny_tokenizer(teacher), TEXTS, PAIRS, max_length)
+    found = align(tiny_tokenizer(student), tiny_tokenizer(teacher), calls(TEXTS, PAIRS), max_length)
     rows = np.array([4, 0, 8, 3])
     states = states_of(found.student, rows, 1), states_of(found.teacher, rows, 2)
     *both, mask = found.pool(rows, *states)
@@ -239,7 +239,7 @@ def test_pooled_states(student, teacher, max_length):
 
 
 def test_states_that_nobody_asked_for_stay_empty():
-    found = align(tiny_tokenizer("bert"), tiny_tokenizer("roberta"), ["good film"], None, 64)
+    found = align(tiny_tokenizer("bert"), tiny_tokenizer("roberta"), calls(["good film"], None), 64)
     student, teacher, _ = found.pool(np.array([0]), States(torch.zeros(1, 2)), States(torch.zeros(1, 2)))
     for states in (student, teacher):
         assert not any(getattr(states, name).numel() for name in ("hidden", "attention", "values"))
@@ -250,7 +250,7 @@ def test_tokens_that_go_one_to_one_are_not_touched():
     """The teacher's second separator is the only difference; of single texts not even that is there."""
     tokenizers = tiny_tokenizer("bert"), tiny_tokenizer("mpnet")
     texts, rows = ["the good film", "a joke"], np.array([0, 1])
-    single, paired = align(*tokenizers, texts, None, 64), align(*tokenizers, texts, texts, 64)
+    single, paired = align(*tokenizers, calls(texts, None), 64), align(*tokenizers, calls(texts, texts), 64)
     states = states_of(single.student, rows, 1), states_of(single.teacher, rows, 2)
     student, teacher, mask = single.pool(rows, *states)
     assert student is states[0]

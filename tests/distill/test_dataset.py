@@ -34,11 +34,11 @@ def test_neighbours_and_the_originals_asked_for(dataset, augmented, uneven):
         read_augmented(augmented, ["id"])["id"].to_pylist(),
         read_texts(uneven / "train.parquet").ids,
     )
-    assert found.ids == neighbours + originals
+    assert found.ids.to_pylist() == neighbours + originals
     assert len(found) == 112
     assert found.droppable.tolist() == [True] * 96 + [False] * 16
     assert found.domains.tolist() == ["source"] * 48 + ["target"] * 64
-    assert dataset(distill={"originals": []}).ids == neighbours
+    assert dataset(distill={"originals": []}).ids.to_pylist() == neighbours
 
 
 def test_every_text_with_its_label_and_tokens(dataset, augmented, uneven, tokenizer):
@@ -57,7 +57,7 @@ def test_every_text_with_its_label_and_tokens(dataset, augmented, uneven, tokeni
 def test_the_teacher_s_word_on_each(dataset, cached):
     found, cache = dataset(), TeacherCache(cached)
     rows = np.array([100, 3, 50])
-    at = cache.rows([found.ids[row] for row in rows])
+    at = cache.rows(found.ids.take(rows))
     torch.testing.assert_close(found.teacher_logits(rows), torch.from_numpy(cache.logits[at]))
     assert found.cache_rows[rows].tolist() == at.tolist()
     assert (cache.tokens[found.cache_rows] == found.encoded.lengths).all()
@@ -195,7 +195,7 @@ def test_what_the_selector_may_drop(dataset, unlabelled, make_params, augmented,
     assert found.droppable.tolist() == [True] * 144 + [False] * 16 + [True] * 3
     assert (found.log_p[96:] == 0).all()
     rows = np.arange(160, 163)
-    assert found.ids[160:] == ["u0", "u1", "u2"]
+    assert found.ids[160:].to_pylist() == ["u0", "u1", "u2"]
     assert found.labels[160:].tolist() == found.teacher_logits(rows).argmax(1).tolist()
     assert found.labels[96:160].tolist() == [
         label for name in ("source", "train") for label in read_texts(unlabelled / f"{name}.parquet").labels
@@ -219,7 +219,7 @@ def test_a_number_is_the_teacher_s_where_there_is_none(dataset, make_params, sav
     teacher = saved(BertForSequenceClassification, num_labels=1, id2label={0: "LABEL_0"}, label2id={"LABEL_0": 0})
     cache_teacher(params, prepared=tmp_path, augmented=shards, teacher=teacher, out=tmp_path / "cache")
     found = dataset(prepared=tmp_path, augmented=shards, cache=tmp_path / "cache", task="regression")
-    assert found.ids == ["u-001", "a", "b", "u"]
+    assert found.ids.to_pylist() == ["u-001", "a", "b", "u"]
     taught = found.teacher_logits(np.array([0, 3]))[:, 0].tolist()
     # 0.5 and 2 have the mean 1.25 and the deviation 0.75; the teacher answers in their unit.
     assert found.labels.tolist() == pytest.approx([taught[0], -1.0, 1.0, taught[1]])
@@ -239,7 +239,7 @@ def test_a_source_class_that_the_target_does_not_have(dataset, uneven, augmented
     pq.write_table(changed, tmp_path / "all-00000-of-00001.parquet")
     found, plain, cache = dataset(augmented=tmp_path), dataset(), TeacherCache(cached)
     source = [row for row, label in enumerate(labels) if label == "other"]
-    guessed = cache.logits[cache.rows([found.ids[row] for row in source])].argmax(1)
+    guessed = cache.logits[cache.rows(found.ids.take(source))].argmax(1)
     assert len(source) == 48
     assert found.labels[source].tolist() == guessed.tolist()
     assert found.labels[48:].tolist() == plain.labels[48:].tolist()
@@ -266,7 +266,7 @@ def test_pairs_and_numbers(dataset, make_params, saved, tmp_path):
     teacher = saved(BertForSequenceClassification, num_labels=1, id2label={0: "LABEL_0"}, label2id={"LABEL_0": 0})
     cache_teacher(params, prepared=tmp_path, augmented=shards, teacher=teacher, out=tmp_path / "cache")
     found = dataset(prepared=tmp_path, augmented=shards, cache=tmp_path / "cache", task="regression")
-    assert found.ids == ["a-001", "a", "b"]
+    assert found.ids.to_pylist() == ["a-001", "a", "b"]
     assert found.labels.tolist() == pytest.approx([-1.0, -1.0, 1.0])
     assert found.log_p.tolist() == [0.0, 0.0, 0.0]
     assert found.inputs(np.array([2]))["token_type_ids"].tolist() == [[0, 0, 0, 0, 1, 1, 1, 1, 1]]

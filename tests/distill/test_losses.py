@@ -10,6 +10,7 @@ from helpers import pooled_by_hand
 from helpers.tiny_tokenizers import tiny_tokenizer
 from torch.nn.functional import cosine_similarity, cross_entropy, kl_div, mse_loss, scaled_dot_product_attention
 
+from pipeline.compute.batching import calls
 from pipeline.distill.alignment import align
 from pipeline.distill.dataset import read_dataset
 from pipeline.distill.losses import DistillationLosses
@@ -160,7 +161,7 @@ def test_every_objective_between_two_tokenizers(imitation, family):
             (student, held.dataset.encoded.input_ids[row], alignment.student),
             (teacher, held.dataset.teacher_encoded.input_ids[row], alignment.teacher),
         ):
-            numbers = side.numbers[side.starts[row] : side.starts[row + 1]].tolist()
+            numbers = side[row].tolist()
             models.append(of_units(read(model, torch.from_numpy(ids).long()), numbers))
         wanted = expected(*models, held.projection.weight, held.dataset.labels[row])
         assert len(models[0].layers[0]) == len(models[1].layers[0])
@@ -183,9 +184,9 @@ def test_one_tokenizer_is_not_aligned(imitation, tokenizer):
     states = forward(student, inputs, **dict.fromkeys(("hidden", "attention", "values", "layers", "scores"), True))
     assert torch.equal(losses["attention"], l2a.attention_loss(states.attention, cache.attention(rows, 4), mask))
     assert torch.equal(losses["hidden"], l2a.hidden_loss(held.projection(states.hidden), cache.hidden(rows), mask))
-    texts = tokenizer.batch_decode(held.dataset.encoded.input_ids, skip_special_tokens=True)
+    texts = tokenizer.batch_decode([*held.dataset.encoded.input_ids], skip_special_tokens=True)
     student, again, teacher = imitation(ALL)
-    again.dataset = replace(again.dataset, alignment=align(tokenizer, tokenizer, texts, None, 16))
+    again.dataset = replace(again.dataset, alignment=align(tokenizer, tokenizer, calls(texts, None), 16))
     _, mapped = again(student, teacher, ROWS, inputs)
     assert mapped.keys() == losses.keys()
     assert all(torch.equal(mapped[name], loss) for name, loss in losses.items())
