@@ -21,7 +21,7 @@ from pipeline.augment.words import pieces_by_script
 from pipeline.compute.engine import for_each
 from pipeline.compute.environment import environment
 from pipeline.data.scripts import script
-from pipeline.data.texts import DOMAINS, Texts, read_texts
+from pipeline.data.texts import DOMAINS, as_texts, read_prepared, read_texts
 from pipeline.errors import InputError
 from pipeline.models.compatibility import check_length
 from pipeline.models.loading import load_config, load_tokenizer
@@ -78,8 +78,9 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, round
     tokenizer = load_tokenizer(generator, "generator")
     check_length(params.max_length, tokenizer, load_config(generator, "generator"), "the generator")
     # Missing or damaged texts stop the stage before any work.
-    texts = {domain: read_texts(prepared / file) for domain, file in DOMAINS.items()}
-    check_scripts(texts["target"].texts, tokenizer, params.augment.method)
+    for file in DOMAINS.values():
+        read_prepared(prepared / file)
+    check_scripts(read_texts(prepared / DOMAINS["target"]).texts, tokenizer, params.augment.method)
     jobs = _jobs(params, prepared, generator, round_number)
     missing = [job for job in jobs if not is_finished(job.path)]
     logger.info("%d of %d shards from the work cache", len(jobs) - len(missing), len(jobs))
@@ -89,7 +90,7 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, round
         for_each(draw_shard, missing, engine, "neighbours")
     finally:
         _draw.cache_clear()
-        _texts.cache_clear()
+        _prepared.cache_clear()
     counts = _publish(jobs, out)
     return (
         f"{counts['neighbours']:,} neighbours of {counts['originals']:,} texts in {len(jobs)} shards "
@@ -161,15 +162,17 @@ def _jobs(params: Params, prepared: Path, generator: Path, round_number: int) ->
 def draw_shard(job: ShardJob) -> None:
     """Draw the neighbours of a shard's texts and write them into the work cache."""
     params = Params.model_validate_json(job.params)
-    texts = _texts(job.prepared / DOMAINS[job.domain], job.path.parent.name)
-    rows = range(job.index, len(texts), params.augment.shards) if job.samples else range(0)
+    file = job.prepared / DOMAINS[job.domain]
+    table = _prepared(file, job.path.parent.name)
+    rows = range(job.index, len(table), params.augment.shards) if job.samples else range(0)
+    texts = as_texts(table.take(pa.array(rows, pa.int64())), file)
     tokenizer = load_tokenizer(job.generator, "generator")
-    counts = Counter[str](originals=len(rows), not_distinct=0, too_short=0)
+    counts = Counter[str](originals=len(texts), not_distinct=0, too_short=0)
     schema = augmented_schema(params.task)
     tables = [schema.empty_table()]
     size = max(1, AT_ONCE // max(1, job.samples))
-    for start in range(0, len(rows), size):
-        originals = encode_rows(texts, rows[start : start + size], tokenizer, params)
+    for start in range(0, len(texts), size):
+        originals = encode_rows(texts, range(len(texts))[start : start + size], tokenizer, params)
         draw = _draw(job.params, job.generator, job.prepared, job.generator_hash)
         neighbours, drawn_counts = draw(originals, job.samples, offset=job.offset)
         counts.update(drawn_counts)
@@ -177,9 +180,9 @@ def draw_shard(job: ShardJob) -> None:
     # With its name in the metadata, a shard that is missing or renamed can be noticed.
     metadata = json.loads(job.metadata) | counts | {"shard": job.path.name}
     # In one chunk, as it is written.
-    table = pa.concat_tables(tables).combine_chunks()
+    shard = pa.concat_tables(tables).combine_chunks()
     with write_piece(job.path) as temporary:
-        write_table(table.replace_schema_metadata({"l2a": json.dumps(metadata, sort_keys=True)}), temporary)
+        write_table(shard.replace_schema_metadata({"l2a": json.dumps(metadata, sort_keys=True)}), temporary)
 
 
 def _publish(jobs: list[ShardJob], out: Path) -> Counter[str]:
@@ -197,8 +200,8 @@ def _publish(jobs: list[ShardJob], out: Path) -> Counter[str]:
 
 # `fingerprint` and `generator_hash` are part of the keys: the files may change while a worker lives.
 @lru_cache(maxsize=1)
-def _texts(path: Path, fingerprint: str) -> Texts:
-    return read_texts(path)
+def _prepared(path: Path, fingerprint: str) -> pa.Table:
+    return read_prepared(path)
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,8 @@
 """The prepared files: texts, or pairs of texts, and their labels in Parquet."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,27 +88,46 @@ def read_texts(path: Path) -> Texts:
 
     Raises InputError naming the file if it is missing, damaged or of another format.
     """
+    return as_texts(read_prepared(path), path)
+
+
+def read_prepared(path: Path) -> pa.Table:
+    """A file that `prepare` wrote as a table, which takes less memory. Raises InputError as `read_texts` does."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; run the prepare stage first")
     table = read_table(path, (), "prepare")
-    try:
+    with _naming(path):
         metadata = json.loads((table.schema.metadata or {})[b"l2a"])
-        names = [str(name) for name in metadata["labels"]]
         if metadata["format"] != FORMAT:
             raise ValueError(f"format {metadata['format']}, accepted: {FORMAT}")
-        if not table.schema.equals(_schema(regression=not names)):
+        if not table.schema.equals(_schema(regression=not metadata["labels"])):
             raise ValueError(f"columns {', '.join(f'{field.name}: {field.type}' for field in table.schema)}")
+    return table
+
+
+def as_texts(table: pa.Table, path: Path) -> Texts:
+    """The texts of a table that `read_prepared` returned, or of some of its rows. Raises InputError naming the file."""
+    with _naming(path):
+        metadata = json.loads(table.schema.metadata[b"l2a"])
+        names = [str(name) for name in metadata["labels"]]
         ids, texts, pairs, values = (column.to_pylist() for column in table.columns)
         labels = no_labels(len(ids), names)
         if metadata.get("domain") != "unlabelled":
             labels = _read_labels(values, names)
         elif any(value is not None for value in values):
             raise ValueError("a label in the domain unlabelled")
+    return Texts(ids=ids, texts=texts, pairs=second_texts(pairs, path), labels=labels, names=names)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn what is raised where a file is not what `prepare` writes into InputError naming the file."""
+    try:
+        yield
     except (pa.ArrowException, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: not a file of prepared texts, or damaged ({' '.join(str(error).split())[:160]})"
         ) from error
-    return Texts(ids=ids, texts=texts, pairs=second_texts(pairs, path), labels=labels, names=names)
 
 
 def _read_labels(values: Sequence[Any], names: Sequence[str]) -> Labels:

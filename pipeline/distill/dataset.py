@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from pipeline.augment.shards import check_task, read_augmented, shards
 from pipeline.compute.batching import Call, Encoded, calls, collate, encode_calls
-from pipeline.data.texts import DOMAINS, Texts, read_texts, second_texts
+from pipeline.data.texts import DOMAINS, read_texts, second_texts
 from pipeline.distill.alignment import LEFT_OUT, Alignment, align
 from pipeline.distill.teacher_cache import TeacherCache
 from pipeline.errors import InputError
@@ -108,16 +108,15 @@ def read_dataset(
     paired = second_texts(read_augmented(augmented, ["text_pair"])["text_pair"].to_pylist(), augmented) is not None
     target = read_texts(prepared / DOMAINS["target"])
     names, scale = target.names, LabelScale.of(target.labels, target.names)
-    originals: dict[str, Texts] = {}
-    for domain, file in DOMAINS.items():
-        texts = read_texts(prepared / file)
+    originals = {
+        domain: read_texts(prepared / file) for domain, file in DOMAINS.items() if domain in params.distill.originals
+    }
+    for texts in (target, *originals.values()):
         if neighbours and len(texts) and paired != (texts.pairs is not None):
             kinds = ("pairs", "single texts") if paired else ("single texts", "pairs")
             raise InputError(
                 f"{augmented}: its rows are {kinds[0]}, those of {prepared} are {kinds[1]}; run the augment stage again"
             )
-        if domain in params.distill.originals:
-            originals[domain] = texts
     check_task(augmented, table["label"].type, names, prepared)
     ids = _column(table["id"], (texts.ids for texts in originals.values()))
     if not len(ids):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.data.texts import Texts, no_labels, read_texts, write_texts
+from pipeline.data.texts import Texts, as_texts, no_labels, read_prepared, read_texts, write_texts
 from pipeline.errors import InputError
 
 NAMES = ["negative", "positive"]
@@ -41,6 +41,10 @@ def test_read_is_what_was_written(tmp_path, rows, paired, regression):
     write_texts(tmp_path / "a.parquet", made, "source")
     assert_same(read_texts(tmp_path / "a.parquet"), made)
     assert len(made) == len(rows)
+    some = as_texts(read_prepared(tmp_path / "a.parquet").take([len(rows) - 1, 0]), tmp_path / "a.parquet")
+    assert some.ids == [ids[-1], ids[0]]
+    assert some.pairs == (made.pairs and [other[-1], other[0]])
+    np.testing.assert_array_equal(some.labels, labels[[-1, 0]])
 
 
 @pytest.mark.parametrize("names", [NAMES, []])
