@@ -39,7 +39,7 @@ class Ragged:
 
     def __getitem__(self, row: int) -> npt.NDArray[np.signedinteger]:
         """A row, not copied."""
-        return self.values[self.starts[row] : self.starts[row + 1]]
+        return self.values[self.starts[:-1][row] : self.starts[1:][row]]
 
     @property
     def lengths(self) -> Rows:

@@ -144,9 +144,14 @@ def _read_labels(values: Sequence[Any], names: Sequence[str]) -> Labels:
 def second_texts(column: Sequence[str | None], path: Path) -> list[str] | None:
     """The second texts, or None if no row has one. Raises InputError naming the file if only some rows have one."""
     pairs = [text for text in column if text is not None]
-    if len(pairs) not in (0, len(column)):
-        raise InputError(f"{path}: {len(pairs):,} of {len(column):,} rows have a second text; accepted: all or none")
-    return pairs or None
+    return pairs if are_pairs(len(pairs), len(column), path) else None
+
+
+def are_pairs(seconds: int, rows: int, path: Path) -> bool:
+    """Whether rows are pairs: so many have a second text. Raises InputError naming the file if only some do."""
+    if seconds not in (0, rows):
+        raise InputError(f"{path}: {seconds:,} of {rows:,} rows have a second text; accepted: all or none")
+    return seconds > 0
 
 
 def _schema(*, regression: bool) -> pa.Schema:

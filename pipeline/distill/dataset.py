@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from pipeline.augment.shards import check_task, read_augmented, shards
 from pipeline.compute.batching import Call, Encoded, calls, collate, encode_calls
-from pipeline.data.texts import DOMAINS, read_texts, second_texts
+from pipeline.data.texts import DOMAINS, are_pairs, read_texts
 from pipeline.distill.alignment import LEFT_OUT, Alignment, align
 from pipeline.distill.teacher_cache import TeacherCache
 from pipeline.errors import InputError
@@ -105,18 +105,22 @@ def read_dataset(
     # All but the texts, which are read once more, a few at a time.
     table = read_augmented(augmented, ["id", "domain", "label", "log_p"])
     neighbours = len(table)
-    paired = second_texts(read_augmented(augmented, ["text_pair"])["text_pair"].to_pylist(), augmented) is not None
     target = read_texts(prepared / DOMAINS["target"])
     names, scale = target.names, LabelScale.of(target.labels, target.names)
     originals = {
         domain: read_texts(prepared / file) for domain, file in DOMAINS.items() if domain in params.distill.originals
     }
-    for texts in (target, *originals.values()):
-        if neighbours and len(texts) and paired != (texts.pairs is not None):
-            kinds = ("pairs", "single texts") if paired else ("single texts", "pairs")
+    paired = target.pairs is not None
+    for texts in originals.values():
+        if bool(texts.names) != bool(names) or (len(texts) and (texts.pairs is not None) != paired):
             raise InputError(
-                f"{augmented}: its rows are {kinds[0]}, those of {prepared} are {kinds[1]}; run the augment stage again"
+                f"{prepared}: its files are of several tasks, or of pairs and single texts; run the prepare stage again"
             )
+    if neighbours and paired != _are_pairs(augmented):
+        kinds = ("single texts", "pairs") if paired else ("pairs", "single texts")
+        raise InputError(
+            f"{augmented}: its rows are {kinds[0]}, those of {prepared} are {kinds[1]}; run the augment stage again"
+        )
     check_task(augmented, table["label"].type, names, prepared)
     ids = _column(table["id"], (texts.ids for texts in originals.values()))
     if not len(ids):
@@ -168,6 +172,14 @@ def read_dataset(
         teacher_encoded=teacher_encoded,
         scale=scale,
     )
+
+
+def _are_pairs(augmented: Path) -> bool:
+    """Whether the neighbours are pairs. Raises InputError if only some are."""
+    rows = seconds = 0
+    for batch in scan(shards(augmented), ["text_pair"], "augment"):
+        rows, seconds = rows + len(batch), seconds + len(batch) - batch["text_pair"].null_count
+    return are_pairs(seconds, rows, augmented)
 
 
 def _column(neighbours: pa.ChunkedArray, originals: Iterable[Iterable[Any]]) -> pa.Array:

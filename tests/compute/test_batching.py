@@ -52,6 +52,7 @@ def test_ragged_rows(rows, data):
     assert len(ragged) == len(rows)
     assert ragged.lengths.tolist() == [len(row) for row in rows]
     assert [row.tolist() for row in ragged] == rows
+    assert ragged[-1].tolist() == rows[-1]
     some = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=8))
     taken = ragged.take(np.array(some, dtype=np.int64))
     assert [row.tolist() for row in taken] == [rows[row] for row in some]

@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -169,6 +170,20 @@ def test_texts_that_have_no_neighbours(dataset, augmented, tmp_path):
     assert not found.droppable.any()
     with pytest.raises(InputError, match=r"shards: no neighbours, and distill\.originals is \[\]; accepted: "):
         dataset(augmented=tmp_path / "shards", distill={"originals": []})
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_files_of_several_tasks_or_kinds(dataset, uneven, augmented, tmp_path, numbers):
+    """Also without neighbours: the tokenizer would be given both."""
+    shutil.copytree(uneven, tmp_path / "prepared")
+    texts = read_texts(uneven / "source.parquet")
+    changes = {"labels": texts.labels.astype(np.float32), "names": []} if numbers else {"pairs": texts.texts}
+    write_texts(tmp_path / "prepared" / "source.parquet", replace(texts, **changes), "source")
+    shards = emptied(augmented, tmp_path / "shards")
+    distill = {"originals": ["source", "target"]}
+    with pytest.raises(InputError, match=r"prepared: its files are of several tasks, or of pairs and single texts; "):
+        dataset(prepared=tmp_path / "prepared", augmented=shards, distill=distill)
+    assert len(dataset(prepared=tmp_path / "prepared", augmented=shards)) == 16
 
 
 @pytest.fixture
