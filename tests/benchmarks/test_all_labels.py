@@ -67,5 +67,7 @@ def test_texts_that_have_no_label(project):
     ):
         labelled(params, texts)
     without = params.model_copy(update={"data": params.data.model_copy(update={"unlabelled": None})})
-    with pytest.raises(InputError, match=r"^data\.unlabelled: none, or numbers; accepted: texts of classes$"):
+    with pytest.raises(
+        InputError, match=r"^data\.unlabelled: null, or labels are numbers; accepted: a table, in a task with classes$"
+    ):
         labelled(without, texts)
