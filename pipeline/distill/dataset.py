@@ -102,7 +102,7 @@ def read_dataset(
                 f"{key}: it needs the teacher's {kind}, which {cache} does not contain; "
                 f"accepted: {key}: {off}, or cache.{kind}: true and the cache_teacher stage again"
             )
-    # All but the texts, which are read once more, a few at a time.
+    # All but the texts: wherever they are needed they are read anew, a few at a time.
     table = read_augmented(augmented, ["id", "domain", "label", "log_p"])
     neighbours = len(table)
     target = read_texts(prepared / DOMAINS["target"])
