@@ -136,7 +136,7 @@ def rows_of(dataset: DistillationDataset, rows: npt.NDArray[np.int64]) -> Distil
     return replace(
         dataset,
         ids=dataset.ids.take(pa.array(rows)),
-        domains=dataset.domains[rows],
+        domains=dataset.domains.take(pa.array(rows)),
         droppable=dataset.droppable[rows],
         labels=dataset.labels[rows],
         log_p=dataset.log_p[rows],

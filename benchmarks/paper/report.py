@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmarks.paper.drawing import draw
 from benchmarks.paper.plan import read_asked, read_row, read_task
-from benchmarks.paper.results import BASELINE, BASELINES
+from benchmarks.paper.results import BASELINE, BASELINES, main_metric
 from pipeline.distill.dataset import count_epochs
 from pipeline.errors import InputError
 from pipeline.params.file import load
@@ -46,12 +46,7 @@ class Results:
 
     def main_metric(self, task: str) -> str:
         """Name of a task's main metric: accuracy, f1 or mcc, which picked the best epochs; pearson, as in the paper."""
-        found = set(self.lines.loc[self.lines["task"] == task, "metric"])
-        # Lines measured before there was a choice have no validation score.
-        return next(
-            (name for name in ("mcc", "f1") if f"validation_{name}" in found),
-            "pearson" if "pearson" in found else "accuracy",
-        )
+        return main_metric(set(self.lines.loc[self.lines["task"] == task, "metric"]))
 
     def scores(self, task: str, row: str) -> pd.Series:
         """Values of the main metric by seed."""

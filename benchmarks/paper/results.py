@@ -1,33 +1,40 @@
-"""All measurements in one tidy table: task, row, seed, metric, value."""
+"""All measurements in one tidy table: task, row, seed, metric, value; and the predictions that they are tested with."""
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from scipy.stats import permutation_test
 
-from benchmarks.paper.plan import read_asked
+from benchmarks.paper.plan import Block, read_asked
 from pipeline.evaluation.scoring import scores
 from pipeline.storage.atomic import publish_file
+from pipeline.storage.parquet import read_table, write_table
 
 COLUMNS = ["task", "row", "seed", "metric", "value"]
 BASELINE = "l2a"
 BASELINES = {"p": BASELINE, "p_default": "default"}
 """The metrics that compare a row with another, and the row that it is compared with."""
 RESAMPLES = 2000
+PREDICTED = ["actual", "model"]
+Cell = tuple[str, str, str]
+"""Task, row, seed."""
 Line = tuple[str, str, str, str, float | str]
-Known = dict[tuple[str, str, str], list[Line]]
+Known = dict[Cell, list[Line]]
+Predictions = dict[Cell, pd.DataFrame]
+"""By cell, of each test text what was right and what the model said, as text."""
 
 
 def collect(here: Path) -> str:
-    """Write results.csv: a line for each value, `failed` with value 1 for a cell that failed.
+    """Write results.csv, a line for each value, `failed` with value 1 for a cell that failed; and predictions.parquet.
 
     `p` and `p_default` of a row, without a seed, are the p-values of paired tests against l2a and default over the
-    texts of all seeds that have both. Values of cells that are not on this machine are kept from the present
-    results.csv. Returns the number of cells of each kind.
+    texts of all seeds that have both. What was measured on other machines is kept from the present files.
+    Returns the number of cells of each kind.
     """
     path = here / "results.csv"
     known: Known = {}
@@ -35,9 +42,11 @@ def collect(here: Path) -> str:
         with path.open(encoding="utf-8", newline="") as file:
             for line in list(csv.reader(file))[1:]:
                 known.setdefault((line[0], line[1], line[2]), []).append((line[0], line[1], line[2], line[3], line[4]))
+    blocks = read_asked(here).blocks()
+    predictions = _gather_predictions(here, blocks)
     lines: list[Line] = []
     counts = {"measured": 0, "failed": 0, "measured elsewhere": 0, "not run": 0}
-    for block in read_asked(here).blocks():
+    for block in blocks:
         for task in block.tasks:
             for seed in block.seeds:
                 data = here / "shared" / task / str(seed) / "prepared" / "data.json"
@@ -45,13 +54,15 @@ def collect(here: Path) -> str:
                     list(_sizes(task, str(seed), data)) if data.is_file() else known.get((task, "data", str(seed)), [])
                 )
             for row in block.rows:
-                kinds = set()
+                kinds, row_lines = set(), []
                 for seed in block.seeds:
                     kind, cell_lines = _cell(here / "measured", task, row, str(seed), known)
                     kinds.add(kind)
                     counts[kind] += 1
-                    lines += cell_lines
-                lines += _p(here / "measured", task, row, block.seeds, known, keep=kinds == {"measured elsewhere"})
+                    row_lines += cell_lines
+                metric = main_metric({line[3] for line in row_lines})
+                kept = known.get((task, row, ""), []) if kinds == {"measured elsewhere"} else []
+                lines += [*row_lines, *_p(predictions, task, row, block.seeds, metric, kept)]
     with publish_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -59,19 +70,57 @@ def collect(here: Path) -> str:
     return ", ".join(f"{number} cells {kind}" for kind, number in counts.items() if number)
 
 
-def _p(measured: Path, task: str, row: str, seeds: list[int], known: Known, *, keep: bool) -> Iterator[Line]:
-    """The lines of a row's paired tests, computed if its predictions are here, kept if none of its cells is here."""
-    if keep:
-        yield from known.get((task, row, ""), [])
-        return
-    for metric, baseline in BASELINES.items():
-        sides = [[measured / task / name / str(seed) for seed in seeds] for name in (row, baseline)]
+def main_metric(names: Collection[str]) -> str:
+    """Of measured metrics the one that decides: f1 or mcc, if it picked the best epochs; accuracy; pearson."""
+    # Lines measured before there was a choice have no validation score.
+    return next(
+        (name for name in ("mcc", "f1") if f"validation_{name}" in names),
+        "pearson" if "pearson" in names else "accuracy",
+    )
+
+
+def _gather_predictions(here: Path, blocks: Sequence[Block]) -> Predictions:
+    """Bring predictions.parquet up to date: those of cells that are on this machine, and of all others as they were."""
+    path = here / "predictions.parquet"
+    known: Predictions = {}
+    if path.is_file():
+        table = read_table(path, [*COLUMNS[:3], *PREDICTED], "results").to_pandas()
+        known = {cell: part[PREDICTED] for cell, part in table.groupby(COLUMNS[:3], sort=False)}
+    predictions: Predictions = {}
+    for task, row, seed in (
+        (task, row, str(seed)) for block in blocks for task in block.tasks for row in block.rows for seed in block.seeds
+    ):
+        folder = here / "measured" / task / row / seed
+        if (folder / "metrics.json").is_file():
+            said = pd.read_csv(folder / "predictions.csv", dtype=str, keep_default_na=False)
+            predictions[task, row, seed] = said[PREDICTED]
+        elif (task, row, seed) in known and not (folder / "failed.txt").is_file():
+            predictions[task, row, seed] = known[task, row, seed]
+    parts = [part.assign(task=task, row=row, seed=seed) for (task, row, seed), part in predictions.items()]
+    table = pd.concat(parts) if parts else pd.DataFrame(columns=[*COLUMNS[:3], *PREDICTED])
+    schema = pa.schema([(name, pa.string()) for name in (*COLUMNS[:3], *PREDICTED)])
+    with publish_file(path) as temporary:
+        write_table(pa.Table.from_pandas(table, schema, preserve_index=False), temporary)
+    return predictions
+
+
+def _p(
+    predictions: Predictions, task: str, row: str, seeds: Sequence[int], metric: str, kept: Sequence[Line]
+) -> Iterator[Line]:
+    """The lines of a row's paired tests; of those without predictions, the ones of `kept`."""
+    for name, baseline in BASELINES.items():
+        sides = [[predictions.get((task, each, str(seed))) for seed in seeds] for each in (row, baseline)]
         both = [
-            pair for pair in zip(*sides, strict=True) if all((folder / "predictions.csv").is_file() for folder in pair)
+            (first, second)
+            for first, second in zip(*sides, strict=True)
+            # A cell measured with another version may be of other texts.
+            if first is not None and second is not None and list(first["actual"]) == list(second["actual"])
         ]
         if both and row != baseline:
             ones, others = zip(*both, strict=True)
-            yield task, row, "", metric, round(paired_p_value(ones, others), 4)
+            yield task, row, "", name, round(paired_p_value(ones, others, metric), 4)
+        else:
+            yield from (line for line in kept if line[3] == name)
 
 
 def _cell(measured: Path, task: str, row: str, seed: str, known: Known) -> tuple[str, list[Line]]:
@@ -95,41 +144,35 @@ def _sizes(task: str, seed: str, data: Path) -> Iterator[Line]:
         yield task, "data", seed, split, metrics["splits"][split]["rows"]
 
 
-def paired_p_value(folders: Sequence[Path], others: Sequence[Path]) -> float:
+def paired_p_value(predictions: Sequence[pd.DataFrame], others: Sequence[pd.DataFrame], metric: str) -> float:
     """Two-sided p-value of the difference of mean metrics in a permutation test that swaps predictions for a text.
 
     Args:
-        folders: one per seed, of a row.
+        predictions: one table per seed, of a row, with the columns actual and model.
         others: of the row to compare with, for the same seeds and so the same texts.
+        metric: its name; `pearson` for numbers.
 
     A correlation does not depend on scale: numbers are standardised for each seed before they are swapped.
     """
-    tables = [[folder / "predictions.csv" for folder in side] for side in (folders, others)]
-    measured = json.loads((folders[0] / "metrics.json").read_text(encoding="utf-8"))
-    classes = "accuracy" in measured
-    # The one that picked the best epochs.
-    main = next((name for name in ("f1", "mcc") if f"validation_{name}" in measured), "accuracy")
-    kind = str if classes else float
-    dtypes = {"actual": kind, "model": kind}
-    first, second = ([pd.read_csv(path, dtype=dtypes, keep_default_na=False) for path in side] for side in tables)
-    columns = [table[column] for table in (*first, *second) for column in ("actual", "model")]
+    classes = metric != "pearson"
+    columns = [table[column] for table in (*predictions, *others) for column in PREDICTED]
     names = sorted({name for column in columns for name in column}) if classes else []
     indices = {name: index for index, name in enumerate(names)}
 
-    def coded(tables: list[pd.DataFrame], column: str) -> np.ndarray:
+    def coded(tables: Sequence[pd.DataFrame], column: str) -> np.ndarray:
         if not classes:
-            parts = [table[column].to_numpy() for table in tables]
+            parts = [table[column].astype(float).to_numpy() for table in tables]
             return np.concatenate([(part - part.mean()) / (part.std() or 1.0) for part in parts])
         return np.array([indices[name] for name in pd.concat(tables)[column]])
 
-    ends = np.cumsum([len(table) for table in first])[:-1]
-    actual = np.split(coded(first, "actual"), ends)
+    ends = np.cumsum([len(table) for table in predictions])[:-1]
+    actual = np.split(coded(predictions, "actual"), ends)
 
     def difference(one: np.ndarray, other: np.ndarray) -> float:
         """Difference of the mean over seeds of the metric."""
         sides = [
             [
-                _metric(labels, predicted, names, main)
+                _metric(labels, predicted, names, metric)
                 for labels, predicted in zip(actual, np.split(side, ends), strict=True)
             ]
             for side in (one, other)
@@ -137,7 +180,7 @@ def paired_p_value(folders: Sequence[Path], others: Sequence[Path]) -> float:
         return float(np.mean(sides[0]) - np.mean(sides[1]))
 
     result = permutation_test(
-        (coded(first, "model"), coded(second, "model")),
+        (coded(predictions, "model"), coded(others, "model")),
         difference,
         permutation_type="samples",
         n_resamples=RESAMPLES,
@@ -146,9 +189,9 @@ def paired_p_value(folders: Sequence[Path], others: Sequence[Path]) -> float:
     return float(result.pvalue)
 
 
-def _metric(labels: np.ndarray, predicted: np.ndarray, names: list[str], main: str) -> float:
-    if names and main != "accuracy":
-        return scores(labels, predicted, names)[main]
+def _metric(labels: np.ndarray, predicted: np.ndarray, names: list[str], metric: str) -> float:
+    if names and metric != "accuracy":
+        return scores(labels, predicted, names)[metric]
     if names:
         return float(np.mean(labels == predicted))
     if np.ptp(predicted) == 0:

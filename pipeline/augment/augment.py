@@ -31,7 +31,7 @@ from pipeline.params.types import Domain
 from pipeline.storage.atomic import publish_folder
 from pipeline.storage.columns import augmented_schema
 from pipeline.storage.fingerprint import code_hash, file_hash, fingerprint, folder_hash
-from pipeline.storage.parquet import write_table
+from pipeline.storage.parquet import every_nth, write_table
 from pipeline.storage.workcache import is_finished, link_or_copy, work_folder, write_piece
 
 logger = logging.getLogger(__name__)
@@ -164,8 +164,8 @@ def draw_shard(job: ShardJob) -> None:
     params = Params.model_validate_json(job.params)
     file = job.prepared / DOMAINS[job.domain]
     table = _prepared(file, job.path.parent.name)
-    rows = range(job.index, len(table), params.augment.shards) if job.samples else range(0)
-    texts = as_texts(table.take(pa.array(rows, pa.int64())), file)
+    rows = every_nth(table, job.index, params.augment.shards) if job.samples else table.slice(0, 0)
+    texts = as_texts(rows, file)
     tokenizer = load_tokenizer(job.generator, "generator")
     counts = Counter[str](originals=len(texts), not_distinct=0, too_short=0)
     schema = augmented_schema(params.task)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Batch: TypeAlias = "dict[str, torch.Tensor]"
 Rows = npt.NDArray[np.int64]
-Row: TypeAlias = Sequence[int] | npt.NDArray[np.signedinteger]
+Row: TypeAlias = Sequence[int] | npt.NDArray[np.integer]
 Call: TypeAlias = tuple[list[str], list[str] | None]
 """Texts, or pairs of texts, for one call of the tokenizer."""
 TOKENS = 2048
@@ -28,7 +28,7 @@ TEXTS_PER_CALL = 4096
 class Ragged:
     """Rows of different lengths, one after the other in a single array: an array for each would take as much again."""
 
-    values: npt.NDArray[np.signedinteger]
+    values: npt.NDArray[np.integer]
     """(values of all rows,)."""
     starts: Rows
     """Where each row starts, and where the last one ends: (rows + 1,)."""
@@ -37,7 +37,7 @@ class Ragged:
         """Count the rows."""
         return len(self.starts) - 1
 
-    def __getitem__(self, row: int) -> npt.NDArray[np.signedinteger]:
+    def __getitem__(self, row: int) -> npt.NDArray[np.integer]:
         """A row, not copied."""
         return self.values[self.starts[:-1][row] : self.starts[1:][row]]
 
@@ -56,7 +56,7 @@ class Encoded:
     """Token ids of many texts, without padding."""
 
     input_ids: Ragged
-    """Token ids, int32."""
+    """Token ids, uint16 or int32."""
     token_type_ids: Ragged | None
     """For each token 0 in the first text of a pair and 1 in the second; None if texts are single or the model has no
     token types."""
@@ -86,14 +86,17 @@ def encode(tokenizer: "PreTrainedTokenizerFast", texts: list[str], pairs: list[s
 
 def encode_calls(tokenizer: "PreTrainedTokenizerFast", parts: Iterable[Call], max_length: int) -> Encoded:
     """Tokenize texts or pairs that need not be in memory at once, and keep the ids."""
-    # Arrays of this kind grow in place.
-    tokens, types, lengths = array("i"), array("i"), array("q")
+    # Arrays of this kind grow in place. The ids of most vocabularies fit into two bytes.
+    tokens, types, lengths = array("H"), array("B"), array("q")
     with_types = False
     for texts, pairs in parts:
         with_types = pairs is not None and "token_type_ids" in tokenizer.model_input_names
         encoding = tokenize(tokenizer, texts, pairs, max_length, return_token_type_ids=with_types)
         lengths.extend(map(len, encoding["input_ids"]))
-        tokens.extend(chain.from_iterable(encoding["input_ids"]))
+        ids = list(chain.from_iterable(encoding["input_ids"]))
+        if tokens.typecode == "H" and max(ids, default=0) >= 2**16:
+            tokens = array("i", tokens)
+        tokens.extend(ids)
         if with_types:
             types.extend(chain.from_iterable(encoding["token_type_ids"]))
     starts = row_starts(lengths)

@@ -67,12 +67,15 @@ def prepare(params: Params, *, out: Path, metrics: Path) -> str:
     cannot be used.
     """
     tables = read_tables(params)
+    other_classes = tables.source_names != tables.names
     prepared = draw(params, tables)
+    # The tables hold more rows and columns than are written.
+    del tables
     with publish_folder(out) as folder:
         for name, domain in FILES.items():
             write_texts(folder / f"{name}.parquet", prepared.texts[name], domain)
     write_json(metrics, prepared.report)
-    alone = params.teacher.domains == "auto" and tables.source_names != tables.names
+    alone = params.teacher.domains == "auto" and other_classes
     end = "; the source has other classes than the target, so the teacher trains on the target alone" if alone else ""
     return f"{prepared.summary()}, in {out}{end}"
 

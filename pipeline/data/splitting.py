@@ -44,7 +44,7 @@ def strata(labels: npt.NDArray[Any]) -> Indices:
     return labels if labels.dtype == np.int64 else quantile_bins(labels)
 
 
-def sample(strata: Indices, keys: Sequence[str], count: int, seed: int) -> Indices:
+def sample(strata: Indices, keys: Iterable[str], count: int, seed: int) -> Indices:
     """Draw `count` of the rows, each stratum in its proportion; returns positions, ascending.
 
     Args:
@@ -132,7 +132,9 @@ def _train(target: Target, strata: Indices, order: Indices, names: Sequence[str]
 
 def _shuffled(keys: Iterable[str], seed: int) -> Indices:
     """Positions ordered by a hash of the seed and each key: the same on any machine and with any version of numpy."""
-    hashes = b"".join(blake2b(f"{seed} {key}".encode(), digest_size=16).digest() for key in keys)
+    hashes = bytearray()
+    for key in keys:
+        hashes += blake2b(f"{seed} {key}".encode(), digest_size=16).digest()
     high, low = np.frombuffer(hashes, dtype=">u8").reshape(-1, 2).T
     return np.lexsort((low, high)).astype(np.int64)
 

@@ -126,7 +126,7 @@ def split_usable(table: Target, target: Usable, labels: Labels, names: list[str]
     if "groups" in target.frame:
         groups = [tuple(normalise(value) for value in values) for values in target.frame["groups"]]
     try:
-        return split_target(table, strata(labels), keys(target), groups, names, seed)
+        return split_target(table, strata(labels), list(keys(target)), groups, names, seed)
     except InputError as error:
         if not any(target.dropped.values()):
             raise

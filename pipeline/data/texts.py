@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.errors import InputError
 from pipeline.params.types import Domain
 from pipeline.storage.atomic import publish_file
-from pipeline.storage.parquet import read_table, write_table
+from pipeline.storage.parquet import read_table, write_tables
 
 DOMAINS: dict[Domain, str] = {
     "source": "source.parquet",
@@ -25,6 +25,8 @@ DOMAINS: dict[Domain, str] = {
 TEACHER_SOURCE = "teacher_source.parquet"
 """The prepared file of the source's texts that the teacher learns from: whole, where the student has sentences."""
 FORMAT = 1
+WRITTEN_ROWS = 2**16
+"""Rows of a prepared file that are copied to be written. They bound the memory."""
 Labels = npt.NDArray[Any]
 """int64 class indices, or float32 numbers; without a label NO_CLASS, or NaN."""
 NO_CLASS = -1
@@ -66,21 +68,26 @@ def no_labels(count: int, names: Sequence[str]) -> Labels:
 
 def write_texts(path: Path, texts: Texts, domain: Domain) -> None:
     """Write one file atomically; the same texts give the same bytes."""
-    labels = [texts.label(row) for row in range(len(texts))]
-    # The shortest decimals of a float32, so that 0.1 is not 0.10000000149 in the file; it reads back the same.
-    labels = [float(str(np.float32(label))) if isinstance(label, float) else label for label in labels]
     metadata = {
         "task": "classification" if texts.names else "regression",
         "labels": texts.names,
         "domain": domain,
         "format": FORMAT,
     }
-    columns: list[Any] = [texts.ids, texts.texts, texts.pairs or [None] * len(texts), labels]
-    table = pa.table(columns, schema=_schema(regression=not texts.names)).replace_schema_metadata(
-        {"l2a": json.dumps(metadata, ensure_ascii=False)}
-    )
+    schema = _schema(regression=not texts.names).with_metadata({"l2a": json.dumps(metadata, ensure_ascii=False)})
+    starts = range(0, len(texts), WRITTEN_ROWS) or [0]
     with publish_file(path) as temporary:
-        write_table(table, temporary)
+        write_tables((_table(texts, slice(start, start + WRITTEN_ROWS), schema) for start in starts), schema, temporary)
+
+
+def _table(texts: Texts, part: slice, schema: pa.Schema) -> pa.Table:
+    """Some rows as they are in a file."""
+    ids = texts.ids[part]
+    labels = [texts.label(row) for row in range(len(texts))[part]]
+    # The shortest decimals of a float32, so that 0.1 is not 0.10000000149 in the file; it reads back the same.
+    labels = [float(str(np.float32(label))) if isinstance(label, float) else label for label in labels]
+    pairs = [None] * len(ids) if texts.pairs is None else texts.pairs[part]
+    return pa.table([ids, texts.texts[part], pairs, labels], schema=schema)
 
 
 def read_texts(path: Path) -> Texts:

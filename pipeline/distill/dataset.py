@@ -35,7 +35,7 @@ class DistillationDataset:
 
     ids: pa.Array
     """Strings, (rows,)."""
-    domains: npt.NDArray[np.str_]
+    domains: pa.Array
     """`source`, `target` or `unlabelled`, (rows,)."""
     droppable: npt.NDArray[np.bool_]
     """Whether the selector may drop the row, (rows,): neighbours; with `selector.originals` all but labelled texts of
@@ -59,6 +59,11 @@ class DistillationDataset:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def droppable_by_domain(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """By domain, the rows of it that the selector may drop: each (rows,)."""
+        masks = {domain: np.asarray(pc.equal(self.domains, domain)) & self.droppable for domain in sorted(DOMAINS)}
+        return {domain: mask for domain, mask in masks.items() if mask.any()}
 
     def inputs(self, rows: npt.NDArray[np.int64]) -> dict[str, torch.Tensor]:
         """Padded tensors for a model."""
@@ -151,9 +156,7 @@ def read_dataset(
         same = same and tokenizer.model_input_names == teacher_tokenizer.model_input_names
         if not same and params.objectives.active(lambda objective: objective.live):
             teacher_encoded = encode_calls(teacher_tokenizer, parts(), params.max_length)
-    domains = np.concatenate(
-        [np.array(table["domain"]).astype(str), *(np.full(len(texts), domain) for domain, texts in originals.items())]
-    )
+    domains = _column(table["domain"], ([domain] * len(texts) for domain, texts in originals.items()))
     log_p = np.zeros(len(ids), dtype=np.float32)
     if neighbours:
         log_p[:neighbours] = _standardised(np.asarray(table["log_p"].to_numpy(), dtype=np.float64))
@@ -161,7 +164,8 @@ def read_dataset(
     return DistillationDataset(
         ids=ids,
         domains=domains,
-        droppable=(np.arange(len(ids)) < neighbours) | (params.selector.originals & (domains != "target")),
+        droppable=(np.arange(len(ids)) < neighbours)
+        | (params.selector.originals & np.asarray(pc.not_equal(domains, "target"))),
         labels=scale.standardised(_label_tensor(labels, names, teacher_cache.logits[cache_rows])),
         log_p=torch.from_numpy(log_p),
         tokenizer=tokenizer,

@@ -137,7 +137,8 @@ def distill_student(
             save_model(student, tokenizer, out)
     checkpoint.finish()
     kept = result.kept[dataset.droppable]
-    originals = params.selector.originals and set(params.distill.originals) & set(dataset.domains) - {"target"}
+    domains = {*params.distill.originals} & {*dataset.domains.unique().to_pylist()} - {"target"}
+    originals = params.selector.originals and domains
     return (
         f"{parameter_count(student) / 1e6:.1f}M parameters, validation {scorer.metric} "
         f"{result.best.metric:.3f} after epoch {result.epoch} of {result.epochs} ({result.steps:,} steps, "
@@ -151,7 +152,7 @@ def _selection_table(dataset: DistillationDataset, result: DistillationResult, a
     return pa.table(
         {
             "id": dataset.ids.filter(pa.array(rows)),
-            "domain": pa.array(dataset.domains[rows], pa.string()),
+            "domain": dataset.domains.filter(pa.array(rows)),
             "pi": result.pi[rows],
             "kept": result.kept[rows],
         },

@@ -212,9 +212,8 @@ class Distillation:
 
     def finish_epoch(self) -> None:
         """Log what share of the droppable rows was kept, and begin the next epoch."""
-        dataset, state = self.dataset, self.state
-        for domain in np.unique(dataset.domains[dataset.droppable]):
-            rows = dataset.droppable & (dataset.domains == domain)
+        state = self.state
+        for domain, rows in self.dataset.droppable_by_domain().items():
             self.metrics[f"kept/{domain}"] = float(state.kept[rows].mean())
         self._log()
         state.epoch, state.batch = state.epoch + 1, 0

@@ -58,7 +58,7 @@ class TeacherCache:
         self._text_hash = index["text_hash"].to_numpy()
         self._hidden_start = index["hidden_start"].to_numpy()
         self._attention_start = index["attention_start"].to_numpy()
-        self._shard = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+        self._shard = np.repeat(np.arange(len(tables), dtype=np.int32), [len(table) for table in tables])
         for file, table in zip(indices, tables, strict=True):
             _check_arrays(file, table.schema.metadata or {})
         self._hidden = [_open_array(array_file(file, "hidden")) for file in indices]

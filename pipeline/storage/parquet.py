@@ -1,6 +1,6 @@
 """Parquet files that one stage writes and others read, checked when they are read."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +11,9 @@ import pyarrow.parquet as pq
 from pipeline.errors import InputError
 from pipeline.storage.columns import COLUMNS
 
+# The system's allocator gives memory back when a table is let go; Arrow's own keeps it.
+pa.set_memory_pool(pa.system_memory_pool())
+
 BATCH_ROWS = 4096
 """Rows of a batch that `scan` yields. They bound the memory."""
 TableOrBatch = TypeVar("TableOrBatch", pa.Table, pa.RecordBatch)
@@ -18,7 +21,14 @@ TableOrBatch = TypeVar("TableOrBatch", pa.Table, pa.RecordBatch)
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write a compressed file whose pages have checksums."""
-    pq.write_table(table, path, compression="zstd", write_page_checksum=True)
+    write_tables([table], table.schema, path)
+
+
+def write_tables(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
+    """Write one compressed file of tables, each of which is let go before the next is asked for."""
+    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as file:
+        for table in tables:
+            file.write_table(table)
 
 
 def read_table(path: Path, columns: Sequence[str], stage: str) -> pa.Table:
@@ -29,7 +39,10 @@ def read_table(path: Path, columns: Sequence[str], stage: str) -> pa.Table:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             names = file.schema_arrow.names
-            table = file.read(list(columns) or None)
+            # One row group after the other: read at once, they take half as much again while they are decompressed.
+            read = list(columns) or None
+            groups = [file.read_row_group(group, read) for group in range(file.num_row_groups)]
+            table = pa.concat_tables(groups) if groups else file.read(read)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(path, stage, error) from error
     check_columns(path, names, columns, stage)
@@ -94,6 +107,19 @@ def concatenate(tables: Mapping[Path, pa.Table], stage: str) -> pa.Table:
         if different:
             raise InputError(f"{path}: column {different[0]!r} is not as in {first.name}; run the {stage} stage again")
     return pa.concat_tables(tables.values(), promote_options="default")
+
+
+def every_nth(table: pa.Table, first: int, n: int) -> pa.Table:
+    """The rows `first`, `first + n`, `first + 2·n`, … of a table.
+
+    They are taken from one batch after the other: `Table.take` copies the columns of all batches first.
+    """
+    taken, start = [], 0
+    for batch in table.to_batches():
+        rows = range((first - start) % n, len(batch), n)
+        taken.append(batch.take(pa.array(rows, pa.int64())))
+        start += len(batch)
+    return pa.Table.from_batches(taken, table.schema)
 
 
 def cast_columns(rows: TableOrBatch, path: Path, stage: str) -> TableOrBatch:

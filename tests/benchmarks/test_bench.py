@@ -1,6 +1,7 @@
 """A tiny benchmark from the plan to the report: measurements, failures, and the tables."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from scipy.stats import binomtest
 from transformers import AutoModelForSequenceClassification
 from typer.testing import CliRunner
 
-from benchmarks.paper.results import collect, paired_p_value
+from benchmarks.paper.results import collect, main_metric, paired_p_value
 from benchmarks.paper.run import app
 
 
@@ -139,13 +140,16 @@ def test_a_cell_after_a_failure_fails_with_the_same_message(bench, run):
     assert (here / "measured" / "tiny" / "plain" / "1" / "failed.txt").read_text() == message
 
 
-def predictions(folder: Path, actual: list, model: list, metric: str) -> Path:
+def measured(folder: Path, actual: list, model: list) -> None:
     folder.mkdir(parents=True)
-    (folder / "metrics.json").write_text(json.dumps({metric: 0.5}))
-    pd.DataFrame({"id": range(len(actual)), "actual": actual, "model": model}).to_csv(
-        folder / "predictions.csv", index=False
-    )
-    return folder
+    (folder / "metrics.json").write_text(json.dumps({"accuracy": 0.5}))
+    table = predictions(actual, model)
+    table.insert(0, "id", range(len(table)))
+    table.to_csv(folder / "predictions.csv", index=False)
+
+
+def predictions(actual: list, model: list) -> pd.DataFrame:
+    return pd.DataFrame({"actual": actual, "model": model})
 
 
 def test_rows_are_compared_with_l2a_and_with_default(bench):
@@ -153,7 +157,7 @@ def test_rows_are_compared_with_l2a_and_with_default(bench):
     wrong = {"default": 0, "l2a": 20, "plain": 20}
     for row, number in wrong.items():
         answers = ["yes" if index < number else label for index, label in enumerate(actual)]
-        predictions(here / "measured" / "tiny" / row / "1", actual, answers, "accuracy")
+        measured(here / "measured" / "tiny" / row / "1", actual, answers)
     collect(here)
     lines = pd.read_csv(here / "results.csv", keep_default_na=False)
     tests = lines[lines["metric"].str.startswith("p")]
@@ -163,7 +167,43 @@ def test_rows_are_compared_with_l2a_and_with_default(bench):
     assert found["plain", "p_default"] == found["l2a", "p_default"] == found["default", "p"] < 0.05
 
 
-def test_the_paired_test_of_accuracy_is_mcnemars(tmp_path):
+def test_predictions_of_another_machine_are_tested_with_those_of_this_one(bench):
+    """Seed 1 was measured on a machine whose folders are gone, seed 2 here; a seed of other texts is left out."""
+    here, actual = bench(["default", "l2a"], seeds=[1, 2, 3]), ["no", "yes"] * 20
+
+    def measure(seed: int, wrong: int, actual: list[str] = actual) -> None:
+        for row, number in (("default", wrong), ("l2a", 0)):
+            answers = ["yes" if index < number else label for index, label in enumerate(actual)]
+            measured(here / "measured" / "tiny" / row / str(seed), actual, answers)
+
+    def p() -> float:
+        lines = pd.read_csv(here / "results.csv", dtype={"seed": str}, keep_default_na=False)
+        return float(lines[(lines["row"] == "default") & (lines["metric"] == "p")]["value"].item())
+
+    measure(1, wrong=12)
+    collect(here)
+    one_seed, texts = p(), pd.read_parquet(here / "predictions.parquet")
+    assert texts.groupby(["row", "seed"])["actual"].apply(list).to_dict() == {
+        ("default", "1"): actual,
+        ("l2a", "1"): actual,
+    }
+    shutil.rmtree(here / "measured")
+    collect(here)
+    assert p() == one_seed
+    pd.testing.assert_frame_equal(pd.read_parquet(here / "predictions.parquet"), texts)
+
+    measure(2, wrong=12)
+    collect(here)
+    two_seeds = p()
+    assert two_seeds < one_seed
+    measure(3, wrong=12)
+    shutil.rmtree(here / "measured" / "tiny" / "l2a" / "3")
+    measured(here / "measured" / "tiny" / "l2a" / "3", actual[::-1], actual[::-1])
+    collect(here)
+    assert p() == two_seeds
+
+
+def test_the_paired_test_of_accuracy_is_mcnemars():
     """One model is right in 14 of the 20 texts on which the two differ: swaps are fair coins, an exact sign test."""
     rng = np.random.default_rng(1)
     actual = rng.choice(["no", "yes"], 120)
@@ -172,46 +212,36 @@ def test_the_paired_test_of_accuracy_is_mcnemars(tmp_path):
     second = [label if index < 100 or index >= 114 else other[label] for index, label in enumerate(actual)]
     # Split into two seeds.
     sides = [
-        [
-            predictions(tmp_path / name / str(seed), list(actual[part]), predicted[part], "accuracy")
-            for seed, part in halves
-        ]
-        for name, predicted in (("first", first), ("second", second))
-        for halves in ([(1, slice(0, 60)), (2, slice(60, 120))],)
+        [predictions(list(actual[part]), predicted[part]) for part in (slice(0, 60), slice(60, 120))]
+        for predicted in (first, second)
     ]
-    assert paired_p_value(*sides) == pytest.approx(binomtest(14, 20).pvalue, abs=0.03)
+    assert paired_p_value(*sides, "accuracy") == pytest.approx(binomtest(14, 20).pvalue, abs=0.03)
 
 
-def test_the_paired_test_is_of_the_score_that_decided(tmp_path):
+def test_the_paired_test_is_of_the_score_that_decided():
     """One model finds most of a rare class, the other none of it, at about the same accuracy: MCC tells them apart."""
     actual = ["no"] * 90 + ["yes"] * 10
-    finds = ["no"] * 84 + ["yes"] * 6 + ["no"] * 3 + ["yes"] * 7
-    never = ["no"] * 100
-    p = {}
-    for metric in ("accuracy", "mcc"):
-        folders = [
-            predictions(tmp_path / metric / name, actual, said, "accuracy")
-            for name, said in (("a", finds), ("b", never))
-        ]
-        (folders[0] / "metrics.json").write_text(json.dumps({"accuracy": 0.9, f"validation_{metric}": 0.5}))
-        p[metric] = paired_p_value([folders[0]], [folders[1]])
-    assert p["accuracy"] > 0.9
-    assert p["mcc"] < 0.1
+    finds = predictions(actual, ["no"] * 84 + ["yes"] * 6 + ["no"] * 3 + ["yes"] * 7)
+    never = predictions(actual, ["no"] * 100)
+    assert main_metric({"accuracy", "f1", "mcc"}) == "accuracy"
+    assert paired_p_value([finds], [never], "accuracy") > 0.9
+    assert main_metric({"accuracy", "f1", "mcc", "validation_mcc"}) == "mcc"
+    assert paired_p_value([finds], [never], "mcc") < 0.1
 
 
-def test_the_paired_test_of_numbers(tmp_path):
+def test_the_paired_test_of_numbers():
     rng = np.random.default_rng(2)
     actual = rng.normal(size=40)
+
+    def said(values: np.ndarray) -> list[pd.DataFrame]:
+        return [predictions([str(value) for value in actual], [str(value) for value in values])]
+
     good, like, noise = (actual + spread * rng.normal(size=40) for spread in (0.3, 0.3, 5.0))
-    folders = [
-        [predictions(tmp_path / name, list(actual), list(predicted), "pearson")]
-        for name, predicted in (("good", good), ("like", like), ("noise", noise))
-    ]
-    assert paired_p_value(folders[0], folders[2]) < 0.01
-    assert paired_p_value(folders[0], folders[1]) > 0.05
+    assert paired_p_value(said(good), said(noise), "pearson") < 0.01
+    p = paired_p_value(said(good), said(like), "pearson")
+    assert p > 0.05
     # A correlation does not depend on scale.
-    moved = [predictions(tmp_path / "moved", list(actual), list(like * 3 + 5), "pearson")]
-    assert paired_p_value(folders[0], moved) == pytest.approx(paired_p_value(folders[0], folders[1]), abs=0.02)
+    assert paired_p_value(said(good), said(like * 3 + 5), "pearson") == pytest.approx(p, abs=0.02)
 
 
 def test_a_mistyped_name_is_one_line_and_writes_nothing(bench):

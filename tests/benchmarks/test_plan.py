@@ -115,7 +115,9 @@ def test_the_figures_have_the_values_of_the_params(read_once):
 def test_what_other_machines_have_measured_is_not_removed():
     """DVC removes the outs of a stage before it runs, except those with `persist`."""
     stages = read_yaml(HERE / "dvc.yaml")["stages"]
-    assert stages["results"]["outs"] == [{"results.csv": {"cache": False, "persist": True}}]
+    assert stages["results"]["outs"] == [
+        {name: {"cache": False, "persist": True}} for name in ("results.csv", "predictions.parquet")
+    ]
 
 
 def test_a_row_that_does_not_fit_is_named(bench):

@@ -46,6 +46,23 @@ def test_encode_gives_the_same_however_many_texts_the_tokenizer_is_given(tokeniz
     assert [row.tolist() for row in pieced.token_type_ids] == [row.tolist() for row in whole.token_type_ids]
 
 
+def test_encode_keeps_the_ids_of_a_large_vocabulary(monkeypatch):
+    """Ids are held in two bytes as long as all fit."""
+
+    class Characters:
+        model_input_names, pad_token_id = ("input_ids",), 0
+
+        def __call__(self, texts, pairs, **_options):
+            return {"input_ids": [[ord(character) for character in text] for text in texts]}
+
+    texts = ["ab", "", "\uffff", "a\U00010000", "\U0010ffff", "c"]
+    monkeypatch.setattr(batching, "TEXTS_PER_CALL", 1)
+    for part in (texts[:3], texts):
+        encoded = encode(Characters(), part, None, 8)
+        assert ["".join(map(chr, row)) for row in encoded.input_ids] == part
+    assert encode(Characters(), texts[:3], None, 8).input_ids.values.itemsize == 2
+
+
 @given(st.lists(st.lists(st.integers(0, 9), max_size=4), min_size=1, max_size=8), st.data())
 def test_ragged_rows(rows, data):
     ragged = Ragged(np.array([*chain.from_iterable(rows)], np.int32), row_starts([*map(len, rows)]))

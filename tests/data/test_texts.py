@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.data import texts as texts_module
 from pipeline.data.texts import Texts, as_texts, no_labels, read_prepared, read_texts, write_texts
 from pipeline.errors import InputError
 
@@ -27,7 +28,13 @@ def texts():
     return Texts(["target-000001", "target-000007"], ["good", "bad\n'"], None, np.asarray([1, 0]), NAMES)
 
 
+@pytest.fixture
+def few_rows_at_once(monkeypatch):
+    monkeypatch.setattr(texts_module, "WRITTEN_ROWS", 2)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@pytest.mark.usefixtures("few_rows_at_once")
 @given(
     rows=st.lists(st.tuples(anything, anything, st.integers(0, 1), st.floats(-1e9, 1e9, width=32)), min_size=1),
     paired=st.booleans(),

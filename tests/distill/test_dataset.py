@@ -38,7 +38,7 @@ def test_neighbours_and_the_originals_asked_for(dataset, augmented, uneven):
     assert found.ids.to_pylist() == neighbours + originals
     assert len(found) == 112
     assert found.droppable.tolist() == [True] * 96 + [False] * 16
-    assert found.domains.tolist() == ["source"] * 48 + ["target"] * 64
+    assert found.domains.to_pylist() == ["source"] * 48 + ["target"] * 64
     assert dataset(distill={"originals": []}).ids.to_pylist() == neighbours
 
 
@@ -206,7 +206,7 @@ def test_what_the_selector_may_drop(dataset, unlabelled, make_params, augmented,
     folders["cache"] = tmp_path / "cache"
     assert dataset(**folders, distill=distill).droppable.tolist() == [True] * 96 + [False] * 67
     found = dataset(**folders, distill=distill, selector={"originals": True})
-    assert found.domains[96:].tolist() == ["source"] * 48 + ["target"] * 16 + ["unlabelled"] * 3
+    assert found.domains[96:].to_pylist() == ["source"] * 48 + ["target"] * 16 + ["unlabelled"] * 3
     assert found.droppable.tolist() == [True] * 144 + [False] * 16 + [True] * 3
     assert (found.log_p[96:] == 0).all()
     rows = np.arange(160, 163)

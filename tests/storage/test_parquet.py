@@ -5,10 +5,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.errors import InputError
 from pipeline.storage.columns import COLUMNS
-from pipeline.storage.parquet import concatenate, read_table, scan
+from pipeline.storage.parquet import concatenate, every_nth, read_table, scan, write_tables
 
 
 @pytest.fixture
@@ -136,3 +138,23 @@ def test_a_class_may_have_another_type(write):
     assert both(write({"label": pa.array([1, 2], pa.float32())}))["label"].type == pa.float64()
     with pytest.raises(InputError, match=r"column 'label': got list<.*; accepted: string; run the distill stage again"):
         both(write({"label": [["a"], ["b"]]}))
+
+
+@given(st.lists(st.integers(0, 7), min_size=1, max_size=5), st.integers(1, 9), st.data())
+def test_every_nth_row_of_all_batches(sizes, n, data):
+    first = data.draw(st.integers(0, n - 1))
+    values = [f"text {row}" for row in range(sum(sizes))]
+    chunks, start = [], 0
+    for size in sizes:
+        chunks.append(pa.array(values[start : start + size], pa.string()))
+        start += size
+    found = every_nth(pa.table({"text": pa.chunked_array(chunks)}), first, n)
+    assert found["text"].to_pylist() == values[first::n]
+
+
+def test_tables_are_written_one_below_the_other(tmp_path):
+    tables = [pa.table({"text": part}) for part in (["a", "b"], ["c"])]
+    write_tables(iter(tables), tables[0].schema, tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.parquet", [], "prepare")["text"].to_pylist() == ["a", "b", "c"]
+    write_tables(iter([]), tables[0].schema, tmp_path / "none.parquet")
+    assert read_table(tmp_path / "none.parquet", [], "prepare").equals(tables[0].slice(0, 0))
