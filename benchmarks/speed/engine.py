@@ -1,9 +1,9 @@
 """Sampling neighbours with Ray on two workers of one thread each, beside one process of one thread and of two.
 
-    python -m benchmarks.speed.engine
+    python -m benchmarks.speed.engine --rounds 1
 
-The whole augment stage is timed, including the start of Python and Ray, on the neighbours of the default run's target
-texts, with an empty work cache each time.
+The whole augment stage is timed, including the start of Python and Ray, on neighbours of the default run's target
+texts, with an empty work cache each time. All must write the same bytes.
 """
 
 import os
@@ -11,59 +11,68 @@ import shutil
 import statistics
 import sys
 import tempfile
-from functools import partial
+import time
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from benchmarks.errors import exit_on_input_error
 from benchmarks.speed.default_run import ROOT, output
-from benchmarks.speed.measure import Figure, publish, ratio, side_by_side, timed
+from benchmarks.speed.measure import ROUNDS, Figure, publish, ratio
 from benchmarks.speed.processes import run
+from pipeline.data.texts import read_texts
+from pipeline.errors import InputError
 from pipeline.params.yaml12 import read_yaml, to_yaml
+from pipeline.storage.fingerprint import folder_hash
+
+CONTESTANTS = {"one": ("local", 1), "threads": ("local", 2), "ray": ("ray", 1)}
+"""Engine and threads of each process."""
 
 
-def main() -> None:
+def main(
+    neighbours: Annotated[int, typer.Option(help="How many to draw.")] = 60_000,
+    rounds: Annotated[int, typer.Option(help="How often; a figure is the median.")] = ROUNDS,
+) -> None:
     """Measure the augment stage."""
     output("models/generator")
+    seconds: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
+    written = set()
     with tempfile.TemporaryDirectory() as scratch:
         params = read_yaml(ROOT / "params.yaml")
-        params["augment"]["samples"]["source"] = 0
-        for engine in ("local", "ray"):
-            text = to_yaml(params | {"engine": engine})
-            (Path(scratch) / f"{engine}.yaml").write_text(text, encoding="utf-8")
-
-        def stage(engine: str, threads: int) -> None:
-            shutil.rmtree(Path(scratch) / "cache", ignore_errors=True)
-            out = str(Path(scratch) / "augmented")
-            run(
-                sys.executable,
-                "-m",
-                "stages.augment",
-                "--params",
-                str(Path(scratch) / f"{engine}.yaml"),
-                "--out",
-                out,
-                environment={"XDG_CACHE_HOME": str(Path(scratch) / "cache"), "OMP_NUM_THREADS": str(threads)},
-            )
-
-        seconds = side_by_side(
-            {
-                "one": timed(partial(stage, "local", 1)),
-                "threads": timed(partial(stage, "local", 2)),
-                "ray": timed(partial(stage, "ray", 1)),
-            }
-        )
+        params["augment"]["samples"] |= {
+            "source": 0,
+            "target": neighbours // len(read_texts(output("data/prepared") / "train.parquet")),
+        }
+        for _ in range(rounds):
+            for name, (engine, threads) in CONTESTANTS.items():
+                (Path(scratch) / "params.yaml").write_text(to_yaml(params | {"engine": engine}), encoding="utf-8")
+                seconds[name].append(augment(Path(scratch), threads))
+                written.add(folder_hash(Path(scratch) / "augmented", "*.parquet"))
+    if len(written) > 1:
+        raise InputError("benchmarks.speed.engine: neighbours differ between one process and several")
     publish(
         "engine",
         [
+            Figure("speed-up by Ray", ratio(seconds, "one", "ray"), "times", 1.8),
+            Figure("speed-up by two threads", ratio(seconds, "one", "threads"), "times"),
             Figure("one process of one thread", statistics.median(seconds["one"]), "s"),
             Figure("one process of two threads", statistics.median(seconds["threads"]), "s"),
             Figure(f"Ray, {os.cpu_count()} workers of one thread", statistics.median(seconds["ray"]), "s"),
-            Figure("speed-up by two threads", ratio(seconds, "one", "threads"), "times"),
-            Figure("speed-up by Ray", ratio(seconds, "one", "ray"), "times"),
         ],
     )
 
 
+def augment(folder: Path, threads: int) -> float:
+    """Run the stage with a folder's params and an empty work cache; returns the seconds that it took."""
+    shutil.rmtree(folder / "cache", ignore_errors=True)
+    environment = {"XDG_CACHE_HOME": str(folder / "cache"), "OMP_NUM_THREADS": str(threads)}
+    options = ("--params", str(folder / "params.yaml"), "--out", str(folder / "augmented"))
+    start = time.perf_counter()
+    run(sys.executable, "-m", "stages.augment", *options, environment=environment)
+    return time.perf_counter() - start
+
+
 if __name__ == "__main__":
     with exit_on_input_error():
-        main()
+        typer.run(main)

@@ -21,6 +21,7 @@ import typer
 from helpers.hub import Hub  # isort: skip
 
 from benchmarks.errors import exit_on_input_error
+from benchmarks.speed.default_run import ROOT
 from benchmarks.speed.measure import ROUNDS, Figure, publish
 from benchmarks.speed.startup import STAGES, checkouts, measured, write_inputs
 from pipeline.params.yaml12 import read_yaml, to_yaml
@@ -70,7 +71,7 @@ def figures(ours: list[Spent], other: list[Spent]) -> list[Figure]:
 
 def publish_inputs(hub: Hub, folder: Path) -> dict[str, Any]:
     """Put small tables and narrow models on the hub; returns params that name them by id."""
-    write_inputs(folder)
+    write_inputs(folder, ROOT)
     params = read_yaml(folder / "params.yaml")
     for role in ("teacher", "generator"):
         hub.publish(f"models/{role}", folder / role)

@@ -57,18 +57,19 @@ class Imports:
 
 
 def main(against: Annotated[Path, typer.Option(help="Folder of another checkout.")]) -> None:
-    """Measure both builds on the same files."""
+    """Measure both builds on the same tables and models, each with the params that it knows."""
     builds = checkouts(against)
     measured: dict[str, dict[str, list[Imports]]] = {
         build: {name: [] for name in (*PROCESSES, LEAST)} for build in builds
     }
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        write_inputs(folder)
+        folders = {build: Path(scratch, build) for build in builds}
+        for build, checkout in builds.items():
+            write_inputs(folders[build], checkout)
         for _ in range(1 + ROUNDS):
             for name in (*PROCESSES, LEAST):
                 for build, checkout in builds.items():
-                    measured[build][name].append(imports(command(name), checkout, folder))
+                    measured[build][name].append(imports(command(name), checkout, folders[build]))
     publish("startup", figures(measured["ours"], measured["other"]))
 
 
@@ -138,9 +139,10 @@ def measured(
     return float(first), float(second)
 
 
-def write_inputs(folder: Path) -> None:
-    """Write the default's params for small tables, and models of its families whose layers are narrow."""
-    params = read_yaml(ROOT / "params.yaml")
+def write_inputs(folder: Path, checkout: Path) -> None:
+    """Write a checkout's default params for small tables, and models of its families whose layers are narrow."""
+    folder.mkdir(exist_ok=True)
+    params = read_yaml(checkout / "params.yaml")
     texts = load_tokenizer(params["generator"]["model"], "generator.model")
     words = sorted(word for word in texts.get_vocab() if word.isalpha() and word.isascii() and len(word) > 2)
     rng = np.random.default_rng(0)

@@ -365,7 +365,7 @@ def test_start_up_is_that_of_all_processes_of_the_default():
 
 
 def test_the_start_up_benchmark_runs_the_default_in_small(checkout):
-    startup.write_inputs(checkout)
+    startup.write_inputs(checkout, SPEED.parents[1])
     params = load(checkout / "params.yaml")
     default = load(SPEED.parents[1] / "params.yaml")
     assert (params.objectives, params.cache) == (default.objectives, default.cache)
