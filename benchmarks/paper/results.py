@@ -10,7 +10,8 @@ import pandas as pd
 import pyarrow as pa
 from scipy.stats import permutation_test
 
-from benchmarks.paper.plan import Block, read_asked
+from benchmarks.paper.plan import read_asked
+from pipeline.errors import InputError
 from pipeline.evaluation.scoring import scores
 from pipeline.storage.atomic import publish_file
 from pipeline.storage.parquet import read_table, write_table
@@ -25,6 +26,8 @@ Cell = tuple[str, str, str]
 """Task, row, seed."""
 Line = tuple[str, str, str, str, float | str]
 Known = dict[Cell, list[Line]]
+Cells = dict[Cell, tuple[str, list[Line]]]
+"""The kind of each cell and its lines."""
 Predictions = dict[Cell, pd.DataFrame]
 """By cell, of each test text what was right and what the model said, as text."""
 
@@ -33,8 +36,8 @@ def collect(here: Path) -> str:
     """Write results.csv, a line for each value, `failed` with value 1 for a cell that failed; and predictions.parquet.
 
     `p` and `p_default` of a row, without a seed, are the p-values of paired tests against l2a and default over the
-    texts of all seeds that have both. What was measured on other machines is kept from the present files.
-    Returns the number of cells of each kind.
+    texts of all seeds that have both; without predictions of one of them there is none. What was measured on other
+    machines is kept from the present files. Returns the number of cells of each kind.
     """
     path = here / "results.csv"
     known: Known = {}
@@ -43,26 +46,28 @@ def collect(here: Path) -> str:
             for line in list(csv.reader(file))[1:]:
                 known.setdefault((line[0], line[1], line[2]), []).append((line[0], line[1], line[2], line[3], line[4]))
     blocks = read_asked(here).blocks()
-    predictions = _gather_predictions(here, blocks)
+    cells: Cells = {
+        (task, row, str(seed)): _cell(here / "measured", task, row, str(seed), known)
+        for block in blocks
+        for task in block.tasks
+        for row in block.rows
+        for seed in block.seeds
+    }
+    predictions = _gather_predictions(here, cells)
     lines: list[Line] = []
     counts = {"measured": 0, "failed": 0, "measured elsewhere": 0, "not run": 0}
     for block in blocks:
+        seeds = [str(seed) for seed in block.seeds]
         for task in block.tasks:
-            for seed in block.seeds:
-                data = here / "shared" / task / str(seed) / "prepared" / "data.json"
-                lines += (
-                    list(_sizes(task, str(seed), data)) if data.is_file() else known.get((task, "data", str(seed)), [])
-                )
+            for seed in seeds:
+                data = here / "shared" / task / seed / "prepared" / "data.json"
+                lines += list(_sizes(task, seed, data)) if data.is_file() else known.get((task, "data", seed), [])
             for row in block.rows:
-                kinds, row_lines = set(), []
-                for seed in block.seeds:
-                    kind, cell_lines = _cell(here / "measured", task, row, str(seed), known)
-                    kinds.add(kind)
+                for seed in seeds:
+                    kind, cell_lines = cells[task, row, seed]
                     counts[kind] += 1
-                    row_lines += cell_lines
-                metric = main_metric({line[3] for line in row_lines})
-                kept = known.get((task, row, ""), []) if kinds == {"measured elsewhere"} else []
-                lines += [*row_lines, *_p(predictions, task, row, block.seeds, metric, kept)]
+                    lines += cell_lines
+                lines += _p(task, row, seeds, cells, predictions, known.get((task, row, ""), []))
     with publish_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -79,23 +84,23 @@ def main_metric(names: Collection[str]) -> str:
     )
 
 
-def _gather_predictions(here: Path, blocks: Sequence[Block]) -> Predictions:
-    """Bring predictions.parquet up to date: those of cells that are on this machine, and of all others as they were."""
+def _gather_predictions(here: Path, cells: Cells) -> Predictions:
+    """Bring predictions.parquet up to date: the predictions of all cells that have values, here or elsewhere."""
     path = here / "predictions.parquet"
     known: Predictions = {}
     if path.is_file():
-        table = read_table(path, [*COLUMNS[:3], *PREDICTED], "results").to_pandas()
+        try:
+            table = read_table(path, [*COLUMNS[:3], *PREDICTED], "results").to_pandas()
+        except InputError as error:
+            raise InputError(f"{path}: damaged; accepted: the file as it is in Git, or none") from error
         known = {cell: part[PREDICTED] for cell, part in table.groupby(COLUMNS[:3], sort=False)}
     predictions: Predictions = {}
-    for task, row, seed in (
-        (task, row, str(seed)) for block in blocks for task in block.tasks for row in block.rows for seed in block.seeds
-    ):
-        folder = here / "measured" / task / row / seed
-        if (folder / "metrics.json").is_file():
-            said = pd.read_csv(folder / "predictions.csv", dtype=str, keep_default_na=False)
-            predictions[task, row, seed] = said[PREDICTED]
-        elif (task, row, seed) in known and not (folder / "failed.txt").is_file():
-            predictions[task, row, seed] = known[task, row, seed]
+    for cell, (kind, _) in cells.items():
+        file = here.joinpath("measured", *cell, "predictions.csv")
+        if kind == "measured" and file.is_file():
+            predictions[cell] = pd.read_csv(file, dtype=str, keep_default_na=False)[PREDICTED]
+        elif kind == "measured elsewhere" and cell in known:
+            predictions[cell] = known[cell]
     parts = [part.assign(task=task, row=row, seed=seed) for (task, row, seed), part in predictions.items()]
     table = pd.concat(parts) if parts else pd.DataFrame(columns=[*COLUMNS[:3], *PREDICTED])
     schema = pa.schema([(name, pa.string()) for name in (*COLUMNS[:3], *PREDICTED)])
@@ -105,22 +110,30 @@ def _gather_predictions(here: Path, blocks: Sequence[Block]) -> Predictions:
 
 
 def _p(
-    predictions: Predictions, task: str, row: str, seeds: Sequence[int], metric: str, kept: Sequence[Line]
+    task: str, row: str, seeds: Sequence[str], cells: Cells, predictions: Predictions, known: Sequence[Line]
 ) -> Iterator[Line]:
-    """The lines of a row's paired tests; of those without predictions, the ones of `kept`."""
+    """The lines of a row's paired tests; `known` are those of earlier, kept if nothing of the row was measured here."""
+    here = any(cells[task, row, seed][0] in ("measured", "failed") for seed in seeds)
+    values = ("measured", "measured elsewhere")
+    metric = main_metric({line[3] for seed in seeds for line in cells[task, row, seed][1]})
     for name, baseline in BASELINES.items():
-        sides = [[predictions.get((task, each, str(seed))) for seed in seeds] for each in (row, baseline)]
         both = [
-            (first, second)
-            for first, second in zip(*sides, strict=True)
-            # A cell measured with another version may be of other texts.
-            if first is not None and second is not None and list(first["actual"]) == list(second["actual"])
+            seed
+            for seed in seeds
+            if all(cells.get((task, each, seed), ("", []))[0] in values for each in (row, baseline))
         ]
-        if both and row != baseline:
-            ones, others = zip(*both, strict=True)
-            yield task, row, "", name, round(paired_p_value(ones, others, metric), 4)
-        else:
-            yield from (line for line in kept if line[3] == name)
+        ones, others = ([predictions.get((task, each, seed)) for seed in both] for each in (row, baseline))
+        # A cell measured with another version may be of other texts.
+        alike = [
+            (one, other)
+            for one, other in zip(ones, others, strict=True)
+            if one is not None and other is not None and list(one["actual"]) == list(other["actual"])
+        ]
+        if both and len(alike) == len(both) and row != baseline:
+            p = paired_p_value([one for one, _ in alike], [other for _, other in alike], metric)
+            yield task, row, "", name, round(p, 4)
+        elif not here:
+            yield from (line for line in known if line[3] == name)
 
 
 def _cell(measured: Path, task: str, row: str, seed: str, known: Known) -> tuple[str, list[Line]]:

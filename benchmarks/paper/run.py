@@ -73,7 +73,8 @@ def results() -> None:
     """Collect all measurements into results.csv."""
     from benchmarks.paper.results import collect
 
-    typer.echo(f"results: {collect(HERE)}")
+    with exit_on_input_error():
+        typer.echo(f"results: {collect(HERE)}")
 
 
 @app.command()

@@ -168,39 +168,69 @@ def test_rows_are_compared_with_l2a_and_with_default(bench):
 
 
 def test_predictions_of_another_machine_are_tested_with_those_of_this_one(bench):
-    """Seed 1 was measured on a machine whose folders are gone, seed 2 here; a seed of other texts is left out."""
+    """Seed 1 was measured on a machine whose folders are gone, seed 2 here, and seed 3 on other texts."""
     here, actual = bench(["default", "l2a"], seeds=[1, 2, 3]), ["no", "yes"] * 20
 
-    def measure(seed: int, wrong: int, actual: list[str] = actual) -> None:
+    def measure(seed: int, wrong: int) -> None:
         for row, number in (("default", wrong), ("l2a", 0)):
             answers = ["yes" if index < number else label for index, label in enumerate(actual)]
             measured(here / "measured" / "tiny" / row / str(seed), actual, answers)
 
-    def p() -> float:
+    def p() -> list[float]:
+        collect(here)
         lines = pd.read_csv(here / "results.csv", dtype={"seed": str}, keep_default_na=False)
-        return float(lines[(lines["row"] == "default") & (lines["metric"] == "p")]["value"].item())
+        return lines[(lines["row"] == "default") & (lines["metric"] == "p")]["value"].astype(float).tolist()
 
     measure(1, wrong=12)
-    collect(here)
-    one_seed, texts = p(), pd.read_parquet(here / "predictions.parquet")
+    one_seed = p()
+    texts = pd.read_parquet(here / "predictions.parquet")
     assert texts.groupby(["row", "seed"])["actual"].apply(list).to_dict() == {
         ("default", "1"): actual,
         ("l2a", "1"): actual,
     }
     shutil.rmtree(here / "measured")
-    collect(here)
     assert p() == one_seed
     pd.testing.assert_frame_equal(pd.read_parquet(here / "predictions.parquet"), texts)
 
     measure(2, wrong=12)
-    collect(here)
     two_seeds = p()
-    assert two_seeds < one_seed
+    assert two_seeds[0] < one_seed[0]
+    # Of a row that was measured elsewhere the p-value is kept without predictions, too.
+    shutil.rmtree(here / "measured")
+    (here / "predictions.parquet").rename(here / "aside")
+    assert p() == two_seeds
+    # One that was measured here in part has none then, as with texts that differ.
     measure(3, wrong=12)
+    assert p() == []
+    (here / "aside").rename(here / "predictions.parquet")
+    assert p()[0] <= two_seeds[0]
     shutil.rmtree(here / "measured" / "tiny" / "l2a" / "3")
     measured(here / "measured" / "tiny" / "l2a" / "3", actual[::-1], actual[::-1])
+    assert p() == []
+
+
+def test_a_cell_that_failed_keeps_no_predictions(bench):
+    here, actual = bench(["default", "l2a"]), ["no", "yes"] * 20
+    for row in ("default", "l2a"):
+        measured(here / "measured" / "tiny" / row / "1", actual, actual)
     collect(here)
-    assert p() == two_seeds
+    shutil.rmtree(here / "measured" / "tiny" / "default")
+    (here / "measured" / "tiny" / "default" / "1").mkdir(parents=True)
+    (here / "measured" / "tiny" / "default" / "1" / "failed.txt").write_text("no more\n")
+    assert collect(here) == "1 cells measured, 1 cells failed"
+    assert set(pd.read_parquet(here / "predictions.parquet")["row"]) == {"l2a"}
+    lines = pd.read_csv(here / "results.csv", keep_default_na=False)
+    assert not lines["metric"].str.startswith("p").any()
+
+
+def test_damaged_predictions_are_named(bench):
+    here = bench(["l2a"])
+    (here / "predictions.parquet").write_text("<<<<<<< ours\n")
+    result = CliRunner().invoke(app, ["results"])
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "benchmarks/paper/predictions.parquet: damaged; accepted: the file as it is in Git, or none\n"
+    )
 
 
 def test_the_paired_test_of_accuracy_is_mcnemars():
