@@ -26,12 +26,12 @@ from pipeline.errors import InputError
 from pipeline.params.yaml12 import read_yaml, to_yaml
 from pipeline.storage.fingerprint import folder_hash
 
-CONTESTANTS = {"one": ("local", 1), "threads": ("local", 2), "ray": ("ray", 1)}
-"""Engine and threads of each process."""
+CONTESTANTS = {"ray": ("ray", 1), "threads": ("local", 2), "one": ("local", 1)}
+"""Engine and threads of each process; the first finds the files that all read not yet in the system's cache."""
 
 
 def main(
-    neighbours: Annotated[int, typer.Option(help="How many to draw.")] = 60_000,
+    neighbours: Annotated[int, typer.Option(help="How many to draw, in full samples of the target's texts.")] = 60_000,
     rounds: Annotated[int, typer.Option(help="How often; a figure is the median.")] = ROUNDS,
 ) -> None:
     """Measure the augment stage."""
