@@ -80,7 +80,7 @@ def joined(one: Texts, other: Texts) -> Texts:
     """Two sets of texts, one after the other."""
     return replace(
         one,
-        ids=one.ids + other.ids,
+        ids=[*one.ids, *other.ids],
         texts=one.texts + other.texts,
         pairs=None if one.pairs is None else one.pairs + (other.pairs or []),
         labels=np.concatenate([one.labels, other.labels]),

@@ -5,7 +5,8 @@
 # Seen with: pyarrow 26.0.1.
 #
 # `read` joins a column of many row groups into one chunk, and holds the pieces until then. `read_row_group` for one after the
-# other and `concat_tables`, which copies nothing, give the same rows in a chunk for each row group.
+# other and `concat_tables`, which copies nothing, give the same rows in a chunk for each row group. Of a file with one row group
+# there is no difference.
 #
 # Why it matters: a file is read whole where its table is known to fit into memory, and the peak is not that table's. What helps:
 # read row group by row group.

@@ -1,8 +1,9 @@
 """The stage `prepare`: from the tables a user named to the texts of source, train, validation, test and unlabelled."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -32,6 +33,27 @@ FILES: dict[str, Domain] = {
 of those sentences.
 """
 REASONS = ("leaked", "duplicate", "conflicting", "tied", "averaged", "mirrored", "empty", "unlabelled", "in_train")
+
+
+class RowIds(Sequence[str]):
+    """The ids of a table's rows, such as `source-000001`, each made where it is read: millions take much memory."""
+
+    def __init__(self, domain: Domain, rows: Indices) -> None:
+        self.domain, self.rows = domain, rows
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        """A row's id, or those of some rows."""
+        if isinstance(at, slice):
+            return [f"{self.domain}-{row:06d}" for row in self.rows[at].tolist()]
+        return f"{self.domain}-{self.rows[at]:06d}"
 
 
 @dataclass(frozen=True)
@@ -138,11 +160,11 @@ def _draw(params: Params, domain: Literal["source", "unlabelled"], usable: Usabl
 
 
 def _texts(usable: Usable, part: Indices, labels: Labels, names: list[str], domain: Domain) -> Texts:
-    rows = usable.frame.iloc[part]
+    frame = usable.frame
     return Texts(
-        ids=[f"{domain}-{row:06d}" for row in rows["row"]],
-        texts=rows["text"].tolist(),
-        pairs=rows["text_pair"].tolist() if "text_pair" in rows else None,
+        ids=RowIds(domain, frame["row"].to_numpy()[part]),
+        texts=frame["text"].iloc[part].tolist(),
+        pairs=frame["text_pair"].iloc[part].tolist() if "text_pair" in frame else None,
         labels=labels[part],
         names=names,
     )

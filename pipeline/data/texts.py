@@ -43,7 +43,7 @@ class Texts:
         names: the classes in order; empty for regression.
     """
 
-    ids: list[str]
+    ids: Sequence[str]
     texts: list[str]
     pairs: list[str] | None
     labels: Labels

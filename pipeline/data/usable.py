@@ -134,6 +134,8 @@ def _hash(form: str) -> int:
 
 def _numbers(forms: pd.DataFrame) -> npt.NDArray[np.int64]:
     """A number for each row, equal for rows of the same texts."""
+    if len(forms.columns) == 1:
+        return forms["form"].to_numpy()
     return forms.groupby(list(forms.columns), sort=False).ngroup().to_numpy().astype(np.int64)
 
 

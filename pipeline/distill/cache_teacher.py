@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -41,7 +41,7 @@ class Piece:
     """Texts cached together: one shard of neighbours, or a share of a domain's originals."""
 
     name: str
-    ids: list[str]
+    ids: Sequence[str]
     texts: list[str]
     pairs: list[str] | None
 

@@ -133,6 +133,9 @@ def read_dataset(
             f"{augmented}: no neighbours, and distill.originals is {params.distill.originals}; "
             "accepted: neighbours, or originals of at least one domain"
         )
+    table = table.drop_columns("id")
+    # Before the texts are tokenized, because both take memory.
+    cache_rows = teacher_cache.rows(ids)
 
     def parts() -> Iterator[Call]:
         for batch in scan(shards(augmented), ["text", "text_pair"], "augment"):
@@ -141,7 +144,6 @@ def read_dataset(
             yield from calls(texts.texts, texts.pairs)
 
     encoded = encode_calls(tokenizer, parts(), params.max_length)
-    cache_rows = teacher_cache.rows(ids)
     teacher_cache.check_texts(cache_rows, ids, parts())
     alignment = teacher_encoded = None
     if params.objectives.reads().keys() - {"logits"}:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pipeline.data.leaks import normalise
-from pipeline.data.prepare import prepare
+from pipeline.data.prepare import RowIds, prepare
 from pipeline.data.texts import read_texts
 from pipeline.errors import InputError
 from pipeline.params.schema import Params
@@ -484,3 +484,10 @@ def test_no_row_of_the_source_is_left(refusal, tmp_path, target):
 def test_a_missing_file_names_its_parameter(refusal, target, tmp_path):
     assert refusal(target, {"path": str(tmp_path / "sauce.csv")}).startswith("data.source.path: no such file")
     assert refusal({**target, "path": str(tmp_path / "x.csv")}).startswith("data.target.path: no such file")
+
+
+def test_ids_are_made_where_they_are_read():
+    ids, expected = RowIds("target", np.array([3, 17, 1_234_567])), ["target-000003", "target-000017", "target-1234567"]
+    assert (len(ids), list(ids), ids[1], ids[-1], ids[1:], ids[::-1]) == (
+        3, expected, expected[1], expected[-1], expected[1:], expected[::-1]
+    )  # fmt: skip
