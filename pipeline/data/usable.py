@@ -3,7 +3,6 @@
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ from pipeline.data.raters import means, outvoted, spread
 from pipeline.errors import InputError
 from pipeline.params.data import Table
 from pipeline.params.types import Domain
+from pipeline.storage.fingerprint import hash64
 
 SIDES = {"text": "form", "text_pair": "form_pair"}
 """The columns of texts, and those of their forms."""
@@ -122,14 +122,10 @@ def _compared(usable: Usable, checks: Mapping[str, Callable[[Row], bool]]) -> Us
                 reasons[position] = which
                 break
         for form, side, known in zip(forms.values(), row, normalised, strict=True):
-            form.append(_hash(as_read(side, known)))
+            form.append(hash64(as_read(side, known)))
     columns = {name: np.asarray(form, dtype=np.int64) for name, form in forms.items()}
     dropped = {reason: int((reasons == which).sum()) for which, reason in enumerate(checks, start=1)}
     return Usable(usable.frame.assign(**columns)[reasons == 0], usable.read, usable.dropped | dropped)
-
-
-def _hash(form: str) -> int:
-    return int.from_bytes(blake2b(form.encode(), digest_size=8).digest(), "little", signed=True)
 
 
 def _numbers(forms: pd.DataFrame) -> npt.NDArray[np.int64]:

@@ -143,8 +143,7 @@ def read_dataset(
         for texts in originals.values():
             yield from calls(texts.texts, texts.pairs)
 
-    encoded = encode_calls(tokenizer, parts(), params.max_length)
-    teacher_cache.check_texts(cache_rows, ids, parts())
+    encoded = encode_calls(tokenizer, teacher_cache.checked(cache_rows, ids, parts()), params.max_length)
     alignment = teacher_encoded = None
     if params.objectives.reads().keys() - {"logits"}:
         same = same_vocabulary(tokenizer, teacher_tokenizer)

@@ -2,8 +2,7 @@
 
 import json
 import mmap
-from collections.abc import Iterable, Sequence
-from hashlib import blake2b
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import torch
 
 from pipeline.compute.batching import Call
 from pipeline.errors import InputError
 from pipeline.storage.columns import CACHE_INDEX
-from pipeline.storage.fingerprint import file_hash
-from pipeline.storage.parquet import concatenate, read_table
+from pipeline.storage.fingerprint import file_hash, hash64
+from pipeline.storage.parquet import concatenate, read_schema, read_table
 
 ARRAYS = ("hidden", "attention")
 """What is stored in arrays beside the index, if it is cached at all."""
@@ -32,89 +32,99 @@ class TeacherCache:
     """
 
     def __init__(self, folder: Path) -> None:
-        indices = sorted(folder.glob("*.parquet"))
-        if not indices:
+        self._files = sorted(folder.glob("*.parquet"))
+        if not self._files:
             raise InputError(f"{folder}: no teacher cache; run the cache_teacher stage first")
-        tables = [read_table(index, (), "cache_teacher") for index in indices]
-        for index, table in zip(indices, tables, strict=True):
-            if not set(table.column_names) >= COLUMNS:
-                raise InputError(
-                    f"{index}: not the index of a teacher cache; accepted: a file that the cache_teacher stage wrote"
-                )
-        self.teachers = {(table.schema.metadata or {}).get(b"teacher", b"").decode() for table in tables}
+        schemas = [_read_schema(file) for file in self._files]
+        for file, schema in zip(self._files, schemas, strict=True):
+            _check_arrays(file, schema.metadata or {})
+        self.teachers = {(schema.metadata or {}).get(b"teacher", b"").decode() for schema in schemas}
         """Hashes of the teachers that the texts were run through: one, unless folders were mixed."""
-        index = concatenate(dict(zip(indices, tables, strict=True)), "cache_teacher")
-        self._ids = index["id"].combine_chunks()
-        self.logits = np.zeros((len(index), 0), dtype=np.float32)
-        self.kinds: set[str] = set()
+        self.kinds = {kind for kind in ARRAYS if all(array_file(file, kind).is_file() for file in self._files)}
         """Which of `logits`, `hidden` and `attention` are cached."""
-        if "logits" in index.column_names:
+        if all("logits" in schema.names for schema in schemas):
+            self.kinds.add("logits")
+        # The ids and hashes of many texts take memory, and are read where texts are looked up.
+        columns = ["tokens", *(f"{kind}_start" for kind in ARRAYS), *(["logits"] if "logits" in self.kinds else [])]
+        index = self._read(columns)
+        self.tokens = index["tokens"].to_numpy()
+        self.logits = np.zeros((len(index), 0), dtype=np.float32)
+        if "logits" in self.kinds:
             widths = pc.unique(pc.list_value_length(index["logits"])).to_pylist() or [0]
             if len(widths) > 1:
                 raise InputError(f"{folder}: texts with different numbers of logits; run the cache_teacher stage again")
             self.logits = pc.list_flatten(index["logits"]).to_numpy().reshape(len(index), *widths)
-            self.kinds.add("logits")
-        self.tokens = index["tokens"].to_numpy()
-        self._text_hash = index["text_hash"].to_numpy()
-        self._hidden_start = index["hidden_start"].to_numpy()
-        self._attention_start = index["attention_start"].to_numpy()
-        self._shard = np.repeat(np.arange(len(tables), dtype=np.int32), [len(table) for table in tables])
-        for file, table in zip(indices, tables, strict=True):
-            _check_arrays(file, table.schema.metadata or {})
-        self._hidden = [_open_array(array_file(file, "hidden")) for file in indices]
-        self._attention = [_open_array(array_file(file, "attention")) for file in indices]
-        for kind, arrays in (("hidden", self._hidden), ("attention", self._attention)):
-            if all(array is not None for array in arrays):
-                self.kinds.add(kind)
+        self._starts = {kind: index[f"{kind}_start"].to_numpy() for kind in self.kinds & {*ARRAYS}}
+        self._arrays = {kind: [_open_array(array_file(file, kind)) for file in self._files] for kind in self._starts}
+        self._first_rows = np.cumsum([0, *(pq.read_metadata(file).num_rows for file in self._files)])
+
+    def _read(self, columns: list[str]) -> pa.Table:
+        return concatenate({file: read_table(file, columns, "cache_teacher") for file in self._files}, "cache_teacher")
 
     def rows(self, ids: pa.Array | Sequence[str]) -> npt.NDArray[np.int64]:
         """Rows of the ids, (ids,). Raises InputError naming the first id that is not cached."""
-        found = pc.index_in(pa.array(ids, pa.string()), self._ids)
+        found = pc.index_in(pa.array(ids, pa.string()), self._read(["id"])["id"].combine_chunks())
         if found.null_count:
             missing = ids[pc.index(found.is_null(), True).as_py()]
             raise InputError(f"teacher cache: no entry for id {str(missing)!r}; run the cache_teacher stage again")
         rows: npt.NDArray[np.int64] = found.to_numpy().astype(np.int64)
         return rows
 
-    def check_texts(self, rows: npt.NDArray[np.int64], ids: pa.Array | Sequence[str], parts: Iterable[Call]) -> None:
-        """Raise InputError naming the first id whose text is not the one that the teacher read."""
+    def checked(
+        self, rows: npt.NDArray[np.int64], ids: pa.Array | Sequence[str], parts: Iterable[Call]
+    ) -> Iterator[Call]:
+        """Pass on the texts of these rows; raise InputError naming the first id whose text the teacher has not read."""
+        hashes = self._read(["text_hash"])["text_hash"].to_numpy()[rows]
         start = 0
         for texts, pairs in parts:
-            hashes = np.array(text_hashes(texts, pairs), dtype=np.int64)
-            different = (self._text_hash[rows[start : start + len(texts)]] != hashes).nonzero()[0]
+            different = (hashes[start : start + len(texts)] != text_hashes(texts, pairs)).nonzero()[0]
             if len(different):
                 id_ = str(ids[start + int(different[0])])
                 raise InputError(
                     f"teacher cache: it has another text for id {id_!r}; run the cache_teacher stage again"
                 )
+            yield texts, pairs
             start += len(texts)
 
     def hidden(self, rows: npt.NDArray[np.int64]) -> torch.Tensor:
         """Last hidden states, zero at padding: (rows, longest, width), float16."""
         lengths = self.tokens[rows]
-        width = self._hidden[self._shard[rows[0]]].shape[1]
+        width = self._arrays["hidden"][0].shape[1]
         out = np.zeros((len(rows), lengths.max(), width), dtype=np.float16)
-        for i, (row, n) in enumerate(zip(rows, lengths, strict=True)):
-            start = self._hidden_start[row]
-            out[i, :n] = self._hidden[self._shard[row]][start : start + n]
-        unmap(self._hidden)
+        for i, (n, (array, start)) in enumerate(zip(lengths, self._stored("hidden", rows), strict=True)):
+            out[i, :n] = array[start : start + n]
+        unmap(self._arrays["hidden"])
         return torch.from_numpy(out)
 
     def attention(self, rows: npt.NDArray[np.int64], heads: int) -> torch.Tensor:
         """Last-layer attention probabilities, zero at padding: (rows, heads, longest, longest), float16."""
         lengths = self.tokens[rows]
         out = np.zeros((len(rows), heads, lengths.max(), lengths.max()), dtype=np.float16)
-        for i, (row, n) in enumerate(zip(rows, lengths, strict=True)):
-            start = self._attention_start[row]
-            flat = self._attention[self._shard[row]][start : start + heads * n * n]
-            out[i, :, :n, :n] = flat.reshape(heads, n, n)
-        unmap(self._attention)
+        for i, (n, (array, start)) in enumerate(zip(lengths, self._stored("attention", rows), strict=True)):
+            out[i, :, :n, :n] = array[start : start + heads * n * n].reshape(heads, n, n)
+        unmap(self._arrays["attention"])
         return torch.from_numpy(out)
+
+    def _stored(self, kind: str, rows: npt.NDArray[np.int64]) -> Iterator[tuple[Any, int]]:
+        """The array that holds each row's values, and where they start in it."""
+        files = np.searchsorted(self._first_rows, rows, side="right") - 1
+        for file, start in zip(files, self._starts[kind][rows], strict=True):
+            yield self._arrays[kind][file], int(start)
 
 
 def array_file(index: Path, kind: str) -> Path:
     """Path of an array, beside its index."""
     return index.with_name(f"{index.stem}.{kind}.npy")
+
+
+def _read_schema(index: Path) -> pa.Schema:
+    """The columns of an index and its metadata. Raises InputError naming the file if it is no index, or damaged."""
+    schema = read_schema(index, (), "cache_teacher")
+    if not set(schema.names) >= COLUMNS:
+        raise InputError(
+            f"{index}: not the index of a teacher cache; accepted: a file that the cache_teacher stage wrote"
+        )
+    return schema
 
 
 def _check_arrays(index: Path, metadata: dict[bytes, bytes]) -> None:
@@ -135,9 +145,7 @@ def _check_arrays(index: Path, metadata: dict[bytes, bytes]) -> None:
 
 
 def _open_array(path: Path) -> Any:
-    """The array in a file, mapped into memory; None if there is no such file."""
-    if not path.is_file():
-        return None
+    """The array in a file, mapped into memory."""
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
@@ -153,8 +161,7 @@ def unmap(arrays: Iterable[Any]) -> None:
             array._mmap.madvise(mmap.MADV_DONTNEED)
 
 
-def text_hashes(texts: Sequence[str], pairs: Sequence[str | None] | None) -> list[int]:
-    """64-bit hash of each text or pair: after a change of tables or params an id can belong to another text."""
+def text_hashes(texts: Sequence[str], pairs: Sequence[str | None] | None) -> npt.NDArray[np.int64]:
+    """Hash of each text or pair, (texts,): after a change of tables or params an id can belong to another text."""
     rows = zip(texts, pairs or [None] * len(texts), strict=True)
-    encoded = (json.dumps(row).encode() for row in rows)
-    return [int.from_bytes(blake2b(row, digest_size=8).digest(), "little", signed=True) for row in encoded]
+    return np.array([hash64(json.dumps(row)) for row in rows], dtype=np.int64)

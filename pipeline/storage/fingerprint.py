@@ -13,6 +13,11 @@ def fingerprint(**parts: Any) -> str:
     return blake2b(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode(), digest_size=16).hexdigest()
 
 
+def hash64(text: str) -> int:
+    """64 bits, as a signed integer."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
+
+
 def file_hash(path: Path) -> str:
     """32 hex digits of a file's content."""
     digest = blake2b(digest_size=16)

@@ -11,6 +11,7 @@ import transformers
 import yaml
 from typer.testing import CliRunner
 
+from stages.cache_teacher import app as cache_teacher
 from stages.distill import app
 
 FIT = {"epochs": 2, "least_steps": 0, "batch_size": 16, "learning_rate": 0.002}
@@ -70,6 +71,24 @@ def test_the_same_again_is_the_same(command, places, tmp_path):
     )
     assert one.keys() == other.keys()
     assert [str(path) for path in one if one[path] != other[path]] == []
+
+
+@pytest.mark.parametrize(
+    ("originals", "drops", "said"),
+    [
+        (["source", "target"], True, "of 144 neighbours and originals kept at the end)"),
+        (["source", "target"], False, "of 96 neighbours kept at the end)"),
+        (["target"], True, "of 96 neighbours kept at the end)"),
+    ],
+)
+def test_of_what_it_counts_the_kept(command, uneven, augmented, tiny_classifier, originals, drops, said):
+    read = ("--prepared", uneven, "--augmented", augmented, "--teacher", tiny_classifier)
+    result = command(cache_teacher, *read, "--out", "cached", distill={"originals": originals})
+    assert result.exit_code == 0, result.output
+    taught = {**FIT, "epochs": 1, "originals": originals}
+    result = command(app, *read, "--cache", "cached", distill=taught, selector={"originals": drops})
+    assert result.exit_code == 0, result.output
+    assert said in result.stdout
 
 
 @pytest.mark.parametrize(
