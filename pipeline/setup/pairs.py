@@ -15,6 +15,8 @@ from pipeline.setup.write import PARAMS
 
 LEARNING_RATE = 5e-5
 """The teacher's at most: where it starts it orders pairs already, and should not forget how."""
+OF_PREDICTIONS = "1.0e-4"
+"""The student's if it is taught predictions alone, for the same reason: a loss of vectors would hold it."""
 VECTORS = "4.0"
 """The weight of the loss of vectors, which are small numbers."""
 
@@ -47,4 +49,6 @@ def pair_values(address: str, values: dict[str, Value], say: Callable[[str], Non
         cache = load(PARAMS).cache.model_dump() | {"hidden": True, "attention": False}
         found |= {"objectives.attention": Value("0.0"), "objectives.hidden": Value("0.0")}
         found |= {"objectives.vectors": Value(VECTORS), "cache": Value(inline(cache))}
+    else:
+        found["distill.learning_rate"] = Value(OF_PREDICTIONS)
     return found

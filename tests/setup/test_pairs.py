@@ -39,7 +39,8 @@ def test_a_student_of_the_teacher_s_layers_learns_its_vectors():
 
 def test_one_of_other_layers_learns_predictions():
     found, _ = proposed(MPNET)
-    assert found == {"pairs": "each", "student.layers": "4", "student.pick": "ends"}
+    layers = {"student.layers": "4", "student.pick": "ends"}
+    assert found == {"pairs": "each", "distill.learning_rate": "1.0e-4", **layers}
 
 
 def test_no_more_layers_than_there_are(tiny_encoder):
@@ -60,6 +61,7 @@ def test_what_pairs_change_is_proposed_for_single_texts_too(address):
     _, _, values = model_values(address, lambda _: None)
     assert proposed(address)[0].keys() - values.keys() == {"pairs"}
     assert (values["student.pick"].yaml, values["objectives.vectors"].yaml) == ("first", "0.0")
+    assert values["distill.learning_rate"].yaml == "2.0e-4"
 
 
 @pytest.mark.parametrize("family", ["perceiver", "xmod"])
