@@ -85,10 +85,10 @@ def write_report(here: Path) -> str:
     parts = [(here / "notes.md").read_text(encoding="utf-8")]
     parts.append(_data(results, [*main.tasks, *others.tasks, *studies.tasks]))
     parts += [_rows(results, here, task, main.rows + main.after) for task in main.tasks]
-    parts.append(_tasks(results, "four tasks", others.tasks, others.rows))
+    parts.append(_tasks(results, "four tasks", others.tasks, others.rows, "p_default"))
     if asked.pairs.tasks:
-        rows = ["student-ft", BASELINE, "alpha-0.8", *asked.pairs.rows]
-        parts.append(_tasks(results, "pairs", asked.pairs.tasks, rows))
+        rows = ["student-ft", BASELINE, *asked.pairs.rows]
+        parts.append(_tasks(results, "pairs", asked.pairs.tasks, rows, "p"))
     parts += [_ablations(results, task) for task in main.tasks]
     for task in studies.tasks_of_rows:
         parts.append(_studies(study_results, here, task, studies.rows, studies.tasks, studies.rows_of_tasks))
@@ -172,10 +172,10 @@ def _rows(results: Results, here: Path, task: str, rows: Sequence[str]) -> str:
     return f"## Table 2: rows of {task}\n\n" + _table(head, lines)
 
 
-def _tasks(results: Results, title: str, tasks: Sequence[str], rows: Sequence[str]) -> str:
+def _tasks(results: Results, title: str, tasks: Sequence[str], rows: Sequence[str], test: str) -> str:
     first, second = [], []
     for row in rows:
-        differences = {task: results.difference(task, row) for task in tasks}
+        differences = {task: results.difference(task, row, test) for task in tasks}
         first.append([row, *("; ".join(filter(None, [results.cell(task, row), differences[task]])) for task in tasks)])
         second.append([row, *(results.cell(task, row, SECOND_METRICS[results.main_metric(task)][0]) for task in tasks)])
     heads = [
@@ -183,7 +183,7 @@ def _tasks(results: Results, title: str, tasks: Sequence[str], rows: Sequence[st
         ["row", *(f"{task}: {SECOND_METRICS[results.main_metric(task)][1]} (seeds)" for task in tasks)],
     ]
     return (
-        f"## Table 2, continued: {title}\n\nAfter the semicolon: the difference from l2a.\n\n"
+        f"## Table 2, continued: {title}\n\nAfter the semicolon: the difference from {BASELINES[test]}.\n\n"
         f"{_table(heads[0], first)}\n\n{_table(heads[1], second)}"
     )
 
