@@ -34,15 +34,14 @@ class CachedPredictions:
     values: npt.NDArray[Any]
     probs: npt.NDArray[np.float64]
 
-    def rows(self, hashes: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    def rows(self, hashes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The row of each text, by its hash; -1 for texts that are not in the cache."""
-        needed = np.asarray(hashes, dtype=np.int64)
         if not len(self.hashes):
-            return np.full(len(needed), -1)
-        rows = np.minimum(np.searchsorted(self.hashes, needed), len(self.hashes) - 1)
-        return np.where(self.hashes[rows] == needed, rows, -1)
+            return np.full(len(hashes), -1)
+        rows = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+        return np.where(self.hashes[rows] == hashes, rows, -1)
 
-    def predictions(self, hashes: Sequence[int]) -> list[Prediction | None]:
+    def predictions(self, hashes: npt.NDArray[np.int64]) -> list[Prediction | None]:
         """The teacher's prediction for each text, by its hash; None for texts that are not in the cache."""
         return [
             None if row < 0 else as_prediction(self.values[row], self.probs[row], self.names)

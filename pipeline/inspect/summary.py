@@ -56,8 +56,8 @@ def summarise(paths: ArtifactPaths, filter_: Filter) -> Summary:
         # Seldom enough to cost little, often enough that what is not yet counted stays as small as what is.
         if sum(len(part) for part in replacements[1:]) > len(replacements[0]):
             replacements = [_add_up(replacements)]
-        neighbour_hashes.append(np.array(text_hashes(columns["text"], columns["text_pair"])))
-        original_hashes.append(np.array(text_hashes(columns["original_text"], columns["original_text_pair"])))
+        neighbour_hashes.append(text_hashes(columns["text"], columns["text_pair"]))
+        original_hashes.append(text_hashes(columns["original_text"], columns["original_text_pair"]))
     neighbours, originals = np.concatenate(neighbour_hashes), np.concatenate(original_hashes)
     expected = None if filter_.distance is not None else _expected(paths, lengths)
     teacher = None if paths.cache is None else _changed_predictions(paths.cache, paths.names(), neighbours, originals)
