@@ -21,6 +21,7 @@ BASELINE = "l2a"
 BASELINES = {"p": BASELINE, "p_default": "default"}
 """The metrics that compare a row with another, and the row that it is compared with."""
 RESAMPLES = 2000
+PREDICTIONS = "predictions.parquet"
 PREDICTED = ["actual", "model"]
 Cell = tuple[str, str, str]
 """Task, row, seed."""
@@ -53,7 +54,8 @@ def collect(here: Path) -> str:
         for row in block.rows
         for seed in block.seeds
     }
-    predictions = _gather_predictions(here, cells)
+    predictions = _predictions(here, cells)
+    _write_predictions(predictions, here / PREDICTIONS)
     lines: list[Line] = []
     counts = {"measured": 0, "failed": 0, "measured elsewhere": 0, "not run": 0}
     for block in blocks:
@@ -84,9 +86,9 @@ def main_metric(names: Collection[str]) -> str:
     )
 
 
-def _gather_predictions(here: Path, cells: Cells) -> Predictions:
-    """Bring predictions.parquet up to date: the predictions of all cells that have values, here or elsewhere."""
-    path = here / "predictions.parquet"
+def _predictions(here: Path, cells: Cells) -> Predictions:
+    """The predictions of all cells that have values: those measured here, and of others what the present file has."""
+    path = here / PREDICTIONS
     known: Predictions = {}
     if path.is_file():
         try:
@@ -101,12 +103,15 @@ def _gather_predictions(here: Path, cells: Cells) -> Predictions:
             predictions[cell] = pd.read_csv(file, dtype=str, keep_default_na=False)[PREDICTED]
         elif kind == "measured elsewhere" and cell in known:
             predictions[cell] = known[cell]
+    return predictions
+
+
+def _write_predictions(predictions: Predictions, path: Path) -> None:
     parts = [part.assign(task=task, row=row, seed=seed) for (task, row, seed), part in predictions.items()]
     table = pd.concat(parts) if parts else pd.DataFrame(columns=[*COLUMNS[:3], *PREDICTED])
     schema = pa.schema([(name, pa.string()) for name in (*COLUMNS[:3], *PREDICTED)])
     with publish_file(path) as temporary:
         write_table(pa.Table.from_pandas(table, schema, preserve_index=False), temporary)
-    return predictions
 
 
 def _p(
