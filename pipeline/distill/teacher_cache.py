@@ -35,15 +35,19 @@ class TeacherCache:
         self._files = sorted(folder.glob("*.parquet"))
         if not self._files:
             raise InputError(f"{folder}: no teacher cache; run the cache_teacher stage first")
-        schemas = [_read_schema(file) for file in self._files]
-        for file, schema in zip(self._files, schemas, strict=True):
+        schemas = {file: _read_schema(file) for file in self._files}
+        for file, schema in schemas.items():
             _check_arrays(file, schema.metadata or {})
-        self.teachers = {(schema.metadata or {}).get(b"teacher", b"").decode() for schema in schemas}
+        metadata = [schema.metadata or {} for schema in schemas.values()]
+        self.teachers = {each.get(b"teacher", b"").decode(errors="replace") for each in metadata}
         """Hashes of the teachers that the texts were run through: one, unless folders were mixed."""
         self.kinds = {kind for kind in ARRAYS if all(array_file(file, kind).is_file() for file in self._files)}
         """Which of `logits`, `hidden` and `attention` are cached."""
-        if all("logits" in schema.names for schema in schemas):
+        without = [file for file, schema in schemas.items() if "logits" not in schema.names]
+        if not without:
             self.kinds.add("logits")
+        elif len(without) < len(schemas):
+            raise InputError(f"{without[0]}: no column 'logits', as others have; run the cache_teacher stage again")
         # The ids and hashes of many texts take memory, and are read where texts are looked up.
         columns = ["tokens", *(f"{kind}_start" for kind in ARRAYS), *(["logits"] if "logits" in self.kinds else [])]
         index = self._read(columns)

@@ -45,6 +45,10 @@ def read_table(path: Path, columns: Sequence[str], stage: str) -> pa.Table:
             read = list(columns) or None
             groups = [file.read_row_group(group, read) for group in range(file.num_row_groups)]
             table = pa.concat_tables(groups) if groups else file.read(read)
+            for name, column in zip(table.column_names, table.columns, strict=True):
+                # The checksums of pages are not of their headers: a damaged one may leave a column short.
+                if len(column) != file.metadata.num_rows:
+                    raise ValueError(f"column {name} has {len(column)} of {file.metadata.num_rows} rows")
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(path, stage, error) from error
     check_columns(path, names, columns, stage)
@@ -75,7 +79,13 @@ def scan(files: Sequence[Path], columns: Sequence[str], stage: str, where: Any =
                 fragment_readahead=1,
                 use_threads=False,
             )
-            yield from (cast_columns(batch, file, stage) for batch in scanner.to_batches() if batch.num_rows)
+            rows = 0
+            for batch in scanner.to_batches():
+                rows += batch.num_rows
+                if batch.num_rows:
+                    yield cast_columns(batch, file, stage)
+            if where is None and rows != dataset.count_rows():
+                raise ValueError(f"{rows} of {dataset.count_rows()} rows")
         except (pa.ArrowException, OSError, ValueError) as error:
             raise _damaged(file, stage, error) from error
 

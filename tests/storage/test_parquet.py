@@ -1,5 +1,8 @@
 """Parquet files of other programs: other types for the same values are accepted, other values are an error line."""
 
+from contextlib import suppress
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputError
 from pipeline.storage.columns import COLUMNS
-from pipeline.storage.parquet import concatenate, every_nth, read_table, scan, write_tables
+from pipeline.storage.parquet import concatenate, every_nth, read_table, scan, write_table, write_tables
 
 
 @pytest.fixture
@@ -158,3 +161,23 @@ def test_tables_are_written_one_below_the_other(tmp_path):
     assert read_table(tmp_path / "a.parquet", [], "prepare")["text"].to_pylist() == ["a", "b", "c"]
     write_tables(iter([]), tables[0].schema, tmp_path / "none.parquet")
     assert read_table(tmp_path / "none.parquet", [], "prepare").equals(tables[0].slice(0, 0))
+
+
+def test_no_flipped_bit_goes_unnoticed_in_a_column_read_alone(tmp_path):
+    """The checksums of pages are not of their headers, nor of the file's metadata."""
+    path, rows = tmp_path / "a.parquet", 20
+    write_table(pa.table({"text_hash": pa.array(range(rows), pa.int64())}), path)
+    content = path.read_bytes()
+    for position, bit in product(range(4, len(content)), range(8)):
+        path.write_bytes(content[:position] + bytes([content[position] ^ 1 << bit]) + content[position + 1 :])
+        for read in (read_at_once, read_in_batches):
+            with suppress(InputError):
+                assert read(path) == list(range(rows))
+
+
+def read_at_once(path):
+    return read_table(path, ["text_hash"], "cache_teacher")["text_hash"].to_pylist()
+
+
+def read_in_batches(path):
+    return [value for batch in scan([path], ["text_hash"], "cache_teacher") for value in batch["text_hash"].to_pylist()]
