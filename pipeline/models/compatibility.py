@@ -69,7 +69,9 @@ def _positions(model: Any, max_length: int) -> int:
 
 def check_words(tokenizer: PreTrainedTokenizerFast, texts: list[str], model: str) -> None:
     """Raise InputError if more than half of the texts' tokens are unknown to the tokenizer."""
-    ids = [token_id for row in tokenizer(texts, add_special_tokens=False)["input_ids"] for token_id in row]
+    # Long texts, which models will see cut, are no reason for a warning.
+    words = tokenizer(texts, add_special_tokens=False, verbose=False)
+    ids = [token_id for row in words["input_ids"] for token_id in row]
     unknown = sum(token_id == tokenizer.unk_token_id for token_id in ids)
     if unknown > len(ids) / 2:
         raise InputError(

@@ -1,5 +1,8 @@
 """Models that do not fit each other: the error names both sizes and what is accepted."""
 
+import copy
+import logging
+
 import pytest
 import torch
 from transformers import BertConfig, DistilBertConfig, RobertaConfig, RobertaForMaskedLM
@@ -100,6 +103,20 @@ def test_texts_of_another_script(tokenizer):
         "teacher.model: x: its vocabulary has 1 of the 4 words and signs in the target's training texts; "
         "accepted: a model of the language and script they are in"
     )
+
+
+def test_texts_longer_than_the_model_takes_are_no_reason_for_a_warning(tokenizer, caplog):
+    short = copy.deepcopy(tokenizer)
+    short.model_max_length = 2
+    logger = logging.getLogger("transformers")
+    logger.addHandler(caplog.handler)
+    try:
+        check_words(short, ["the good film was never a bad one"], "teacher.model: x")
+        assert not caplog.records
+        short(["the good film was never a bad one"])
+        assert len(caplog.records) == 1
+    finally:
+        logger.removeHandler(caplog.handler)
 
 
 def test_classes_in_another_order():
