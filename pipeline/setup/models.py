@@ -105,7 +105,7 @@ def _student(address: str, config: Any, say: Callable[[str], None]) -> dict[str,
     shown = {state: own and _shows(state, config, say) for state in ("attention", "hidden")}
     if not own:
         layers = LAYERS
-        say(f"student: {layers} layers of {EMBEDDED}, taught by predictions alone")
+        say(f"student: layers of {EMBEDDED}, taught by predictions alone")
     return {
         "student.init": Value("teacher" if own else "encoder"),
         "student.layers": Value(str(layers)),
