@@ -114,7 +114,7 @@ def test_texts_longer_than_the_model_takes_are_no_reason_for_a_warning(tokenizer
         check_words(short, ["the good film was never a bad one"], "teacher.model: x")
         assert not caplog.records
         short(["the good film was never a bad one"])
-        assert len(caplog.records) == 1
+        assert caplog.records
     finally:
         logger.removeHandler(caplog.handler)
 
