@@ -79,6 +79,14 @@ def test_a_task_is_its_preset_over_params_yaml(monkeypatch):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("task", ["helpfulness", "inference", "paraphrase", "sentiment"])
+def test_row_default_measures_what_a_task_s_preset_gives(task, read_once):
+    measured, preset = planned(task, "default"), read_params(read_task(task).preset)
+    assert measured["data"].pop("unlabelled") and not preset["data"].pop("unlabelled")
+    assert "unlabelled" not in measured["distill"].pop("originals") and preset["distill"].pop("originals")
+    assert measured == preset
+
+
 def test_every_cell_exists(read_once):
     for block in read_asked(HERE).blocks():
         for task, row in product(block.tasks, block.rows):
