@@ -82,8 +82,11 @@ def test_a_task_is_its_preset_over_params_yaml(monkeypatch):
 @pytest.mark.parametrize("task", ["helpfulness", "inference", "paraphrase", "sentiment"])
 def test_row_default_measures_what_a_task_s_preset_gives(task, read_once):
     measured, preset = planned(task, "default"), read_params(read_task(task).preset)
-    assert measured["data"].pop("unlabelled") and not preset["data"].pop("unlabelled")
-    assert "unlabelled" not in measured["distill"].pop("originals") and preset["distill"].pop("originals")
+    # Both read source and target; a user's preset has no unlabelled texts, and would read them, too.
+    assert measured["data"].pop("unlabelled")
+    assert preset["data"].pop("unlabelled") is None
+    assert measured["distill"].pop("originals") == ["source", "target"]
+    assert preset["distill"].pop("originals") == ["source", "target", "unlabelled"]
     assert measured == preset
 
 

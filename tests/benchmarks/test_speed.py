@@ -32,6 +32,7 @@ from benchmarks.speed import (
     step,
     throughput,
     timed_steps,
+    whole_run,
 )
 from benchmarks.speed import hub as hub_benchmark
 from benchmarks.speed.measure import Figure
@@ -375,6 +376,39 @@ def test_the_start_up_benchmark_runs_the_default_in_small(checkout):
     (checkout / "pipeline").symlink_to(SPEED.parents[1] / "pipeline")
     assert startup.imports(startup.command("prepare"), checkout, checkout).modules > 500
     assert startup.imports(startup.command(startup.SKIPPED), checkout, checkout).modules > 200
+
+
+def test_the_whole_runs_of_two_builds_take_turns(checkout, tmp_path, monkeypatch):
+    monkeypatch.setattr(startup, "ROOT", checkout)
+    monkeypatch.setattr(whole_run, "PROCESSES", {"distill": 1, "evaluate": 1})
+    monkeypatch.setattr(measure, "RESULTS", tmp_path)
+    other, called = tmp_path / "other", tmp_path / "called"
+    for folder, accuracy in ((checkout, 0.8), (other, 0.7)):
+        (folder / "stages").mkdir(parents=True)
+        (folder / "stages/distill.py").write_text(f"open({str(called)!r}, 'a').write('distill {accuracy}\\n')")
+        (folder / "stages/evaluate.py").write_text(
+            "from pathlib import Path\nPath('metrics').mkdir()\n"
+            f"Path('metrics/evaluation.json').write_text('{{\"student\": {{\"accuracy\": {accuracy}}}}}')\n"
+        )
+    (other / ".venv").symlink_to(checkout / ".venv")
+    whole_run.main(other, rounds=2)
+    assert called.read_text().splitlines() == ["distill 0.8", "distill 0.7"] * 2
+    written = json.loads((tmp_path / "whole_run.json").read_text())
+    values = {each["name"]: (each["value"], each["unit"]) for each in written["goals"] + written["figures"]}
+    assert values["accuracy of the student"] == (0.8, "; the other build 0.7")
+
+
+def test_the_whole_run_is_that_of_all_processes(monkeypatch):
+    monkeypatch.setattr(whole_run, "PROCESSES", {"distill": 1, "nothing": 8})
+    seconds = {
+        "ours": {"distill": [10.0, 10.0, 99.0], "nothing": [1.0, 1.0, 1.0], whole_run.ALL: [18.0, 18.0, 107.0]},
+        "other": {"distill": [15.0, 20.0, 99.0], "nothing": [2.0, 2.0, 2.0], whole_run.ALL: [30.0, 36.0, 115.0]},
+    }
+    figures = {figure.name: figure for figure in whole_run.figures(seconds, {"ours": 0.8, "other": 0.7})}
+    assert figures["share of the other build's time"].value == pytest.approx(60)
+    assert figures["share of the other build's time"].reached
+    assert figures["distill: faster than the other build"].value == 1.5
+    assert (figures["nothing"].value, figures["nothing"].unit) == (1, "s; the other build 2 s")
 
 
 def test_what_a_run_spends_on_the_hub(checkout, hub, tmp_path):
