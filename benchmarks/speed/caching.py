@@ -20,7 +20,7 @@ from benchmarks.speed.timed_steps import (
     without_selector,
 )
 from pipeline.augment.shards import read_augmented
-from pipeline.compute.batching import encode, length_batches
+from pipeline.compute.batching import encode, epoch_batches
 from pipeline.distill.cache_teacher import Piece, run_teacher
 from pipeline.models.loading import load_classifier, load_tokenizer
 
@@ -39,7 +39,7 @@ def main() -> None:
     needed = flops.classifier(model.config, lengths.tolist())
 
     dataset, student, validation = default_dataset(params), default_student(params), default_validation(params)
-    batches = length_batches(dataset.encoded.lengths, size=params.distill.batch_size, rng=np.random.default_rng(1))
+    batches = epoch_batches(dataset.encoded.lengths, size=params.distill.batch_size, rng=np.random.default_rng(1))
     heads = model.config.num_attention_heads
 
     def read() -> None:

@@ -33,7 +33,7 @@ from benchmarks.speed.timed_steps import (
     without_selector,
 )
 from pipeline.augment.shards import read_augmented
-from pipeline.compute.batching import Batch, collate, encode, length_batches
+from pipeline.compute.batching import Batch, collate, encode, epoch_batches
 from pipeline.distill.cache_teacher import Piece, run_teacher
 from pipeline.distill.dataset import DistillationDataset
 from pipeline.distill.teacher_cache import TeacherCache
@@ -144,7 +144,7 @@ def compare(
     """Compare the three, and TextBrewer with batches padded to the maximum length."""
     live = with_live_teacher(teacher, dataset)
     rng = np.random.default_rng(params.seed)
-    rows = length_batches(dataset.encoded.lengths, size=params.distill.batch_size, rng=rng)[: STEPS + 1]
+    rows = epoch_batches(dataset.encoded.lengths, size=params.distill.batch_size, rng=rng)[: STEPS + 1]
     batches = [dataset.inputs(batch) for batch in rows]
     wide = [
         {name: torch.nn.functional.pad(value, (0, params.max_length - value.shape[1])) for name, value in batch.items()}

@@ -19,7 +19,7 @@ from pipeline.augment.words import (
     whole_words,
 )
 from pipeline.compute import distributed
-from pipeline.compute.batching import TOKENS, length_batches, pad
+from pipeline.compute.batching import TOKENS, budget_batches, pad
 from pipeline.compute.precision import precision
 from pipeline.errors import InputError
 from pipeline.models.forward_shortcuts import head_only_at
@@ -68,7 +68,7 @@ class Filler:
     def fill(self, unfilled: Sequence[Neighbour]) -> None:
         """Write words and their log-probability into neighbours whose positions are drawn."""
         lengths = np.array([len(neighbour.encode(0)[0]) for neighbour in unfilled])
-        for rows in length_batches(lengths, tokens=TOKENS):
+        for rows in budget_batches(lengths, TOKENS):
             batch = [unfilled[row] for row in rows]
             steps = max(len(neighbour.positions) for neighbour in batch) if self.sequential else 1
             for step in range(steps):

@@ -16,7 +16,7 @@ from pipeline.augment.rewards import rewards, weights
 from pipeline.augment.selection import matching_selection
 from pipeline.augment.shards import read_augmented
 from pipeline.compute import distributed
-from pipeline.compute.batching import TOKENS, length_batches
+from pipeline.compute.batching import TOKENS, budget_batches, epoch_batches
 from pipeline.compute.precision import precision
 from pipeline.data.texts import second_texts
 from pipeline.errors import InputError
@@ -106,7 +106,7 @@ def fit_generator(
     model.get_input_embeddings().weight.requires_grad_(False)
     lengths = np.array([len(neighbour.encode(0)[0]) for neighbour in neighbours])
     rng = np.random.default_rng(params.seed)
-    batches = [rows for _ in range(fit.epochs) for rows in length_batches(lengths, size=fit.batch_size, rng=rng)]
+    batches = [rows for _ in range(fit.epochs) for rows in epoch_batches(lengths, size=fit.batch_size, rng=rng)]
     optimizer = adamw(model, fit)
     state = TrainState(model, optimizer, warm_up_and_decay(optimizer, len(batches), fit.warmup), KEY)
     for rows in remaining_batches(state, batches, steps=len(batches), description="refine", checkpoint=checkpoint):
@@ -134,7 +134,7 @@ def log_likelihoods(
 ) -> npt.NDArray[np.float64]:
     """`batch_log_likelihood` of many neighbours, in batches of at most `tokens` tokens: (neighbours,)."""
     out = np.zeros(len(neighbours))
-    for rows in length_batches(np.array([len(neighbour.encode(0)[0]) for neighbour in neighbours]), tokens=tokens):
+    for rows in budget_batches(np.array([len(neighbour.encode(0)[0]) for neighbour in neighbours]), tokens):
         log_p = batch_log_likelihood(filler, [neighbours[row] for row in rows], [new_token_ids[row] for row in rows])
         out[rows] = log_p.cpu().numpy()
     return out

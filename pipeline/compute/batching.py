@@ -154,30 +154,15 @@ def pad_arrays(rows: Sequence[Row], fill: int) -> tuple[Rows, Rows]:
     return tokens, inside.astype(np.int64)
 
 
-def length_batches(
-    lengths: Sequence[int] | Rows,
-    *,
-    tokens: int | None = None,
-    size: int | None = None,
-    rng: np.random.Generator | None = None,
-) -> list[Rows]:
-    """Split rows into batches of similar length; every row is in one batch.
+def budget_batches(lengths: Sequence[int] | Rows, tokens: int) -> list[Rows]:
+    """Split rows into batches of similar length for inference; every row is in one batch.
+
+    The longest texts come first, so that a lack of memory shows at once.
 
     Args:
-        tokens: for inference: the most tokens of a batch, padding included. The longest texts come first, so that a
-            lack of memory shows at once. A text longer than `tokens` is a batch of its own.
-        size: for an epoch of training: rows of a batch (one batch may have fewer), the batches in random order.
-        rng: with `size`, draws the order.
+        tokens: the most tokens of a batch, padding included; a longer text is a batch of its own.
     """
     lengths = np.asarray(lengths, dtype=np.int64)
-    if tokens is not None:
-        return _within_budget(lengths, tokens)
-    if size is None or rng is None:
-        raise ValueError("length_batches takes tokens, or size and rng")
-    return _shuffled(lengths, size, rng)
-
-
-def _within_budget(lengths: Rows, tokens: int) -> list[Rows]:
     order = np.argsort(-lengths, kind="stable")
     batches = []
     start = 0
@@ -188,11 +173,14 @@ def _within_budget(lengths: Rows, tokens: int) -> list[Rows]:
     return batches
 
 
-def _shuffled(lengths: Rows, size: int, rng: np.random.Generator) -> list[Rows]:
-    """Shuffle rows, sort them by length within a window, and return the batches in random order.
+def epoch_batches(lengths: Rows, size: int, rng: np.random.Generator) -> list[Rows]:
+    """Split rows into batches of similar length for an epoch of training, in random order; every row is in one batch.
 
-    A window is at most 32 batches and a quarter of the rows: otherwise a small dataset would have the same batches in
-    every epoch.
+    Rows are shuffled, and sorted by length within a window of at most 32 batches and a quarter of the rows: otherwise a
+    small dataset would have the same batches in every epoch.
+
+    Args:
+        size: rows of a batch; one batch may have fewer.
     """
     window = size * min(32, max(1, len(lengths) // (4 * size)))
     shuffled = rng.permutation(len(lengths))

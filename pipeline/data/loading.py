@@ -178,8 +178,9 @@ def _filtered(frame: pd.DataFrame, table: Table, key: str) -> pd.DataFrame:
     """The rows that match `table.where`, under their old index."""
     keep = np.ones(len(frame), dtype=bool)
     for column, value in table.where.items():
-        accepted = {as_text(option) for option in (value if isinstance(value, list) else [value])}
-        cells = [as_text(cell) for cell in frame[column]]
+        # Without the blanks around them, as labels are compared.
+        accepted = {as_text(option).strip() for option in (value if isinstance(value, list) else [value])}
+        cells = [as_text(cell).strip() for cell in frame[column]]
         keep &= np.fromiter((cell in accepted for cell in cells), dtype=bool, count=len(cells))
         if not accepted & set(cells):
             raise InputError(

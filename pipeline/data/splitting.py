@@ -31,11 +31,11 @@ class Split:
     test: Indices
 
 
-def quantile_bins(labels: npt.NDArray[np.floating], bins: int = BINS) -> Indices:
-    """The quantile range, of `bins`, that each number is in: strata of a regression. Equal numbers are in the same."""
+def quantile_bins(labels: npt.NDArray[np.floating]) -> Indices:
+    """The quantile range, of `BINS`, that each number is in: strata of a regression. Equal numbers are in the same."""
     if not len(labels):
         return np.zeros(0, dtype=np.int64)
-    edges = np.unique(np.quantile(labels, np.arange(1, bins) / bins))
+    edges = np.unique(np.quantile(labels, np.arange(1, BINS) / BINS))
     return np.searchsorted(edges, labels, side="right").astype(np.int64)
 
 

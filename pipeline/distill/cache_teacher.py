@@ -16,11 +16,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.augment.shards import shards
 from pipeline.compute import distributed
-from pipeline.compute.batching import TOKENS, collate, encode, length_batches
+from pipeline.compute.batching import TOKENS, budget_batches, collate, encode
 from pipeline.compute.engine import for_each
 from pipeline.compute.environment import environment
 from pipeline.compute.precision import precision
-from pipeline.data.texts import DOMAINS, read_texts, second_texts
+from pipeline.data.texts import DOMAINS, as_texts, read_prepared, second_texts
 from pipeline.distill.teacher_cache import ARRAYS, array_file, text_hashes, unmap
 from pipeline.errors import InputError
 from pipeline.models.attention import attention_heads
@@ -30,7 +30,7 @@ from pipeline.models.loading import load_classifier, load_config, load_tokenizer
 from pipeline.params.schema import Params
 from pipeline.storage.atomic import publish_folder
 from pipeline.storage.fingerprint import code_hash, file_hash, fingerprint, folder_hash
-from pipeline.storage.parquet import read_table, write_table
+from pipeline.storage.parquet import every_nth, read_table, write_table
 from pipeline.storage.workcache import is_finished, link_or_copy, work_folder, write_piece
 
 logger = logging.getLogger(__name__)
@@ -52,8 +52,8 @@ class Job:
 
     name: str
     file: Path
-    rows: slice | None
-    """Rows of a file of originals; None for a shard of neighbours, which is read whole."""
+    share: tuple[int, int] | None
+    """Which share of a file of originals, from 0, and of how many; None for a shard of neighbours, read whole."""
     params: str
     """JSON."""
     teacher: Path
@@ -63,13 +63,12 @@ class Job:
 
     def read(self) -> Piece:
         """Read the texts."""
-        if self.rows is None:
+        if self.share is None:
             table = read_table(self.file, ["id", "text", "text_pair"], "augment")
             ids, texts = table["id"].to_pylist(), table["text"].to_pylist()
             return Piece(self.name, ids, texts, second_texts(table["text_pair"].to_pylist(), self.file))
-        originals = read_texts(self.file)
-        pairs = None if originals.pairs is None else originals.pairs[self.rows]
-        return Piece(self.name, originals.ids[self.rows], originals.texts[self.rows], pairs)
+        originals = as_texts(every_nth(_read_originals(self.file), *self.share), self.file)
+        return Piece(self.name, originals.ids, originals.texts, originals.pairs)
 
 
 def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: Path, out: Path) -> str:
@@ -91,6 +90,8 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
             logits=params.cache.logits,
         ),
     )
+    # Another run of this process may have read another file of this name.
+    _read_originals.cache_clear()
     texts = pieces = 0
     files: list[tuple[Path, str]] = []
     unfinished: list[Job] = []
@@ -114,6 +115,7 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
         for_each(cache_shard, unfinished, params.engine, "cache")
     finally:
         _load_teacher.cache_clear()
+        _read_originals.cache_clear()
     with publish_folder(out) as published:
         for file, name in files:
             link_or_copy(file, published / name)
@@ -136,10 +138,10 @@ def _jobs(params: Params, prepared: Path, augmented: Path, teacher: Path, teache
     for shard in shards(augmented):
         yield Job(shard.stem, shard, None, *common)
     for domain in params.distill.originals:
-        pieces = 1 if domain == "target" else params.augment.shards
+        pieces, file = 1 if domain == "target" else params.augment.shards, prepared / DOMAINS[domain]
         for first in range(pieces):
             name = f"{domain}-originals-{first:05d}-of-{pieces:05d}"
-            yield Job(name, prepared / DOMAINS[domain], slice(first, None, pieces), *common)
+            yield Job(name, file, (first, pieces), *common)
 
 
 def cache_shard(job: Job) -> None:
@@ -150,6 +152,12 @@ def cache_shard(job: Job) -> None:
         return
     model, tokenizer = _load_teacher(job.teacher, job.teacher_hash)
     run_teacher(model, tokenizer, job.read(), job.stem, params, job.teacher_hash)
+
+
+@lru_cache(maxsize=1)
+def _read_originals(file: Path) -> pa.Table:
+    """Read once for all pieces of a domain."""
+    return read_prepared(file)
 
 
 @lru_cache(maxsize=1)
@@ -186,7 +194,7 @@ def run_teacher(
         if params.cache.attention:
             file = array_file(index, "attention")
             attention = arrays.enter_context(_new_array(file, int(attention_start[-1])))
-        for rows in length_batches(lengths, tokens=TOKENS):
+        for rows in budget_batches(lengths, TOKENS):
             inputs = {name: tensor.to(device) for name, tensor in collate(encoded, rows).items()}
             with precision(device):
                 states = forward(model, inputs, hidden=params.cache.hidden, attention=params.cache.attention)

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from pipeline.compute import distributed
-from pipeline.compute.batching import Rows, length_batches
+from pipeline.compute.batching import Rows, epoch_batches
 from pipeline.compute.progress import track
 from pipeline.distill.dataset import DistillationDataset, count_epochs
 from pipeline.distill.features import batch_features, feature_count
@@ -100,7 +100,7 @@ class Distillation:
         """The epoch's batches of texts of similar length that have not been used yet."""
         self.rng.bit_generator.state = self.state.rng_state
         lengths = self.dataset.encoded.lengths
-        yield from length_batches(lengths, size=self.params.distill.batch_size, rng=self.rng)[self.state.batch :]
+        yield from epoch_batches(lengths, size=self.params.distill.batch_size, rng=self.rng)[self.state.batch :]
 
     def forward(self, rows: Rows) -> Batch:
         """Run student and teacher on this process's rows of a batch."""

@@ -6,7 +6,7 @@ With `selector.originals` those of the source, and those without a label, may be
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
@@ -59,57 +59,16 @@ def returns(rewards: Sequence[float], discount: float) -> list[float]:
     return out[::-1]
 
 
-class NeighbourSelector(Protocol):
-    """Decides which neighbours the student learns from."""
-
-    def probabilities(self, features: torch.Tensor) -> torch.Tensor:
-        """π(z), the probability of being kept: (texts,)."""
-
-    def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
-        """Whether to keep each neighbour: (texts,) boolean."""
-
-    def learn(self, episode: Sequence[Step]) -> float | None:
-        """Learn from an episode. Returns its mean return, or None if this selector does not learn."""
-
-    def state_dict(self) -> Tensors:
-        """Everything that changes, as tensors."""
-
-    def load_state_dict(self, tensors: Tensors) -> None:
-        """Restore what `state_dict` returned."""
-
-
-class KeepAll:
-    """Keeps every neighbour: distillation without a selector."""
-
-    def probabilities(self, features: torch.Tensor) -> torch.Tensor:
-        """1 for each: (texts,)."""
-        return torch.ones(len(features))
-
-    def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
-        """True for each: (texts,)."""
-        return torch.ones_like(probabilities, dtype=torch.bool)
-
-    def learn(self, episode: Sequence[Step]) -> None:
-        """Nothing to learn."""
-
-    def state_dict(self) -> Tensors:
-        """Nothing changes."""
-        return {}
-
-    def load_state_dict(self, tensors: Tensors) -> None:
-        """Nothing to restore."""
-
-
 class RandomSelector:
-    """Keeps each neighbour with one fixed probability: the baseline for a policy that keeps as many."""
+    """Keeps each neighbour with one fixed probability: the baseline for a policy that keeps as many; 1 keeps all."""
 
-    def __init__(self, params: Selector, seed: int) -> None:
-        self.params = params
+    def __init__(self, keep: float, seed: int) -> None:
+        self.keep = keep
         self.rng = torch.Generator().manual_seed(seed)
 
     def probabilities(self, features: torch.Tensor) -> torch.Tensor:
         """π(z), the probability of being kept: (texts,)."""
-        return torch.full((len(features),), self.params.initial_keep)
+        return torch.full((len(features),), self.keep)
 
     def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
         """Draw keep (True) or drop for each neighbour: (texts,) boolean."""
@@ -132,7 +91,8 @@ class ReinforcedSelector(RandomSelector):
     """π_φ: a two-layer perceptron over the state of a neighbour, trained by REINFORCE at the end of each episode."""
 
     def __init__(self, features: int, params: Selector, seed: int) -> None:
-        super().__init__(params, seed)
+        super().__init__(params.initial_keep, seed)
+        self.params = params
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             last = torch.nn.Linear(params.hidden, 1)
@@ -231,7 +191,7 @@ class TextSelector(ReinforcedSelector):
         self.features, self.rewards = tensors["features"], tensors["rewards"]
 
 
-def build_selector(features: int, params: Selector, seed: int, *, decides: bool = True) -> NeighbourSelector:
+def build_selector(features: int, params: Selector, seed: int, *, decides: bool = True) -> RandomSelector:
     """The selector of `selector.kind`.
 
     Args:
@@ -240,10 +200,10 @@ def build_selector(features: int, params: Selector, seed: int, *, decides: bool 
     """
     match params.kind if decides else "none":
         case "none":
-            return KeepAll()
+            return RandomSelector(1.0, seed)
         case "random":
             # Not the policy's seed: with its draws it would keep the very neighbours an untrained policy keeps.
-            return RandomSelector(params, seed + 1)
+            return RandomSelector(params.initial_keep, seed + 1)
         case "reinforced":
             policy = TextSelector if params.reward == "text" else ReinforcedSelector
             return policy(features, params, seed)

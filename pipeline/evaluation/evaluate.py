@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
 from pipeline.evaluation.predicting import Prepared, outputs, predict, prepare
-from pipeline.evaluation.scoring import decide, headline, intervals, rounded, scores
+from pipeline.evaluation.scoring import decide, headline, intervals, readable, rounded, scores
 from pipeline.models.compatibility import check_labels, check_length
 from pipeline.models.loading import load_classifier, load_tokenizer, parameter_count, weight_bytes
 from pipeline.params.schema import Params
@@ -28,8 +28,8 @@ def evaluate(params: Params, *, prepared: Path, folders: Mapping[str, Path], met
 
     Args:
         folders: each model's folder by name.
-        metrics: JSON file: for each model its metrics with `_low` and `_high` of their 95 % intervals, the score on
-            the validation texts that picked its epoch as `validation_accuracy` or the like, `parameters`, `bytes` of
+        metrics: JSON file: for each model its metrics with `_low` and `_high` of their 95 % intervals, its score on
+            the validation texts as `validation_accuracy` or the like, `parameters`, `bytes` of
             weights on disk and `sentences_per_second` from text to output. `student` also has `worse_than_student_ft`,
             whether it validates worse than `student_ft`; then a warning says what to try. In regression `always_mean`
             has the errors of predicting the mean of the training labels for every text, and that `mean`.
@@ -125,5 +125,5 @@ def _interleaved(values: Mapping[str, float], bounds: Mapping[str, float]) -> di
 
 
 def _readable(values: np.ndarray, names: list[str]) -> list[Any]:
-    """Class names, or numbers with 4 decimals."""
-    return [names[value] for value in values] if names else values.astype(np.float64).round(4).tolist()
+    """Class names, or numbers as `predict` gives them."""
+    return [names[value] for value in values] if names else [readable(float(value)) for value in values]

@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.compute import distributed
-from pipeline.compute.batching import TOKENS, Batch, collate, encode, length_batches
+from pipeline.compute.batching import TOKENS, Batch, budget_batches, collate, encode
 from pipeline.compute.progress import track
 from pipeline.data.texts import Texts
 from pipeline.models.forward_shortcuts import last_layer_first_token_only
@@ -33,7 +33,7 @@ def prepare(
         # An accelerator is efficient with many rows at once.
         tokens = TOKENS if device.type == "cpu" else 65536
     encoded = encode(tokenizer, texts.texts, texts.pairs, max_length)
-    rows = length_batches(encoded.lengths, tokens=tokens)
+    rows = budget_batches(encoded.lengths, tokens)
     return Prepared(rows, [{name: value.to(device) for name, value in collate(encoded, row).items()} for row in rows])
 
 

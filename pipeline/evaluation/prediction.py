@@ -5,15 +5,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.evaluation.scoring import readable
+
 Prediction = dict[str, Any] | float
 """`{"class": "positive", "probability": 0.93}`, or the predicted number."""
 Outputs = npt.NDArray[np.float32]
 
 
-def make_prediction(outputs: Outputs, names: list[str]) -> Prediction:
-    """The prediction for one text's outputs (classes,), rounded to 4 decimals; without names it is a number."""
-    values, probs = most_probable(outputs[None], names)
-    return as_prediction(values[0], probs[0], names)
+def predictions(outputs: Outputs, names: list[str]) -> list[Prediction]:
+    """The predictions for outputs (texts, outputs): classes, or without names numbers."""
+    values, probs = most_probable(outputs, names)
+    return [as_prediction(value, prob, names) for value, prob in zip(values, probs, strict=True)]
 
 
 def most_probable(outputs: Outputs, names: list[str]) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
@@ -27,5 +29,5 @@ def most_probable(outputs: Outputs, names: list[str]) -> tuple[npt.NDArray[Any],
 def as_prediction(value: Any, probability: float, names: list[str]) -> Prediction:
     """The prediction for one class index and its probability, or for one number."""
     if not names:
-        return round(float(value), 4)
+        return readable(float(value))
     return {"class": names[int(value)], "probability": round(float(probability), 4)}

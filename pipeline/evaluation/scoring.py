@@ -2,16 +2,21 @@
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import logsumexp
 
-from pipeline.params.types import ScoreName
+# The service that answers without torch imports this module, and can do without that of the params.
+if TYPE_CHECKING:
+    from pipeline.params.types import ScoreName
 
 Numbers = dict[str, float]
 
+IN_UNIT = ("mae", "rmse", "mean")
+"""The metrics in the labels' unit."""
 
-def headline(score: ScoreName, labels: np.ndarray, names: list[str]) -> str:
+
+def headline(score: "ScoreName", labels: np.ndarray, names: list[str]) -> str:
     """The metric that selects the best model: `accuracy`, `f1` or `mcc` of classes, `r2` of numbers.
 
     R² falls as the squared error rises, and 0 is always predicting the mean. Correlations see no offset.
@@ -38,7 +43,7 @@ def loss(labels: np.ndarray, outputs: np.ndarray, names: list[str]) -> float:
     outputs = outputs.astype(np.float64)
     if not names:
         return float(np.mean((outputs[:, 0] - labels) ** 2))
-    return float(np.mean(logsumexp(outputs, axis=1) - outputs[np.arange(len(labels)), labels]))
+    return float(np.mean(np.logaddexp.reduce(outputs, axis=1) - outputs[np.arange(len(labels)), labels]))
 
 
 def scores(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> Numbers:
@@ -70,8 +75,19 @@ def scores(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> Numbe
 
 
 def rounded(numbers: Mapping[str, float]) -> dict[str, float | None]:
-    """Round to 4 decimals for a JSON file; NaN, which JSON does not have, becomes None."""
-    return {name: round(value, 4) if math.isfinite(value) else None for name, value in numbers.items()}
+    """Round to 4 decimals for a JSON file, or as `readable` does in the labels' unit; NaN, which it lacks, is None."""
+
+    def short(name: str, value: float) -> float:
+        return readable(value) if name.startswith(IN_UNIT) else round(value, 4)
+
+    return {name: short(name, value) if math.isfinite(value) else None for name, value in numbers.items()}
+
+
+def readable(number: float) -> float:
+    """A number in the labels' unit with 4 decimals or, if it is small, with 4 digits: the unit may be of any size."""
+    if not number or not math.isfinite(number):
+        return number
+    return round(number, max(4, 3 - math.floor(math.log10(abs(number)))))
 
 
 def intervals(labels: np.ndarray, predicted: np.ndarray, names: list[str], resamples: int, seed: int) -> Numbers:
@@ -150,6 +166,8 @@ def _ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def _correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Pearson's correlation of the weighted rows of each resample, NaN if one side is constant: (resamples,)."""
+    # Whatever their unit, what rounding leaves of a constant is small beside 1.
+    x, y = ((side - side.mean()) / (np.ptp(side) or 1) for side in (x, y))
     total = weights.sum(1, keepdims=True)
     x = x - (weights * x).sum(1, keepdims=True) / total
     y = y - (weights * y).sum(1, keepdims=True) / total

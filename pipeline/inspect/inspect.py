@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import InputError
-from pipeline.evaluation.prediction import make_prediction
+from pipeline.evaluation.prediction import predictions
 from pipeline.inspect.predictions import CachedPredictions, cached_predictions, load_student
 from pipeline.inspect.query import COLUMNS, ArtifactPaths, Filter, Matches, find_matches
 from pipeline.storage.parquet import BATCH_ROWS, scan
@@ -132,7 +132,7 @@ def _reader(paths: ArtifactPaths, matches: Matches) -> tuple[Read, str]:
             by_student = none
             if predict is not None:
                 outputs = predict([row["text"] for row in rows], [row["text_pair"] for row in rows])
-                by_student = [make_prediction(each, names) for each in outputs]
+                by_student = predictions(outputs, names)
             columns = zip(batch, selected, by_teacher, on_originals, by_student, strict=True)
             for (index, row), selected_row, on_neighbour, on_original, student in columns:
                 yield (

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from pipeline.errors import InputError
 from pipeline.models.attention import EMPTY, AttentionRecord, attention_route, recording
+from pipeline.models.forward_shortcuts import last_layer_first_token_only
 
 NAMES = {
     "logits": "logits",
@@ -84,6 +85,8 @@ def forward(
                 lambda _module, _inputs, output: last.append(output.last_hidden_state)
             )
             stack.callback(hook.remove)
+        if not (hidden or layers):
+            stack.enter_context(last_layer_first_token_only(model))
         outputs = model(**inputs, **options)
     record = records[-1] if records else AttentionRecord(EMPTY)
     for name, requested in (("queries", queries), ("keys", keys), ("values", values), ("scores", scores)):

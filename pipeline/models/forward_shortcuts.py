@@ -40,17 +40,26 @@ def head_only_at(model: PreTrainedModel, positions: torch.Tensor) -> Iterator[No
 
 @contextmanager
 def last_layer_first_token_only(model: PreTrainedModel) -> Iterator[None]:
-    """In a classifier's last layer, compute everything after the attention for the first token only.
+    """In a classifier's last layer, compute what follows the attention for the first token only.
 
-    The logits are the same, up to rounding, for a quarter of that layer's products. Families not in
-    `FIRST_TOKEN_FAMILIES` compute all tokens.
+    The logits are the same, up to rounding, for a quarter of that layer's products. Families other than MPNet and
+    those of `FIRST_TOKEN_FAMILIES` compute all tokens.
     """
-    if model.config.model_type not in FIRST_TOKEN_FAMILIES:
-        yield
-        return
-    after_attention = model.base_model.encoder.layer[-1].attention.output
-    hook = after_attention.register_forward_pre_hook(lambda _module, inputs: tuple(states[:, :1] for states in inputs))
+    hooks = [
+        module.register_forward_pre_hook(lambda _module, inputs: tuple(states[:, :1] for states in inputs))
+        for module in _after_attention(model)
+    ]
     try:
         yield
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
+
+
+def _after_attention(model: PreTrainedModel) -> list[torch.nn.Module]:
+    """The modules of the last layer that take the states of all tokens after its attention."""
+    family = model.config.model_type
+    if family != "mpnet" and family not in FIRST_TOKEN_FAMILIES:
+        return []
+    last: Any = model.base_model.encoder.layer[-1]
+    return [last.intermediate, last.output] if family == "mpnet" else [last.attention.output]

@@ -1,7 +1,7 @@
 """The lower part of an encoder, its embeddings and first layers: not trained and, for known texts, not computed."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,11 +118,25 @@ def _outputs(
     return outputs
 
 
+class _Computed(Exception):  # noqa: N818 - it is none.
+    """Ends a forward pass whose upper layers nobody reads."""
+
+
 def layer_states(model: PreTrainedModel, frozen: Frozen, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """The states that the last frozen layer returns: (texts, tokens, width). The model must be in evaluation mode."""
-    last = _outputs(model, frozen.layers[-1:], inputs)[0]
-    states: torch.Tensor = last[0] if isinstance(last, tuple) else last
-    return states
+    states: list[torch.Tensor] = []
+
+    def end(_module: Any, _inputs: Any, output: Any) -> None:
+        states.append(output[0] if isinstance(output, tuple) else output)
+        raise _Computed
+
+    hook = frozen.layers[-1].register_forward_hook(end)
+    try:
+        with torch.no_grad(), suppress(_Computed):
+            model(**inputs)
+    finally:
+        hook.remove()
+    return states[0]
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from pipeline.errors import InputError
+from pipeline.models.head_rows import output_layer
 
 Numbers = TypeVar("Numbers", np.ndarray, torch.Tensor)
 
@@ -59,19 +60,14 @@ UNSCALED = LabelScale()
 
 def last_linear(model: PreTrainedModel) -> tuple[str, torch.nn.Linear]:
     """The linear layer that gives a regression's number, and its name. Raises InputError if a family has it not."""
-    inside = set() if model.base_model is model else set(model.base_model.modules())
-    found = [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and module.out_features == 1 and module not in inside
-    ]
-    if len(found) != 1 or found[0][1].bias is None:
+    found = output_layer(model)
+    if found is None or found[1].bias is None:
         family = model.config.model_type
         raise InputError(
             f"task: got regression, but the head of {family} models does not end in a linear layer with a bias; "
             "accepted: classification, or an encoder such as bert or roberta"
         )
-    return found[0]
+    return found
 
 
 @torch.no_grad()

@@ -112,9 +112,7 @@ def scatter(points: Points, *, title: str, note: str = "", x: str, y: str) -> Ma
     return _with_axes(draw, (low, high), (low, high), title=title, note=note, x=x, y=y, descriptions=descriptions)
 
 
-def intervals(
-    rows: Sequence[tuple[str, float, float, float]], *, title: str, note: str = "", x: str, number_format: str = ".3f"
-) -> Markup:
+def intervals(rows: Sequence[tuple[str, float, float, float]], *, title: str, note: str = "", x: str) -> Markup:
     """A dot with its interval for each name: (name, value, low, high)."""
     left = 14 + CHARACTER_WIDTH * max(len(clipped(name, 24)) for name, *_ in rows)
     height = 70 + 34 * len(rows)
@@ -127,12 +125,9 @@ def intervals(
             element("text", clipped(name, 24), x=left - 8, y=y + 4, class_="end"),
             element("path", d=f"M{scale.position(lower)} {y}H{scale.position(upper)}", class_="range"),
             element("circle", cx=scale.position(value), cy=y, r=5, class_="dot"),
-            element("text", format(value, number_format), x=scale.position(value), y=y - 9, class_="middle strong"),
+            element("text", f"{value:.3f}", x=scale.position(value), y=y - 9, class_="middle strong"),
         ]
-    descriptions = [
-        f"{name} {value:{number_format}}, from {lower:{number_format}} to {upper:{number_format}}"
-        for name, value, lower, upper in rows
-    ]
+    descriptions = [f"{name} {value:.3f}, from {lower:.3f} to {upper:.3f}" for name, value, lower, upper in rows]
     return _figure(drawn, height, title, note, descriptions)
 
 

@@ -12,6 +12,7 @@ from pipeline.data.texts import Texts
 from pipeline.report import charts
 from pipeline.report.inputs import MODELS
 from pipeline.report.markup import clipped
+from pipeline.report.scores import format_in_unit
 
 MAX_CASES = 12
 MAX_CLASSES = 12
@@ -133,7 +134,7 @@ def label_values(test: Texts) -> list[Any]:
 
 def _case(test: Texts, labels: Sequence[Any], predictions: Predictions, row: int) -> Case:
     def written(value: Any) -> str:
-        return str(value) if test.names else f"{value:.3f}"
+        return str(value) if test.names else format_in_unit(value)
 
     texts = [test.texts[row], *([test.pairs[row]] if test.pairs else [])]
     by_model = [

@@ -14,7 +14,7 @@ MAX_POINTS = 300
 TITLES = {
     "validation/metric": ("The student on the validation set", ""),
     "validation/loss": ("Loss on the validation set", "loss"),
-    "reward": ("Reward of each step (Eq. 13)", "reward"),
+    "reward": ("Reward of the selector (Eq. 13)", "reward"),
     "return": ("Mean return of each episode (Eq. 14)", "return"),
     "kept": ("Share kept by the selector, by domain", "share kept"),
 }

@@ -70,6 +70,7 @@ def report(params: Params, inputs: Inputs, out: Path, plots: Path) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = scores.format_number
+    environment.filters["unit"] = scores.format_in_unit
     environment.filters["commit"] = lambda address, key: with_commit(key, address)
     page = environment.get_template("page.html").render(
         params=params,

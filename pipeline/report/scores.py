@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from pipeline.evaluation.scoring import readable
 from pipeline.report import charts
 from pipeline.report.inputs import MODELS, SERVED_MODELS, EvaluationMetrics, ServingMetrics
 
@@ -36,6 +37,11 @@ def format_number(value: float | None, decimals: int = 3, *, sign: bool = False)
     # Adding 0.0 turns −0.0 into 0.0.
     value = round(value, decimals) + 0.0
     return f"{value:{'+' if sign else ''},.{decimals}f}".replace("-", charts.MINUS)
+
+
+def format_in_unit(value: float | None) -> str:
+    """A number in the labels' unit, which may be of any size, or "undefined"."""
+    return "undefined" if value is None else f"{readable(value):,}".replace("-", charts.MINUS)
 
 
 def score_chart(measured: EvaluationMetrics, metric: str) -> Markup | None:

@@ -18,6 +18,7 @@ from pipeline.errors import InputError
 from pipeline.report import charts
 from pipeline.report.marking import marked
 from pipeline.report.markup import element, joined
+from pipeline.report.scores import format_in_unit
 from pipeline.storage.parquet import read_table
 
 EXAMPLES = 6
@@ -103,8 +104,9 @@ def read_selection(selection: Path, augmented: Path) -> Selection | None:
     # clearest examples are those kept with the highest π and those dropped with the lowest; at equal π the first ids.
     ids = np.array(table["id"].to_pylist())
     best, worst = np.lexsort((ids, -pi)), np.lexsort((ids, pi))
-    examples = [_examples(table, rows[:EXAMPLES], augmented) for rows in (best[kept[best]], worst[~kept[worst]])]
-    return Selection(domains, originals, distances, figures, *examples)
+    best, worst = best[kept[best]][:EXAMPLES], worst[~kept[worst]][:EXAMPLES]
+    examples = _examples(table, np.concatenate([best, worst]), augmented)
+    return Selection(domains, originals, distances, figures, examples[: len(best)], examples[len(best) :])
 
 
 def _by_domain(table: pa.Table) -> list[Group]:
@@ -172,7 +174,7 @@ def _examples(table: pa.Table, rows: npt.NDArray[np.int64], augmented: Path) -> 
 def _label(label: str | float | None) -> str:
     if label is None:
         return "no label"
-    return label if isinstance(label, str) else f"{label:.3f}"
+    return label if isinstance(label, str) else format_in_unit(label)
 
 
 def _changes(row: dict[str, Any]) -> Markup:

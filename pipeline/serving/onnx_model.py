@@ -23,9 +23,9 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from pipeline.addresses.hub import one_line
-from pipeline.compute.batching import TOKENS, length_batches, pad_arrays
+from pipeline.compute.batching import TOKENS, budget_batches, pad_arrays
 from pipeline.errors import InputError
-from pipeline.evaluation.prediction import Outputs, Prediction, as_prediction, most_probable
+from pipeline.evaluation.prediction import Outputs, Prediction, predictions
 from pipeline.models.ids import check_ids, check_numbering
 from pipeline.serving.predict import check_kind
 from pipeline.storage.checksums import check_sums
@@ -69,8 +69,7 @@ class OnnxModel:
         Raises InputError if the model reads pairs and these are single texts, or the reverse.
         """
         check_kind(pairs is not None, self.pairs)
-        values, probs = most_probable(self.outputs(texts, pairs), self.names)
-        return [as_prediction(value, prob, self.names) for value, prob in zip(values, probs, strict=True)]
+        return predictions(self.outputs(texts, pairs), self.names)
 
     def outputs(self, texts: list[str], pairs: list[str] | None) -> Outputs:
         """Logits, or predicted numbers, of texts or pairs in their order, (texts, outputs)."""
@@ -79,7 +78,7 @@ class OnnxModel:
         encoded = self.tokenizer.encode_batch_fast(texts if pairs is None else list(zip(texts, pairs, strict=True)))
         ids = [each.ids for each in encoded]
         # Not by the number of threads: int8 rounds by what is in a batch, and answers would depend on it.
-        row_batches = length_batches([len(row) for row in ids], tokens=TOKENS // 2)
+        row_batches = budget_batches([len(row) for row in ids], TOKENS // 2)
         batches = []
         for rows in row_batches:
             tokens, attention = pad_arrays([ids[row] for row in rows], self.pad_token_id)

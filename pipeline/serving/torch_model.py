@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.compute import distributed
-from pipeline.compute.batching import TOKENS, Batch, collate, encode, length_batches
+from pipeline.compute.batching import TOKENS, Batch, budget_batches, collate, encode
 from pipeline.models import pair_encoder
 from pipeline.models.forward_shortcuts import last_layer_first_token_only
 from pipeline.models.ids import check_ids, check_numbering
@@ -40,7 +40,7 @@ class ServedModel:
     def outputs(self, texts: list[str], pairs: list[str] | None) -> np.ndarray:
         """Logits, or predicted numbers, of texts or pairs in their order, (texts, outputs)."""
         encoded = encode(self.tokenizer, texts, pairs, self.max_length)
-        batches = length_batches(encoded.lengths, tokens=TOKENS)
+        batches = budget_batches(encoded.lengths, TOKENS)
         outputs = np.concatenate([self.run(collate(encoded, rows)) for rows in batches])
         return outputs[np.argsort(np.concatenate(batches))]
 

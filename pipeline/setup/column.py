@@ -14,6 +14,7 @@ from pipeline.data.cells import as_text, missing_values
 from pipeline.data.labels import spelling
 from pipeline.data.loading import Files, read_files
 from pipeline.data.quoting import WIDTH, shown
+from pipeline.data.scripts import word_count
 from pipeline.errors import InputError
 from pipeline.params.data import Table
 
@@ -88,7 +89,7 @@ class Column:
     def words(self) -> float:
         """Mean number of words of a cell."""
         step = max(1, len(self.cells) // SAMPLED)
-        return sum(map(_word_count, self.cells[::step])) / max(1, len(self.cells[::step]))
+        return sum(map(word_count, self.cells[::step])) / max(1, len(self.cells[::step]))
 
     @property
     def whole(self) -> bool:
@@ -167,13 +168,6 @@ def _is_number(value: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _word_count(cell: str) -> int:
-    # Chinese, Japanese and Thai have no spaces: two characters are counted as a word.
-    return max(
-        len(cell.split()), sum("\u0e00" <= character <= "\u0e7f" or character >= "\u2e80" for character in cell) // 2
-    )
 
 
 def read_section(section: Mapping[str, Any]) -> Files:

@@ -113,10 +113,7 @@ def _unpooled_config(params: Params, teacher: Any, tokenizer: PreTrainedTokenize
     config = copy.deepcopy(teacher) if student.model is None else load_encoder_config(student.model, "student.model")
     if student.init == "pretrained":
         return config
-    config.num_hidden_layers = student.layers
-    if getattr(config, "layer_types", None):
-        config.layer_types = config.layer_types[: student.layers]
-    return config
+    return cut_config(config, student.layers, student.pick)
 
 
 def _weight_bytes(kind: Any, config: Any) -> int:

@@ -166,7 +166,7 @@ def _models(params: Params) -> Finding:
     """Whether the models can be loaded and fit each other; weights are not read."""
     from pipeline.models.compatibility import check_length
     from pipeline.models.frozen import check_frozen
-    from pipeline.models.loading import load_config, load_encoder_config, load_tokenizer
+    from pipeline.models.loading import load_encoder_config, load_tokenizer
     from pipeline.models.student import check_student
 
     try:
@@ -175,7 +175,7 @@ def _models(params: Params) -> Finding:
         check_length(params.max_length, load_tokenizer(params.teacher.model, "teacher.model"), config, "the teacher")
         if params.teacher.frozen:
             check_frozen(config, params.teacher.frozen, "teacher.frozen")
-        load_config(params.generator.model, "generator.model")
+        load_encoder_config(params.generator.model, "generator.model")
     except InputError as error:
         return Finding("wrong", "models", str(error), "see teacher, generator and student in the params file")
     student = params.student.model or params.student.init

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from pipeline.data.loading import Files
 from pipeline.data.tables import read_target
 from pipeline.errors import InputError
@@ -135,6 +133,5 @@ def _source(
 
 
 def _is_longer(rich: Table, few: Table) -> bool:
-    """Whether half of the single texts of one table have more than twice as many words as half of the other's."""
-    words = [np.median([len(cell.split()) for cell in table.texts[0].cells if cell]) for table in (rich, few)]
-    return len(few.texts) == 1 and bool(words[0] > 2 * words[1])
+    """Whether the single texts of one table have on average more than twice as many words as those of the other."""
+    return len(few.texts) == 1 and rich.texts[0].words > 2 * few.texts[0].words

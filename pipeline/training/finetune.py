@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.compute import distributed
-from pipeline.compute.batching import Encoded, Rows, collate, encode, length_batches
+from pipeline.compute.batching import Encoded, Rows, collate, encode, epoch_batches
 from pipeline.compute.precision import precision
 from pipeline.compute.progress import track
 from pipeline.data.texts import Texts
@@ -118,7 +118,7 @@ def fine_tune(
             states = frozen_states(model, frozen, encoded, epochs)
             for epoch in range(progress.epoch, math.ceil(epochs) + 1):
                 rng.bit_generator.state = progress.rng_state
-                batches = length_batches(encoded.lengths, size=fit.batch_size, rng=rng)
+                batches = epoch_batches(encoded.lengths, size=fit.batch_size, rng=rng)
                 batches = batches[: steps_of_epochs(epochs, len(batches))[epoch - 1]]
                 model.train()
                 if frozen:

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from pipeline.compute import distributed
-from pipeline.compute.batching import TOKENS, Batch, Encoded, Rows, collate, length_batches
+from pipeline.compute.batching import TOKENS, Batch, Encoded, Rows, budget_batches, collate
 from pipeline.compute.precision import precision
 from pipeline.models.frozen import Frozen, layer_states, returning
 
@@ -25,7 +25,7 @@ class FrozenStates:
         self.rows: list[torch.Tensor] = [torch.empty(0)] * len(encoded)
         device = distributed.device()
         model.to(device).eval()
-        for rows in length_batches(encoded.lengths, tokens=TOKENS):
+        for rows in budget_batches(encoded.lengths, TOKENS):
             inputs = {name: value.to(device) for name, value in collate(encoded, rows).items()}
             with precision(device):
                 states = layer_states(model, frozen, inputs)

@@ -36,7 +36,7 @@ from benchmarks.speed import (
 )
 from benchmarks.speed import hub as hub_benchmark
 from benchmarks.speed.measure import Figure
-from pipeline.compute.batching import length_batches
+from pipeline.compute.batching import epoch_batches
 from pipeline.distill.losses import DistillationLosses
 from pipeline.errors import InputError
 from pipeline.models.forward_shortcuts import head_only_at, last_layer_first_token_only
@@ -175,7 +175,7 @@ def test_a_live_teacher_gives_the_losses_of_its_cache(tiny_run, tiny_classifier)
     live = step.with_live_teacher(teacher, dataset)
     torch.manual_seed(0)
     distillation_losses = DistillationLosses(student, 32, dataset, params)
-    for rows in length_batches(dataset.encoded.lengths, size=8, rng=np.random.default_rng(0)):
+    for rows in epoch_batches(dataset.encoded.lengths, size=8, rng=np.random.default_rng(0)):
         inputs = dataset.inputs(rows)
         _, cached = distillation_losses(student, None, rows, inputs)
         distillation_losses.dataset = live

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.compute import batching
-from pipeline.compute.batching import Ragged, collate, encode, length_batches, pad, row_starts
+from pipeline.compute.batching import Ragged, budget_batches, collate, encode, epoch_batches, pad, row_starts
 
 lengths = st.lists(st.integers(1, 60), min_size=1, max_size=200).map(np.array)
 
@@ -100,8 +100,8 @@ def test_collate_of_texts_equals_padded(tokenizer):
 
 
 @given(lengths, st.integers(1, 300))
-def test_length_batches_stay_within_the_budget(lengths, tokens):
-    batches = length_batches(lengths, tokens=tokens)
+def test_batches_stay_within_the_budget(lengths, tokens):
+    batches = budget_batches(lengths, tokens)
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
     assert all(len(rows) == 1 or len(rows) * lengths[rows].max() <= tokens for rows in batches)
     longest = [lengths[rows].max() for rows in batches]
@@ -111,11 +111,11 @@ def test_length_batches_stay_within_the_budget(lengths, tokens):
 @given(lengths, st.integers(1, 40), st.integers(0, 9))
 @settings(max_examples=50)
 def test_shuffled_batches_serve_every_row_once(lengths, size, seed):
-    batches = length_batches(lengths, size=size, rng=np.random.default_rng(seed))
+    batches = epoch_batches(lengths, size=size, rng=np.random.default_rng(seed))
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
     assert len(batches) == -(-len(lengths) // size)
     assert sorted(len(rows) for rows in batches)[1:] == [size] * (len(batches) - 1)
-    again = length_batches(lengths, size=size, rng=np.random.default_rng(seed))
+    again = epoch_batches(lengths, size=size, rng=np.random.default_rng(seed))
     assert all(np.array_equal(one, other) for one, other in zip(batches, again, strict=True))
 
 
@@ -127,7 +127,7 @@ def test_shuffled_batches_waste_less_than_plain_shuffling():
         return sum(len(rows) * lengths[rows].max() for rows in batches)
 
     plain = np.split(rng.permutation(4000), 125)
-    sorted_within = length_batches(lengths, size=32, rng=rng)
+    sorted_within = epoch_batches(lengths, size=32, rng=rng)
     assert padded_tokens(sorted_within) < 1.1 * lengths.sum() < 0.7 * padded_tokens(plain)
 
 
@@ -135,12 +135,6 @@ def test_shuffled_batches_waste_less_than_plain_shuffling():
 def test_shuffled_batches_change_from_epoch_to_epoch(rows):
     lengths = np.arange(rows)
     rng = np.random.default_rng(1)
-    epochs = [length_batches(lengths, size=16, rng=rng) for _ in range(2)]
+    epochs = [epoch_batches(lengths, size=16, rng=rng) for _ in range(2)]
     first, second = ({frozenset(rows.tolist()) for rows in batches} for batches in epochs)
     assert len(first & second) <= len(first) // 2
-
-
-@pytest.mark.parametrize("options", [{}, {"size": 4}, {"rng": np.random.default_rng(0)}])
-def test_length_batches_need_a_size(options):
-    with pytest.raises(ValueError, match="takes tokens, or size and rng"):
-        length_batches([1, 2], **options)

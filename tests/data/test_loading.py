@@ -29,6 +29,11 @@ def test_where_keeps_rows_and_their_numbers(tmp_path, load, written):
     assert table.index.tolist() == [0, 1]
 
 
+def test_where_reads_cells_without_the_blanks_around_them(tmp_path, load, written):
+    file = written(tmp_path / "a.csv", "text,label\na,good\nb,good \nc, bad\nd,\n")
+    assert load(file, where={"label": ["good", "bad "]})["text"].tolist() == ["a", "b", "c"]
+
+
 def test_a_glob_is_one_table(tmp_path, load, written):
     written(tmp_path / "part-2.csv", "label,text\ny,c\n")
     written(tmp_path / "part-1.csv", "text,label\na,x\nb,y\n")

@@ -307,17 +307,17 @@ def test_the_loss_is_the_mean_over_what_is_kept(run, decide, monkeypatch):
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", record)
     one_batch = {"epochs": 1, "batch_size": 112, "originals": []}
     kept = []
-    real = run_module.length_batches
+    real = run_module.epoch_batches
 
     def rows_served(*given, **options):
         (rows,) = real(*given, **options)
         kept[:] = rows[:10]
         return [rows]
 
-    monkeypatch.setattr(run_module, "length_batches", rows_served)
+    monkeypatch.setattr(run_module, "epoch_batches", rows_served)
     decide(lambda chances: torch.arange(len(chances)) < 10)
     run(distill_=one_batch, dropout=False)
-    monkeypatch.setattr(run_module, "length_batches", lambda *_, **__: [np.array(kept)])
+    monkeypatch.setattr(run_module, "epoch_batches", lambda *_, **__: [np.array(kept)])
     decide(lambda chances: torch.ones_like(chances).bool())
     run(distill_=one_batch, dropout=False)
     for some_of_many, alone in zip(*gradients, strict=True):

@@ -25,6 +25,7 @@ from pipeline.evaluation.scoring import (
     headline,
     intervals,
     loss,
+    readable,
     rounded,
     scores,
 )
@@ -79,6 +80,29 @@ def test_memory_does_not_grow_with_the_square_of_the_classes():
     values, bounds = scores(labels, predicted, names), intervals(labels, predicted, names, 100, 1)
     assert bounds["accuracy_low"] < values["accuracy"] < bounds["accuracy_high"]
     assert 0.7 < values["accuracy"] < 0.9
+
+
+def test_numbers_of_any_unit_keep_their_digits():
+    assert [readable(number) for number in (0.0, 0.5, -3.61239, 1963.45678, 1234567.25)] == [
+        0, 0.5, -3.6124, 1963.4568, 1234567.25,
+    ]  # fmt: skip
+    assert [readable(number) for number in (0.0017412345, -1.7412345e-7)] == [0.001741, -1.741e-7]
+    assert np.isnan(readable(float("nan")))
+    numbers = rounded({"mae": 0.00017412, "mae_low": 1.23456e-6, "mean": 2e-5, "r2": 0.00012, "pearson": float("nan")})
+    assert numbers == {"mae": 0.0001741, "mae_low": 1.235e-6, "mean": 2e-5, "r2": 0.0001, "pearson": None}
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e6])
+def test_correlations_do_not_depend_on_the_unit(unit):
+    rng = np.random.default_rng(0)
+    labels = rng.normal(size=80)
+    predicted = labels + rng.normal(size=80)
+    expected = intervals(labels, predicted, [], resamples=50, seed=1)
+    found = intervals(labels * unit, predicted * unit, [], resamples=50, seed=1)
+    for name in ("pearson_low", "pearson_high", "spearman_low", "r2_low"):
+        assert found[name] == pytest.approx(expected[name])
+    constant = intervals(labels * unit, np.full(80, unit / 3), [], resamples=50, seed=1)
+    assert np.isnan(constant["pearson_low"])
 
 
 def test_decide_and_headline():

@@ -114,7 +114,8 @@ def test_values_are_the_last_layer_s(model, inputs, all_layers):
         named[projection].register_forward_hook(lambda _module, _inputs, output: recorded.update(value=output)),
         named[output].register_forward_hook(lambda _module, inputs, _output: recorded.update(context=inputs[0])),
     ]
-    states = forward(model, inputs, values=True, attention=True, scores=all_layers)
+    # With hidden states the last layer is computed for all tokens.
+    states = forward(model, inputs, values=True, attention=True, scores=all_layers, hidden=True)
     for hook in hooks:
         hook.remove()
     assert states.values.shape == (3, 4, 6, 8)

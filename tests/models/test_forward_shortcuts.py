@@ -9,10 +9,12 @@ from transformers import (
     CamembertConfig,
     DistilBertConfig,
     ElectraConfig,
+    MPNetConfig,
     RobertaConfig,
     XLMRobertaConfig,
 )
 
+from pipeline.models.forward import forward
 from pipeline.models.forward_shortcuts import FIRST_TOKEN_FAMILIES, head_only_at, last_layer_first_token_only
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
@@ -73,6 +75,7 @@ FAMILIES = {
         *CONFIGS,
         CamembertConfig(vocab_size=50, pad_token_id=0, **SIZES),
         ElectraConfig(vocab_size=50, embedding_size=16, **SIZES),
+        MPNetConfig(vocab_size=50, pad_token_id=0, **SIZES),
         XLMRobertaConfig(vocab_size=50, pad_token_id=0, **SIZES),
     )
 }
@@ -89,5 +92,23 @@ def test_a_last_layer_of_the_first_token_gives_the_same_logits(family, inputs):
     with last_layer_first_token_only(model):
         torch.testing.assert_close(model(**inputs).logits, full.logits)
     model(**inputs)
-    assert [output.shape[1] for output in states] == [1 if family in FIRST_TOKEN_FAMILIES else 4, 4]
+    assert [output.shape[1] for output in states] == [1 if family in {*FIRST_TOKEN_FAMILIES, "mpnet"} else 4, 4]
     assert set(FIRST_TOKEN_FAMILIES) < set(FAMILIES)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_pass_of_which_only_logits_are_read_computes_no_more_and_has_the_same_gradients(family, inputs):
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_config(FAMILIES[family]).eval()
+    passes, lengths, gradients = [], [], []
+    model.base_model.register_forward_hook(lambda _module, _inputs, output: passes.append(output[0].shape[1]))
+    for states in ({}, {"attention": True}, {"hidden": True}, {"layers": True}):
+        model.zero_grad()
+        forward(model, inputs, **states).logits.square().sum().backward()
+        # Those before it found out how the family shows its attention.
+        lengths.append(passes[-1])
+        gradients.append({name: weight.grad for name, weight in model.named_parameters()})
+    first = 4 if family == "distilbert" else 1
+    assert lengths == [first, first, 4, 4]
+    for each in gradients[1:]:
+        torch.testing.assert_close(each, gradients[0], atol=1e-6, rtol=1e-4)

@@ -81,7 +81,11 @@ def test_known_states_stand_in_for_the_layers(model):
     model.eval()
     inputs = sample_inputs(model)
     expected = model(**inputs).logits
+    above = []
+    hook = model.base_model.encoder.layer[2].register_forward_hook(lambda *_: above.append(True))
     states = layer_states(model, frozen, inputs)
+    assert not above
+    hook.remove()
     with returning(frozen, states):
         assert torch.equal(model(**inputs).logits, expected)
     with returning(frozen, torch.zeros_like(states)):

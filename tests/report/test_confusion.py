@@ -42,7 +42,7 @@ def test_in_regression_the_largest_excess_of_error_comes_first():
     assert [case.id for case in worse.cases] == ["c", "a"]
     assert [case.id for case in better.cases] == ["b"]
     assert worse.cases[0].texts == ["c", "z"]
-    assert worse.cases[0].predictions[1] == ("student", "5.000", None)
+    assert worse.cases[0].predictions[1] == ("student", "5.0", None)
 
 
 def test_a_confusion_matrix():

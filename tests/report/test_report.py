@@ -109,12 +109,12 @@ def test_a_student_that_validates_worse_than_student_ft_is_announced(run, write_
 def test_of_numbers_errors_stand_beside_always_predicting_the_mean(tmp_path, write_page):
     page = Page(write_page(write_run(tmp_path / "numbers", task="regression")))
     text = page.text()
-    assert "the student is off by 0.800 on average" in text
-    assert "always predicting 0.500, the mean of the training labels, is off by 0.250" in text
+    assert "the student is off by 0.8 on average" in text
+    assert "always predicting 0.5, the mean of the training labels, is off by 0.25" in text
     assert (
         "model R² interval Pearson's r interval Spearman's ρ interval MAE interval RMSE interval validation R²" in text
     )
-    assert f"always the mean {chr(0x2212)}0.010 – – – – – 0.250 – 0.300 – –" in text
+    assert f"always the mean {chr(0x2212)}0.010 – – – – – 0.25 – 0.3 – –" in text
 
 
 def test_the_same_inputs_give_the_same_bytes(run, write_page):

@@ -85,6 +85,15 @@ def test_more_layers_to_freeze_than_there_are(found, tiny_encoder):
     assert (finding.mark, "teacher.frozen: got 7, but the model has " in finding.found) == ("wrong", True)
 
 
+def test_a_generator_that_fills_no_masks(found, tmp_path):
+    (tmp_path / "gpt").mkdir()
+    (tmp_path / "gpt" / "config.json").write_text('{"model_type": "gpt2"}')
+    (tmp_path / "gpt" / "model.safetensors").touch()
+    findings = found(generator={"model": "./gpt"})
+    said = "generator.model: ./gpt is a gpt2; accepted: an encoder, such as bert or roberta"
+    assert (findings["models"].mark, findings["models"].found) == ("wrong", said)
+
+
 def test_an_adapter_that_is_not_there(found, tiny_encoder):
     findings = found(generator={"model": str(tiny_encoder), "adapter": "none.safetensors"})
     assert findings["extras"].mark == "wrong"

@@ -342,3 +342,25 @@ def test_a_quoted_tsv(tmp_path, proposed):
     _, proposal, _ = proposed(str(tmp_path / "t.tsv"))
     assert proposal.target.texts[0].cells[0] == f'they said "{message(0)}"\nand left'
     assert texts_of(tmp_path, "test").texts[0].startswith('they said "my ')
+
+
+def test_texts_of_scripts_without_blanks(table, proposed):
+    khmer = "ខ្ញុំចង់បានសៀវភៅថ្មីមួយក្បាល"
+    rows = [[f"{khmer} {row}", ["ល្អ", "អន់"][row % 2]] for row in range(60)]
+    _, proposal, _ = proposed(table(("a", "b"), rows))
+    assert proposal.target.data["columns"] == {"text": "a", "label": "b"}
+
+
+def test_a_source_of_much_longer_texts_in_a_script_without_blanks(table, proposed):
+    words = "天地人日月山川草木花鳥風雨雪春夏秋冬東西南北"
+
+    def sentence(row):
+        return "".join(words[(row * step + step) % len(words)] for step in range(1, 12)) + "。"
+
+    few = [[f"{sentence(row)}{row}", "ab"[row % 2]] for row in range(60)]
+    rich = [
+        ["".join(sentence(100 + 40 * row + each) for each in range(40)) + str(row), "ab"[row % 2]] for row in range(80)
+    ]
+    header = ("text", "label")
+    _, proposal, _ = proposed(table(header, few), table(header, rich, "rich.csv"))
+    assert proposal.source.data["sentences"] > 0

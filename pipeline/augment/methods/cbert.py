@@ -16,7 +16,7 @@ from pipeline.augment.methods.interface import AugmentedRows, Draw, MethodInputs
 from pipeline.augment.originals import Original, encode_rows
 from pipeline.augment.sampler import sample_neighbours
 from pipeline.compute import distributed
-from pipeline.compute.batching import length_batches, pad
+from pipeline.compute.batching import epoch_batches, pad
 from pipeline.compute.precision import precision
 from pipeline.data.texts import Texts
 from pipeline.errors import InputError
@@ -106,7 +106,7 @@ def _masked_batches(
     """
     lengths = np.array([len(original.token_ids) for original in originals])
     while True:
-        for rows in length_batches(lengths, size=size, rng=rng):
+        for rows in epoch_batches(lengths, size=size, rng=rng):
             batch = [originals[row] for row in rows]
             token_ids, attention_mask = pad([original.token_ids for original in batch], tokenizer.pad_token_id)
             token_type_ids, _ = pad([original.token_type_ids for original in batch], 0)
