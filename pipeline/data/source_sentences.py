@@ -50,7 +50,7 @@ def draw_sentences(texts: Texts, held_out: Sequence[Row], count: int, seed: int)
     if count > len(usable):
         raise InputError(
             f"data.source.sentences: got {count:,}; {len(usable):,} of the {len(pieces):,} sentences of {len(texts):,} "
-            f"texts can be used ({counts(dropped)})"
+            f"texts can be used ({counts(dropped)}); accepted: at most as many"
         )
     labels = texts.labels[[pieces[i][0] for i in usable]]
     ids = [f"{texts.ids[pieces[i][0]]}.{pieces[i][1]:02d}" for i in usable]

@@ -56,7 +56,7 @@ def evaluate(params: Params, *, prepared: Path, folders: Mapping[str, Path], met
         predictions[name] = _readable(predicted, test.names)
     warning = None
     if {"student", "student_ft"} <= validated.keys():
-        warning = _worse(validated["student"], validated["student_ft"], metric)
+        warning = _worse(validated["student"], validated["student_ft"], metric, len(validation))
         measured["student"]["worse_than_student_ft"] = warning is not None
     guess = {} if test.names else {"always_mean": _always_mean(read_texts(prepared / "train.parquet"), test)}
     write_json(metrics, measured | guess)
@@ -78,7 +78,7 @@ def _always_mean(train: Texts, test: Texts) -> dict[str, float | None]:
     return rounded({"mean": mean} | {name: values[name] for name in ("r2", "mae", "rmse")})
 
 
-def _worse(student: float, student_ft: float, metric: str) -> str | None:
+def _worse(student: float, student_ft: float, metric: str, texts: int) -> str | None:
     """What to try if distillation has made the student worse than the labels alone make it; None if it has not."""
     # An undefined correlation is the worst, as in Validation.
     student, student_ft = (-1.0 if math.isnan(score) else round(score, 4) for score in (student, student_ft))
@@ -86,8 +86,8 @@ def _worse(student: float, student_ft: float, metric: str) -> str | None:
         return None
     return (
         f"models/student: validation {metric} {student:.4f}, Student-FT {student_ft:.4f}: distillation made it worse "
-        "than the labels alone; try teacher.domains: auto or [target], fewer data.source.rows or more "
-        "augment.samples.target"
+        f"than the labels alone, on {texts:,} texts; try more augment.samples.target, or texts without labels "
+        "(data.unlabelled); with a source teacher.domains: auto or [target], or fewer data.source.rows"
     )
 
 

@@ -36,8 +36,9 @@ def same_labels(rich: Table, few: Table, choose: Choose, notes: list[str]) -> bo
     if others and set(meanings.values()) != set(few.labels):
         notes.append(
             f"the source's labels {listed(map(shown, others))} are not the target's: the teacher learns from the "
-            "target alone and only predicts the source's texts; if the labels mean the same, name them in "
-            "data.source.labels and add source to teacher.domains"
+            "target alone and only predicts the source's texts; if labels mean the same, rename them in "
+            "data.source.labels, keep only those rows by data.source.where, and set teacher.domains: [source, target] "
+            "and teacher.epochs.source: 1"
         )
         return False
     if others:

@@ -1,8 +1,9 @@
 """The params of two texts: how they are read, and the layers and losses that keep what a sentence encoder knows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from pipeline.data.quoting import shown
 from pipeline.errors import InputError
 from pipeline.models.families import check_each
 from pipeline.models.layers import check_layers
@@ -10,6 +11,7 @@ from pipeline.models.loading import load_encoder_config, quiet
 from pipeline.params.edit import Value
 from pipeline.params.file import load
 from pipeline.params.yaml12 import inline
+from pipeline.setup.column import Column
 from pipeline.setup.models import LONGEST
 from pipeline.setup.write import PARAMS
 
@@ -17,17 +19,26 @@ LEARNING_RATE = 5e-5
 """The teacher's at most: where it starts it orders pairs already, and should not forget how."""
 OF_PREDICTIONS = "1.0e-4"
 """The student's if it is taught predictions alone, for the same reason: a loss of vectors would hold it."""
+TITLES = ("title", "subject", "headline", "summary")
+"""Names of texts that stand above another: with it they are one message, and are not compared."""
 VECTORS = "4.0"
 """The weight of the loss of vectors, which are small numbers."""
 
 
-def pair_values(address: str, values: dict[str, Value], say: Callable[[str], None]) -> dict[str, Value]:
+def pair_values(
+    texts: Sequence[Column], address: str, values: dict[str, Value], say: Callable[[str], None]
+) -> dict[str, Value]:
     """How two texts are read, each by itself if the teacher's family can, and the student that suits it.
 
     Args:
+        texts: their columns; a title and a text are read as one.
+        address: of the teacher.
         values: the models' params: a student cut from the teacher learns its vectors, another its predictions alone.
         say: prints a line.
     """
+    if any(column.plain_name.endswith(TITLES) for column in texts):
+        say(f"pairs: cross, because {shown(texts[0].name)} and {shown(texts[1].name)} look like parts of one message")
+        return {"pairs": Value("cross")}
     config = load_encoder_config(address, "teacher.model")
     try:
         with quiet():

@@ -41,7 +41,7 @@ def params_text(proposal: Proposal, model: str | None, say: Callable[[str], None
     address, deep, values = model_values(model, say)
     values |= {"max_length": Value(str(_max_length(proposal.target, address, say)))}
     if len(proposal.target.texts) > 1:
-        values |= pair_values(address, values, say)
+        values |= pair_values(proposal.target.texts, address, values, say)
     each = values.get("pairs") == Value("each")
     values |= _settings(proposal, deep=deep, each=each) | {"augment.keep": _keep(proposal.target, say)}
     what = f"{proposal.task} of {proposal.target.path}"

@@ -28,6 +28,9 @@ TEST = 2000
 TRAIN = 1000
 """Training rows at most; with more labels neighbours are hardly needed."""
 
+GROUPS = 20
+"""Groups at least, or a quarter of the rows: with fewer, the test has the rows of one or two of them."""
+
 SOURCE = 4500
 """Source texts at most: two cores train a teacher and a student on those in some minutes."""
 SENTENCES = 8000
@@ -61,27 +64,29 @@ def split_sizes(
         raise InputError(f"{data['path']}: {rows} rows can be used, empty and repeated ones aside; accepted: {FEWEST}")
     names, labels = labels_of(params, usable)
     sizes = {"validation": min(VALIDATION, rows // 5), "test": min(TEST, rows * 3 // 10)}
-    counts = _training_counts(usable, labels, names, sizes, params.seed)
+    counts, reached = _split(usable, labels, names, sizes, params.seed)
     for group in groups:
+        if len(group[0].counts) < min(GROUPS, rows // 4):
+            continue
         values = [tuple(column.cells[row - 1] for column in group) for row in usable.frame["row"]]
         tied = replace(usable, frame=usable.frame.assign(groups=pd.Series(values, index=usable.frame.index)))
         try:
-            grouped = _training_counts(tied, labels, names, sizes, params.seed)
+            grouped, held = _split(tied, labels, names, sizes, params.seed)
         except InputError:
             # The groups make the splits impossible.
-            grouped = [0]
+            continue
         # If one group has nearly all rows, too few are left for training.
         if 2 * sum(grouped) >= sum(counts) and 2 * min(grouped) >= min(counts):
             columns = [column.name for column in group]
             data["columns"]["group"] = columns if len(columns) > 1 else columns[0]
             notes.append(f"group: rows that share {' or '.join(map(shown, columns))} stay in one split")
-            counts, usable = grouped, tied
+            counts, reached, usable = grouped, held, tied
             break
     else:
         if groups:
             columns = [column.name for column in groups[-1]]
             names_of = " or ".join(map(shown, columns))
-            notes.append(f"group: none, because too many rows share {names_of} to stay in one split")
+            notes.append(f"group: none, because too many rows share one {names_of} to stay in one split")
     train = min(TRAIN, sum(counts))
     each = min(*counts, TRAIN // len(counts)) if names else 0
     if each and each * len(names) >= 0.95 * train:
@@ -90,9 +95,9 @@ def split_sizes(
         data["rows"] = train
     data |= sizes
     of_each = f" ({each:,} of each class)" if "per_class" in data else ""
-    over = rows - train - sum(sizes.values())
+    over = rows - train - sum(reached.values())
     notes.append(
-        f"sizes: {train:,} rows to train on{of_each}, {sizes['validation']} to validate, {sizes['test']:,} to test"
+        f"sizes: {train:,} rows to train on{of_each}, {reached['validation']} to validate, {reached['test']:,} to test"
         + (f"; {over:,} are left over" if over > 0 else "")
     )
     return train, usable
@@ -126,9 +131,13 @@ def limit_rows(
     return draw(Params.model_validate(values), tables).summary()
 
 
-def _training_counts(usable: Usable, labels: Labels, names: list[str], sizes: dict[str, int], seed: int) -> list[int]:
-    """Rows left for training, of each class if there are any."""
+def _split(
+    usable: Usable, labels: Labels, names: list[str], sizes: dict[str, int], seed: int
+) -> tuple[list[int], dict[str, int]]:
+    """Rows left for training, of each class if there are any, and those of the other splits."""
     # A fraction just below 1 takes all rows that are left.
     target = Target(path="-", fraction=1 - 1e-9, validation=sizes["validation"], test=sizes["test"])
-    train = labels[split_usable(target, usable, labels, names, seed).train]
-    return np.bincount(train, minlength=len(names)).tolist() if names else [len(train)]
+    split = split_usable(target, usable, labels, names, seed)
+    train = labels[split.train]
+    counts = np.bincount(train, minlength=len(names)).tolist() if names else [len(train)]
+    return counts, {"validation": len(split.validation), "test": len(split.test)}

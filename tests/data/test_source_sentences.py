@@ -60,7 +60,8 @@ def test_more_than_there_are(many):
     with pytest.raises(InputError) as caught:
         draw_sentences(many, [("itissentence4of0",)], 201, seed=1)
     assert str(caught.value) == (
-        "data.source.sentences: got 201; 199 of the 200 sentences of 40 texts can be used (1 leaked, 0 duplicate)"
+        "data.source.sentences: got 201; 199 of the 200 sentences of 40 texts can be used (1 leaked, 0 duplicate); "
+        "accepted: at most as many"
     )
 
 

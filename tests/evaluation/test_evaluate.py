@@ -109,7 +109,8 @@ def test_a_student_that_validates_worse_than_student_ft(run, prepared, tiny_clas
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert record.message.startswith(f"models/student: validation accuracy {accuracy[worse]:.4f}, Student-FT ")
-    assert "try teacher.domains: auto or [target]" in record.message
+    assert f"on {len(validation)} texts; try more augment.samples.target, or texts without labels" in record.message
+    assert "with a source teacher.domains: auto or [target]" in record.message
 
     caplog.clear()
     for student in (worse, better):

@@ -102,7 +102,7 @@ def test_a_student_that_validates_worse_than_student_ft_is_announced(run, write_
     file.write_text(json.dumps(metrics))
     text = Page(write_page(run)).text()
     assert "The student validates worse than Student-FT : MCC 0.800 on the validation texts, and 0.600" in text
-    assert "Try teacher.domains: auto or [target]" in text
+    assert "with a source teacher.domains: auto or [target]" in text
     assert "MCC of the student" in text
 
 

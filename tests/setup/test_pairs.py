@@ -6,6 +6,7 @@ from helpers.families import save_family
 
 from pipeline.errors import InputError
 from pipeline.params.edit import Value
+from pipeline.setup.column import Column
 from pipeline.setup.models import EMBEDDED, MPNET, model_values
 from pipeline.setup.pairs import pair_values
 
@@ -15,10 +16,13 @@ def _in_the_project(monkeypatch):
     monkeypatch.chdir(ROOT)
 
 
-def proposed(address):
+TWO = [Column("premise", ["x"]), Column("hypothesis", ["y"])]
+
+
+def proposed(address, texts=TWO):
     said = []
     _, _, values = model_values(address, said.append)
-    found = pair_values(address, values, said.append)
+    found = pair_values(texts, address, values, said.append)
     return {name: value.yaml for name, value in found.items()}, said
 
 
@@ -55,6 +59,13 @@ def test_a_family_that_cannot_reads_both_as_one(tokenizer, tmp_path):
     assert said[-1].endswith("roberta or mpnet; taken: pairs: cross")
 
 
+@pytest.mark.parametrize("title", ["Subject", "review_title", "headline"])
+def test_a_title_and_a_text_are_read_as_one(title):
+    found, said = proposed(EMBEDDED, [Column(title, ["x"]), Column("body", ["y"])])
+    assert found == {"pairs": "cross"}
+    assert said[-1] == f"pairs: cross, because '{title}' and 'body' look like parts of one message"
+
+
 @pytest.mark.parametrize("address", [EMBEDDED, MPNET])
 def test_what_pairs_change_is_proposed_for_single_texts_too(address):
     """Otherwise a params file proposed for pairs, and then for single texts, would keep what suits pairs."""
@@ -75,5 +86,5 @@ def test_a_family_that_cannot_be_run_is_refused_by_name(family, tokenizer, tmp_p
 
 def test_values_that_are_given_stay(tiny_encoder):
     _, _, values = model_values(str(tiny_encoder), lambda _: None)
-    found = pair_values(str(tiny_encoder), values | {"teacher.learning_rate": Value("2.0e-5")}, lambda _: None)
+    found = pair_values(TWO, str(tiny_encoder), values | {"teacher.learning_rate": Value("2.0e-5")}, lambda _: None)
     assert "teacher.learning_rate" not in found

@@ -336,6 +336,24 @@ def test_a_group_that_ties_all_rows_together_is_none(tmp_path):
     assert "group" not in proposal.target.data["columns"]
 
 
+def test_few_groups_are_none(tmp_path):
+    rows = [[message(row), "ab"[row % 2], row * 7 % 15] for row in range(200)]
+    proposal = propose(table(tmp_path / "t.csv", rows, ("text", "label", "product")), None, never, 1)
+    assert "group" not in proposal.target.data["columns"]
+    assert "group: none, because too many rows share one 'product' to stay in one split" in proposal.notes
+
+
+def test_the_sizes_with_groups_are_those_of_the_splits(tmp_path):
+    rows = [[message(row), "ab"[row % 2], row // 7] for row in range(200)]
+    proposal = propose(table(tmp_path / "t.csv", rows, ("text", "label", "author")), None, never, 1)
+    splits = {name: split["rows"] for name, split in prepared(proposal, tmp_path)["splits"].items()}
+    (said,) = [line for line in proposal.notes if line.startswith("sizes: ")]
+    assert (
+        said.split(";")[0].replace(" of each class)", "").split(" (")[0] == f"sizes: {splits['train']} rows to train on"
+    )
+    assert f"{splits['validation']} to validate, {splits['test']} to test" in said
+
+
 def test_files_of_a_glob_give_the_columns_they_share(tmp_path):
     table(tmp_path / "1.csv", [[message(1), "a", "x"]], ("text", "label", "more"))
     table(tmp_path / "2.csv", [["b", message(2)]], ("label", "text"))
