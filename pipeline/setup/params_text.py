@@ -1,11 +1,14 @@
 """The text of a params file for a proposal: params.yaml with its tables, the models, and what depends on both."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 
+from pipeline.errors import InputError
 from pipeline.models.compatibility import check_words
-from pipeline.models.loading import load_tokenizer, quiet
+from pipeline.models.head_rows import rows_by_name
+from pipeline.models.loading import load_encoder_config, load_tokenizer, quiet
 from pipeline.models.student import check_student
 from pipeline.params.edit import COLUMN, Value, replace_header, replace_values
 from pipeline.params.yaml12 import inline
@@ -39,6 +42,7 @@ def params_text(proposal: Proposal, model: str | None, say: Callable[[str], None
     Raises InputError if a model cannot be used, or does not suit the tables.
     """
     address, deep, values = model_values(model, say)
+    _say_if_fine_tuned(proposal, address, say)
     values |= {"max_length": Value(str(_max_length(proposal.target, address, say)))}
     if len(proposal.target.texts) > 1:
         values |= pair_values(proposal.target.texts, address, values, say)
@@ -51,6 +55,15 @@ def params_text(proposal: Proposal, model: str | None, say: Callable[[str], None
     text = replace_header(text, "\n".join((HEADER.format(what=" ".join(what.split())), KEYS)))
     check_student(check_text(text))
     return text
+
+
+def _say_if_fine_tuned(proposal: Proposal, address: str, say: Callable[[str], None]) -> None:
+    """Say how a teacher that answers in the target's classes already is kept as it is."""
+    config, names = load_encoder_config(address, "teacher.model"), list(proposal.target.labels)
+    # The teacher stage says what is wrong where it has some of the classes.
+    with suppress(InputError):
+        if proposal.task == "classification" and rows_by_name(config, names, "teacher.model", address) is not None:
+            say(f"{address} answers in these classes: teacher.epochs: {{source: 0, target: 0}} keeps it as it is")
 
 
 def _max_length(target: Table, address: str, say: Callable[[str], None]) -> int:

@@ -10,7 +10,7 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from helpers.made_archive import ADDRESS, NAME, lay_out_archive
 from helpers.tiny_project import ROOT
-from transformers import BertForMaskedLM, FNetConfig, FNetModel
+from transformers import BertForMaskedLM, BertForSequenceClassification, FNetConfig, FNetModel
 from typer.testing import CliRunner
 
 import stages.init
@@ -44,6 +44,16 @@ def one_line(result, tmp_path):
     assert result.stderr.count("\n") == 1
     assert (tmp_path / "params.yaml").read_text() == (ROOT / "params.yaml").read_text()
     return result.stderr
+
+
+def test_a_teacher_of_these_classes_can_stay_as_it_is(run, tmp_path, saved):
+    names = ["Technical", "billing", "delivery"]
+    folder = saved(BertForSequenceClassification, id2label=dict(enumerate(names)), label2id={})
+    said = f"{folder} answers in these classes: teacher.epochs: {{source: 0, target: 0}} keeps it as it is\n"
+    assert said in run("support.csv", "--yes", "--out", "mine.yaml", model=folder).stdout
+    other = saved(BertForSequenceClassification, id2label={0: "billing", 1: "else"}, label2id={})
+    result = run("support.csv", "--yes", "--out", "other.yaml", model=other)
+    assert (result.exit_code, "keeps it as it is" in result.stdout) == (0, False)
 
 
 def test_a_params_file_is_proposed(run, tmp_path, tiny_masked_lm):
