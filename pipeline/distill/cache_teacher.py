@@ -54,6 +54,8 @@ class Job:
     file: Path
     share: tuple[int, int] | None
     """Which share of a file of originals, from 0, and of how many; None for a shard of neighbours, read whole."""
+    originals_hash: str
+    """Of that file; empty for a shard."""
     params: str
     """JSON."""
     teacher: Path
@@ -67,7 +69,7 @@ class Job:
             table = read_table(self.file, ["id", "text", "text_pair"], "augment")
             ids, texts = table["id"].to_pylist(), table["text"].to_pylist()
             return Piece(self.name, ids, texts, second_texts(table["text_pair"].to_pylist(), self.file))
-        originals = as_texts(every_nth(_read_originals(self.file), *self.share), self.file)
+        originals = as_texts(every_nth(_read_originals(self.file, self.originals_hash), *self.share), self.file)
         return Piece(self.name, originals.ids, originals.texts, originals.pairs)
 
 
@@ -90,8 +92,6 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
             logits=params.cache.logits,
         ),
     )
-    # Another run of this process may have read another file of this name.
-    _read_originals.cache_clear()
     texts = pieces = 0
     files: list[tuple[Path, str]] = []
     unfinished: list[Job] = []
@@ -136,12 +136,14 @@ def _is_finished(stem: Path, params: Params) -> bool:
 def _jobs(params: Params, prepared: Path, augmented: Path, teacher: Path, teacher_hash: str) -> Iterator[Job]:
     common = (params.model_dump_json(), teacher, teacher_hash)
     for shard in shards(augmented):
-        yield Job(shard.stem, shard, None, *common)
+        yield Job(shard.stem, shard, None, "", *common)
     for domain in params.distill.originals:
         pieces, file = 1 if domain == "target" else params.augment.shards, prepared / DOMAINS[domain]
+        # Of a file that is not there, reading says what to do.
+        originals_hash = file_hash(file) if file.is_file() else ""
         for first in range(pieces):
             name = f"{domain}-originals-{first:05d}-of-{pieces:05d}"
-            yield Job(name, file, (first, pieces), *common)
+            yield Job(name, file, (first, pieces), originals_hash, *common)
 
 
 def cache_shard(job: Job) -> None:
@@ -155,8 +157,8 @@ def cache_shard(job: Job) -> None:
 
 
 @lru_cache(maxsize=1)
-def _read_originals(file: Path) -> pa.Table:
-    """Read once for all pieces of a domain."""
+def _read_originals(file: Path, _: str) -> pa.Table:
+    """Read once for all pieces of a domain. The hash is part of the key: the file may change while a worker lives."""
     return read_prepared(file)
 
 

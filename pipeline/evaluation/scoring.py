@@ -43,7 +43,9 @@ def loss(labels: np.ndarray, outputs: np.ndarray, names: list[str]) -> float:
     outputs = outputs.astype(np.float64)
     if not names:
         return float(np.mean((outputs[:, 0] - labels) ** 2))
-    return float(np.mean(np.logaddexp.reduce(outputs, axis=1) - outputs[np.arange(len(labels)), labels]))
+    # A training that diverges is said by whoever reads the loss, without a warning of NumPy's.
+    with np.errstate(invalid="ignore"):
+        return float(np.mean(np.logaddexp.reduce(outputs, axis=1) - outputs[np.arange(len(labels)), labels]))
 
 
 def scores(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> Numbers:

@@ -74,13 +74,6 @@ class Teacher(Fit):
                 f"domains: got auto with epochs of {self.epochs.source} (source) and {self.epochs.target} (target); "
                 "accepted: epochs above 0 for both, or a list of domains"
             )
-        named = ("source", "target") if self.domains == "auto" else self.domains
-        without = [domain for domain in named if not getattr(self.epochs, domain)]
-        if without and len(without) < len(named):
-            raise ValueError(
-                f"epochs.{without[0]}: got 0, but teacher.domains names {without[0]}; accepted: above 0, or domains "
-                "without it"
-            )
         return self
 
 

@@ -89,7 +89,7 @@ class Column:
     def words(self) -> float:
         """Mean number of words of a cell."""
         step = max(1, len(self.cells) // SAMPLED)
-        return sum(map(word_count, self.cells[::step])) / max(1, len(self.cells[::step]))
+        return sum(map(_words, self.cells[::step])) / max(1, len(self.cells[::step]))
 
     @property
     def whole(self) -> bool:
@@ -168,6 +168,11 @@ def _is_number(value: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _words(cell: str) -> int:
+    # Two Korean syllables say as much as a word, though there are blanks, too.
+    return max(word_count(cell), sum(character >= "\u2e80" for character in cell) // 2)
 
 
 def read_section(section: Mapping[str, Any]) -> Files:

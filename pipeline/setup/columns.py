@@ -21,6 +21,8 @@ ASPECTS = ("aspect", "aspectterm", "aspectcategory")
 """Second texts of a word or two."""
 TEXTS = ("text", "message", "body", "review", "comment", "content", "sentence", "question", "utterance", "tweet")
 GROUPS = ("group", "author", "user", "customer", "thread", "conversation", "session", "ticket", "product")
+FEWEST_GROUPS = 10
+"""With fewer, the test has the rows of one or two of them."""
 RATERS = ("rater", "annotator", "worker", "coder", "judge", "rating")
 """Usual names of such columns, in lower-case letters and digits only."""
 
@@ -176,7 +178,12 @@ def group_columns(columns: Sequence[Column], texts: Sequence[Column], label: Col
     """
     repeated = [column for column in columns if 1 < len(column.counts) < 0.9 * column.counts.total()]
     for column in repeated:
-        if column.plain_name.removesuffix("id") in GROUPS and column.name != label.name and column not in texts:
+        if (
+            len(column.counts) >= FEWEST_GROUPS
+            and column.plain_name.removesuffix("id") in GROUPS
+            and column.name != label.name
+            and column not in texts
+        ):
             return [[column]]
     sides = [column for column in texts if column in repeated and column.words >= WORDS]
     return [list(texts), *([column] for column in sides)] if len(texts) > 1 and sides else []

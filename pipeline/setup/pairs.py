@@ -20,7 +20,8 @@ LEARNING_RATE = 5e-5
 OF_PREDICTIONS = "1.0e-4"
 """The student's if it is taught predictions alone, for the same reason: a loss of vectors would hold it."""
 TITLES = ("title", "subject", "headline", "summary")
-"""Names of texts that stand above another: with it they are one message, and are not compared."""
+BODIES = ("body", "text", "content", "message", "description", "review", "comment")
+"""How the names of a message's two parts end, which are not compared."""
 VECTORS = "4.0"
 """The weight of the loss of vectors, which are small numbers."""
 
@@ -36,7 +37,8 @@ def pair_values(
         values: the models' params: a student cut from the teacher learns its vectors, another its predictions alone.
         say: prints a line.
     """
-    if any(column.plain_name.endswith(TITLES) for column in texts):
+    titles, bodies = ([column for column in texts if column.plain_name.endswith(ends)] for ends in (TITLES, BODIES))
+    if len(titles) == len(bodies) == 1:
         say(f"pairs: cross, because {shown(texts[0].name)} and {shown(texts[1].name)} look like parts of one message")
         return {"pairs": Value("cross")}
     config = load_encoder_config(address, "teacher.model")

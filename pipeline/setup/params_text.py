@@ -62,7 +62,9 @@ def _say_if_fine_tuned(proposal: Proposal, address: str, say: Callable[[str], No
     config, names = load_encoder_config(address, "teacher.model"), list(proposal.target.labels)
     # The teacher stage says what is wrong where it has some of the classes.
     with suppress(InputError):
-        if proposal.task == "classification" and rows_by_name(config, names, "teacher.model", address) is not None:
+        # A pair's head is a new one where each text is encoded by itself.
+        single = proposal.task == "classification" and len(proposal.target.texts) == 1
+        if single and rows_by_name(config, names, "teacher.model", address) is not None:
             say(f"{address} answers in these classes: teacher.epochs: {{source: 0, target: 0}} keeps it as it is")
 
 

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pipeline.data.loading import Files
+from pipeline.data.scripts import word_count
 from pipeline.data.tables import read_target
 from pipeline.errors import InputError
 from pipeline.params.schema import Params
 from pipeline.params.types import Domain
-from pipeline.setup.column import columns_of, read_section
+from pipeline.setup.column import SAMPLED, columns_of, read_section
 from pipeline.setup.columns import Choose, group_columns
 from pipeline.setup.hub import table_section
 from pipeline.setup.meanings import same_labels, same_scale
@@ -133,5 +136,9 @@ def _source(
 
 
 def _is_longer(rich: Table, few: Table) -> bool:
-    """Whether the single texts of one table have on average more than twice as many words as those of the other."""
-    return len(few.texts) == 1 and rich.texts[0].words > 2 * few.texts[0].words
+    """Whether half of the single texts of one table have more than twice as many words as half of the other's."""
+    words = []
+    for table in (rich, few):
+        cells = [cell for cell in table.texts[0].cells if cell]
+        words.append(np.median([word_count(cell) for cell in cells[:: max(1, len(cells) // SAMPLED)]]))
+    return len(few.texts) == 1 and bool(words[0] > 2 * words[1])

@@ -28,9 +28,6 @@ TEST = 2000
 TRAIN = 1000
 """Training rows at most; with more labels neighbours are hardly needed."""
 
-GROUPS = 20
-"""Groups at least, or a quarter of the rows: with fewer, the test has the rows of one or two of them."""
-
 SOURCE = 4500
 """Source texts at most: two cores train a teacher and a student on those in some minutes."""
 SENTENCES = 8000
@@ -66,8 +63,6 @@ def split_sizes(
     sizes = {"validation": min(VALIDATION, rows // 5), "test": min(TEST, rows * 3 // 10)}
     counts, reached = _split(usable, labels, names, sizes, params.seed)
     for group in groups:
-        if len(group[0].counts) < min(GROUPS, rows // 4):
-            continue
         values = [tuple(column.cells[row - 1] for column in group) for row in usable.frame["row"]]
         tied = replace(usable, frame=usable.frame.assign(groups=pd.Series(values, index=usable.frame.index)))
         try:
@@ -86,7 +81,7 @@ def split_sizes(
         if groups:
             columns = [column.name for column in groups[-1]]
             names_of = " or ".join(map(shown, columns))
-            notes.append(f"group: none, because too many rows share one {names_of} to stay in one split")
+            notes.append(f"group: none, because too many rows share {names_of} to stay in one split")
     train = min(TRAIN, sum(counts))
     each = min(*counts, TRAIN // len(counts)) if names else 0
     if each and each * len(names) >= 0.95 * train:

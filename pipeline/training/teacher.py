@@ -1,5 +1,6 @@
 """The teacher f^t: a large encoder, fine-tuned on source and target."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from pipeline.storage.json_file import write_json
 from pipeline.training.checkpoint import Checkpoint, model_hash
 from pipeline.training.cosine_start import start_from_cosine
 from pipeline.training.finetune import fine_tune
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ def train_teacher(params: Params, *, prepared: Path, out: Path, metrics: Path) -
     choices, why = _choices(params, texts)
     if not choices[0]:
         raise InputError("teacher.domains: got [source], but there is no source text; accepted: [target]")
+    if "source" in choices[0] and teacher.epochs.target and not teacher.epochs.source:
+        logger.warning("teacher.epochs.source: 0, so the teacher does not learn from the source, as its domains say")
     if not params.encodes_each and not any(getattr(teacher.epochs, domain) for domain in choices[0]):
         # Without training the model needs a fine-tuned head: a new one would be random.
         config, names = load_classifier(teacher.model, "teacher.model").config, texts["target"].names

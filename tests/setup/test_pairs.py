@@ -59,6 +59,11 @@ def test_a_family_that_cannot_reads_both_as_one(tokenizer, tmp_path):
     assert said[-1].endswith("roberta or mpnet; taken: pairs: cross")
 
 
+@pytest.mark.parametrize("names", [("left_title", "right_title"), ("query", "product_title"), ("document", "summary")])
+def test_titles_may_be_compared_like_other_texts(names):
+    assert proposed(EMBEDDED, [Column(name, ["x"]) for name in names])[0]["pairs"] == "each"
+
+
 @pytest.mark.parametrize("title", ["Subject", "review_title", "headline"])
 def test_a_title_and_a_text_are_read_as_one(title):
     found, said = proposed(EMBEDDED, [Column(title, ["x"]), Column("body", ["y"])])
