@@ -266,7 +266,7 @@ def test_errors_of_distill_keep_the_outs_of_the_last_run(work, refusal, tmp_path
     assert refusal(distill, distill={"learning_rate": 1e30, "warmup": 0}).startswith("distill.learning_rate: got 1e+30")
 
     # Shards and a teacher that the cache was not made with, under the same names.
-    run_again = {"seed": 2, "teacher": {"epochs": {"source": 0, "target": 1}}}
+    run_again = {"seed": 2, "teacher": {"domains": ["target"], "epochs": {"source": 0, "target": 1}}}
     shutil.copytree("models/teacher", "old")
     work(augment, teacher, **run_again)
     assert refusal(distill).startswith("teacher cache: it has another text for id 'source-000001-001'" + again)
