@@ -117,6 +117,7 @@ def test_a_text_s_outputs_do_not_depend_on_those_before_it(tokenizer, tmp_path):
     """A BigBird as published answers long texts in another way until its first short one, which changes it for good."""
     config = tiny_family_config("big_bird", tokenizer)
     config.block_size, config.num_random_blocks = 4, 1
+    torch.manual_seed(0)
     with quiet():
         published = new_classifier(config)
         published.save_pretrained(tmp_path)
