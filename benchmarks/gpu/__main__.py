@@ -26,7 +26,6 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__d
 def pack(
     folder: Annotated[Path, typer.Argument(help="Folder to write.")],
     share: Annotated[float, typer.Option(help="Of the texts and steps of the preset quick, for a try.")] = 1.0,
-    preset: Annotated[Path, typer.Option(help="Another preset.")] = PRESET,
 ) -> None:
     """Write a folder for `run`: texts, models, and what this machine's CPU makes of them in float32."""
     with exit_on_input_error():
@@ -43,7 +42,7 @@ def pack(
             raise InputError(f"--share: got {share}; accepted: above 0, to 1")
         if distributed.device().type != "cpu":
             raise InputError(f"pack: got {distributed.device()}; accepted: a CPU, by CUDA_VISIBLE_DEVICES=")
-        params = cut_down(load(preset), share)
+        params = cut_down(load(PRESET), share)
         with tempfile.TemporaryDirectory() as scratch, publish_folder(folder) as packed, computing_in("float32"):
             write_inputs(params, packed, Path(scratch))
             out = Path(scratch, "out")

@@ -1,6 +1,9 @@
 """Does the selector drop what harms the student? A share of what is taught is replaced, and it is not told which.
 
-python -m benchmarks.harm.bench measure KIND SEED, for each of both; python -m benchmarks.harm.bench table
+    python -m benchmarks.harm.bench measure KIND SEED
+    python -m benchmarks.harm.bench table
+
+Texts, teacher and neighbours of a seed are kept in `made/`.
 """
 
 import json
@@ -24,6 +27,7 @@ from pipeline.distill.loop import distill
 from pipeline.distill.run import Distillation
 from pipeline.errors import InputError
 from pipeline.params.file import load
+from pipeline.params.overlay import merge
 from pipeline.params.schema import Params
 from pipeline.storage.json_file import write_json
 
@@ -37,14 +41,14 @@ CHANGES: dict[str, dict[str, Any]] = {
     "distill": {"originals": ["target"]},
 }
 """Of the preset quick: neighbours of the source's texts in place of sentences, so that harm can be planted."""
+WITHOUT = "without harm"
 ARMS: dict[str, dict[str, Any]] = {
     "everything": {"kind": "none"},
     "selector": {},
     "paper": {"reward": "metric", "hidden": 128, "learning_rate": 3e-5},
-    "without harm": {"kind": "none"},
+    WITHOUT: {"kind": "none"},
 }
 """The selector of each student; the last one is taught nothing of what was planted."""
-
 ALL = (*KINDS, "clean")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -53,16 +57,14 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__d
 def bench_params(seed: int) -> Params:
     """The preset quick with its changes."""
     params = load(HERE.parents[1] / "presets" / "quick.yaml").model_dump()
-    for section, changes in CHANGES.items():
-        for key, value in changes.items():
-            params[section][key] = params[section][key] | value if isinstance(value, dict) else value
-    return Params.model_validate(params | {"seed": seed})
+    return Params.model_validate(merge(params, CHANGES) | {"seed": seed})
 
 
 def make(params: Params, folder: Path, kind: str, share: float) -> tuple[Path, Path]:
     """Texts, teacher and neighbours of a seed, once; then the neighbours of a kind and the teacher's answers to them.
 
-    Returns the folders of these two; `planted.json` beside them has the ids.
+    Returns the folders of these two; `planted.json` beside them has the ids. What was made with other params is made
+    anew.
     """
     from pipeline.augment.augment import augment
     from pipeline.augment.generator import prepare_generator
@@ -70,6 +72,11 @@ def make(params: Params, folder: Path, kind: str, share: float) -> tuple[Path, P
     from pipeline.distill.cache_teacher import cache_teacher
     from pipeline.training.teacher import train_teacher
 
+    wanted, made = params.model_dump(mode="json", exclude={"selector"}), folder / "params.json"
+    if not made.is_file() or json.loads(made.read_text()) != wanted:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        write_json(made, wanted)
     prepared, teacher, generator = folder / "prepared", folder / "teacher", folder / "generator"
     neighbours, here = folder / "augmented", folder / kind
     if not prepared.exists():
@@ -114,7 +121,7 @@ def train(params: Params, folder: Path, kind: str, arm: str, share: float) -> di
     harm = np.array([id_ in ids for id_ in dataset.ids.to_pylist()])
     if kind == "flipped":
         harm = flip(dataset, share, params.seed)
-    if arm == "without harm":
+    if arm == WITHOUT:
         dataset, harm = rows_of(dataset, np.flatnonzero(~harm)), harm[~harm]
     validation, test = read_texts(prepared / "validation.parquet"), read_texts(prepared / "test.parquet")
     student = build_student(params, teacher=teacher, labels=validation.names, pairs=validation.pairs is not None)
@@ -159,15 +166,18 @@ def measure(
     with exit_on_input_error():
         if kind not in ALL:
             raise InputError(f"kind: got {kind}; accepted: {', '.join(ALL)}")
+        arms = [name for name in ARMS if kind != "clean" or name != WITHOUT]
+        for name in arm or ():
+            if name not in arms:
+                raise InputError(f"--arm: got {name}; accepted: {', '.join(arms)}")
         file = RESULTS / f"{kind}-{seed}.json"
-        for name in arm or ARMS:
-            if kind == "clean" and name == "without harm":
-                continue
+        for name in arm or arms:
             figures = train(bench_params(seed), MADE / str(seed), kind, name, SHARE)
             typer.echo(f"{kind} {seed} {name}: {figures}")
-            arms = json.loads(file.read_text())["arms"] if file.is_file() else {}
-            arms = {each: figures if each == name else arms[each] for each in ARMS if each == name or each in arms}
-            write_json(file, {"share": SHARE, "arms": arms, "machine": machine()})
+            known = json.loads(file.read_text())["arms"] if file.is_file() else {}
+            known[name] = figures
+            ordered = {each: known[each] for each in ARMS if each in known}
+            write_json(file, {"share": SHARE, "arms": ordered, "machine": machine()})
 
 
 @app.command()

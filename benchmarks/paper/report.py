@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.paper.drawing import draw
@@ -20,7 +21,6 @@ ABLATIONS = (
 )  # fmt: skip
 SECOND_METRICS = {
     "accuracy": ("f1", "F1"),
-    "f1": ("accuracy", "accuracy"),
     "mcc": ("accuracy", "accuracy"),
     "pearson": ("spearman", "Spearman's r"),
 }
@@ -31,12 +31,15 @@ class Results:
     """results.csv, queried by task, row and metric."""
 
     def __init__(self, path: Path, seeds: Sequence[int] | None = None) -> None:
-        """Read the file; if `seeds` are given, only their lines."""
+        """Read the file; if `seeds` are given, only their lines, and the paired tests of rows that have no others."""
         if not path.is_file():
             raise InputError(f"{path}: no such file; run the results stage first")
         self.lines = pd.read_csv(path, dtype={"seed": str}, keep_default_na=False)
         if seeds is not None:
-            self.lines = self.lines[self.lines["seed"].isin([str(seed) for seed in seeds])]
+            chosen = self.lines["seed"].isin([str(seed) for seed in seeds])
+            tests = self.lines["seed"] == ""
+            rows = pd.MultiIndex.from_frame(self.lines[["task", "row"]])
+            self.lines = self.lines[chosen | (tests & ~rows.isin(rows[~chosen & ~tests]))]
 
     def values(self, task: str, row: str, metric: str) -> pd.Series:
         """Values by seed."""
@@ -45,7 +48,7 @@ class Results:
         return lines[selected].set_index("seed")["value"].astype(float)
 
     def main_metric(self, task: str) -> str:
-        """Name of a task's main metric: accuracy, f1 or mcc, which picked the best epochs; pearson, as in the paper."""
+        """Name of a task's main metric: accuracy or mcc, which picked the best epochs; pearson, as in the paper."""
         return main_metric(set(self.lines.loc[self.lines["task"] == task, "metric"]))
 
     def scores(self, task: str, row: str) -> pd.Series:
@@ -81,7 +84,7 @@ def write_report(here: Path) -> str:
     asked = read_asked(here)
     main, others, studies = asked.main, asked.tasks, asked.studies
     # All points of a study are of the same seeds.
-    study_results = Results(here / "results.csv", studies.seeds or main.seeds)
+    study_results = Results(here / "results.csv", studies.seeds)
     parts = [(here / "notes.md").read_text(encoding="utf-8")]
     parts.append(_data(results, [*main.tasks, *others.tasks, *studies.tasks]))
     parts += [_rows(results, here, task, main.rows + main.after) for task in main.tasks]
@@ -158,8 +161,8 @@ def _rows(results: Results, here: Path, task: str, rows: Sequence[str]) -> str:
             *(results.difference(task, row, test) for test in BASELINES), _steps(results, here, task, row),
             f"{size.mean() / 1e6:.1f}M" if len(size) else "", _description(row),
         ])  # fmt: skip
-    lines.sort(key=lambda line: results.values(task, line[0], metric).mean() if line[1][0] in "-0123456789" else -9.0)
-    lines.reverse()
+    means = {row: results.values(task, row, metric).mean() for row in rows}
+    lines.sort(key=lambda line: -np.inf if np.isnan(means[line[0]]) else means[line[0]], reverse=True)
     head = [
         "row",
         f"{metric} (seeds)",

@@ -78,12 +78,10 @@ def collect(here: Path) -> str:
 
 
 def main_metric(names: Collection[str]) -> str:
-    """Of measured metrics the one that decides: f1 or mcc, if it picked the best epochs; accuracy; pearson."""
-    # Lines measured before there was a choice have no validation score.
-    return next(
-        (name for name in ("mcc", "f1") if f"validation_{name}" in names),
-        "pearson" if "pearson" in names else "accuracy",
-    )
+    """Of measured metrics the one that decides: mcc, if it picked the best epochs; accuracy; of numbers pearson."""
+    if "pearson" in names:
+        return "pearson"
+    return "mcc" if "validation_mcc" in names else "accuracy"
 
 
 def _predictions(here: Path, cells: Cells) -> Predictions:

@@ -40,7 +40,7 @@ PEERS = {
         },
     ),
     "minilm": Peer(
-        "embeddings",
+        "frozen_embeddings",
         "setfit",
         {
             "minilm-labels": "frozen MiniLM, logistic regression: target labels",
@@ -48,7 +48,7 @@ PEERS = {
         },
     ),
     "mpnet": Peer(
-        "embeddings",
+        "frozen_embeddings",
         "setfit",
         {
             "mpnet-labels": "frozen MPNet, logistic regression: target labels",

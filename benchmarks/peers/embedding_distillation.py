@@ -14,7 +14,7 @@ from sentence_transformers import SentenceTransformerTrainer, SentenceTransforme
 from sentence_transformers.sentence_transformer.losses import MSELoss
 from torch import nn
 
-from benchmarks.peers import embedder, logistic
+from benchmarks.peers import logistic, sentence_encoder
 from benchmarks.peers.protocol import read, read_task, write_row
 
 EPOCHS = 5
@@ -25,7 +25,7 @@ def main() -> None:
     task = read_task()
     labels, validation, unlabelled = (read(task, split) for split in ("train", "validation", "unlabelled"))
     start = time.perf_counter()
-    teacher, student = embedder.load(task, "mpnet"), embedder.load(task, "mpnet")
+    teacher, student = sentence_encoder.load(task, "mpnet"), sentence_encoder.load(task, "mpnet")
     encoder: Any = student[0].auto_model
     encoder.encoder.layer = nn.ModuleList(encoder.encoder.layer[::3])
     encoder.config.num_hidden_layers = len(encoder.encoder.layer)
@@ -61,8 +61,8 @@ def main() -> None:
         task,
         "embedding-distillation",
         lambda texts: list(head.predict(student.encode(texts, show_progress_bar=False))),
-        parameters=embedder.parameters(student) + logistic.weights(head),
-        size=embedder.saved_size(student) + logistic.saved_size(head),
+        parameters=sentence_encoder.parameters(student) + logistic.weights(head),
+        size=sentence_encoder.saved_size(student) + logistic.saved_size(head),
         seconds=seconds,
     )
 

@@ -88,14 +88,14 @@ def folder_size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def write_row(task: Task, row: str, predict: Predict, *, parameters: int, size: int, seconds: float) -> None:
+def write_row(task: Task, row: str, predict: Predict, *, parameters: int, size: int, seconds: float | None) -> None:
     """Let a model predict the test texts, one at a time and all at once, and write what was measured.
 
     Args:
         row: the name of the row in the table.
         parameters: of the whole model.
         size: bytes of the model's files.
-        seconds: what it took to make the model from the texts.
+        seconds: what it took to make the model from the texts; None if that was not measured.
     """
     texts = read(task, "test").texts
     predict(texts[:1])
@@ -113,6 +113,6 @@ def write_row(task: Task, row: str, predict: Predict, *, parameters: int, size: 
         "megabytes": size / 1e6,
         "ms_alone": statistics.median(alone) * 1e3,
         "ms_bulk": bulk / len(texts) * 1e3,
-        "minutes": seconds / 60,
+        "minutes": None if seconds is None else seconds / 60,
     }
     (task.out / f"{row}.json").write_text(json.dumps(measured), encoding="utf-8")

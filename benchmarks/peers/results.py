@@ -1,6 +1,7 @@
 """Results of the peers: one JSON file for each row with a run for each seed, and the table of README.md."""
 
 import json
+import os
 import statistics
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.peers.contestants import PEERS
-from benchmarks.speed.measure import format_value
+from benchmarks.peers.environments import THREADS
+from benchmarks.speed.measure import format_value, machine
 from pipeline.data.texts import Texts
 from pipeline.errors import InputError
 from pipeline.evaluation.scoring import scores
@@ -18,6 +20,11 @@ from pipeline.storage.json_file import write_json
 HERE = Path(__file__).parent
 START, END = "<!-- table -->\n", "<!-- end of the table -->\n"
 HEAD = ("", "accuracy", "parameters", "MB", "ms, one text", "ms a text in bulk", "minutes to make", "seeds")
+STUDENTS = {
+    "l2a-student": ("l2a: source and target labels", "models/student"),
+    "l2a-int8": ("l2a, int8: source and target labels", "models/int8"),
+}
+"""This project's rows: what each is, and the folder of its model."""
 Run = dict[str, Any]
 """What one seed gave: accuracy, F1, the figures of a script's row, the processor and its threads."""
 
@@ -35,7 +42,14 @@ def score(row: str, measured: Run, test: Texts) -> Run:
         )
     numbers = scores(test.labels, np.asarray([index[name] for name in predicted]), test.names)
     figures = {name: value for name, value in measured.items() if name != "predicted"}
-    return {name: round(value, 4) for name, value in (numbers | figures).items()}
+    return {name: None if value is None else round(value, 4) for name, value in (numbers | figures).items()}
+
+
+def measured_on() -> Run:
+    """The processor and its threads."""
+    here = machine()
+    threads = int(os.environ.get("OMP_NUM_THREADS", THREADS))
+    return {"processor": here["processor"], "cores": here["cores"], "threads": threads}
 
 
 def record(results: Path, row: str, run: Run) -> None:
@@ -55,11 +69,13 @@ def table(results: Path) -> str:
     """Every row as Markdown, and the processors on which they were measured."""
     lines = [f"| {' | '.join(HEAD)} |", "|---|---" + "|---:" * (len(HEAD) - 2) + "|"]
     machines: dict[str, None] = {}
-    for peer in PEERS.values():
-        for row, what in peer.rows.items():
-            runs = read_runs(results, row)
-            lines.append(f"| {' | '.join([what, *(_cells(runs) if runs else ['not run'] + [''] * (len(HEAD) - 2))])} |")
-            machines |= {f"{run['threads']} of {run['cores']} cores, {run['processor']}": None for run in runs}
+    rows = {row: what for peer in PEERS.values() for row, what in peer.rows.items()}
+    for row, what in (rows | {row: what for row, (what, _) in STUDENTS.items()}).items():
+        runs = read_runs(results, row)
+        lines.append(f"| {' | '.join([what, *(_cells(runs) if runs else ['not run'] + [''] * (len(HEAD) - 2))])} |")
+        for run in runs:
+            threads = f"{run['threads']} thread{'s' if run['threads'] > 1 else ''}"
+            machines[f"{threads} on {run['cores']} cores, {run['processor']}"] = None
     return "\n".join([*lines, "", f"Times are those of {'; '.join(machines)}." if machines else "", ""])
 
 
@@ -76,13 +92,14 @@ def _cells(runs: list[Run]) -> list[str]:
     """Mean and standard deviation of the accuracy over seeds, the means of the others, and the seeds."""
     accuracies = [run["accuracy"] for run in runs]
     spread = f" ± {statistics.stdev(accuracies):.3f}" if len(runs) > 1 else ""
-    mean = {name: statistics.fmean(run[name] for run in runs) for name in ("parameters", "megabytes", "minutes")}
+    mean = {name: statistics.fmean(run[name] for run in runs) for name in ("parameters", "megabytes")}
     times = [statistics.fmean(run[name] for run in runs) for name in ("ms_alone", "ms_bulk")]
+    minutes = [run["minutes"] for run in runs if run["minutes"] is not None]
     return [
         f"{statistics.fmean(accuracies):.3f}{spread}",
         f"{mean['parameters'] / 1e6:.3g}M",
         format_value(mean["megabytes"]),
         *(format_value(time) for time in times),
-        format_value(mean["minutes"]),
+        format_value(statistics.fmean(minutes)) if minutes else "",
         ", ".join(str(run["seed"]) for run in runs),
     ]

@@ -11,7 +11,7 @@ from datasets import Dataset
 from setfit import DistillationTrainer, SetFitModel, Trainer, TrainingArguments
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks.peers import embedder, logistic
+from benchmarks.peers import logistic, sentence_encoder
 from benchmarks.peers.protocol import Task, folder_size, read, read_task, write_row
 
 DISTILLATION_STEPS = 500
@@ -19,7 +19,7 @@ DISTILLATION_STEPS = 500
 
 def new_model(task: Task, encoder: str) -> SetFitModel:
     """A published embedding model with SetFit's default head, untrained."""
-    return SetFitModel(model_body=embedder.load(task, encoder), model_head=LogisticRegression())
+    return SetFitModel(model_body=sentence_encoder.load(task, encoder), model_head=LogisticRegression())
 
 
 def settings(task: Task, folder: str, steps: int) -> TrainingArguments:
@@ -45,7 +45,7 @@ def measure(task: Task, row: str, model: SetFitModel, seconds: float) -> None:
         task,
         row,
         lambda texts: list(model.predict(texts)),
-        parameters=embedder.parameters(model.model_body) + logistic.weights(model.model_head),
+        parameters=sentence_encoder.parameters(model.model_body) + logistic.weights(model.model_head),
         size=size,
         seconds=seconds,
     )

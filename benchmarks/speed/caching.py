@@ -1,6 +1,8 @@
 """Caching the teacher's logits, hidden states and attention: rate, size on disk, and speed of reading.
 
-python -m benchmarks.speed.caching
+    python -m benchmarks.speed.caching
+
+The models and losses are the paper's.
 """
 
 import tempfile
@@ -10,56 +12,54 @@ import numpy as np
 
 from benchmarks.errors import exit_on_input_error
 from benchmarks.speed import flops
-from benchmarks.speed.default_run import default_params, output
+from benchmarks.speed.default_run import output
 from benchmarks.speed.measure import Figure, publish, rate, ratio, side_by_side, timed
 from benchmarks.speed.timed_steps import (
-    default_dataset,
+    dataset_with_teacher,
     default_student,
     default_validation,
+    paper_params,
+    paper_teacher,
+    some_neighbours,
     time_steps,
-    without_selector,
 )
-from pipeline.augment.shards import read_augmented
-from pipeline.compute.batching import encode, epoch_batches
-from pipeline.distill.cache_teacher import Piece, run_teacher
-from pipeline.models.loading import load_classifier, load_tokenizer
+from pipeline.compute.batching import epoch_batches
+from pipeline.distill.cache_teacher import run_teacher
+from pipeline.models.loading import load_tokenizer
 
-TEXTS = 600
-"""About as many as a shard of the default run has."""
-STEPS = 20
+TEXTS = 480
+STEPS = 8
 
 
 def main() -> None:
-    """Measure the neighbours of about one shard of the default run."""
-    params, folder = without_selector(default_params()), output("models/teacher")
-    model, tokenizer = load_classifier(folder, "teacher"), load_tokenizer(folder, "teacher")
-    table = read_augmented(output("data/augmented"), ["id", "text"]).slice(0, TEXTS)
-    piece = Piece("shard", table["id"].to_pylist(), table["text"].to_pylist(), None)
-    lengths = encode(tokenizer, piece.texts, None, params.max_length).lengths
-    needed = flops.classifier(model.config, lengths.tolist())
-
-    dataset, student, validation = default_dataset(params), default_student(params), default_validation(params)
-    batches = epoch_batches(dataset.encoded.lengths, size=params.distill.batch_size, rng=np.random.default_rng(1))
-    heads = model.config.num_attention_heads
-
-    def read() -> None:
-        for rows in batches[:STEPS]:
-            cached = dataset.cache_rows[rows]
-            dataset.teacher_logits(rows)
-            dataset.cache.hidden(cached)
-            dataset.cache.attention(cached, heads)
-
+    """Measure some neighbours of the default run."""
+    params, model, piece = paper_params(), paper_teacher(), some_neighbours(TEXTS)
+    tokenizer, heads = load_tokenizer(output("models/teacher"), "teacher"), model.config.num_attention_heads
+    student, validation = default_student(params), default_validation(params)
     with tempfile.TemporaryDirectory() as scratch:
-        stem = Path(scratch) / "piece"
+        kept, written = Path(scratch, "kept"), Path(scratch, "written")
+        kept.mkdir()
+        written.mkdir()
+        dataset = dataset_with_teacher(model, params, kept, TEXTS)
+        needed = flops.classifier(model.config, dataset.encoded.lengths.tolist())
+        batches = epoch_batches(dataset.encoded.lengths, size=params.distill.batch_size, rng=np.random.default_rng(1))
+
+        def read() -> None:
+            for rows in batches[:STEPS]:
+                cached = dataset.cache_rows[rows]
+                dataset.teacher_logits(rows)
+                dataset.cache.hidden(cached)
+                dataset.cache.attention(cached, heads)
+
         seconds = side_by_side(
             {
-                "caching": timed(lambda: run_teacher(model, tokenizer, piece, stem, params, "")),
+                "caching": timed(lambda: run_teacher(model, tokenizer, piece, written / "piece", params, "")),
                 "product": flops.time_product,
                 "reading": timed(read),
                 "steps": lambda: time_steps(STEPS, student, model.config.hidden_size, dataset, validation, params),
             }
         )
-        bytes_on_disk = sum(file.stat().st_size for file in Path(scratch).iterdir())
+        bytes_on_disk = sum(file.stat().st_size for file in written.iterdir())
     width = model.config.hidden_size
     padded = 2 * params.max_length * (width + heads * params.max_length)
     publish(

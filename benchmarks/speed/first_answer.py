@@ -17,7 +17,6 @@ from benchmarks.speed import default_run, measure, processes
 from benchmarks.speed.measure import Figure
 
 TEXT = "a film that never wakes up"
-BUILDS = ("this build", "the other")
 
 
 def main(
@@ -26,22 +25,21 @@ def main(
 ) -> None:
     """Measure both builds on the same folder."""
     folder = model if model.is_absolute() else default_run.output(str(model))
-    peaks: dict[str, list[int]] = {name: [] for name in BUILDS}
-    checkouts = dict(zip(BUILDS, (default_run.ROOT, against.absolute()), strict=True))
+    builds = processes.checkouts(against)
+    peaks: dict[str, list[int]] = {name: [] for name in builds}
     words = ("predict", TEXT, "--model", str(folder))
     seconds = measure.side_by_side(
-        {name: processes.l2a(checkout, *words, peaks=peaks[name]) for name, checkout in checkouts.items()}
+        {name: processes.l2a(checkout, *words, peaks=peaks[name]) for name, checkout in builds.items()}
     )
-    ours, other = BUILDS
     # The first round is the warm-up.
     memory = {name: statistics.median(each[1:]) / 1e6 for name, each in peaks.items()}
     figures = [
-        Figure("first answer", statistics.median(seconds[ours]), "s", 0.6, at_most=True),
-        Figure("first answer: peak memory", memory[ours], "MB", 130, at_most=True),
-        Figure("faster than the other build", measure.ratio(seconds, other, ours), "times", 12),
-        Figure("less memory than the other build", memory[other] / memory[ours], "times", 4),
-        Figure("the other build: first answer", statistics.median(seconds[other]), "s"),
-        Figure("the other build: peak memory", memory[other], "MB"),
+        Figure("first answer", statistics.median(seconds["ours"]), "s", 0.6, at_most=True),
+        Figure("first answer: peak memory", memory["ours"], "MB", 130, at_most=True),
+        Figure("faster than the other build", measure.ratio(seconds, "other", "ours"), "times", 12),
+        Figure("less memory than the other build", memory["other"] / memory["ours"], "times", 4),
+        Figure("the other build: first answer", statistics.median(seconds["other"]), "s"),
+        Figure("the other build: peak memory", memory["other"], "MB"),
     ]
     measure.publish("first_answer", figures)
 

@@ -23,7 +23,8 @@ from helpers.hub import Hub  # isort: skip
 from benchmarks.errors import exit_on_input_error
 from benchmarks.speed.default_run import ROOT
 from benchmarks.speed.measure import ROUNDS, Figure, publish
-from benchmarks.speed.startup import STAGES, checkouts, measured, write_inputs
+from benchmarks.speed.processes import checkouts
+from benchmarks.speed.startup import STAGES, measured, write_inputs
 from pipeline.params.yaml12 import read_yaml, to_yaml
 
 HUB_SECONDS = Path(__file__).with_name("hub_seconds.py")

@@ -48,14 +48,16 @@ def run(
     return Cost(seconds, kilobytes * 1024, exit_code)
 
 
-def l2a(checkout: Path, *words: str, peaks: list[int]) -> Callable[[], float]:
-    """A contestant: the `l2a` of a checkout, run in its folder; its peak memory is added to `peaks`.
+def checkouts(against: Path) -> dict[str, Path]:
+    """The folders of this build and of another. Raises InputError if that has no environment."""
+    if not (against / ".venv/bin").is_dir():
+        raise InputError(f"--against: no such folder: {against}/.venv/bin; accepted: a checkout with its .venv")
+    return {"ours": ROOT, "other": against.absolute()}
 
-    Raises InputError if there is none.
-    """
+
+def l2a(checkout: Path, *words: str, peaks: list[int]) -> Callable[[], float]:
+    """A contestant: the `l2a` of a checkout, run in its folder; its peak memory is added to `peaks`."""
     command = checkout / ".venv" / "bin" / "l2a"
-    if not command.is_file():
-        raise InputError(f"--against: no such file: {command}; accepted: a checkout after make .venv/installed")
 
     def contestant() -> float:
         cost = run(str(command), *words, environment={"PYTHONPATH": str(checkout)}, folder=checkout)

@@ -18,7 +18,7 @@ import pandas as pd
 import typer
 
 from benchmarks.errors import exit_on_input_error
-from benchmarks.speed import default_run, processes
+from benchmarks.speed import processes
 from benchmarks.speed.measure import Figure, publish, ratio, side_by_side
 from pipeline.addresses.packages import package_path
 from pipeline.data.sentences import sentences
@@ -32,7 +32,7 @@ def main(
     rows: Annotated[int, typer.Option(help="Rows of the table.")] = ROWS,
 ) -> None:
     """Measure both builds on the same table."""
-    builds = {"ours": default_run.ROOT, "other": against.absolute()}
+    builds = processes.checkouts(against)
     peaks: dict[str, list[int]] = {name: [] for name in builds}
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "table.csv"

@@ -24,8 +24,8 @@ import typer
 from transformers import AutoModel, AutoModelForMaskedLM
 
 from benchmarks.errors import exit_on_input_error
-from benchmarks.speed.default_run import ROOT
-from benchmarks.speed.measure import ROUNDS, Figure, publish
+from benchmarks.speed.measure import ROUNDS, Figure, publish, ratio
+from benchmarks.speed.processes import checkouts
 from pipeline.augment.adapter import save_adapter, with_adapter
 from pipeline.errors import InputError
 from pipeline.models.loading import load_config, load_tokenizer
@@ -73,41 +73,33 @@ def main(against: Annotated[Path, typer.Option(help="Folder of another checkout.
     publish("startup", figures(measured["ours"], measured["other"]))
 
 
-def checkouts(against: Path) -> dict[str, Path]:
-    """The folders of this build and of another. Raises InputError if that has no interpreter."""
-    if not (against / ".venv/bin/python").is_file():
-        raise InputError(f"--against: no such file: {against}/.venv/bin/python; accepted: a checkout with .venv")
-    return {"ours": ROOT, "other": against.absolute()}
-
-
 def figures(ours: dict[str, list[Imports]], other: dict[str, list[Imports]]) -> list[Figure]:
     """A row for each stage, and the sums over the processes of the default, against what cannot be left out."""
-    sums = [
-        [sum(count * build[name][turn].seconds for name, count in PROCESSES.items()) for turn in range(1, 1 + ROUNDS)]
-        for build in (ours, other)
-    ]
-    bound = [len(MODELS) * each.seconds for each in ours[LEAST][1:]]
+    seconds = {"ours": _sums(ours), "other": _sums(other)}
+    seconds["bound"] = [len(MODELS) * each.seconds for each in ours[LEAST][1:]]
     rows = []
     for name in (*PROCESSES, LEAST):
         (mine, modules), (theirs, their_modules) = (_typical(build[name]) for build in (ours, other))
         unit = f"s, {modules:,} modules; the other build {theirs:.3g} s, {their_modules:,} modules"
         rows.append(Figure(name, mine, unit))
     return [
-        Figure("all processes: faster than the other build", _median_ratio(sums[1], sums[0]), "times", 2),
-        Figure("all processes", statistics.median(sums[0]), "s"),
-        Figure("all processes: the other build", statistics.median(sums[1]), "s"),
-        Figure("of it transformers and torch, which every model imports", 100 * _median_ratio(bound, sums[0]), "%"),
-        Figure("the most that could be reached", _median_ratio(sums[1], bound), "times"),
+        Figure("all processes: faster than the other build", ratio(seconds, "other", "ours"), "times", 2),
+        Figure("all processes", statistics.median(seconds["ours"]), "s"),
+        Figure("all processes: the other build", statistics.median(seconds["other"]), "s"),
+        Figure("of it transformers and torch, which every model imports", 100 * ratio(seconds, "bound", "ours"), "%"),
+        Figure("the most that could be reached", ratio(seconds, "other", "bound"), "times"),
         *rows,
     ]
 
 
+def _sums(build: dict[str, list[Imports]]) -> list[float]:
+    """Seconds of all processes of the default in each round after the warm-up."""
+    turns = range(1, 1 + ROUNDS)
+    return [sum(count * build[name][turn].seconds for name, count in PROCESSES.items()) for turn in turns]
+
+
 def _typical(rounds: list[Imports]) -> tuple[float, int]:
     return statistics.median(each.seconds for each in rounds[1:]), rounds[-1].modules
-
-
-def _median_ratio(slow: list[float], fast: list[float]) -> float:
-    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
 
 
 def command(name: str) -> list[str]:

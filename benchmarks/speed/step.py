@@ -2,9 +2,8 @@
 
     python -m benchmarks.speed.step
 
-All use the same losses (Eqs. 1–3; TextBrewer's are means over a batch's tokens, l2a's over each text's), students,
-batches and optimizer, and no selector, which TextBrewer does not have. Measured once on the default run's models, once
-with a teacher of BERT-base's sizes and the paper's student, both with random weights.
+All use the same models, losses (Eqs. 1–3; TextBrewer's are means over a batch's tokens, l2a's over each text's),
+batches and optimizer, and no selector, which TextBrewer does not have.
 """
 
 import copy
@@ -17,29 +16,24 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import torch
-from transformers import AutoModelForSequenceClassification, BertConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from benchmarks.errors import exit_on_input_error
-from benchmarks.speed.default_run import default_params, output
 from benchmarks.speed.measure import Figure, publish, rate, ratio, side_by_side
 from benchmarks.speed.timed_steps import (
     Stopwatch,
-    default_dataset,
+    dataset_with_teacher,
     default_student,
     default_validation,
+    paper_params,
+    paper_teacher,
     time_steps,
-    without_selector,
 )
-from pipeline.augment.shards import read_augmented
-from pipeline.compute.batching import Batch, collate, encode, epoch_batches
-from pipeline.distill.cache_teacher import Piece, run_teacher
+from pipeline.compute.batching import Batch, collate, epoch_batches
 from pipeline.distill.dataset import DistillationDataset
-from pipeline.distill.teacher_cache import TeacherCache
 from pipeline.errors import InputError
 from pipeline.models.forward import forward
-from pipeline.models.loading import load_tokenizer
 from pipeline.params.schema import Params
 from pipeline.training.optimizer import adamw
 
@@ -134,12 +128,7 @@ def textbrewer(
 
 
 def compare(
-    models: str,
-    params: Params,
-    teacher: PreTrainedModel,
-    student: PreTrainedModel,
-    dataset: DistillationDataset,
-    goal: float,
+    params: Params, teacher: PreTrainedModel, student: PreTrainedModel, dataset: DistillationDataset
 ) -> list[Figure]:
     """Compare the three, and TextBrewer with batches padded to the maximum length."""
     live = with_live_teacher(teacher, dataset)
@@ -167,53 +156,26 @@ def compare(
     faster, epochs = ratio(seconds, "live", "cache"), params.distill.epochs
     overall = epochs * faster / (epochs + faster - 1)
     return [
-        Figure(f"{models}: steps with the cache", rate(seconds, "cache", STEPS), "per second"),
-        Figure(f"{models}: steps with a live teacher", rate(seconds, "live", STEPS), "per second"),
-        Figure(f"{models}: steps of TextBrewer", rate(seconds, "textbrewer", STEPS), "per second"),
-        Figure(f"{models}: faster than a live teacher", faster, "times", goal),
+        Figure("steps with the cache", rate(seconds, "cache", STEPS), "per second"),
+        Figure("steps with a live teacher", rate(seconds, "live", STEPS), "per second"),
+        Figure("steps of TextBrewer", rate(seconds, "textbrewer", STEPS), "per second"),
+        Figure("faster than a live teacher", faster, "times", 8),
+        Figure(f"faster than a live teacher, making the cache for {epochs} epochs included", overall, "times"),
+        Figure("faster than TextBrewer", ratio(seconds, "textbrewer", "cache"), "times", 8),
         Figure(
-            f"{models}: faster than a live teacher, making the cache for {epochs} epochs included", overall, "times"
-        ),
-        Figure(f"{models}: faster than TextBrewer", ratio(seconds, "textbrewer", "cache"), "times", goal),
-        Figure(
-            f"{models}: faster than TextBrewer with texts padded to {params.max_length}",
+            f"faster than TextBrewer with texts padded to {params.max_length}",
             ratio(seconds, "padded", "cache"),
             "times",
         ),
     ]
 
 
-def dataset_with_teacher(teacher: PreTrainedModel, params: Params, folder: Path, count: int) -> DistillationDataset:
-    """`count` neighbours of the default run with another teacher's outputs, whose cache is written into a folder."""
-    tokenizer = load_tokenizer(output("models/teacher"), "teacher")
-    table = read_augmented(output("data/augmented"), ["id", "text"])
-    table = table.take(np.linspace(0, len(table) - 1, count).astype(int))
-    piece = Piece("some", table["id"].to_pylist(), table["text"].to_pylist(), None)
-    run_teacher(teacher, tokenizer, piece, folder / piece.name, params, "")
-    encoded = encode(tokenizer, piece.texts, None, params.max_length)
-    none = torch.zeros(count)
-    every = np.arange(count)
-    domains, neighbour = np.full(count, "target"), np.ones(count, dtype=np.bool_)
-    cache = TeacherCache(folder)
-    return DistillationDataset(
-        pa.array(piece.ids), domains, neighbour, none.long(), none, tokenizer, encoded, cache, every
-    )
-
-
 def main() -> None:
-    """Measure both pairs of models."""
-    params = without_selector(default_params())
-    dataset = default_dataset(params)
-    teacher = AutoModelForSequenceClassification.from_pretrained(output("models/teacher"))
-    figures = compare("default models", params, teacher, default_student(params), dataset, 3)
-
-    torch.manual_seed(params.seed)
-    base = AutoModelForSequenceClassification.from_config(BertConfig(vocab_size=len(dataset.tokenizer)))
-    paper = params.model_copy(update={"student": params.student.model_copy(update={"init": "fresh", "layers": 4})})
+    """Measure the paper's pair of models."""
+    params, teacher = paper_params(), paper_teacher()
     with tempfile.TemporaryDirectory() as scratch:
-        subset = dataset_with_teacher(base, paper, Path(scratch), (STEPS + 2) * params.distill.batch_size)
-        figures += compare("12/768 to 4/312", paper, base, default_student(paper), subset, 8)
-    publish("step", figures)
+        dataset = dataset_with_teacher(teacher, params, Path(scratch), (STEPS + 2) * params.distill.batch_size)
+        publish("step", compare(params, teacher, default_student(params), dataset))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from transformers import AutoTokenizer, BertConfig, BertForSequenceClassificatio
 from benchmarks.errors import exit_on_input_error
 from benchmarks.speed import default_run, processes
 from benchmarks.speed.measure import Figure, publish, rate, ratio, side_by_side, timed
-from benchmarks.speed.startup import checkouts
+from benchmarks.speed.processes import checkouts
 from pipeline.addresses.packages import package_path
 from pipeline.compute.batching import collate, encode
 from pipeline.data.sentences import sentences

@@ -16,8 +16,8 @@ import typer
 
 from benchmarks.errors import exit_on_input_error
 from benchmarks.speed.measure import Figure, Seconds, publish, ratio
-from benchmarks.speed.processes import run
-from benchmarks.speed.startup import PROCESSES, checkouts, command
+from benchmarks.speed.processes import checkouts, run
+from benchmarks.speed.startup import PROCESSES, command
 
 ALL = "the whole run"
 

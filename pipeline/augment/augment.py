@@ -21,7 +21,7 @@ from pipeline.augment.words import pieces_by_script
 from pipeline.compute.engine import for_each
 from pipeline.compute.environment import environment
 from pipeline.data.scripts import script
-from pipeline.data.texts import DOMAINS, as_texts, read_prepared, read_texts
+from pipeline.data.texts import DOMAINS, as_texts, read_prepared, read_prepared_once, read_texts
 from pipeline.errors import InputError
 from pipeline.models.compatibility import check_length
 from pipeline.models.loading import load_config, load_tokenizer
@@ -90,7 +90,7 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, round
         for_each(draw_shard, missing, engine, "neighbours")
     finally:
         _draw.cache_clear()
-        _prepared.cache_clear()
+        read_prepared_once.cache_clear()
     counts = _publish(jobs, out)
     return (
         f"{counts['neighbours']:,} neighbours of {counts['originals']:,} texts in {len(jobs)} shards "
@@ -163,7 +163,7 @@ def draw_shard(job: ShardJob) -> None:
     """Draw the neighbours of a shard's texts and write them into the work cache."""
     params = Params.model_validate_json(job.params)
     file = job.prepared / DOMAINS[job.domain]
-    table = _prepared(file, job.path.parent.name)
+    table = read_prepared_once(file, job.path.parent.name)
     rows = every_nth(table, job.index, params.augment.shards) if job.samples else table.slice(0, 0)
     texts = as_texts(rows, file)
     tokenizer = load_tokenizer(job.generator, "generator")
@@ -198,15 +198,9 @@ def _publish(jobs: list[ShardJob], out: Path) -> Counter[str]:
     return counts
 
 
-# `fingerprint` and `generator_hash` are part of the keys: the files may change while a worker lives.
 @lru_cache(maxsize=1)
-def _prepared(path: Path, fingerprint: str) -> pa.Table:
-    return read_prepared(path)
-
-
-@lru_cache(maxsize=1)
-def _draw(params: str, generator: Path, prepared: Path, generator_hash: str) -> Draw:
-    """The method's function; a model is loaded once for all shards of a process."""
+def _draw(params: str, generator: Path, prepared: Path, _: str) -> Draw:
+    """The method's function; a model is loaded once for all shards of a process, and a generator's hash."""
     tokenizer = load_tokenizer(generator, "generator")
     training_texts = read_texts(prepared / DOMAINS["target"])
     return build(MethodInputs(Params.model_validate_json(params), generator, tokenizer, training_texts))

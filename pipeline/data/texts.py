@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,15 @@ def read_prepared(path: Path) -> pa.Table:
         if not table.schema.equals(_schema(regression=not metadata["labels"])):
             raise ValueError(f"columns {', '.join(f'{field.name}: {field.type}' for field in table.schema)}")
     return table
+
+
+@lru_cache(maxsize=1)
+def read_prepared_once(path: Path, _: str) -> pa.Table:
+    """`read_prepared`, once for all pieces of a file.
+
+    A hash is part of the key: the file may change while a worker lives.
+    """
+    return read_prepared(path)
 
 
 def as_texts(table: pa.Table, path: Path) -> Texts:

@@ -20,7 +20,7 @@ from pipeline.compute.batching import TOKENS, budget_batches, collate, encode
 from pipeline.compute.engine import for_each
 from pipeline.compute.environment import environment
 from pipeline.compute.precision import precision
-from pipeline.data.texts import DOMAINS, as_texts, read_prepared, second_texts
+from pipeline.data.texts import DOMAINS, as_texts, read_prepared_once, second_texts
 from pipeline.distill.teacher_cache import ARRAYS, array_file, text_hashes, unmap
 from pipeline.errors import InputError
 from pipeline.models.attention import attention_heads
@@ -69,7 +69,7 @@ class Job:
             table = read_table(self.file, ["id", "text", "text_pair"], "augment")
             ids, texts = table["id"].to_pylist(), table["text"].to_pylist()
             return Piece(self.name, ids, texts, second_texts(table["text_pair"].to_pylist(), self.file))
-        originals = as_texts(every_nth(_read_originals(self.file, self.originals_hash), *self.share), self.file)
+        originals = as_texts(every_nth(read_prepared_once(self.file, self.originals_hash), *self.share), self.file)
         return Piece(self.name, originals.ids, originals.texts, originals.pairs)
 
 
@@ -115,7 +115,7 @@ def cache_teacher(params: Params, *, prepared: Path, augmented: Path, teacher: P
         for_each(cache_shard, unfinished, params.engine, "cache")
     finally:
         _load_teacher.cache_clear()
-        _read_originals.cache_clear()
+        read_prepared_once.cache_clear()
     with publish_folder(out) as published:
         for file, name in files:
             link_or_copy(file, published / name)
@@ -154,12 +154,6 @@ def cache_shard(job: Job) -> None:
         return
     model, tokenizer = _load_teacher(job.teacher, job.teacher_hash)
     run_teacher(model, tokenizer, job.read(), job.stem, params, job.teacher_hash)
-
-
-@lru_cache(maxsize=1)
-def _read_originals(file: Path, _: str) -> pa.Table:
-    """Read once for all pieces of a domain. The hash is part of the key: the file may change while a worker lives."""
-    return read_prepared(file)
 
 
 @lru_cache(maxsize=1)

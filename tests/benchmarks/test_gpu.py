@@ -67,7 +67,9 @@ def preset(reviews, tiny_encoder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def packed(preset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("gpu") / "packed"
-    commands.pack(folder, share=1.0, preset=preset)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(commands, "PRESET", preset)
+        commands.pack(folder, share=1.0)
     return folder
 
 
@@ -180,14 +182,14 @@ runpy.run_module("benchmarks.gpu", run_name="__main__")
     assert "| cache_teacher: tokens |" in done.stdout
 
 
-def test_what_is_refused_in_one_line(packed, preset, tmp_path, monkeypatch, capsys):
+def test_what_is_refused_in_one_line(packed, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         commands.run(tmp_path, out=tmp_path / "out")
     with pytest.raises(SystemExit):
-        commands.pack(tmp_path / "packed", share=0.0, preset=preset)
+        commands.pack(tmp_path / "packed", share=0.0)
     monkeypatch.setattr(distributed, "device", lambda: torch.device("cuda", 0))
     with pytest.raises(SystemExit):
-        commands.pack(tmp_path / "packed", share=1.0, preset=preset)
+        commands.pack(tmp_path / "packed", share=1.0)
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition("; accepted: ")[0] for line in lines] == [
         f"{tmp_path}: no params.json",

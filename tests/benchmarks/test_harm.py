@@ -5,10 +5,12 @@ import re
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from benchmarks.harm import bench, plant
 from pipeline.augment.shards import read_augmented
 from pipeline.distill.dataset import read_dataset
+from pipeline.errors import InputError
 
 FIT = {"epochs": 1, "batch_size": 16, "learning_rate": 0.002}
 
@@ -29,8 +31,9 @@ def params(make_params):
 
 
 @pytest.fixture
-def seed_folder(uneven, augmented, tiny_classifier, tmp_path):
+def seed_folder(params, uneven, augmented, tiny_classifier, tmp_path):
     """Texts, teacher and neighbours, as if made before."""
+    (tmp_path / "params.json").write_text(json.dumps(params.model_dump(mode="json", exclude={"selector"})))
     for name, target in (("prepared", uneven), ("teacher", tiny_classifier), ("augmented", augmented)):
         (tmp_path / name).symlink_to(target)
     return tmp_path
@@ -93,6 +96,30 @@ def test_students_are_trained_and_measured(params, seed_folder, kind, monkeypatc
         without = bench.train(params, seed_folder, kind, "without harm", 0.4)
         assert "harm kept" not in without
         assert 0 <= without["accuracy"] <= 1
+
+
+def test_what_was_made_with_other_params_is_made_anew(params, seed_folder, monkeypatch):
+    def stop(*_given, **_names):
+        raise InputError("made anew")
+
+    monkeypatch.setattr("pipeline.data.prepare.prepare", stop)
+    bench.make(params, seed_folder, "clean", 0.4)
+    with pytest.raises(InputError, match="made anew"):
+        bench.make(params.model_copy(update={"alpha": 0.9}), seed_folder, "clean", 0.4)
+    assert [file.name for file in seed_folder.iterdir()] == ["params.json"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "arm", "line"),
+    [
+        ("flippd", None, "kind: got flippd; accepted: flipped, topic, scrambled, language, clean\n"),
+        ("clean", "without harm", "--arm: got without harm; accepted: everything, selector, paper\n"),
+    ],
+)
+def test_a_mistyped_name_is_one_line(kind, arm, line):
+    result = CliRunner().invoke(bench.app, ["measure", kind, "1", *(["--arm", arm] if arm else [])])
+    assert result.exit_code == 1
+    assert result.stderr == line
 
 
 def test_measuring_adds_to_what_was_measured(monkeypatch, tmp_path):

@@ -146,13 +146,15 @@ def test_a_stopwatch_does_not_count_the_first_step(monkeypatch):
         timed_steps.Stopwatch(2).seconds(lambda: None)
 
 
-def test_the_caching_and_selector_benchmarks_run(tiny_run, monkeypatch):
+def test_the_benchmarks_of_a_step_run(tiny_run, monkeypatch):
+    sizes = {"num_hidden_layers": 2, "hidden_size": 24, "intermediate_size": 48, "num_attention_heads": 12}
+    monkeypatch.setattr(timed_steps, "TEACHER", sizes)
     monkeypatch.setattr(caching, "TEXTS", 20)
-    monkeypatch.setattr(caching, "STEPS", 1)
-    monkeypatch.setattr(selector, "STEPS", 1)
-    caching.main()
-    selector.main()
-    for name in ("caching", "selector"):
+    monkeypatch.setattr(step, "textbrewer", lambda *_: 1.0)
+    for benchmark in (caching, selector, step):
+        monkeypatch.setattr(benchmark, "STEPS", 1)
+        benchmark.main()
+    for name in ("caching", "selector", "step"):
         written = json.loads((tiny_run / f"{name}.json").read_text())
         # A share is a difference of two times, which noise may turn round.
         assert all(figure["value"] > 0 for figure in written["figures"] if figure["unit"] != "%")
@@ -259,8 +261,9 @@ def test_the_readme_has_all_results():
     assert results
     for file in results:
         written = json.loads(file.read_text())
+        (section,) = [part for part in readme.split("\n## ") if f"-m benchmarks.speed.{file.stem}" in part]
         for figure in written["goals"] + written["figures"]:
-            line = next((line for line in readme.splitlines() if line.startswith(f"| {figure['name']} | ")), "")
+            line = next((line for line in section.splitlines() if line.startswith(f"| {figure['name']} | ")), "")
             cells = re.findall(r"\| ([^|]*) \|", line[len(figure["name"]) + 2 :])
             assert cells, f"{file.name}: {figure['name']} has no line in the README"
             assert cells[0] == f"{measure.format_value(figure['value'])} {figure['unit']}"
@@ -274,7 +277,8 @@ def checkouts(tmp_path, monkeypatch):
         command.parent.mkdir(parents=True)
         command.write_text(f'#!/bin/sh\necho "$@ $PWD $PYTHONPATH" >> {tmp_path}/calls\nsleep {seconds}\n')
         command.chmod(0o755)
-    monkeypatch.setattr(default_run, "ROOT", tmp_path / "ours")
+    for module in (default_run, processes):
+        monkeypatch.setattr(module, "ROOT", tmp_path / "ours")
     monkeypatch.setattr(measure, "RESULTS", tmp_path)
     return tmp_path
 
@@ -318,7 +322,7 @@ def test_the_first_answers_of_two_checkouts_take_turns(checkouts):
     values = {each["name"]: each["value"] for each in written["goals"] + written["figures"]}
     assert values["the other build: first answer"] >= 0.2
     assert values["faster than the other build"] > 1
-    with pytest.raises(InputError, match=r"--against: no such file: .*nowhere/\.venv/bin/l2a"):
+    with pytest.raises(InputError, match=r"--against: no such folder: .*nowhere/\.venv/bin"):
         first_answer.main(tmp_path / "nowhere")
 
 
@@ -379,7 +383,7 @@ def test_the_start_up_benchmark_runs_the_default_in_small(checkout):
 
 
 def test_the_whole_runs_of_two_builds_take_turns(checkout, tmp_path, monkeypatch):
-    monkeypatch.setattr(startup, "ROOT", checkout)
+    monkeypatch.setattr(processes, "ROOT", checkout)
     monkeypatch.setattr(whole_run, "PROCESSES", {"distill": 1, "evaluate": 1})
     monkeypatch.setattr(measure, "RESULTS", tmp_path)
     other, called = tmp_path / "other", tmp_path / "called"

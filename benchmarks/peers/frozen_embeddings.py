@@ -2,14 +2,14 @@
 
 import time
 
-from benchmarks.peers import embedder, logistic
+from benchmarks.peers import logistic, sentence_encoder
 from benchmarks.peers.protocol import Task, Texts, read, read_task, write_row
 
 
 def measure(task: Task, row: str, texts: Texts, validation: Texts) -> None:
     """Embed labelled texts, fit a head and write the row."""
     start = time.perf_counter()
-    model = embedder.load(task)
+    model = sentence_encoder.load(task)
     head = logistic.fit(
         model.encode(texts.texts, show_progress_bar=False),
         texts.labels,
@@ -21,8 +21,8 @@ def measure(task: Task, row: str, texts: Texts, validation: Texts) -> None:
         task,
         row,
         lambda texts: list(head.predict(model.encode(texts, show_progress_bar=False))),
-        parameters=embedder.parameters(model) + logistic.weights(head),
-        size=embedder.saved_size(model) + logistic.saved_size(head),
+        parameters=sentence_encoder.parameters(model) + logistic.weights(head),
+        size=sentence_encoder.saved_size(model) + logistic.saved_size(head),
         seconds=seconds,
     )
 
@@ -33,7 +33,7 @@ def main() -> None:
     labels, validation, source = (read(task, split) for split in ("train", "validation", "source"))
     measure(task, f"{task.model}-labels", labels, validation)
     if not source.fits(labels):
-        print("embeddings: the source has no texts, or other classes: its row is left out")
+        print("frozen_embeddings: the source has no texts, or other classes: its row is left out")
         return
     measure(task, f"{task.model}-both", source + labels, validation)
 
