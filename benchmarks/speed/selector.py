@@ -23,7 +23,7 @@ STEPS = 36
 
 
 def main() -> None:
-    """Measure the loop of the default run with its selector, with the paper's and with none."""
+    """Measure the loop of the default run with its selector, with one rewarded after every step, and with none."""
     params = default_params()
     without = without_selector(params)
     metric = params.model_copy(update={"selector": params.selector.model_copy(update={"reward": "metric"})})

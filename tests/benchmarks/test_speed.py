@@ -175,9 +175,12 @@ def test_a_live_teacher_gives_the_losses_of_its_cache(tiny_run, tiny_classifier)
     dataset, student = timed_steps.default_dataset(params), timed_steps.default_student(params)
     teacher = load_classifier(tiny_classifier, "teacher")
     live = step.with_live_teacher(teacher, dataset)
+    passes = []
+    teacher.register_forward_hook(lambda *_: passes.append(1))
     torch.manual_seed(0)
     distillation_losses = DistillationLosses(student, 32, dataset, params)
-    for rows in epoch_batches(dataset.encoded.lengths, size=8, rng=np.random.default_rng(0)):
+    batches = epoch_batches(dataset.encoded.lengths, size=8, rng=np.random.default_rng(0))
+    for rows in batches:
         inputs = dataset.inputs(rows)
         _, cached = distillation_losses(student, None, rows, inputs)
         distillation_losses.dataset = live
@@ -186,6 +189,7 @@ def test_a_live_teacher_gives_the_losses_of_its_cache(tiny_run, tiny_classifier)
         for name, loss in cached.items():
             # The cache holds float16.
             torch.testing.assert_close(loss, computed[name], rtol=2e-3, atol=1e-4)
+    assert len(passes) == len(batches)
 
 
 def test_exactly_a_number_of_words():
