@@ -17,11 +17,12 @@ from benchmarks.errors import exit_on_input_error
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
 from pipeline.evaluation.predicting import outputs, prepare
-from pipeline.models.layers import Pick, take_layers
+from pipeline.models.layers import take_layers
 from pipeline.models.loading import load_classifier, load_tokenizer
 from pipeline.models.pair_encoder import encode_each
 from pipeline.models.tokenization import wrap_each_text
 from pipeline.params.file import load
+from pipeline.params.types import Pick
 from pipeline.training.cosine_start import start_from_cosine
 
 TEST = Path("data/prepared/test.parquet")

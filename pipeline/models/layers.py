@@ -4,7 +4,7 @@ import copy
 import logging
 from collections.abc import KeysView
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
@@ -12,10 +12,9 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from pipeline.errors import InputError
 from pipeline.models.layer_map import layer_map
 from pipeline.models.pair_encoder import MODEL_TYPE as PAIRS
+from pipeline.params.types import Pick
 
 logger = logging.getLogger(__name__)
-Pick = Literal["first", "spaced", "ends"]
-"""The first layers, or evenly spaced ones: with the last, or with the first and the last."""
 PER_LAYER = ("layer_types", "attention_window")
 """Settings with a value for each layer."""
 OTHERS = "accepted: student.init: pretrained, fresh or bilstm"

@@ -12,6 +12,7 @@ from pipeline.params.types import (
     FewOrZero,
     LabelledDomains,
     Name,
+    Pick,
     Positive,
     Probability,
     Rate,
@@ -123,7 +124,7 @@ class Student(Section):
     teacher.model. The student has its tokenizer."""
     layers: Few = 3
     """Number of layers: taken from the teacher or encoder, or of a fresh student."""
-    pick: Literal["first", "spaced", "ends"] = "first"
+    pick: Pick = "first"
     """Which layers are taken: the first ones, or evenly spaced ones, with the last or with the first and the last."""
     pooling: Literal["first_token", "mean"] = "first_token"
     """What the classifier reads of the last layer: the first token, or the mean over all, by one more layer on top

@@ -10,6 +10,8 @@ Domain = Literal["source", "target", "unlabelled"]
 LabelledDomain = Literal["source", "target"]
 Engine = Literal["local", "ray"]
 ScoreName = Literal["auto", "accuracy", "f1", "mcc"]
+Pick = Literal["first", "spaced", "ends"]
+"""Which layers of a model: the first ones, or evenly spaced ones with the last, or with the first and the last."""
 
 
 def _no_boolean(value: Any) -> Any:
