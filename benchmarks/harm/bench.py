@@ -29,6 +29,7 @@ from pipeline.errors import InputError
 from pipeline.params.file import load
 from pipeline.params.overlay import merge
 from pipeline.params.schema import Params
+from pipeline.storage.fingerprint import fingerprint
 from pipeline.storage.json_file import write_json
 
 HERE = Path(__file__).parent
@@ -60,6 +61,11 @@ def bench_params(seed: int) -> Params:
     return Params.model_validate(merge(params, CHANGES) | {"seed": seed})
 
 
+def of_all_arms(params: Params) -> dict[str, Any]:
+    """The params on which texts, teacher and neighbours depend, and in which students with two selectors are alike."""
+    return params.model_dump(mode="json", exclude={"selector"})
+
+
 def make(params: Params, folder: Path, kind: str, share: float) -> tuple[Path, Path]:
     """Texts, teacher and neighbours of a seed, once; then the neighbours of a kind and the teacher's answers to them.
 
@@ -72,11 +78,12 @@ def make(params: Params, folder: Path, kind: str, share: float) -> tuple[Path, P
     from pipeline.distill.cache_teacher import cache_teacher
     from pipeline.training.teacher import train_teacher
 
-    wanted, made = params.model_dump(mode="json", exclude={"selector"}), folder / "params.json"
-    if not made.is_file() or json.loads(made.read_text()) != wanted:
-        shutil.rmtree(folder, ignore_errors=True)
+    made = folder / "params.json"
+    if not made.is_file() or json.loads(made.read_text()) != of_all_arms(params):
+        if folder.exists():
+            shutil.rmtree(folder)
         folder.mkdir(parents=True)
-        write_json(made, wanted)
+        write_json(made, of_all_arms(params))
     prepared, teacher, generator = folder / "prepared", folder / "teacher", folder / "generator"
     neighbours, here = folder / "augmented", folder / kind
     if not prepared.exists():
@@ -87,12 +94,13 @@ def make(params: Params, folder: Path, kind: str, share: float) -> tuple[Path, P
         prepare_generator(params, out=generator, metrics=folder / "generator.json")
         augment(params, prepared=prepared, generator=generator, out=neighbours)
     changed, cache = here / "augmented", here / "teacher"
-    if not (here / "planted.json").exists():
+    planted = here / "planted.json"
+    if not planted.is_file() or json.loads(planted.read_text())["share"] != share:
         shutil.rmtree(here, ignore_errors=True)
         texts_change = kind not in ("clean", "flipped")
         ids = plant(neighbours, changed, kind, share if texts_change else 0.0, params.seed)
         cache_teacher(params, prepared=prepared, augmented=changed, teacher=teacher, out=cache)
-        write_json(here / "planted.json", {"ids": ids})
+        write_json(planted, {"share": share, "ids": ids})
     return changed, cache
 
 
@@ -172,12 +180,16 @@ def measure(
                 raise InputError(f"--arm: got {name}; accepted: {', '.join(arms)}")
         file = RESULTS / f"{kind}-{seed}.json"
         for name in arm or arms:
-            figures = train(bench_params(seed), MADE / str(seed), kind, name, SHARE)
+            params = bench_params(seed)
+            figures = train(params, MADE / str(seed), kind, name, SHARE)
             typer.echo(f"{kind} {seed} {name}: {figures}")
-            known = json.loads(file.read_text())["arms"] if file.is_file() else {}
-            known[name] = figures
-            ordered = {each: known[each] for each in ARMS if each in known}
-            write_json(file, {"share": SHARE, "arms": ordered, "machine": machine()})
+            settings = {"share": SHARE, "params": fingerprint(**of_all_arms(params))}
+            known = json.loads(file.read_text()) if file.is_file() else {}
+            # Arms of other settings are not beside this one.
+            measured = known["arms"] if settings.items() <= known.items() else {}
+            measured[name] = figures
+            ordered = {each: measured[each] for each in ARMS if each in measured}
+            write_json(file, settings | {"arms": ordered, "machine": machine()})
 
 
 @app.command()

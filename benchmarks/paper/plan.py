@@ -114,7 +114,11 @@ def planned(task: str, row: str) -> dict[str, Any]:
     values = read_task(task)
     params = merge(read_params(values.preset), read_asked().method)
     params = merge(merge(params, values.params), read_row(row).params)
-    check(params, f"{HERE}/rows/{row}.yaml on {HERE}/tasks/{task}.yaml")
+    where = f"{HERE}/rows/{row}.yaml on {HERE}/tasks/{task}.yaml"
+    check(params, where)
+    if params["score"] == "f1":
+        # The file of predictions does not say which class is the positive one.
+        raise InputError(f"{where}: score: got f1, which has no paired test here; accepted: auto, accuracy, mcc")
     return params
 
 

@@ -178,8 +178,7 @@ def _rows(results: Results, here: Path, task: str, rows: Sequence[str]) -> str:
 def _tasks(results: Results, title: str, tasks: Sequence[str], rows: Sequence[str], test: str) -> str:
     first, second = [], []
     for row in rows:
-        differences = {task: results.difference(task, row, test) for task in tasks}
-        first.append([row, *("; ".join(filter(None, [results.cell(task, row), differences[task]])) for task in tasks)])
+        first.append([row, *(_with_difference(results, task, row, test) for task in tasks)])
         second.append([row, *(results.cell(task, row, SECOND_METRICS[results.main_metric(task)][0]) for task in tasks)])
     heads = [
         ["row", *(f"{task}: {results.main_metric(task)} (seeds)" for task in tasks)],
@@ -189,6 +188,10 @@ def _tasks(results: Results, title: str, tasks: Sequence[str], rows: Sequence[st
         f"## Table 2, continued: {title}\n\nAfter the semicolon: the difference from {BASELINES[test]}.\n\n"
         f"{_table(heads[0], first)}\n\n{_table(heads[1], second)}"
     )
+
+
+def _with_difference(results: Results, task: str, row: str, test: str = "p") -> str:
+    return "; ".join(filter(None, [results.cell(task, row), results.difference(task, row, test)]))
 
 
 def _ablations(results: Results, task: str) -> str:
@@ -214,8 +217,8 @@ def _studies(
         for row in [BASELINE, *rows, "init-encoder"]
     ]
     first = _table(["setting", f"{results.main_metric(task)} (seeds)", "difference from l2a", "steps"], lines)
-    lines = [[other, *(results.cell(other, row) for row in rows_of_tasks)] for other in [task, *tasks]]
-    second = _table(["task", *rows_of_tasks], lines)
+    lines = [[other, *(_with_difference(results, other, row) for row in rows_of_tasks)] for other in [task, *tasks]]
+    second = "After the semicolon: the difference from l2a.\n\n" + _table(["task", *rows_of_tasks], lines)
     images = "\n".join(
         f"![{name}](figures/{task}-{name}.svg)" for name in ("target-size", "alpha", "temperature", "neighbours")
     )

@@ -16,7 +16,7 @@ import typer
 from benchmarks.errors import exit_on_input_error
 from benchmarks.peers.contestants import Peer, chosen
 from benchmarks.peers.data import Folders, has_unlabelled
-from benchmarks.peers.environments import python_of, run_script
+from benchmarks.peers.environments import THREADS, python_of, run_script
 from benchmarks.peers.results import HERE, measured_on, record, render, score
 from pipeline.addresses.resolve import resolve_model
 from pipeline.data.texts import read_texts
@@ -39,11 +39,12 @@ def measure(peer: Peer, seed: int, prepared: Path, teacher: Path | None) -> str 
             arguments += ["--teacher", str(teacher)]
         python = python_of(peer.requirements, KEPT / "environments")
         failure = run_script(python, peer.script, arguments, ROOT, KEPT / "hub")
+        machine = measured_on(int(os.environ.get("OMP_NUM_THREADS", THREADS)))
         test = read_texts(prepared / "test.parquet")
         for row in peer.rows:
             file = Path(out, f"{row}.json")
             if file.is_file():
-                run = {"seed": seed, **score(row, json.loads(file.read_text(encoding="utf-8")), test), **measured_on()}
+                run = {"seed": seed, **score(row, json.loads(file.read_text(encoding="utf-8")), test), **machine}
                 record(HERE / "results", row, run)
                 typer.echo(f"{row}, seed {seed}: accuracy {run['accuracy']:.3f}")
     return failure

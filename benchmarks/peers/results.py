@@ -1,7 +1,6 @@
 """Results of the peers: one JSON file for each row with a run for each seed, and the table of README.md."""
 
 import json
-import os
 import statistics
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks.peers.contestants import PEERS
-from benchmarks.peers.environments import THREADS
 from benchmarks.speed.measure import format_value, machine
 from pipeline.data.texts import Texts
 from pipeline.errors import InputError
@@ -45,10 +43,9 @@ def score(row: str, measured: Run, test: Texts) -> Run:
     return {name: None if value is None else round(value, 4) for name, value in (numbers | figures).items()}
 
 
-def measured_on() -> Run:
-    """The processor and its threads."""
+def measured_on(threads: int) -> Run:
+    """The processor, and the threads of what was measured."""
     here = machine()
-    threads = int(os.environ.get("OMP_NUM_THREADS", THREADS))
     return {"processor": here["processor"], "cores": here["cores"], "threads": threads}
 
 

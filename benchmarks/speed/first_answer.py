@@ -25,7 +25,7 @@ def main(
 ) -> None:
     """Measure both builds on the same folder."""
     folder = model if model.is_absolute() else default_run.output(str(model))
-    builds = processes.checkouts(against)
+    builds = processes.checkouts(against, "l2a")
     peaks: dict[str, list[int]] = {name: [] for name in builds}
     words = ("predict", TEXT, "--model", str(folder))
     seconds = measure.side_by_side(

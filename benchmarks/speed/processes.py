@@ -48,10 +48,10 @@ def run(
     return Cost(seconds, kilobytes * 1024, exit_code)
 
 
-def checkouts(against: Path) -> dict[str, Path]:
-    """The folders of this build and of another. Raises InputError if that has no environment."""
-    if not (against / ".venv/bin").is_dir():
-        raise InputError(f"--against: no such folder: {against}/.venv/bin; accepted: a checkout with its .venv")
+def checkouts(against: Path, command: str = "python") -> dict[str, Path]:
+    """The folders of this build and of another. Raises InputError if the other's environment lacks a command."""
+    if not (against / ".venv/bin" / command).is_file():
+        raise InputError(f"--against: no such file: {against}/.venv/bin/{command}; accepted: a checkout with its .venv")
     return {"ours": ROOT, "other": against.absolute()}
 
 

@@ -32,7 +32,7 @@ def main(
     rows: Annotated[int, typer.Option(help="Rows of the table.")] = ROWS,
 ) -> None:
     """Measure both builds on the same table."""
-    builds = processes.checkouts(against)
+    builds = processes.checkouts(against, "l2a")
     peaks: dict[str, list[int]] = {name: [] for name in builds}
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "table.csv"

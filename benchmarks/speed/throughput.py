@@ -49,7 +49,7 @@ def main(
         folder = Path(scratch)
         lines = list(islice(mixed_lines(), LINES))
         file = write_lines(folder / "lines.txt", lines, LINES)
-        builds = checkouts(against)
+        builds = checkouts(against, "l2a")
         contestants = {name: timed(partial(answer, checkout, int8, file)) for name, checkout in builds.items()}
         classify = pipeline("text-classification", model=str(student), device="cpu")
         piped = {

@@ -75,7 +75,7 @@ def figures(seconds: dict[str, dict[str, list[float]]], scores: dict[str, float]
     return [
         Figure("share of the other build's time", 100 * ratio(of(ALL), "ours", "other"), "%", 75, at_most=True),
         Figure("distill: faster than the other build", ratio(of("distill"), "other", "ours"), "times", 1.4),
-        Figure("accuracy of the student", scores["ours"], f"; the other build {scores['other']}"),
+        Figure("accuracy of the student", 100 * scores["ours"], f"%; the other build {100 * scores['other']:.3g} %"),
         *rows,
     ]
 

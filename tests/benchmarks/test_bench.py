@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 from transformers import AutoModelForSequenceClassification
 from typer.testing import CliRunner
 
+from benchmarks.paper.report import Results
 from benchmarks.paper.results import collect, main_metric, paired_p_value
 from benchmarks.paper.run import app
 
@@ -138,6 +139,17 @@ def test_a_cell_after_a_failure_fails_with_the_same_message(bench, run):
     message = (here / "shared" / "tiny" / "1" / "prepared" / "failed.txt").read_text()
     assert "data.target.path" in message
     assert (here / "measured" / "tiny" / "plain" / "1" / "failed.txt").read_text() == message
+
+
+def test_a_study_has_the_tests_of_rows_with_its_seeds_alone(tmp_path):
+    lines = [("one", "1", "accuracy", 0.7), ("one", "", "p", 0.01), ("many", "1", "accuracy", 0.6)]
+    lines += [("many", "2", "accuracy", 0.8), ("many", "", "p", 0.02), ("l2a", "1", "accuracy", 0.5)]
+    table = pd.DataFrame([("tiny", *line) for line in lines], columns=["task", "row", "seed", "metric", "value"])
+    table.to_csv(tmp_path / "results.csv", index=False)
+    study, everything = Results(tmp_path / "results.csv", [1]), Results(tmp_path / "results.csv")
+    assert study.difference("tiny", "one") == everything.difference("tiny", "one") == "+0.200, p 0.010"
+    assert study.difference("tiny", "many") == "+0.100"
+    assert everything.difference("tiny", "many") == "+0.100, p 0.020"
 
 
 def measured(folder: Path, actual: list, model: list) -> None:

@@ -131,6 +131,9 @@ def test_measuring_adds_to_what_was_measured(monkeypatch, tmp_path):
     written = json.loads((tmp_path / "flipped-2.json").read_text())
     assert list(written["arms"]) == ["everything", "selector"]
     assert written["arms"]["selector"] == figures
+    monkeypatch.setattr(bench, "SHARE", 0.1)
+    bench.measure("flipped", 2, arm=["everything"])
+    assert list(json.loads((tmp_path / "flipped-2.json").read_text())["arms"]) == ["everything"]
     bench.measure("clean", 2)
     assert "without harm" not in json.loads((tmp_path / "clean-2.json").read_text())["arms"]
 

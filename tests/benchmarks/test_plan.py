@@ -137,9 +137,12 @@ def test_what_other_machines_have_measured_is_not_removed():
 
 
 def test_a_row_that_does_not_fit_is_named(bench):
-    bench(["l2a"], extra={"odd": {"params": {"objectives": {"attention": -1.0}}}, "worse": {"parms": {}}})
+    odd, worse, by_f1 = {"params": {"objectives": {"attention": -1.0}}}, {"parms": {}}, {"params": {"score": "f1"}}
+    bench(["l2a"], extra={"odd": odd, "worse": worse, "by-f1": by_f1})
     with pytest.raises(InputError, match=r"rows/odd\.yaml on benchmarks/paper/tasks/tiny\.yaml: objectives\.attention"):
         planned("tiny", "odd")
+    with pytest.raises(InputError, match=r"rows/by-f1\.yaml on .*: score: got f1, .*; accepted: auto, accuracy, mcc$"):
+        planned("tiny", "by-f1")
     with pytest.raises(InputError, match=r"rows/worse\.yaml: .*parms"):
         planned("tiny", "worse")
     with pytest.raises(InputError, match=r"rows/edaa\.yaml: no such file; accepted: .*eda"):

@@ -39,6 +39,7 @@ from benchmarks.speed.measure import Figure
 from pipeline.compute.batching import epoch_batches
 from pipeline.distill.losses import DistillationLosses
 from pipeline.errors import InputError
+from pipeline.models.attention import attention_route
 from pipeline.models.forward_shortcuts import head_only_at, last_layer_first_token_only
 from pipeline.models.loading import load_classifier
 from pipeline.params.file import load
@@ -175,6 +176,8 @@ def test_a_live_teacher_gives_the_losses_of_its_cache(tiny_run, tiny_classifier)
     dataset, student = timed_steps.default_dataset(params), timed_steps.default_student(params)
     teacher = load_classifier(tiny_classifier, "teacher")
     live = step.with_live_teacher(teacher, dataset)
+    # It tries one text.
+    attention_route(teacher)
     passes = []
     teacher.register_forward_hook(lambda *_: passes.append(1))
     torch.manual_seed(0)
@@ -248,7 +251,7 @@ def test_a_peer_that_dies_is_one_line(tmp_path, monkeypatch):
     worker = tmp_path / "worker.py"
     worker.write_text("import sys; sys.stdin.readline(); print('seconds 0', flush=True); sys.stdin.readline()")
     monkeypatch.setattr(nlpaug_peer, "WORKER", worker)
-    monkeypatch.setattr(nlpaug_peer, "environment", lambda: Path(sys.executable))
+    monkeypatch.setattr(nlpaug_peer, "python_of", lambda *_: Path(sys.executable))
     with nlpaug_peer.Nlpaug(tmp_path, ["a text"], 1) as peer, pytest.raises(InputError, match="ended before"):
         peer.seconds()
 
@@ -326,8 +329,11 @@ def test_the_first_answers_of_two_checkouts_take_turns(checkouts):
     values = {each["name"]: each["value"] for each in written["goals"] + written["figures"]}
     assert values["the other build: first answer"] >= 0.2
     assert values["faster than the other build"] > 1
-    with pytest.raises(InputError, match=r"--against: no such folder: .*nowhere/\.venv/bin"):
+    with pytest.raises(InputError, match=r"--against: no such file: .*nowhere/\.venv/bin/l2a"):
         first_answer.main(tmp_path / "nowhere")
+    (tmp_path / "without" / ".venv" / "bin").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"--against: no such file: .*without/\.venv/bin/python; accepted: a checkout"):
+        processes.checkouts(tmp_path / "without")
 
 
 SPIN = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass\n"
@@ -403,7 +409,7 @@ def test_the_whole_runs_of_two_builds_take_turns(checkout, tmp_path, monkeypatch
     assert called.read_text().splitlines() == ["distill 0.8", "distill 0.7"] * 2
     written = json.loads((tmp_path / "whole_run.json").read_text())
     values = {each["name"]: (each["value"], each["unit"]) for each in written["goals"] + written["figures"]}
-    assert values["accuracy of the student"] == (0.8, "; the other build 0.7")
+    assert values["accuracy of the student"] == (80, "%; the other build 70 %")
 
 
 def test_the_whole_run_is_that_of_all_processes(monkeypatch):

@@ -24,7 +24,8 @@ def test_requirements_are_pinned(file):
 
 
 def test_every_file_is_of_a_peer():
-    assert {file.stem for file in FILES} == {peer.requirements for peer in PEERS.values()}
+    # nlpaug is a peer of sampling, in benchmarks/speed.
+    assert {file.stem for file in FILES} == {peer.requirements for peer in PEERS.values()} | {"nlpaug"}
 
 
 @pytest.fixture
