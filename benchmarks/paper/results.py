@@ -130,13 +130,20 @@ def _p(
         alike = [
             (one, other)
             for one, other in zip(ones, others, strict=True)
-            if one is not None and other is not None and list(one["actual"]) == list(other["actual"])
+            if one is not None and other is not None and same_labels(one["actual"], other["actual"], metric)
         ]
         if both and len(alike) == len(both) and row != baseline:
             p = paired_p_value([one for one, _ in alike], [other for _, other in alike], metric)
             yield task, row, "", name, round(p, 4)
         elif not here:
             yield from (line for line in known if line[3] == name)
+
+
+def same_labels(one: pd.Series, other: pd.Series, metric: str) -> bool:
+    """Whether two cells are of the same texts; numbers may be rounded differently."""
+    if metric != "pearson":
+        return list(one) == list(other)
+    return len(one) == len(other) and np.allclose(one.astype(float), other.astype(float), rtol=1e-3, atol=1e-4)
 
 
 def _cell(measured: Path, task: str, row: str, seed: str, known: Known) -> tuple[str, list[Line]]:

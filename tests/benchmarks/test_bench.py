@@ -1,6 +1,7 @@
 """A tiny benchmark from the plan to the report: measurements, failures, and the tables."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,12 @@ from scipy.stats import binomtest
 from transformers import AutoModelForSequenceClassification
 from typer.testing import CliRunner
 
+from benchmarks.paper.plan import read_asked
 from benchmarks.paper.report import Results
-from benchmarks.paper.results import collect, main_metric, paired_p_value
+from benchmarks.paper.results import collect, main_metric, paired_p_value, same_labels
 from benchmarks.paper.run import app
+
+BENCH = Path(__file__).parents[2] / "benchmarks" / "paper"
 
 
 @pytest.fixture
@@ -233,6 +237,24 @@ def test_a_cell_that_failed_keeps_no_predictions(bench):
     assert set(pd.read_parquet(here / "predictions.parquet")["row"]) == {"l2a"}
     lines = pd.read_csv(here / "results.csv", keep_default_na=False)
     assert not lines["metric"].str.startswith("p").any()
+
+
+def test_numbers_that_another_version_rounds_otherwise_are_thesame_labels():
+    one, other = pd.Series(["0.8333", "0.0833", "1.0"]), pd.Series(["0.8333", "0.08333", "1.0"])
+    assert same_labels(one, other, "pearson")
+    assert not same_labels(one, other[::-1], "pearson")
+    assert not same_labels(one, other[:2], "pearson")
+    assert not same_labels(one, other, "accuracy")
+
+
+def test_the_page_has_the_notes_and_every_row_asked_for():
+    page = (BENCH / "RESULTS.md").read_text(encoding="utf-8")
+    assert page.startswith((BENCH / "notes.md").read_text(encoding="utf-8").strip())
+    for block in read_asked(BENCH).blocks():
+        for row in block.rows:
+            assert f"| {row} |" in page
+        for task in block.tasks:
+            assert re.search(rf"\b{task}\b", page)
 
 
 def test_damaged_predictions_are_named(bench):
