@@ -161,8 +161,8 @@ def _rows(results: Results, here: Path, task: str, rows: Sequence[str]) -> str:
             *(results.difference(task, row, test) for test in BASELINES), _steps(results, here, task, row),
             f"{size.mean() / 1e6:.1f}M" if len(size) else "", _description(row),
         ])  # fmt: skip
-    means = {row: results.values(task, row, metric).mean() for row in rows}
-    lines.sort(key=lambda line: -np.inf if np.isnan(means[line[0]]) else means[line[0]], reverse=True)
+    means = {row: np.nan_to_num(results.values(task, row, metric).mean(), nan=-np.inf) for row in rows}
+    lines.sort(key=lambda line: means[line[0]], reverse=True)
     head = [
         "row",
         f"{metric} (seeds)",
