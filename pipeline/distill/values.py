@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from transformers import PreTrainedModel
 
 from pipeline.compute.batching import TOKENS, Batch, Rows
+from pipeline.compute.precision import precision
 from pipeline.data.texts import Texts
 from pipeline.evaluation.predicting import Prepared
 from pipeline.evaluation.validation import Score, Validation
@@ -49,7 +50,7 @@ def validation_gradient(student: PreTrainedModel, validation: Validation) -> tup
     gradient: list[torch.Tensor] = []
     labels, regression = torch.from_numpy(validation.texts.labels), not validation.texts.names
     logits, same = torch.zeros(len(labels), student.config.num_labels), same_answer(validation.texts)
-    with _evaluating(student):
+    with _evaluating(student, weights):
         for positions, batch in _slices(validation.prepared):
             rows = torch.from_numpy(positions)
             found = student(**batch).logits.float()
@@ -86,7 +87,7 @@ def moved_logits(student: PreTrainedModel, inputs: Tensors, gradient: Sequence[t
     weights = moved_weights(student)
     step = STEP / max(length(gradient), 1e-30)
     start, logits = [weight.clone() for weight in weights], []
-    with _evaluating(student), _encoding_once(student, weights):
+    with _evaluating(student, weights, once=True):
         # There, and from there twice as far back.
         for distance in (step, -2 * step):
             for weight, part in zip(weights, gradient, strict=True):
@@ -131,33 +132,36 @@ def length(gradient: Sequence[torch.Tensor]) -> float:
 
 
 @contextmanager
-def _evaluating(student: PreTrainedModel) -> Iterator[None]:
-    """Without dropout; in the last layer without the tokens that the classifier does not read."""
-    training = student.training
-    student.eval()
-    with last_layer_first_token_only(student):
-        yield
-    student.train(training)
+def _evaluating(student: PreTrainedModel, moved: Sequence[torch.Tensor], *, once: bool = False) -> Iterator[None]:
+    """Without dropout; in the last layer without the tokens that the classifier does not read.
 
+    An encoder none of whose weights are moved needs no gradients, and few digits.
 
-@contextmanager
-def _encoding_once(student: PreTrainedModel, moved: Sequence[torch.Tensor]) -> Iterator[None]:
-    """Inside, for the same texts again, the encoder returns what it returned first, unless weights of its are moved."""
-    encoder = student.base_model
-    returned: list[Any] = []
-    if {id(weight) for weight in encoder.parameters()} & {id(weight) for weight in moved}:
-        yield
-        return
+    Args:
+        once: that encoder is given the same texts again and again, and encodes them once.
+    """
+    training, encoder = student.training, student.base_model
+    fixed = not {id(weight) for weight in encoder.parameters()} & {id(weight) for weight in moved}
     forward = encoder.forward
+    returned: list[Any] = []
 
-    def once(*inputs: Any, **options: Any) -> Any:
-        if not returned:
-            returned.append(forward(*inputs, **options))
+    def encode(*inputs: Any, **options: Any) -> Any:
+        if not (once and returned):
+            with torch.no_grad(), precision(student.device):
+                states = forward(*inputs, **options)
+            for name, value in states.items():
+                states[name] = value.float() if isinstance(value, torch.Tensor) else value
+            returned[:] = [states]
         return returned[0]
 
-    # An attribute of the instance hides the method.
-    encoder.forward = once
+    student.eval()
+    if fixed:
+        # An attribute of the instance hides the method.
+        encoder.forward = encode
     try:
-        yield
+        with last_layer_first_token_only(student):
+            yield
     finally:
-        del encoder.forward
+        if fixed:
+            del encoder.forward
+        student.train(training)

@@ -18,6 +18,7 @@ from pipeline.compute.progress import track
 from pipeline.data.texts import Texts
 from pipeline.evaluation.validation import Score, Validation
 from pipeline.models.compatibility import check_length
+from pipeline.models.forward_shortcuts import last_layer_first_token_only
 from pipeline.models.frozen import Frozen
 from pipeline.models.ids import check_ids
 from pipeline.models.label_scale import UNSCALED, LabelScale
@@ -169,7 +170,8 @@ def _loss(
     device = distributed.device()
     local, count = distributed.local_rows(rows)
     batch = {name: value.to(device) for name, value in collate(encoded, local).items()}
-    with precision(device), nullcontext() if states is None else states.standing_in(local):
+    lower_layers = nullcontext() if states is None else states.standing_in(local)
+    with precision(device), last_layer_first_token_only(model), lower_layers:
         logits = model(**batch).logits.float()
     labels = torch.from_numpy(texts.labels[local]).to(device)
     loss = cross_entropy(logits, labels) if texts.names else mse_loss(logits[:, 0], labels)

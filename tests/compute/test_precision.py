@@ -1,18 +1,26 @@
-"""The number format of models: float32 on the CPU unless bfloat16 is asked for."""
+"""The number format of models: bfloat16 where it is fast, or what is asked for."""
 
 import pytest
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 
 from pipeline.compute.environment import environment
-from pipeline.compute.precision import precision
+from pipeline.compute.precision import number_format, precision
 from pipeline.errors import InputError
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
-def unset(monkeypatch):
+def slow_with_bfloat16(monkeypatch):
+    """Nothing is asked for, and the processor has no instructions for it."""
     monkeypatch.delenv("L2A_PRECISION", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+
+
+@pytest.fixture
+def fast_with_bfloat16(slow_with_bfloat16, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
 
 
 def product():
@@ -20,9 +28,13 @@ def product():
         return (torch.ones(2, 3) @ torch.ones(3, 2)).dtype
 
 
-def test_the_cpu_computes_in_float32_unless_it_is_asked_for_less(monkeypatch):
+def test_a_processor_computes_in_float32_unless_it_is_asked_for_less(monkeypatch):
     assert product() == torch.float32
     monkeypatch.setenv("L2A_PRECISION", "bfloat16")
+    assert product() == torch.bfloat16
+
+
+def test_a_processor_computes_in_bfloat16_if_it_is_fast_with_it(fast_with_bfloat16, monkeypatch):
     assert product() == torch.bfloat16
     monkeypatch.setenv("L2A_PRECISION", "float32")
     assert product() == torch.float32
@@ -31,15 +43,28 @@ def test_the_cpu_computes_in_float32_unless_it_is_asked_for_less(monkeypatch):
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_gpu_computes_in_bfloat16_if_it_is_fast_with_it(monkeypatch, fast):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: fast and not including_emulation)
-    monkeypatch.setattr(torch, "autocast", lambda kind, dtype, enabled: (kind, dtype, enabled))
-    assert precision(torch.device("cuda")) == ("cuda", torch.bfloat16, fast)
+    assert number_format(torch.device("cuda")) == ("bfloat16" if fast else "float32")
     monkeypatch.setenv("L2A_PRECISION", "float32")
-    assert precision(torch.device("cuda")) == ("cuda", torch.bfloat16, False)
+    assert number_format(torch.device("cuda")) == "float32"
+
+
+def test_another_device_computes_in_float32(fast_with_bfloat16):
+    assert number_format(torch.device("mps")) == "float32"
+
+
+@pytest.mark.parametrize("gradient", [True, False])
+def test_in_bfloat16_attention_that_needs_a_gradient_is_not_fused(fast_with_bfloat16, gradient):
+    """Its gradient is slow, on processors; without one the fused kernel is the faster."""
+    states = torch.ones(1, 2, 3, 4, requires_grad=True)
+    with torch.profiler.profile() as profile, torch.set_grad_enabled(gradient), precision(CPU):
+        scaled_dot_product_attention(states, states, states)
+    fused = "aten::_scaled_dot_product_flash_attention_for_cpu"
+    assert (fused in {event.name for event in profile.events()}) != gradient
 
 
 def test_another_format_is_refused_in_one_line(monkeypatch):
     monkeypatch.setenv("L2A_PRECISION", "fp8")
-    for read in (lambda: precision(CPU), environment):
+    for read in (precision(CPU).__enter__, environment):
         with pytest.raises(InputError, match=r"^L2A_PRECISION: got fp8; accepted: float32, bfloat16$"):
             read()
 

@@ -197,6 +197,19 @@ def test_the_gradient_without_a_linear_output_layer_is_by_all_weights(student, v
         torch.testing.assert_close(found, weight.grad)
 
 
+def test_in_bfloat16_the_encoder_alone_is_rounded(student, inputs, validation, monkeypatch):
+    """The changes of logits are small: of those of a head in bfloat16 no digit would be right."""
+    changes = {}
+    for number in ("float32", "bfloat16"):
+        monkeypatch.setenv("L2A_PRECISION", number)
+        gradient, _ = validation_gradient(student, validation)
+        moved = moved_logits(student, inputs, gradient)
+        changes[number] = (moved[:, 0] - moved[:, 1]) / length(gradient)
+    assert not torch.equal(changes["float32"], changes["bfloat16"])
+    largest = changes["float32"].abs().max().item()
+    torch.testing.assert_close(changes["bfloat16"], changes["float32"], rtol=0.02, atol=0.02 * largest)
+
+
 def test_the_encoder_reads_the_texts_once(student, inputs, validation):
     gradient, _ = validation_gradient(student, validation)
     wanted = []
