@@ -38,8 +38,8 @@ def main(
     """Show neighbours with their changed words, log-probability, π, and the predictions of teacher and student."""
     from pipeline.errors import InputError
 
-    if summary and disagree:
-        raise InputError("--disagree: got --summary too; accepted: one of the two")
+    if summary and (disagree or random):
+        raise InputError(f"--{'disagree' if disagree else 'random'}: got --summary too; accepted: one of the two")
     from pipeline.inspect.query import ArtifactPaths, Filter
 
     paths = ArtifactPaths(

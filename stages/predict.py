@@ -44,6 +44,8 @@ def main(
     if answers:
         check_answers(answers, None if texts else file)
     suffix = file.suffix.lower() if file else ""
+    if file and not jsonl and suffix not in ("", ".txt", *FORMATS):
+        raise InputError(f"--file: got {file}; accepted: a .txt file of a text a line, or {', '.join(FORMATS)}")
     objects = jsonl or suffix == ".jsonl"
     whole = file is not None and suffix in FORMATS and not objects
     for option, column in (("--text", text), ("--text-pair", text_pair)):

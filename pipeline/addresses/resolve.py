@@ -32,10 +32,13 @@ def kind_of(address: str) -> Kind | None:
        `TABLE_SUFFIXES`.
     5. `hub`: it is a valid hub id, `name` or `organisation/name`, alone or followed by `@revision`.
 
-    Returns None if no rule holds. Neither the hub nor the package is asked whether it has the model or table.
+    Returns None if no rule holds, or it is a URL. Neither the hub nor the package is asked whether it has the
+    model or table.
     """
     if address.startswith("package:"):
         return "package"
+    if "://" in address:
+        return None
     if Path(expand_home(address)).exists():
         return "local"
     if any(character in address for character in "*?["):

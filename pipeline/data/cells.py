@@ -7,8 +7,8 @@ from typing import Any
 
 MISSING = ("nan", "null", "<na>", "n/a", "#n/a")
 """How other programs write a missing value, in lower case."""
-NO_LABEL = ("-", "--", "?")
-"""How people write that a row has no label, where the others have names or numbers: beside a `+`, a `-` is a class."""
+NO_LABEL = ("-", "--", "?", "NA")
+"""How people, and R, write that there is no label where others are names or numbers: beside a `+`, a `-` is a class."""
 
 
 def as_text(value: Any) -> str:

@@ -31,10 +31,10 @@ def read_file(path: Path, key: str) -> pd.DataFrame:
     Raises InputError naming the file and the row, or the parameter if there is no such file.
     """
     suffix = path.suffix.lower()
+    if path.is_dir():
+        raise InputError(f"{key}.path: {path} is a folder; accepted: a file, or a pattern such as {path / '*'}.csv")
     if suffix not in TABLE_SUFFIXES:
         raise InputError(f"{key}.path: {path} is not a table file; accepted: {', '.join(TABLE_SUFFIXES)}")
-    if path.is_dir():
-        raise InputError(f"{key}.path: {path} is a folder; accepted: a file, or the pattern {path / '*'}{suffix}")
     if not path.is_file():
         siblings = {entry.name for entry in path.parent.glob("*")} if path.parent.is_dir() else set()
         close = nearest(path.name, sorted(siblings - {path.name}))
@@ -151,7 +151,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
         with path.open(encoding="utf-8-sig", newline="") as file:
             separator = _separator(path, next((line for line in file if line.strip("\r\n")), ""), ".csv")
             file.seek(0)
-            return _table(path, csv.reader(file, delimiter=separator, strict=True))
+            return _table(path, csv.reader(file, delimiter=separator, strict=True, skipinitialspace=True))
     except UnicodeDecodeError:
         # It names the line.
         _decode(path)

@@ -1,5 +1,6 @@
 """Checks that models fit each other and the params, before any work."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -65,6 +66,13 @@ def _positions(model: Any, max_length: int) -> int:
         # A masked language model whose family has no classifiers.
         return getattr(model, "max_position_embeddings", None) or max_length
     return max_positions(small_model(model), max_length)
+
+
+def check_wordpiece(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Raise InputError if a vocabulary that is to be cut is not WordPiece: others would need other rules."""
+    kind = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["type"]
+    if kind != "WordPiece":
+        raise InputError(f"export.vocabulary: got seen, but the student's tokenizer is {kind}; accepted: full")
 
 
 def check_words(tokenizer: PreTrainedTokenizerFast, texts: list[str], model: str) -> None:

@@ -19,7 +19,7 @@ from pipeline.compute.batching import Batch, collate, encode
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
 from pipeline.evaluation.scoring import decide, headline, rounded, scores
-from pipeline.models.compatibility import check_labels, check_length
+from pipeline.models.compatibility import check_labels, check_length, check_wordpiece
 from pipeline.models.loading import load_classifier, load_tokenizer, quiet, weight_bytes
 from pipeline.models.positions import max_positions
 from pipeline.models.tokenization import name_inputs
@@ -29,7 +29,7 @@ from pipeline.serving.int8 import to_int8
 from pipeline.serving.onnx_model import ONNX, PAIRS_KEY, UNLIMITED, onnx_inputs, onnx_runner
 from pipeline.serving.timing import random_batch, timings
 from pipeline.serving.torch_model import Runner, ServedModel, torch_runner
-from pipeline.serving.vocabulary import check_wordpiece, cut_vocabulary, used_pieces
+from pipeline.serving.vocabulary import cut_vocabulary, used_pieces
 from pipeline.storage.atomic import publish_folder
 from pipeline.storage.checksums import write_sums
 from pipeline.storage.json_file import write_json

@@ -116,8 +116,9 @@ def _row(line: str, where: str, text: str, text_pair: str) -> Row:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where} is not a JSON object") from error
     if isinstance(row, dict):
-        # As in the other kinds of table, a number is a text.
-        row |= {name: as_text(row[name]) for name in (text, text_pair) if isinstance(row.get(name), int | float)}
+        # As in the other kinds of table, a number is a text, and null an empty one.
+        texts = {name: row[name] for name in (text, text_pair) if name in row}
+        row |= {name: as_text(value) for name, value in texts.items() if isinstance(value, int | float | None)}
     if not isinstance(row, dict) or not isinstance(row.get(text), str):
         raise InputError(f'{where} has no text; accepted: {{"{text}": "…"}}, for pairs also "{text_pair}": "…"')
     check_unanswered(row, where)

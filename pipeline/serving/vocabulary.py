@@ -9,9 +9,8 @@ import torch
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from pipeline.errors import InputError
+from pipeline.models.compatibility import check_wordpiece
 
-KEY = "export.vocabulary"
 CHUNK = 4096
 SPECIAL = ("bos", "cls", "eos", "mask", "pad", "sep", "unk")
 
@@ -23,13 +22,6 @@ def used_pieces(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> set
     while chunk := list(islice(texts, CHUNK)):
         pieces.update(*tokenizer(chunk, add_special_tokens=False, verbose=False)["input_ids"])
     return pieces
-
-
-def check_wordpiece(tokenizer: PreTrainedTokenizerFast) -> None:
-    """Raise InputError if the tokenizer is not WordPiece; others would need other rules to split words."""
-    kind = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["type"]
-    if kind != "WordPiece":
-        raise InputError(f"{KEY}: got seen, but the student's tokenizer is {kind}; accepted: full")
 
 
 def cut_vocabulary(

@@ -29,12 +29,14 @@ FEW = 20
 EACH = 5
 """Rows that a class needs to be in train, validation and test, and more than once in train."""
 SAMPLED = 1000
-"""Cells of a column whose words are counted."""
+"""Cells of a column that are looked at closely, evenly spaced."""
 LABELS = (
     "label", "labels", "goldlabel", "class", "category", "target", "topic", "intent", "sentiment", "score", "rating",
     "stars", "isduplicate", "y", "match", "ismatch", "emotion", "stance", "polarity", "verdict", "similarity",
 )  # fmt: skip
 """Usual names of labels, in lower-case letters and digits only."""
+TEXTS = ("text", "message", "body", "review", "comment", "content", "sentence", "question", "utterance", "tweet")
+"""Usual names of texts, which may be short."""
 _SEVERAL = re.compile(r"[\[(]\s*('[^']*'|\"[^\"]*\"|[\w.-]+)[\s,]+\S.*[\])]", re.DOTALL)
 """A list of two values or more, written into one cell."""
 
@@ -55,12 +57,17 @@ class Column:
 
     @cached_property
     def missing(self) -> set[str]:
-        """Its values that mean that there is none."""
+        """Its values that mean that there is none: beside names the index -1, beside numbers what is none."""
         present = set(self.cells)
         missing = missing_values(present) | (present & self.absent)
         others = present - missing - {"-1"}
-        # Beside names, the index that is none.
-        return missing | {"-1"} if "-1" in present and len(others) > 1 and not any(map(_is_number, others)) else missing
+        if "-1" in present and len(others) > 1 and not any(map(_is_number, others)):
+            return missing | {"-1"}
+        if not any(_is_number(cell) for cell in self._sample if cell in others):
+            return missing
+        words = {value for value in others if not _is_number(value)}
+        few = sum(cell in words for cell in self.cells) <= len(self.cells) / 10
+        return missing | words if few and len(others) - len(words) > 2 else missing
 
     @cached_property
     def counts(self) -> Counter[str]:
@@ -88,8 +95,11 @@ class Column:
     @cached_property
     def words(self) -> float:
         """Mean number of words of a cell."""
-        step = max(1, len(self.cells) // SAMPLED)
-        return sum(map(_words, self.cells[::step])) / max(1, len(self.cells[::step]))
+        return sum(map(_words, self._sample)) / max(1, len(self._sample))
+
+    @cached_property
+    def _sample(self) -> list[str]:
+        return self.cells[:: max(1, len(self.cells) // SAMPLED)]
 
     @property
     def whole(self) -> bool:
@@ -105,7 +115,8 @@ class Column:
     def is_distinct(self) -> bool:
         """Whether it has sentences that are rarely repeated in the table, as even long labels are."""
         many = len(self.counts) > min(CLASSES, len(self.cells) / 2)
-        return not self.numbers and self.words >= WORDS and many and not self._is_label_by_name
+        words = self.words >= (1.5 if self.plain_name in TEXTS else WORDS)
+        return not self.numbers and words and many and not self._is_label_by_name
 
     @property
     def is_side(self) -> bool:
@@ -133,7 +144,7 @@ class Column:
     @property
     def has_numbers(self) -> bool:
         """Whether it has numbers to predict; whole numbers that are all different are row numbers."""
-        return len(self.numbers) > 2 and not (self.whole and len(self.numbers) == len(self.cells))
+        return len(self.numbers) > 2 and not (self.whole and len(self.counts) == len(self.cells))
 
     @property
     def has_lists(self) -> bool:

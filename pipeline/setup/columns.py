@@ -1,11 +1,13 @@
 """Finding the columns of a table by small rules: text, second text of a pair, label, group."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from pipeline.data.labels import spelling
 from pipeline.data.quoting import listed, shown
 from pipeline.errors import InputError
-from pipeline.setup.column import CLASSES, EACH, FEW, LABELS, LONG, WORDS, Column
+from pipeline.setup.column import CLASSES, EACH, FEW, LABELS, LONG, TEXTS, WORDS, Column
 
 Choose = Callable[[str, Sequence[str]], int]
 """Asks a question and returns the index of the chosen answer; the first answer is the likeliest."""
@@ -13,16 +15,20 @@ Choose = Callable[[str, Sequence[str]], int]
 PAIRS = (
     ("premise", "hypothesis"), ("question", "answer"), ("question", "passage"), ("query", "passage"),
     ("query", "document"), ("context", "response"), ("text", "textpair"), ("question", "sentence"),
-    ("claim", "evidence"),
+    ("claim", "evidence"), ("prompt", "response"),
 )  # fmt: skip
-SIDES = (("1", "2"), ("a", "b"), ("0", "1"), ("left", "right"), ("first", "second"))
+SIDES = (("1", "2"), ("a", "b"), ("0", "1"), ("left", "right"), ("first", "second"), ("ltable", "rtable"))
 """How the names of the two texts of a pair differ."""
 ASPECTS = ("aspect", "aspectterm", "aspectcategory")
 """Second texts of a word or two."""
-TEXTS = ("text", "message", "body", "review", "comment", "content", "sentence", "question", "utterance", "tweet")
 GROUPS = ("group", "author", "user", "customer", "thread", "conversation", "session", "ticket", "product")
 FEWEST_GROUPS = 10
 """With fewer, the test has the rows of one or two of them."""
+KEY = re.compile(r"(^|[\W_])[iI][dD]$|[a-z]I[dD]$")
+"""How the names of columns end that number rows, or people."""
+TIMES = ("time", "date", "datetime", "timestamp", "createdat", "updatedat")
+MARKS = ({"0", "1"}, {"false", "true"})
+"""The values of a column that marks the rows of one class."""
 RATERS = ("rater", "annotator", "worker", "coder", "judge", "rating")
 """Usual names of such columns, in lower-case letters and digits only."""
 
@@ -37,7 +43,10 @@ def text_columns(columns: Sequence[Column], path: str, choose: Choose) -> list[C
     """
     texts = [column for column in columns if column.is_text]
     if len(columns) == 1:
-        raise InputError(f"{path}: one column, {columns[0].shown()}; accepted: one with texts and one with labels")
+        raise InputError(
+            f"{path}: one column, {columns[0].shown()}; accepted: one with texts and one with labels, or of texts "
+            "alone --unlabelled"
+        )
     if not texts:
         found = ", ".join(shown(column.name) for column in columns)
         raise InputError(f"{path}: no column has texts, of {WORDS} words or more and mostly different; found: {found}")
@@ -75,8 +84,10 @@ def texts_like(columns: Sequence[Column], path: str, like: Sequence[Column], of:
 
 def _go_together(one: str, other: str) -> bool:
     sides = any(first in one and one.replace(first, second, 1) == other for first, second in SIDES[3:])
-    numbered = one[:-1] == other[:-1] and (one[-1:], other[-1:]) in SIDES
-    return (one, other) in PAIRS or numbered or sides
+    lettered = one[:-1] == other[:-1] and (one[-1:], other[-1:]) in SIDES
+    different = [pair for pair in zip(one, other, strict=False) if pair[0] != pair[1]]
+    numbered = len(one) == len(other) and len(different) == 1 and different[0] in (("1", "2"), ("0", "1"))
+    return (one, other) in PAIRS or lettered or numbered or sides
 
 
 def second_text(columns: Sequence[Column], text: Column, label: Column, path: str, choose: Choose) -> Column | None:
@@ -129,7 +140,7 @@ def label_column(
     Raises InputError if no column has few values or numbers, or if a column with a known name has neither.
     """
     others = [column for column in columns if column not in texts]
-    fit = [column for column in others if column.has_classes or column.has_numbers]
+    fit = [column for column in others if (column.has_classes or column.has_numbers) and not _is_key(column)]
     fit = [column for column in fit if len(column.classes) <= CLASSES or not column.has_classes] or fit
     named = [column for column in others if column.plain_name in LABELS or column.name == like]
     fit += [column for column in named if column.has_classes and column not in fit]
@@ -143,6 +154,7 @@ def label_column(
                 values = "several labels in a cell"
             found = f"column {shown(column.name)} has {values}"
         accepted = f"one label a row, of two names or more for {EACH} rows or more each, or numbers"
+        accepted += "; for texts without labels --unlabelled"
         raise InputError(f"{path}: no column can be the label: {found}; accepted: {accepted}")
     same = [column for column in fit if column.name == like]
     candidates = same or [column for column in fit if column in named] or fit
@@ -153,11 +165,18 @@ def label_column(
     return candidates[choose(f"{path}: which column holds the label?", [column.shown() for column in candidates])]
 
 
+def _is_key(column: Column) -> bool:
+    """Whether it has numbers, and its name says that they are of rows or people, or times."""
+    name = column.plain_name
+    numbered = bool(KEY.search(column.name.strip())) and name.removesuffix("id") not in LABELS
+    return bool(column.numbers) and (numbered or name.removesuffix("id") in GROUPS or name in TIMES)
+
+
 def _check_not_spread(columns: Sequence[Column], path: str) -> None:
     """Raise InputError if columns of 0 and 1 are one label, a column for each class; of two, either is the label."""
-    marks = [column for column in columns if column.numbers == [0, 1] and not column.missing]
+    marks = [column for column in columns if {*map(spelling, column.counts)} in MARKS and not column.missing]
     rows = zip(*(column.cells for column in marks), strict=True)
-    if len(marks) > 2 and all(sum(float(cell) for cell in row) == 1 for row in rows):
+    if len(marks) > 2 and all(sum(spelling(cell) in ("1", "true") for cell in row) == 1 for row in rows):
         names = listed([column.name for column in marks])
         raise InputError(
             f"{path}: columns {names} are one label, a column for each class: in every row one of them is 1; "
@@ -172,18 +191,20 @@ def _unlike_a_label(column: Column) -> tuple[bool, bool, bool]:
 
 
 def group_columns(columns: Sequence[Column], texts: Sequence[Column], label: Column) -> list[list[Column]]:
-    """Columns that may group rows, the strictest first: one with a known name, or the texts of pairs if they repeat.
+    """Columns that may group rows, the strictest first: one with a known name, and the texts of pairs if they repeat.
 
     A second text of a word or two, such as an aspect, ties no rows together.
     """
     repeated = [column for column in columns if 1 < len(column.counts) < 0.9 * column.counts.total()]
-    for column in repeated:
-        if (
-            len(column.counts) >= FEWEST_GROUPS
-            and column.plain_name.removesuffix("id") in GROUPS
-            and column.name != label.name
-            and column not in texts
-        ):
-            return [[column]]
+    known = [
+        [column]
+        for column in repeated
+        if len(column.counts) >= FEWEST_GROUPS
+        and column.plain_name.removesuffix("id") in GROUPS
+        and column.name != label.name
+        and column not in texts
+    ][:1]
     sides = [column for column in texts if column in repeated and column.words >= WORDS]
-    return [list(texts), *([column] for column in sides)] if len(texts) > 1 and sides else []
+    tied = [list(texts), *([column] for column in sides)] if len(texts) > 1 and sides else []
+    # A text that two splits share gives more away than a person.
+    return [[*column, *sides_] for column in known for sides_ in tied] + tied + known

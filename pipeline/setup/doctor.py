@@ -142,9 +142,19 @@ def _extras(params: Params) -> Finding:
             load_wordnet()
         except InputError as error:
             return Finding("wrong", "extras", str(error))
-    adapter = params.generator.adapter
-    if adapter and not Path(adapter).is_file():
-        return Finding("wrong", "extras", f"generator.adapter: no such file: {adapter}", "null, or a file that exists")
+    generator = params.generator
+    if generator.adapter and not Path(generator.adapter).is_file():
+        found = f"generator.adapter: no such file: {generator.adapter}"
+        return Finding("wrong", "extras", found, "null, or a file that exists")
+    tables = {"generator.text": generator.text if generator.steps else None, "generator.heldout": generator.heldout}
+    for key, table in tables.items():
+        if table is not None:
+            from pipeline.data.loading import load_table
+
+            try:
+                load_table(table, key, labelled=False)
+            except InputError as error:
+                return Finding("wrong", "extras", str(error), f"see {key} in the params file")
     return Finding("ok", "extras", "everything that params need")
 
 
@@ -164,7 +174,7 @@ def _archives(params: Params) -> Iterator[Finding]:
 
 def _models(params: Params) -> Finding:
     """Whether the models can be loaded and fit each other; weights are not read."""
-    from pipeline.models.compatibility import check_length
+    from pipeline.models.compatibility import check_length, check_wordpiece
     from pipeline.models.frozen import check_frozen
     from pipeline.models.loading import load_encoder_config, load_tokenizer
     from pipeline.models.student import check_student
@@ -175,7 +185,12 @@ def _models(params: Params) -> Finding:
         check_length(params.max_length, load_tokenizer(params.teacher.model, "teacher.model"), config, "the teacher")
         if params.teacher.frozen:
             check_frozen(config, params.teacher.frozen, "teacher.frozen")
-        load_encoder_config(params.generator.model, "generator.model")
+        generator, key = params.generator, "generator.model"
+        config, tokenizer = load_encoder_config(generator.model, key), load_tokenizer(generator.model, key)
+        check_length(params.max_length, tokenizer, config, "the generator")
+        check_length(generator.max_length, tokenizer, config, "the generator", key="generator.max_length")
+        if params.export.vocabulary == "seen":
+            check_wordpiece(load_tokenizer(params.student.model or params.teacher.model, "student.model"))
     except InputError as error:
         return Finding("wrong", "models", str(error), "see teacher, generator and student in the params file")
     student = params.student.model or params.student.init

@@ -21,7 +21,8 @@ def same_labels(rich: Table, few: Table, choose: Choose, notes: list[str]) -> bo
             for name in rich.labels
             if targets.count(form(name)) == theirs.count(form(name)) == 1
         }
-    if not rich.label.has_classes:
+    other_scale = few.label.whole and rich.label.whole and few.label.numbers != rich.label.numbers
+    if other_scale or not rich.label.has_classes:
         # Numbers on a scale are not class names, even if some look like them.
         meanings = {}
     unknown = [name for name in rich.labels if name not in meanings]

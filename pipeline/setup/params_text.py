@@ -128,5 +128,7 @@ def _data(proposal: Proposal) -> str:
         for key, value in data.items() if data else ():
             line = f"    {key}: {inline(value)}"
             comment = COMMENTS.get(key) if domain == "target" else None
+            if key == "rows" and proposal.task == "regression":
+                comment = COMMENTS["per_class"]
             lines.append(f"{line} ".ljust(COLUMN) + f"# {comment}" if comment else line)
     return "\n".join(lines)

@@ -36,17 +36,20 @@ def unlabelled_table(
 def rows_without_label(
     texts: Sequence[Column], label: Column, section: dict[str, Any], notes: list[str]
 ) -> dict[str, Any] | None:
-    """The section `data.unlabelled` for the target's rows that have no label; None if they are fewer than FEWEST.
+    """The section `data.unlabelled` for the target's rows without a label; None if their texts are fewer than FEWEST.
+
+    A text that another row has with a label is none of them.
 
     Args:
         section: the keys that say where the target's table is.
     """
-    cells = [cell for cell, *row in zip(label.cells, *(text.cells for text in texts), strict=True) if all(row)]
-    missing = [cell for cell in cells if cell in label.missing]
+    cells = [*zip(label.cells, *(text.cells for text in texts), strict=True)]
+    labelled = {tuple(row) for cell, *row in cells if cell not in label.missing}
+    missing = {tuple(row): cell for cell, *row in cells if all(row) and tuple(row) not in labelled}
     if len(missing) < FEWEST:
         return None
-    notes.append(f"unlabelled: {len(missing):,} rows of {section['path']}, which have no label in {shown(label.name)}")
-    return section | {"columns": _names(texts), "where": {label.name: sorted(set(missing))}}
+    notes.append(f"unlabelled: {len(missing):,} texts of {section['path']}, which have no label in {shown(label.name)}")
+    return section | {"columns": _names(texts), "where": {label.name: sorted(set(missing.values()))}}
 
 
 def _names(texts: Sequence[Column]) -> dict[str, str]:

@@ -57,7 +57,7 @@ def write_params(text: str, out: Path, choose: Choose, say: Callable[[str], None
 
     Returns what was written and what to run next.
     """
-    if out.exists() and out.read_text(encoding="utf-8") != text:
+    if out.exists() and out.read_bytes() != text.encode():
         backup = _backup_name(out)
         if choose(f"{out} exists already:", [f"replace it; the old file is kept as {backup}", "leave it as it is"]):
             return f"nothing written, {out} is as it was"

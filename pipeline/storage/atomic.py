@@ -21,6 +21,8 @@ from pipeline.storage.checksums import SUMS
 
 SUFFIXES = {".csv", ".html", ".json", ".npy", ".parquet", ".safetensors", ".tsv"}
 """Suffixes of the files that stages write."""
+TOKENIZERS = {".model", ".onnx", ".txt"}
+"""Suffixes that model folders have beside them; a list of checksums names the others."""
 DAY = 24 * 60 * 60
 """Seconds in a day."""
 
@@ -65,15 +67,18 @@ def check_output(path: Path, key: str, *, folder: bool) -> None:
             raise InputError(f"{key}: {path} would be replaced whole; accepted: a folder inside it")
         # Only the curves and `share/onnx` have subfolders; tokenizers write files with many suffixes.
         is_model = (path / "config.json").is_file()
-        expected = {file.suffix for file in path.iterdir()} if is_model else SUFFIXES - {".csv", ".html"}
+        expected = SUFFIXES - {".csv", ".html"} | (TOKENIZERS if is_model else set())
+        sums = path / SUMS
+        listed = {line[66:] for line in sums.read_text("utf-8", "replace").splitlines()} if sums.is_file() else set()
         foreign = [
             file
             for file in path.rglob("[!.]*")
             if file.relative_to(path).parts[0] != "plots"
             and not (is_model and file.relative_to(path).as_posix() in ("onnx", *JAVASCRIPT.values()))
-            and (file.is_dir() or file.suffix not in expected)
-            # The card of shards, and the list of checksums of a model folder without its config.
-            and not (file.name == "README.md" and any(path.glob("*.parquet")))
+            and (file.is_dir() or file.suffix not in expected or (is_model and file.parent != path))
+            and not (is_model and file.relative_to(path).as_posix() in listed)
+            # The card of a model or of shards, and the list of checksums of a model folder without its config.
+            and not (file.name == "README.md" and (is_model or any(path.glob("*.parquet"))))
             and file.name != SUMS
         ]
         if foreign:

@@ -191,5 +191,7 @@ def _open(file: Path) -> Any:
 
 
 def _damaged(file: Path, stage: str, error: Exception) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"no such file: {file}; run the {stage} stage first")
     reason = " ".join(str(error).split())[:160]
     return InputError(f"{file}: damaged, or not Parquet ({reason}); run the {stage} stage again")

@@ -109,7 +109,7 @@ def test_no_match_of_a_glob(tmp_path, complaint):
 
 def test_a_file_of_another_kind(tmp_path, complaint, written):
     assert "accepted: .csv, .tsv, .jsonl, .json, .parquet" in complaint(written(tmp_path / "a.xlsx", "PK"))
-    assert "accepted: .csv" in complaint(tmp_path)
+    assert "is a folder; accepted: a file, or a pattern such as " in complaint(tmp_path)
 
 
 def test_unknown_column(tmp_path, complaint, written):

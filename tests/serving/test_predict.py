@@ -67,6 +67,14 @@ def test_lines_are_texts_and_line_ends_are_not():
     ]
 
 
+def test_null_is_an_empty_text_as_in_other_tables():
+    lines = [b'{"text": null, "text_pair": "a"}', b'{"text": "a", "text_pair": null}']
+    assert list(read_lines(lines, "x", objects=True)) == [
+        {"text": "", "text_pair": "a"},
+        {"text": "a", "text_pair": ""},
+    ]
+
+
 def test_a_number_is_a_text_as_in_other_tables():
     line = b'{"text": 5, "text_pair": 2.0, "stars": 3}'
     assert list(read_lines([line], "x", objects=True)) == [{"text": "5", "text_pair": "2", "stars": 3}]
@@ -79,7 +87,7 @@ def test_a_number_is_a_text_as_in_other_tables():
         (b"{", "x: line 2 is not a JSON object"),
         (b"[" * 100_000, "x: line 2 is not a JSON object"),
         (b'["text"]', "x: line 2 has no text"),
-        (b'{"text": null}', "x: line 2 has no text"),
+        (b'{"texts": "a"}', "x: line 2 has no text"),
         (b'{"text": "a", "text_pair": []}', "x: line 2: text_pair is not a text"),
         (b'{"text": "\\ud800"}', "x: line 2: text is not valid UTF-8 text"),
     ],

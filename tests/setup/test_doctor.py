@@ -100,6 +100,29 @@ def test_an_adapter_that_is_not_there(found, tiny_encoder):
     assert "generator.adapter: no such file: none.safetensors" in findings["extras"].found
 
 
+def test_a_generator_that_takes_shorter_texts(found, tmp_path, tiny_masked_lm):
+    shutil.copytree(tiny_masked_lm, tmp_path / "short")
+    config = json.loads((tmp_path / "short/config.json").read_text()) | {"max_position_embeddings": 16}
+    (tmp_path / "short/config.json").write_text(json.dumps(config))
+    finding = found(generator={"model": "./short"})["models"]
+    assert finding.found == "max_length: got 24, but the generator takes 16 tokens; accepted: 8 to 16"
+
+
+@pytest.mark.parametrize("key", ["text", "heldout"])
+def test_a_table_of_the_generator_that_is_not_there(found, tiny_masked_lm, key):
+    generator = {"model": str(tiny_masked_lm), "steps": 5, "text": {"path": "t.csv"}}
+    findings = found(generator=generator | {key: {"path": "n.csv"}})
+    assert findings["extras"].mark == "wrong"
+    assert findings["extras"].found == f"generator.{key}.path: no such file: n.csv; nearest: t.csv"
+
+
+def test_a_vocabulary_that_cannot_be_cut(found, tmp_path, tiny_encoder, byte_level):
+    shutil.copytree(tiny_encoder, tmp_path / "bytes")
+    byte_level.save_pretrained(tmp_path / "bytes")
+    findings = found(teacher={"model": "./bytes"}, export={"vocabulary": "seen"})
+    assert findings["models"].found == "export.vocabulary: got seen, but the student's tokenizer is BPE; accepted: full"
+
+
 def test_an_archive(found, tmp_path, work_cache, monkeypatch, tiny_encoder):
     (tmp_path / "site").mkdir()
     monkeypatch.syspath_prepend(tmp_path / "site")

@@ -125,7 +125,7 @@ def test_rows_without_a_label_are_texts_without_labels(tmp_path):
     path = table(tmp_path / "t.csv", [*rows, ["", ""]])
     proposal = propose(path, None, never, 1)
     assert proposal.unlabelled == {"path": path, "columns": {"text": "text"}, "where": {"label": ["", "nan"]}}
-    assert f"unlabelled: 30 rows of {path}, which have no label in 'label'" in proposal.notes
+    assert f"unlabelled: 30 texts of {path}, which have no label in 'label'" in proposal.notes
     assert not any("left out" in line for line in proposal.notes)
     metrics = prepared(proposal, tmp_path)
     assert (metrics["read"]["target"], metrics["splits"]["unlabelled"]["rows"]) == (60, 30)

@@ -145,7 +145,7 @@ def test_no_gold_label_beside_names(mark, count, table, proposed):
     assert metrics["read"]["target"] == 60
     if count == 30:
         assert metrics["splits"]["unlabelled"] == {"rows": 30}
-        assert any(line.startswith("unlabelled: 30 rows of ") for line in proposal.notes)
+        assert any(line.startswith("unlabelled: 30 texts of ") for line in proposal.notes)
     else:
         assert any(line.startswith("left out: 6 rows without a label in 'label'") for line in proposal.notes)
 
@@ -285,15 +285,87 @@ def test_labels_with_a_separator_between_them_are_one_line(separator, table):
 
 
 def test_a_sign_within_names_and_decimals_separates_no_labels(table, proposed):
-    for names in (["Books, Music", "Games", "Music"], ["1,5", "1,0", "0,5", "5,1"]):
-        rows = [[message(row), names[row % len(names)]] for row in range(60)]
-        assert proposed(table(("text", "kind"), rows))[1].target.label.classes.keys() == set(names)
+    names = ["Books, Music", "Games", "Music"]
+    rows = [[message(row), names[row % 3]] for row in range(60)]
+    assert proposed(table(("text", "kind"), rows))[1].target.label.classes.keys() == set(names)
 
 
-def test_a_column_for_each_class_is_one_line(table):
-    path = table(
-        ("text", "joy", "love", "anger"), [[message(row), *(int(row % 3 == i) for i in range(3))] for row in range(60)]
-    )
+def test_a_decimal_comma_is_one_line(table):
+    names = ["1,5", "1,0", "0,5", "5"]
+    path = table(("text", "score"), [[message(row), names[row % 4]] for row in range(60)])
+    with pytest.raises(InputError, match=r"column 'score', such as .*: numbers with a decimal comma; accepted: "):
+        propose(path, None, lambda *_: 0, 1)
+
+
+@pytest.mark.parametrize("word", ["n.a.", "unknown", "NA"])
+@pytest.mark.parametrize("step", [0.25, 1])
+def test_a_word_beside_numbers_is_no_label(table, proposed, word, step):
+    rows = [[message(row), word if row % 20 == 7 else row % 19 * step] for row in range(120)]
+    asked, proposal, _ = proposed(table(("text", "score"), rows), takes=[1])
+    assert (proposal.task, len(asked)) == ("regression", int(step == 1))
+    assert proposal.target.data["labels"] == {word: ""}
+    assert any(line.startswith("left out: 6 rows without a label in 'score'") for line in proposal.notes)
+
+
+def test_words_in_many_rows_are_labels(table, proposed):
+    """Beside 3 and 4, said of every fifth row, `none` is an answer."""
+    rows = [[message(row), ["3", "4", "5", "none", "2"][row % 5]] for row in range(120)]
+    assert len(proposed(table(("text", "stars"), rows))[2]["labels"]) == 5
+
+
+def test_rows_of_several_raters_of_whom_one_has_not_answered(table, proposed):
+    rows = [[message(row // 3), "" if row % 3 == 2 else "ab"[row // 3 % 2]] for row in range(240)]
+    _, proposal, metrics = proposed(table(("text", "label"), rows))
+    assert proposal.unlabelled is None
+    assert metrics["labels"] == ["a", "b"]
+    assert any(line.startswith("left out: 80 rows without a label in 'label'") for line in proposal.notes)
+
+
+@pytest.mark.parametrize("name", ["user_id", "tweet_id", "userId", "author", "created_at"])
+def test_numbers_of_people_rows_and_times_are_no_labels(table, name):
+    rows = [[message(row), 5703061328877322 + row // 2] for row in range(120)]
+    with pytest.raises(InputError, match=f"no column can be the label: column '{name}' has 60 different values"):
+        propose(table(("text", name), rows), None, lambda *_: 0, 1)
+
+
+@pytest.mark.parametrize("name", ["label_id", "paid", "class_ID"])
+def test_numbers_of_classes_and_sums_are_labels(table, proposed, name):
+    rows = [[message(row), row % 3] for row in range(120)]
+    assert proposed(table(("text", name), rows))[1].target.label.name == name
+
+
+def test_another_scale_of_the_source_says_nothing_of_the_target(table, proposed):
+    rows = [[message(row), row % 2] for row in range(60)]
+    more = [[f"then {message(row)}", row % 5] for row in range(120)]
+    _, proposal, _ = proposed(table(("text", "label"), rows), table(("text", "label"), more, "s.csv"))
+    assert proposal.teacher_domains == ["target"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("#1 String", "#2 String"), ("q1_text", "q2_text"), ("ltable_name", "rtable_name"), ("prompt", "response")],
+)
+def test_names_of_pairs(table, proposed, names):
+    rows = [[message(row), f"so {message(row + 1)}", row % 2] for row in range(60)]
+    asked, proposal, _ = proposed(table((*names, "label"), rows))
+    assert (asked, [text.name for text in proposal.target.texts]) == ([], [*names])
+
+
+def test_pairs_that_share_a_text_stay_together_beside_users(table, proposed):
+    rows = [[message(row // 3), f"so {message(row)}", row % 2, f"u{row % 25}"] for row in range(240)]
+    _, proposal, _ = proposed(table(("premise", "hypothesis", "label", "user"), rows))
+    assert "premise" in proposal.target.data["columns"]["group"]
+
+
+def test_queries_of_two_words(table, proposed):
+    rows = [[f"{WORDS[row % 10]} {row}", "ab"[row % 2]] for row in range(80)]
+    assert proposed(table(("text", "label"), rows))[1].target.texts[0].name == "text"
+
+
+@pytest.mark.parametrize("mark", [int, bool, float])
+def test_a_column_for_each_class_is_one_line(table, mark):
+    rows = [[message(row), *(mark(row % 3 == i) for i in range(3))] for row in range(60)]
+    path = table(("text", "joy", "love", "anger"), rows)
     with pytest.raises(InputError) as caught:
         propose(path, None, lambda *_: 0, 1)
     assert str(caught.value) == (

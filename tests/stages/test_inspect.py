@@ -102,7 +102,10 @@ def test_shards_of_an_earlier_version_are_one_line(tmp_path):
         (["--kept"], "inspect: --kept: there is no selection.parquet yet"),
         (["--cache", "nowhere"], "inspect: nowhere: no teacher cache"),
         (["--student", "nowhere"], "inspect: student: no such model folder: nowhere"),
-        (["--selection", "nowhere.parquet", "--kept"], "inspect: nowhere.parquet: "),
+        (
+            ["--selection", "nowhere.parquet", "--kept"],
+            "inspect: no such file: nowhere.parquet; run ",
+        ),
         (["--disagree"], "inspect: --disagree: teacher and student disagree on none of 96 neighbours"),
         (["--disagree", "--summary"], "inspect: --disagree: got --summary too"),
         (["--domain", "both"], "inspect: Invalid value for '--domain'"),

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import InputError
 from pipeline.storage import atomic
-from pipeline.storage.atomic import publish_file, publish_folder
+from pipeline.storage.atomic import check_output, publish_file, publish_folder
+from pipeline.storage.checksums import write_sums
 from pipeline.storage.json_file import write_json
 
 
@@ -187,6 +189,20 @@ def test_another_container_of_the_machine_is_another_host(monkeypatch):
     here = atomic._host()
     monkeypatch.setattr(os, "readlink", lambda _: "pid:[1]")
     assert atomic._host() != here
+
+
+@pytest.mark.parametrize("name", ["thesis.docx", "notes.md", "vocab.bpe"])
+def test_a_model_folder_with_other_files_is_not_replaced(tmp_path, name):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for file in ("config.json", "model.safetensors", "tokenizer.json", "merges.txt", "spiece.model"):
+        (folder / file).write_text("")
+    check_output(folder, "--out", folder=True)
+    (folder / name).write_text("mine")
+    with pytest.raises(InputError, match=f"^--out: .*model would be replaced whole, but holds {name}, which no stage "):
+        check_output(folder, "--out", folder=True)
+    write_sums(folder)
+    check_output(folder, "--out", folder=True)
 
 
 def test_the_old_folder_stays_until_there_is_a_new_one(tmp_path):
