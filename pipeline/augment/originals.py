@@ -157,9 +157,15 @@ def encode_originals(
         whole = (texts[row],) if pairs is None else (texts[row], pairs[row])
         words = find_words(encoding, whole)
         if encoding.overflowing:
-            # The last word of a text that was cut may be half a word.
-            last = {word.side: word for word in words}
-            words = [word for word in words if word is not last[word.side]]
+            # The outermost word of a side that was cut may be half a word.
+            left = tokenizer.truncation_side == "left"
+            outermost = {word.side: word for word in (reversed(words) if left else words)}
+            cut = {
+                id(word)
+                for side, word in outermost.items()
+                if (whole[side][: word.start] if left else whole[side][word.end :]).strip()
+            }
+            words = [word for word in words if id(word) not in cut]
         words, kept = keep_marks(words, encoding, whole, special, pattern)
         words = [with_script(word, whole[word.side], tokenizer) for word in words]
         words, units = _changing(words, whole, sides, shared)

@@ -17,7 +17,6 @@ from pipeline.augment.selection import matching_selection
 from pipeline.augment.shards import read_augmented
 from pipeline.compute import distributed
 from pipeline.compute.batching import TOKENS, budget_batches, epoch_batches
-from pipeline.compute.precision import precision
 from pipeline.data.texts import second_texts
 from pipeline.errors import InputError
 from pipeline.evaluation.scoring import rounded
@@ -112,10 +111,7 @@ def fit_generator(
     for rows in remaining_batches(state, batches, steps=len(batches), description="refine", checkpoint=checkpoint):
         local, count = distributed.local_rows(rows)
         scale = distributed.loss_scale(count, len(rows))
-        with precision(filler.device):
-            log_p = batch_log_likelihood(
-                filler, [neighbours[row] for row in local], [new_token_ids[row] for row in local]
-            )
+        log_p = batch_log_likelihood(filler, [neighbours[row] for row in local], [new_token_ids[row] for row in local])
         state.step(-(torch.from_numpy(weight[local]).float().to(filler.device) * log_p).mean() * scale)
 
 

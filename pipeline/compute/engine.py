@@ -77,7 +77,13 @@ def _connect(ray: Any) -> None:
                 f"RAY_ADDRESS: cannot connect to {address} ({error}); accepted: a cluster's address, or none"
             ) from error
     handler = signal.getsignal(signal.SIGTERM)
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    try:
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    except (ValueError, ConnectionError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"RAY_ADDRESS: got {address or 'none'} ({reason}); accepted: a cluster's address, or none"
+        ) from error
     # ray.init replaces the handler of SIGTERM.
     signal.signal(signal.SIGTERM, handler)
 

@@ -5,11 +5,11 @@ from importlib.metadata import version
 from pipeline.compute import distributed
 from pipeline.compute.precision import number_format
 
-LIBRARIES = ("torch", "transformers", "tokenizers")
+LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "peft")
 
 
 def environment() -> dict[str, str]:
-    """Versions of the libraries that compute outputs, the device type, and the number format if it is not float32.
+    """Versions of the libraries that compute or draw numbers, the device type, and the number format if not float32.
 
     They are part of the fingerprint of computed work. Raises InputError if L2A_PRECISION names no number format.
     """

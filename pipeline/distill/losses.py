@@ -36,7 +36,7 @@ class DistillationLosses(torch.nn.Module):
         torch.nn.init.eye_(self.projection.weight)
         self.masked_lm = None
         if params.objectives.masked_lm:
-            self.masked_lm = distilbert.MaskedLM(student, dataset.tokenizer, params.seed)
+            self.masked_lm = distilbert.MaskedLM(student, dataset.tokenizer, params.seed + distributed.rank())
         self.dataset, self.params = dataset, params
         self.student_reads = params.objectives.reads().keys() - {"logits"}
         if params.selector.representations:

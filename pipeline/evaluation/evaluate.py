@@ -80,7 +80,7 @@ def _always_mean(train: Texts, test: Texts) -> dict[str, float | None]:
 
 def _worse(student: float, student_ft: float, metric: str, texts: int) -> str | None:
     """What to try if distillation has made the student worse than the labels alone make it; None if it has not."""
-    # An undefined correlation is the worst, as in Validation.
+    # An undefined R² is the worst, as in Validation.
     student, student_ft = (-1.0 if math.isnan(score) else round(score, 4) for score in (student, student_ft))
     if student >= student_ft:
         return None

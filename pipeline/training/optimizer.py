@@ -68,7 +68,7 @@ class TrainState:
 def check_finite(value: float, key: str, learning_rate: float) -> None:
     """Raise InputError, which names the learning rate, if a loss is NaN or infinite."""
     if not math.isfinite(value):
-        raise InputError(f"{key}: got {learning_rate}, with which the loss is NaN; accepted: a lower one")
+        raise InputError(f"{key}: got {learning_rate}, with which the loss is not finite; accepted: a lower one")
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> Tensors:

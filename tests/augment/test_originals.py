@@ -1,5 +1,6 @@
 """Where the words of a text are, and what a text becomes when some of them are replaced."""
 
+import copy
 import re
 import unicodedata
 
@@ -111,6 +112,22 @@ def test_a_text_that_is_cut_has_no_half_words(tokenizer, first, second, max_leng
     assert all((word.side, word.start, word.end) in spans for word in cut.words)
     if len(whole.token_ids) <= max_length:
         assert cut == whole
+
+
+def test_a_side_that_is_not_cut_keeps_its_last_word(tokenizer):
+    original = read(tokenizer, "a good film and a dull story " * 3, "so funny", max_length=14)
+    assert original.words[-1].end == len("so funny")
+
+
+def test_a_text_that_is_cut_on_the_left_has_no_half_word_there(tokenizer):
+    left = copy.deepcopy(tokenizer)
+    left.truncation_side = "left"
+    text = "unforgettable film"
+    whole = read(left, text, max_length=100)
+    for length in range(3, len(whole.token_ids)):
+        assert {word.start for word in read(left, text, max_length=length).words} <= {
+            word.start for word in whole.words
+        }
 
 
 def test_ten_thousand_words(tokenizer):

@@ -164,5 +164,5 @@ def test_a_killed_run_resumes(filler, neighbours, make_params, work_cache, monke
 
 def test_too_high_a_rate_is_named(filler, neighbours, make_params):
     params = make_params(refine={"epochs": 3, "batch_size": 2, "learning_rate": 1e30, "warmup": 0})
-    with pytest.raises(InputError, match=r"refine\.learning_rate: got 1e\+30, with which the loss is NaN"):
+    with pytest.raises(InputError, match=r"refine\.learning_rate: got 1e\+30, with which the loss is not finite"):
         fit_generator(filler, *neighbours, np.ones(8), params)

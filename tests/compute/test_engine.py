@@ -95,6 +95,13 @@ def test_no_cluster_at_the_address(cluster, monkeypatch, tmp_path):
         for_each(write_process, [tmp_path / "a"], "ray", "shards")
 
 
+def test_an_address_that_is_none(cluster, monkeypatch, tmp_path):
+    cluster.shutdown()
+    monkeypatch.setenv("RAY_ADDRESS", "nonsense")
+    with pytest.raises(InputError, match=r"^RAY_ADDRESS: got nonsense \(.*\); accepted: a cluster's address, or none$"):
+        for_each(write_process, [tmp_path / "a"], "ray", "shards")
+
+
 def always_dies(_: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 

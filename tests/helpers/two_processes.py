@@ -22,7 +22,7 @@ from pipeline.training.finetune import fine_tune
 
 
 def no_dropout(model: torch.nn.Module) -> None:
-    """Set dropout to 0: it is the only randomness that processes do not share."""
+    """Set dropout to 0: the only randomness here that processes do not share."""
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0

@@ -52,7 +52,7 @@ def test_too_high_a_rate(command, one_line, options):
     message = one_line(
         command(app, *options, rounds=2, refine={**REFINE, "epochs": 1, "batch_size": 48, "learning_rate": 1e30})
     )
-    assert "refine.learning_rate: got 1e+30, with which the loss is NaN; accepted: a lower one" in message
+    assert "refine.learning_rate: got 1e+30, with which the loss is not finite; accepted: a lower one" in message
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_errors_are_one_line(run):
     result, _, _ = run(learning_rate=1e30, warmup=0, epochs={"source": 1, "target": 0})
     assert result.exit_code == 1
     assert result.output.startswith(
-        "teacher: teacher.learning_rate: got 1e+30, with which the loss is NaN; accepted: a lower one"
+        "teacher: teacher.learning_rate: got 1e+30, with which the loss is not finite; accepted: a lower one"
     )
 
 

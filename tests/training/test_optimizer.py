@@ -116,6 +116,6 @@ def test_a_step_clips_the_gradient_and_returns_the_loss(state):
 
 
 def test_a_loss_that_is_nan_names_the_learning_rate(state):
-    message = r"^teacher\.learning_rate: got 0\.5, with which the loss is NaN; accepted: a lower one$"
+    message = r"^teacher\.learning_rate: got 0\.5, with which the loss is not finite; accepted: a lower one$"
     with pytest.raises(InputError, match=message):
         state.step(state.model.weight.sum() * torch.nan)

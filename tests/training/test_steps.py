@@ -36,6 +36,6 @@ def test_a_killed_run_resumes_with_the_next_batch(work_cache):
 
 def test_weights_that_the_last_step_makes_infinite():
     with pytest.raises(
-        InputError, match=r"^x\.learning_rate: got inf, with which the loss is NaN; accepted: a lower one$"
+        InputError, match=r"^x\.learning_rate: got inf, with which the loss is not finite; accepted: a lower one$"
     ):
         train(learning_rate=float("inf"))

@@ -31,8 +31,10 @@ class WordNet:
         self.reader = reader
 
     def files(self) -> list[Path]:
-        """Its files, by name."""
-        return sorted(path for path in Path(str(self.reader.root)).glob("*.*") if path.is_file())
+        """Its files, by name; or the archive that has them, as nltk downloads it."""
+        root = Path(str(self.reader.root))
+        archives = [folder for folder in (root, *root.parents) if folder.suffix == ".zip" and folder.is_file()]
+        return archives[:1] or sorted(path for path in root.glob("*.*") if path.is_file())
 
     @lru_cache(maxsize=1 << 16)  # noqa: B019  (one WordNet a process)
     def synonyms(self, word: str) -> tuple[str, ...]:

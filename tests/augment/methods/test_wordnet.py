@@ -1,8 +1,11 @@
 """WordNet: synonyms, parts of speech, and what is said where it is not installed."""
 
+import zipfile
+from types import SimpleNamespace
+
 import pytest
 
-from pipeline.augment.methods.wordnet import load_wordnet
+from pipeline.augment.methods.wordnet import WordNet, load_wordnet
 from pipeline.errors import InputError
 
 
@@ -25,6 +28,14 @@ def test_function_words_have_none(tmp_path, write_wordnet):
     assert [wordnet.synonyms(word) for word in ("a", "He", "helium")] == [(), (), ("he",)]
     assert wordnet.part_of_speech("he") is None
     assert [file.name for file in wordnet.files()] == sorted(file.name for file in folder.iterdir())
+
+
+def test_an_archive_is_its_file(tmp_path):
+    """As nltk's downloader leaves it."""
+    archive = tmp_path / "wordnet.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("wordnet/data.noun", "")
+    assert WordNet(SimpleNamespace(root=archive / "wordnet")).files() == [archive]
 
 
 def test_where_there_is_none_both_ways_to_get_it_are_named(tmp_path):
