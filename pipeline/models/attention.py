@@ -78,11 +78,12 @@ def sample_inputs(model: PreTrainedModel, lengths: tuple[int, int] = (4, 2)) -> 
 
 @contextmanager
 def trying(model: PreTrainedModel) -> Iterator[None]:
-    """Inside, the model is in evaluation mode, without gradients, and no random number is drawn of its generator."""
+    """Inside, the model is in evaluation mode and float32, has no gradients and draws nothing of the generator."""
     training = model.training
     model.eval()
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        # Rounded to bfloat16, rows of attention do not sum to one.
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), torch.autocast(model.device.type, enabled=False):
             yield
     finally:
         model.train(training)
@@ -226,9 +227,10 @@ def _attend(
         masked = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
     elif attention_mask is not None:
         masked = scores + attention_mask
-    probs = masked.softmax(-1)
+    # As autocast does on a GPU, but not on a processor.
+    probs = masked.softmax(-1, dtype=torch.promote_types(masked.dtype, torch.float32))
     record(module, AttentionRecord(probs, scores, query, key, value))
-    context = torch.nn.functional.dropout(probs, dropout, module.training) @ value
+    context = torch.nn.functional.dropout(probs.to(value.dtype), dropout, module.training) @ value
     return context.transpose(1, 2).contiguous(), probs
 
 

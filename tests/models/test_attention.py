@@ -7,6 +7,7 @@ import torch
 from helpers.families import FAMILIES, tiny_family_config
 from transformers import AutoModelForSequenceClassification, ConvBertConfig, EuroBertConfig, FNetConfig
 
+from pipeline.compute.precision import precision
 from pipeline.models.attention import ATTENTION, attention_heads, attention_route, recording, sums_to_one
 from pipeline.models.forward import forward
 from pipeline.models.loading import quiet
@@ -57,6 +58,19 @@ def test_recorded_attention_is_the_family_s_own(family, tokenizer):
             torch.testing.assert_close(layer[0].softmax(-1), probs[0], rtol=1e-4, atol=1e-5)
     else:
         assert model.config._attn_implementation == "eager"
+
+
+@torch.no_grad()
+def test_the_route_is_found_in_bfloat16_too(tokenizer, monkeypatch):
+    """The first pass of a model may be one in reduced precision."""
+    texts = inputs(tokenizer)
+    for family in ("bert", "mpnet"):
+        model = build(tiny_family_config(family, tokenizer))
+        exact = forward(copy.deepcopy(model), texts, attention=True).attention
+        monkeypatch.setenv("L2A_PRECISION", "bfloat16")
+        with precision(torch.device("cpu")):
+            rounded = forward(model, texts, attention=True).attention
+        torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.01)
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family not in ELSEWHERE | NONE])
