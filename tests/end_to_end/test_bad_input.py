@@ -165,7 +165,7 @@ def test_a_work_cache_that_is_a_file(refusal, work, tmp_path, monkeypatch):
     [
         ("seed: 1\nalpha: 1\nseed: 2\n", "params.yaml: not YAML: duplicate key seed, line 3"),
         ("data: {target: {path: ~nobody-here/t.csv, rows: 8}}", "data.target.path: no such file: ~nobody-here/t.csv"),
-        ("data: {target: {path: t.csv, rows: 8}}", "data.target.path: t.csv is a folder; accepted: a file, or the pat"),
+        ("data: {target: {path: t.csv, rows: 8}}", "data.target.path: t.csv is a folder; accepted: a file, or a patt"),
         ("data: {target: {path: target.csv, where: {label: postive}, rows: 8}}",
          "data.target.where: no row of target.csv has postive in column 'label'; found: negative, positive; nearest"),
         ("data: {target: {path: same.csv, rows: 8, test: 4}}",

@@ -24,7 +24,7 @@ class Repo:
         """Keep where it is, and the folder of the programs `python`, `dvc` and `l2a` that it uses."""
         self.folder = folder
         self.programs = programs
-        keep = ("HOME", "LANG", "OMP_NUM_THREADS", "TMPDIR")
+        keep = ("HOME", "L2A_PRECISION", "LANG", "OMP_NUM_THREADS", "TMPDIR")
         self.environment = {name: os.environ[name] for name in keep if name in os.environ}
         self.environment |= {
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",

@@ -29,7 +29,7 @@ def test_it_is_the_same_on_every_machine():
 
 def test_the_libraries_and_the_device_are_named(monkeypatch):
     here = environment()
-    assert here.keys() == {"torch", "transformers", "tokenizers", "device"}
+    assert here.keys() == {"torch", "transformers", "tokenizers", "numpy", "peft", "device"}
     assert (here["transformers"], here["device"]) == (transformers.__version__, distributed.device().type)
     monkeypatch.setattr(distributed, "device", lambda: torch.device("meta", 3))
     assert environment() == here | {"device": "meta"}
