@@ -9,13 +9,11 @@
 #     bfloat16, SDPBackend.MATH forward   3.4 ms, backward   4.9 ms
 #
 # Matrix products of a model's layers take half as long in bfloat16 there. The forward pass of scaled_dot_product_attention
-# is not slower; the backward pass of its kernel (_scaled_dot_product_flash_attention_for_cpu) is, the more so the shorter
-# the texts: thirteen times at 12 tokens, two and a half times at 128.
+# is not slower; the backward pass of its kernel (_scaled_dot_product_flash_attention_for_cpu) is.
 #
 # Why it matters: torch.autocast("cpu") takes scaled_dot_product_attention to bfloat16, so whoever trains a BERT with it, as
-# transformers does with bf16=True, loses in the attention what the products of the layers gain. A step of a student of three
-# layers of width 384 took 8.7 s for 20 steps with it, 10.4 s in float32, and 6.8 s with the fused kernel left out. With dropout
-# in the attention PyTorch takes the other path by itself. Until it changes, train inside
+# transformers does with bf16=True, loses in the attention what the products of the layers gain. With dropout in the
+# attention PyTorch takes the other path by itself. Until it changes, train inside
 # torch.nn.attention.sdpa_kernel(SDPBackend.MATH); without a gradient the fused kernel is as fast or faster.
 #
 # Below, one attention forward and backward, medians of fifteen. Needs bash, Python 3.11 or newer and a package index. Exits

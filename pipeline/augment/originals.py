@@ -160,17 +160,18 @@ def encode_originals(
             # The outermost word of a side that was cut may be half a word.
             left = tokenizer.truncation_side == "left"
             outermost = {word.side: word for word in (reversed(words) if left else words)}
-            cut = {
-                id(word)
-                for side, word in outermost.items()
-                if (whole[side][: word.start] if left else whole[side][word.end :]).strip()
-            }
-            words = [word for word in words if id(word) not in cut]
+            words = [word for word in words if word is not outermost[word.side] or not _beyond(word, whole, left)]
         words, kept = keep_marks(words, encoding, whole, special, pattern)
         words = [with_script(word, whole[word.side], tokenizer) for word in words]
         words, units = _changing(words, whole, sides, shared)
         out.append(Original(ids[row], whole, labels[row], encoding.ids, encoding.type_ids, words, units, kept))
     return out
+
+
+def _beyond(word: Word, whole: tuple[str, ...], left: bool) -> str:
+    """What a text has beyond a word, after it, or before it if `left`."""
+    text = whole[word.side]
+    return (text[: word.start] if left else text[word.end :]).strip()
 
 
 def encode_rows(

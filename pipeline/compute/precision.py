@@ -1,7 +1,7 @@
 """Automatic mixed precision: bfloat16 on devices that are fast with it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
 import torch
@@ -17,11 +17,12 @@ FORMATS = ("float32", "bfloat16")
 def precision(device: torch.device) -> Iterator[None]:
     """Inside, matrix products are computed in the device's `number_format`.
 
-    It is for the forward passes of models that are trained, cached or draw words; losses, the selector's rewards and
-    scores are computed in float32. Raises InputError as `number_format` does.
+    It is for the forward passes of models that are trained, cached or draw words, and for what the selector's rewards
+    read of the encoder; losses, the rest of the rewards and scores are computed in float32. Raises InputError as
+    `number_format` does.
     """
     reduced = number_format(device) == "bfloat16"
-    # The gradient of the fused attention takes ten times as long in bfloat16 as in float32 on a processor.
+    # On a processor the fused attention's gradient is slower in it (findings/torch-bfloat16-attention-gradient.sh).
     slow = reduced and device.type == "cpu" and torch.is_grad_enabled()
     attention = sdpa_kernel(SDPBackend.MATH) if slow else nullcontext()
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=reduced), attention:
@@ -42,5 +43,7 @@ def number_format(device: torch.device) -> str:
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        fast = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+        # Older versions of PyTorch do not tell.
+        capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+        fast = device.type == "cpu" and bool(capabilities.get("avx512_bf16"))
     return "bfloat16" if fast else "float32"

@@ -1,6 +1,9 @@
-"""The disk space that a run takes, estimated from params and texts before the run."""
+"""The disk space that a run takes, estimated from params and texts before the run, beside what is free."""
 
 import copy
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,8 @@ from pipeline.models.loading import load_config, load_encoder_config, load_token
 from pipeline.models.student import fresh_config
 from pipeline.params.schema import Params
 from pipeline.params.types import Domain
+from pipeline.setup.environment import Finding, format_bytes, nearest_existing
+from pipeline.storage import workcache
 
 MEASURED = 1000
 """Texts of a domain whose tokens are counted."""
@@ -120,3 +125,24 @@ def _weight_bytes(kind: Any, config: Any) -> int:
     """Bytes of a model's weights, without creating them."""
     with torch.device("meta"), quiet():
         return 4 * parameter_count(kind.from_config(config))
+
+
+def room(needed: dict[str, int]) -> Iterator[Finding]:
+    """Free disk space compared with `estimate`, for each disk that holds the project or the work cache."""
+    disks = {"disk of the project": (Path.cwd(), sum(size for name, size in needed.items() if name != "work cache"))}
+    cache = nearest_existing(workcache.root())
+    if cache.stat().st_dev == Path.cwd().stat().st_dev:
+        disks = {"disk": (Path.cwd(), sum(needed.values()))}
+    else:
+        disks["disk of the work cache"] = (cache, needed["work cache"])
+    largest = ", ".join(
+        f"{name} {format_bytes(size)}" for name, size in sorted(needed.items(), key=lambda item: -item[1])[:3]
+    )
+    for what, (folder, size) in disks.items():
+        free = shutil.disk_usage(folder).free
+        found = f"{format_bytes(free)} free; a run from the start takes about {format_bytes(size)} ({largest})"
+        advice = "free disk space, or cache.attention: false with objectives.attention: 0, or fewer augment.samples"
+        if size > free:
+            yield Finding("wrong", what, found, advice)
+        else:
+            yield Finding("look" if 2 * size > free else "ok", what, found, advice if 2 * size > free else "")

@@ -14,7 +14,6 @@ from pipeline.params.methods import METHODS
 from pipeline.params.schema import Params
 from pipeline.setup import environment
 from pipeline.setup.environment import Finding, format_bytes, free_memory, nearest_existing
-from pipeline.storage import workcache
 
 if TYPE_CHECKING:
     from pipeline.addresses.hub import Kind
@@ -216,7 +215,7 @@ def _tables_and_room(params: Params, *, has_models: bool) -> Iterator[Finding]:
         if not has_models:
             yield Finding("look", "disk", f"{free} the models")
             return
-        from pipeline.setup.disk import estimate
+        from pipeline.setup.disk import estimate, room
 
         texts = {domain: read_texts(folder / file) for domain, file in DOMAINS.items()}
         needed = estimate(params, texts, read_texts(folder / TEACHER_SOURCE))
@@ -240,24 +239,3 @@ def _memory(params: Params, weights: int) -> Finding:
     if needed > free:
         return Finding("look", "memory", found, "a smaller teacher.batch_size, max_length or teacher.model")
     return Finding("ok", "memory", found)
-
-
-def room(needed: dict[str, int]) -> Iterator[Finding]:
-    """Free disk space compared with `disk.estimate`, for each disk that holds the project or the work cache."""
-    disks = {"disk of the project": (Path.cwd(), sum(size for name, size in needed.items() if name != "work cache"))}
-    cache = nearest_existing(workcache.root())
-    if cache.stat().st_dev == Path.cwd().stat().st_dev:
-        disks = {"disk": (Path.cwd(), sum(needed.values()))}
-    else:
-        disks["disk of the work cache"] = (cache, needed["work cache"])
-    largest = ", ".join(
-        f"{name} {format_bytes(size)}" for name, size in sorted(needed.items(), key=lambda item: -item[1])[:3]
-    )
-    for what, (folder, size) in disks.items():
-        free = shutil.disk_usage(folder).free
-        found = f"{format_bytes(free)} free; a run from the start takes about {format_bytes(size)} ({largest})"
-        advice = "free disk space, or cache.attention: false with objectives.attention: 0, or fewer augment.samples"
-        if size > free:
-            yield Finding("wrong", what, found, advice)
-        else:
-            yield Finding("look" if 2 * size > free else "ok", what, found, advice if 2 * size > free else "")

@@ -13,7 +13,6 @@ from pipeline.setup.column import EACH, FEW, Column
 from pipeline.setup.columns import Choose, label_column, second_text, text_columns, texts_like
 
 Task = Literal["classification", "regression"]
-_COMMA = re.compile(r"[-+]?\d+,\d+")
 _DECIMAL = re.compile(r"[-+]?\d+(,\d+)?")
 
 
@@ -57,7 +56,7 @@ def find_columns(
             f"{path}: its first line looks like a row: column {shown(label.name)} has {shown(label.name)} as a label "
             f"of {label.counts[label.name.strip()]:,} rows; accepted: a table whose first line names its columns"
         )
-    if any(map(_COMMA.fullmatch, label.counts)) and all(map(_DECIMAL.fullmatch, label.counts)):
+    if any("," in value for value in label.counts) and all(map(_DECIMAL.fullmatch, label.counts)):
         raise InputError(f"{path}: column {label.shown()}: numbers with a decimal comma; accepted: 3.5 in place of 3,5")
     label = _without_minus_one(label, path, choose)
     if like is None and len(texts) == 1 and (second := second_text(columns, texts[0], label, path, choose)):

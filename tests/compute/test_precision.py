@@ -15,12 +15,12 @@ CPU = torch.device("cpu")
 def slow_with_bfloat16(monkeypatch):
     """Nothing is asked for, and the processor has no instructions for it."""
     monkeypatch.delenv("L2A_PRECISION", raising=False)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False})
 
 
 @pytest.fixture
 def fast_with_bfloat16(slow_with_bfloat16, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": True})
 
 
 def product():

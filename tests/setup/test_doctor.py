@@ -13,7 +13,7 @@ from helpers.made_archive import ADDRESS, NAME, lay_out_archive
 
 from pipeline.addresses.archives import ARCHIVES
 from pipeline.addresses.hub import Answer
-from pipeline.setup import doctor, environment
+from pipeline.setup import disk, doctor, environment
 from pipeline.setup.doctor import examine
 from pipeline.setup.environment import Finding, format_bytes
 
@@ -215,7 +215,7 @@ def test_a_hub_that_does_not_answer_is_not_waited_for(found, monkeypatch):
 @pytest.mark.parametrize(("free", "mark"), [(50, "ok"), (15, "look"), (9, "wrong")])
 def test_room_on_one_disk(free, mark, work_cache, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free * GB))
-    (finding,) = doctor.room({"data/teacher": 4 * GB, "work cache": 6 * GB})
+    (finding,) = disk.room({"data/teacher": 4 * GB, "work cache": 6 * GB})
     assert (finding.what, finding.mark) == ("disk", mark)
     assert f"{free}.0 GB free; a run from the start takes about 10.0 GB (work cache 6.0 GB, data/teacher 4.0 GB)" in (
         finding.found
@@ -235,7 +235,7 @@ def test_room_on_two_disks(work_cache, monkeypatch):
         shutil, "disk_usage", lambda place: SimpleNamespace(free=5 * GB if place == project else 7 * GB)
     )
     monkeypatch.setattr(doctor.Path, "stat", stat)
-    findings = {finding.what: finding for finding in doctor.room({"data/teacher": 4 * GB, "work cache": 9 * GB})}
+    findings = {finding.what: finding for finding in disk.room({"data/teacher": 4 * GB, "work cache": 9 * GB})}
     assert {what: finding.mark for what, finding in findings.items()} == {
         "disk of the project": "look", "disk of the work cache": "wrong",
     }  # fmt: skip
