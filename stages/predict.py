@@ -66,7 +66,7 @@ def main(
             rows = read_lines(lines, str(file or "standard input"), objects=objects, **names)
         # At a terminal each line is answered at once.
         interactive = not texts and not file and sys.stdin.isatty()
-        answered = predict_rows(served, rows, 1 if interactive else CHUNK, **names)
+        answered = predict_rows(served, rows, 1 if interactive else CHUNK, **names, name=str(file) if file else None)
         if answers and file:
             count = write_answers(answered, answers, file)
         else:

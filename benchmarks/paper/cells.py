@@ -98,6 +98,8 @@ def generator(task: str) -> str | None:
 
 def row(task: str, name: str, seed: int) -> str | None:
     """Train and measure a row's model: writes `metrics.json`, `predictions.csv` and the model into a folder."""
+    from pipeline.compute.distributed import device
+    from pipeline.compute.precision import number_format
     from pipeline.evaluation.evaluate import evaluate
 
     def work(folder: Path) -> None:
@@ -121,6 +123,7 @@ def row(task: str, name: str, seed: int) -> str | None:
         numbers = json.loads((folder / TEMPORARY / "metrics.json").read_text())["model"]
         # Speed is not a result: other cells may have run at the same time.
         numbers = {key: value for key, value in numbers.items() if key != "sentences_per_second"}
+        numbers["bfloat16"] = float(number_format(device()) == "bfloat16")
         kept = _kept(folder)
         if kept is not None:
             numbers["kept"] = round(kept, 4)

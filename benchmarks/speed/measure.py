@@ -97,8 +97,11 @@ def format_value(value: float) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on: processor, cores, threads, the GPU if there is one, and libraries."""
+    """What the figures depend on: processor, cores, threads, number format, the GPU if there is one, and libraries."""
     import torch
+
+    from pipeline.compute.distributed import device
+    from pipeline.compute.precision import number_format
 
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
@@ -111,6 +114,7 @@ def machine() -> dict[str, Any]:
         "processor": cpu,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "precision": number_format(device()),
         **({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}),
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "transformers")},

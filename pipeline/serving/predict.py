@@ -33,7 +33,13 @@ class Classifier(Protocol):
 
 
 def predict_rows(
-    model: Classifier, rows: Iterable[Row], chunk: int = CHUNK, *, text: str = "text", text_pair: str = "text_pair"
+    model: Classifier,
+    rows: Iterable[Row],
+    chunk: int = CHUNK,
+    *,
+    text: str = "text",
+    text_pair: str = "text_pair",
+    name: str | None = None,
 ) -> Iterator[Row]:
     """Yield each row with the prediction for its text, or for its pair of texts.
 
@@ -43,6 +49,7 @@ def predict_rows(
         chunk: rows read before they are predicted.
         text: the name of a row's text, or first text.
         text_pair: the name of its second text, if it has one.
+        name: of the file of the rows, for errors.
 
     Raises InputError if pairs and single texts are mixed, or if the model is known to read the other kind.
     """
@@ -52,7 +59,7 @@ def predict_rows(
         for row in batch:
             is_pair = row.get(text_pair) is not None
             number += 1
-            check_kind(is_pair, pairs_expected, f"row {number}")
+            check_kind(is_pair, pairs_expected, f"{name + ': ' if name else ''}row {number}")
             pairs_expected = is_pair
         pairs = [row[text_pair] for row in batch] if pairs_expected else None
         values, probs = most_probable(model.outputs([row[text] for row in batch], pairs), model.names)

@@ -20,6 +20,8 @@ from pipeline.params.data import Table
 
 WORDS = 3
 """Texts have at least this many words on average: labels, names and numbers have fewer."""
+SHORT = 1.5
+"""Texts in a column that is called so have at least this many: search queries, product names."""
 LONG = 6
 """Labels have fewer words on average."""
 CLASSES = 100
@@ -115,7 +117,7 @@ class Column:
     def is_distinct(self) -> bool:
         """Whether it has sentences that are rarely repeated in the table, as even long labels are."""
         many = len(self.counts) > min(CLASSES, len(self.cells) / 2)
-        words = self.words >= (1.5 if self.plain_name in TEXTS else WORDS)
+        words = self.words >= (SHORT if self.plain_name in TEXTS else WORDS)
         return not self.numbers and words and many and not self._is_label_by_name
 
     @property

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from pipeline.data.quoting import listed
 from pipeline.errors import InputError
 from pipeline.params.methods import METHODS
 from pipeline.params.schema import Params
@@ -83,9 +84,12 @@ def _params(path: Path) -> tuple[Params | None, Finding]:
     from pipeline.params.file import load
 
     try:
-        return load(path), Finding("ok", "params", f"{path}")
+        params, missing = load(path), environment.left_out(path)
     except InputError as error:
         return None, Finding("wrong", "params", str(error), "fix it, or l2a init TABLE")
+    if missing:
+        return params, Finding("wrong", "params", f"{path} lacks {listed(missing)}, which dvc.yaml names", "add them")
+    return params, Finding("ok", "params", f"{path}")
 
 
 def _hub(params: Params, outage: str) -> Iterator[Finding]:

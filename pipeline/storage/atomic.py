@@ -17,7 +17,7 @@ from pathlib import Path
 from platform import node
 
 from pipeline.errors import InputError
-from pipeline.storage.checksums import SUMS
+from pipeline.storage.checksums import SUMS, read_sums
 
 SUFFIXES = {".csv", ".html", ".json", ".npy", ".parquet", ".safetensors", ".tsv"}
 """Suffixes of the files that stages write."""
@@ -68,8 +68,7 @@ def check_output(path: Path, key: str, *, folder: bool) -> None:
         # Only the curves and `share/onnx` have subfolders; tokenizers write files with many suffixes.
         is_model = (path / "config.json").is_file()
         expected = SUFFIXES - {".csv", ".html"} | (TOKENIZERS if is_model else set())
-        sums = path / SUMS
-        listed = {line[66:] for line in sums.read_text("utf-8", "replace").splitlines()} if sums.is_file() else set()
+        listed = read_sums(path) or {}
         foreign = [
             file
             for file in path.rglob("[!.]*")

@@ -36,20 +36,31 @@ def check_sums(folder: Path, key: str, *, weights: bool) -> None:
     if not sums.is_file():
         return
     fix = f"make or fetch the folder again, or remove {sums} to take it as it is"
-    names = set()
-    for line in sums.read_text(encoding="utf-8", errors="replace").splitlines():
-        match = re.fullmatch(r"([0-9a-f]{64}) [ *](?:\./)?(.+)", line)
-        if match is None or PurePosixPath(match[2]).is_absolute() or ".." in PurePosixPath(match[2]).parts:
-            raise InputError(f"{key}: {sums} is damaged; {fix}")
-        file = folder / match[2]
-        names.add(match[2])
+    listed = read_sums(folder)
+    if listed is None:
+        raise InputError(f"{key}: {sums} is damaged; {fix}")
+    for name, expected in listed.items():
+        file = folder / name
         if not file.is_file():
             raise InputError(f"{key}: {file} is missing; {fix}")
-        if (weights or file.suffix not in WEIGHTS) and sha256(file) != match[1]:
+        if (weights or file.suffix not in WEIGHTS) and sha256(file) != expected:
             raise InputError(f"{key}: {file} is not what was written; {fix}")
     for file in sorted(folder.iterdir()):
-        if file.suffix in (*WEIGHTS, ".json") and file.name not in names:
+        if file.suffix in (*WEIGHTS, ".json") and file.name not in listed:
             raise InputError(f"{key}: {sums} does not name {file.name}; {fix}")
+
+
+def read_sums(folder: Path) -> dict[str, str] | None:
+    """The listed checksums of a folder's files by their paths in it; none without a list, None if it is damaged."""
+    sums, listed = folder / SUMS, {}
+    for line in sums.read_text(encoding="utf-8", errors="replace").splitlines() if sums.is_file() else ():
+        match = re.fullmatch(r"([0-9a-f]{64}) [ *](?:\./)?(.+)", line)
+        if match is None or match[2] in listed:
+            return None
+        if PurePosixPath(match[2]).is_absolute() or ".." in PurePosixPath(match[2]).parts:
+            return None
+        listed[match[2]] = match[1]
+    return listed
 
 
 def sha256(file: Path) -> str:

@@ -80,6 +80,23 @@ def test_what_would_stop_it(found, sections, what, said):
         assert " free; " in findings["disk"].found
 
 
+def test_a_parameter_that_dvc_would_miss(found, tmp_path):
+    def line(**sections):
+        stages = {
+            "augment": {"foreach": [1], "do": {"cmd": "true", "params": ["max_length", "augment.shards"]}},
+            "teacher": {"cmd": "true", "params": ["teacher.model", {"hub.json": ["teacher"]}]},
+            "again": {"cmd": "true", "params": ["refine", "augment.shards"]},
+        }
+        (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+        return found(**sections)["params"]
+
+    lacks = f"{tmp_path / 'params.yaml'} lacks augment.shards, refine, which dvc.yaml names"
+    assert line() == Finding("wrong", "params", lacks, "add them")
+    assert line(augment={"shards": 2}, refine={}).mark == "ok"
+    (tmp_path / "other.yaml").write_text((tmp_path / "params.yaml").read_text().replace("refine: {}\n", ""))
+    assert next(each for each in examine(tmp_path / "other.yaml") if each.what == "params").mark == "ok"
+
+
 def test_more_layers_to_freeze_than_there_are(found, tiny_encoder):
     finding = found(teacher={"model": str(tiny_encoder), "frozen": 7})["models"]
     assert (finding.mark, "teacher.frozen: got 7, but the model has " in finding.found) == ("wrong", True)

@@ -54,10 +54,12 @@ def test_a_file_and_standard_input_give_the_same(exported, tiny_classifier, tmp_
 
 
 def test_pairs_are_refused_by_a_model_of_single_texts(exported, tmp_path):
-    (tmp_path / "pairs.JSONL").write_text('{"text": "a film", "text_pair": "a plot"}\n')
-    done = CliRunner().invoke(predict, ["--file", str(tmp_path / "pairs.JSONL"), "--model", str(exported / "onnx")])
+    file = tmp_path / "pairs.JSONL"
+    file.write_text('{"text": "a film", "text_pair": "a plot"}\n')
+    done = CliRunner().invoke(predict, ["--file", str(file), "--model", str(exported / "onnx")])
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr == "predict: row 1: got a pair; accepted: single texts, as expected by the model or first row\n"
+    accepted = "single texts, as expected by the model or first row"
+    assert done.stderr == f"predict: {file}: row 1: got a pair; accepted: {accepted}\n"
 
 
 def test_a_table_gets_the_answers_of_its_texts(exported, tmp_path):

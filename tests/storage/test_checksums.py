@@ -92,7 +92,9 @@ def test_lists_as_sha256sum_writes_them(folder):
     assert (folder / SUMS).read_text() == sums
 
 
-@pytest.mark.parametrize("content", [b"nonsense", b"\xff\xfe", b"0" * 64 + b"  ../config.json\n"])
+@pytest.mark.parametrize(
+    "content", [b"nonsense", b"\xff\xfe", b"0" * 64 + b"  ../config.json\n", (b"0" * 64 + b"  a.json\n") * 2]
+)
 def test_a_damaged_list(folder, content):
     (folder / SUMS).write_bytes(content)
     with pytest.raises(InputError, match=r"^student: .*SHA256SUMS is damaged"):
