@@ -19,6 +19,12 @@ def out_of_memory(error: Exception) -> bool:
     )
 
 
+def one_line(error: BaseException) -> str:
+    """An error's message on one line; of a long one the first and the last 160 characters, where its cause is named."""
+    line = " ".join(str(error).split())
+    return line if len(line) <= 330 else f"{line[:160]} … {line[-160:]}"
+
+
 def nearest(name: str, accepted: Iterable[str]) -> str:
     """Return `; nearest: X` for the accepted name closest to `name`, or an empty string if none is close."""
     matches = get_close_matches(name, list(accepted), n=1)

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from pipeline.addresses.hub import Kind, ask
+from pipeline.addresses.hub import RepoType, ask
 from pipeline.errors import InputError
 
 RECORD = Path("hub.json")
@@ -44,7 +44,7 @@ def read_record() -> dict[str, tuple[str, str]]:
     return found
 
 
-def commit_of(kind: Kind, hub_id: str, revision: str | None, key: str) -> str:
+def commit_of(kind: RepoType, hub_id: str, revision: str | None, key: str) -> str:
     """The commit that a branch or tag is at: on the hub or, if it does not answer, in its cache on this machine.
 
     Args:
@@ -69,7 +69,7 @@ def commit_of(kind: Kind, hub_id: str, revision: str | None, key: str) -> str:
     raise InputError(f"{key}: {address} is not a local {local}, {answer.outage} and its cache has no such {kind}")
 
 
-def cached_commit(kind: Kind, hub_id: str, revision: str | None) -> str | None:
+def cached_commit(kind: RepoType, hub_id: str, revision: str | None) -> str | None:
     """The commit that a branch or tag was at when the hub was last asked for its files from this machine.
 
     What was fetched by its commit leaves no trace of a branch: of `main` the only commit in the cache will do.
@@ -83,12 +83,12 @@ def cached_commit(kind: Kind, hub_id: str, revision: str | None) -> str | None:
     return commit if COMMIT.fullmatch(commit) else None
 
 
-def snapshot_folder(kind: Kind, hub_id: str, commit: str) -> Path:
+def snapshot_folder(kind: RepoType, hub_id: str, commit: str) -> Path:
     """Where the files of a commit are in the hub's cache on this machine, if it has some."""
     return _cache(kind, hub_id) / "snapshots" / commit
 
 
-def _cache(kind: Kind, hub_id: str) -> Path:
+def _cache(kind: RepoType, hub_id: str) -> Path:
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 

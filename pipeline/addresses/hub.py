@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from pipeline.addresses.waiting import BusyError, outlasting
-from pipeline.errors import InputError
+from pipeline.errors import InputError, one_line
 
-Kind = Literal["model", "dataset"]
+RepoType = Literal["model", "dataset"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Answer:
 
 
 @lru_cache
-def ask(kind: Kind, hub_id: str, revision: str | None = None, *, patient: bool = False) -> Answer:
+def ask(kind: RepoType, hub_id: str, revision: str | None = None, *, patient: bool = False) -> Answer:
     """Ask the hub for a model or dataset, once in a process: with the hub out of reach, each request takes a while.
 
     Args:
@@ -58,7 +58,7 @@ def ask(kind: Kind, hub_id: str, revision: str | None = None, *, patient: bool =
         return explain(error, kind, hub_id)
 
 
-def _check_access(kind: Kind, hub_id: str) -> None:
+def _check_access(kind: RepoType, hub_id: str) -> None:
     """Raise GatedRepoError if a gated model or dataset is not open to this user, which its files would show later."""
     from huggingface_hub import HfApi, errors
 
@@ -70,7 +70,7 @@ def _check_access(kind: Kind, hub_id: str) -> None:
             raise
 
 
-def explain(error: Exception, kind: Kind, hub_id: str) -> Answer:
+def explain(error: Exception, kind: RepoType, hub_id: str) -> Answer:
     """Why a request failed. A full or broken disk is raised again as an OSError, with the cache's folder."""
     from huggingface_hub import constants, errors
 
@@ -121,7 +121,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _revisions(kind: Kind, hub_id: str) -> str:
+def _revisions(kind: RepoType, hub_id: str) -> str:
     """The branches and tags that a model or dataset has, as far as the hub lists them."""
     from huggingface_hub import HfApi
 
@@ -150,9 +150,3 @@ def hub_requests(*, patient: bool = True) -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
-
-
-def one_line(error: BaseException) -> str:
-    """An error's message on one line; of a long one the first and the last 160 characters, where its cause is named."""
-    line = " ".join(str(error).split())
-    return line if len(line) <= 330 else f"{line[:160]} … {line[-160:]}"

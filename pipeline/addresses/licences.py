@@ -8,6 +8,7 @@ from huggingface_hub import RepoCard
 
 from pipeline.addresses.archives import is_archive, read_card
 from pipeline.addresses.packages import package_path
+from pipeline.addresses.resolve import expand_home
 from pipeline.errors import InputError
 
 
@@ -48,5 +49,5 @@ def _card(address: str) -> str:
     """The text of a model card; empty if there is none."""
     if is_archive(address):
         return read_card(address)
-    folder = package_path(address, "") if address.startswith("package:") else Path(address)
+    folder = package_path(address, "") if address.startswith("package:") else Path(expand_home(address))
     return (folder / "README.md").read_text(encoding="utf-8") if (folder / "README.md").is_file() else ""

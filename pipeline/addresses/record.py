@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from pipeline.addresses.commits import commit_of, read_record
-from pipeline.addresses.hub import Kind
+from pipeline.addresses.hub import RepoType
 from pipeline.addresses.resolve import expand_home, kind_of, split_revision
 from pipeline.params.schema import Params
 from pipeline.storage.fingerprint import folder_hash
@@ -13,7 +13,7 @@ from pipeline.storage.json_file import write_json
 logger = logging.getLogger(__name__)
 
 
-def addresses(params: Params) -> dict[str, tuple[Kind, str | None]]:
+def addresses(params: Params) -> dict[str, tuple[RepoType, str | None]]:
     """The addresses of models and tables by parameter; a table's parameter is its section: `data.target`."""
     teacher, generator, student, data = params.teacher, params.generator, params.student, params.data
     tables = {
@@ -44,7 +44,7 @@ def record_commits(params: Params, out: Path) -> str:
     """
     named = addresses(params)
     commits = {(named[key][0], *entry) for key, entry in read_record().items() if key in named}
-    known: dict[tuple[Kind, str], str] = {(kind, address): commit for kind, address, commit in commits}
+    known: dict[tuple[RepoType, str], str] = {(kind, address): commit for kind, address, commit in commits}
     record: dict[str, dict[str, dict[str, str] | None]] = {}
     new = 0
     for key, (kind, address) in named.items():

@@ -147,14 +147,14 @@ def _read_neighbours(
 ) -> tuple[pa.Table, npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Neighbours of originals that have several, π(z) of each, and the index of its original."""
     table = read_augmented(augmented, COLUMNS)
-    selected = matching_selection(selection, augmented, ["pi"])
-    if selected is None:
+    matching = matching_selection(selection, augmented, ["pi"])
+    if matching is None:
         raise InputError(
             f"{selection}: made for other neighbours than those in {augmented}; run the distill stage again"
         )
     # A copy has no changed words.
     changed = table["distance"].to_numpy() > 0
-    table, pi = table.filter(changed), selected["pi"].to_numpy()[changed].astype(np.float64)
+    table, pi = table.filter(changed), matching[0]["pi"].to_numpy()[changed].astype(np.float64)
     if any(table[name].null_count for name in ("length", "positions", "new_words", "log_p")):
         raise InputError(f"{augmented}: neighbours without positions of changed words; run the augment stage again")
     _, original, counts = np.unique(

@@ -11,8 +11,8 @@ from pipeline.storage.fingerprint import folder_hash
 from pipeline.storage.parquet import read_table
 
 
-def matching_selection(selection: Path, augmented: Path, columns: Sequence[str]) -> pa.Table | None:
-    """The selection's `id` and `columns`, a row for each neighbour in the order of the shards; without the originals.
+def matching_selection(selection: Path, augmented: Path, columns: Sequence[str]) -> tuple[pa.Table, pa.Table] | None:
+    """The selection's `id` and `columns`: of each neighbour, in the order of the shards, and of each original in it.
 
     Returns None if the selection was made for other neighbours: its metadata have another hash of the shards, or it
     lacks one of their ids. Raises InputError if a file is missing or damaged, or lacks a column.
@@ -25,11 +25,5 @@ def matching_selection(selection: Path, augmented: Path, columns: Sequence[str])
     rows = pc.index_in(ids, value_set=table["id"])
     if rows.null_count:
         return None
-    return table.take(rows).combine_chunks()
-
-
-def selected_originals(selection: Path, augmented: Path, columns: Sequence[str]) -> pa.Table:
-    """The selection's `id` and `columns`, a row for each original: for each text that is no neighbour."""
-    table = read_table(selection, ["id", *columns], "distill")
-    neighbours = read_augmented(augmented, ["id"])["id"]
-    return table.filter(pc.invert(pc.is_in(table["id"], value_set=neighbours))).combine_chunks()
+    originals = table.filter(pc.invert(pc.is_in(table["id"], value_set=ids)))
+    return table.take(rows).combine_chunks(), originals.combine_chunks()

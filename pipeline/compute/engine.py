@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pipeline.compute import distributed
 from pipeline.compute.progress import track
-from pipeline.errors import InputError
+from pipeline.errors import InputError, one_line
 from pipeline.params.types import Engine
 
 T = TypeVar("T")
@@ -57,8 +57,8 @@ def _run_on_ray(work: Callable[[T], object], shards: Sequence[T], on_done: Calla
     except ray.exceptions.RayTaskError as error:
         raise error.cause from error
     except ray.exceptions.RayError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"engine: ray failed: {reason}; accepted: more memory per core, or engine: local") from error
+        accepted = "more memory per core, or engine: local"
+        raise InputError(f"engine: ray failed: {one_line(error)}; accepted: {accepted}") from error
     finally:
         if starts_ray:
             ray.shutdown()
@@ -80,9 +80,8 @@ def _connect(ray: Any) -> None:
     try:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     except (ValueError, ConnectionError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"RAY_ADDRESS: got {address or 'none'} ({reason}); accepted: a cluster's address, or none"
+            f"RAY_ADDRESS: got {address or 'none'} ({one_line(error)}); accepted: a cluster's address, or none"
         ) from error
     # ray.init replaces the handler of SIGTERM.
     signal.signal(signal.SIGTERM, handler)

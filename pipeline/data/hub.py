@@ -12,11 +12,11 @@ import pandas as pd
 
 from pipeline.addresses.blobs import check_blobs
 from pipeline.addresses.commits import COMMIT, cached_commit, recorded, snapshot_folder
-from pipeline.addresses.hub import Answer, ask, explain, hub_requests, one_line
+from pipeline.addresses.hub import Answer, ask, explain, hub_requests
 from pipeline.addresses.resolve import split_revision
 from pipeline.data.quoting import listed, shown
 from pipeline.data.reading import with_class_names
-from pipeline.errors import InputError, nearest
+from pipeline.errors import InputError, nearest, one_line
 from pipeline.params.data import Table
 from pipeline.storage.atomic import publish_file
 

@@ -179,7 +179,7 @@ def _filtered(frame: pd.DataFrame, table: Table, key: str) -> pd.DataFrame:
     keep = np.ones(len(frame), dtype=bool)
     for column, value in table.where.items():
         # Without the blanks around them, as labels are compared.
-        accepted = {as_text(option).strip() for option in (value if isinstance(value, list) else [value])}
+        accepted = {form for option in (value if isinstance(value, list) else [value]) for form in _forms(option)}
         cells = [as_text(cell).strip() for cell in frame[column]]
         keep &= np.fromiter((cell in accepted for cell in cells), dtype=bool, count=len(cells))
         if not accepted & set(cells):
@@ -191,6 +191,12 @@ def _filtered(frame: pd.DataFrame, table: Table, key: str) -> pd.DataFrame:
     if not keep.any():
         raise InputError(f"{key}.where: no row of {table.path} matches all of {table.where}")
     return frame[keep]
+
+
+def _forms(option: object) -> set[str]:
+    """How cells write a value of `where`: true and false as Python, JSON and spreadsheets do."""
+    text = as_text(option).strip()
+    return {text, text.lower(), text.upper()} if isinstance(option, bool) else {text}
 
 
 def text_cells(values: pd.Series, rows: Sequence[int], column: str) -> list[str]:

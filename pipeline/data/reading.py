@@ -13,7 +13,7 @@ import pandas as pd
 
 from pipeline.addresses.resolve import TABLE_SUFFIXES, not_copied
 from pipeline.data.quoting import shown
-from pipeline.errors import InputError, nearest
+from pipeline.errors import InputError, nearest, one_line
 
 _ENCLOSED = re.compile(r'(?:^|[\t\n])"((?:[^"\t\n]|"")*)"(?=[\t\r\n]|$)')
 """A field of a TSV in quotes, on one line."""
@@ -57,7 +57,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         table = pq.ParquetFile(path).read()
         header = [str(name) for name in table.column_names]
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a Parquet file: {' '.join(str(error).split())[:200]}") from error
+        raise InputError(f"{path}: not a Parquet file: {one_line(error)}") from error
     header = _named(path, header)
     columns = [
         _python_values(column, f"{path}, column {name!r}") for name, column in zip(header, table.columns, strict=True)
@@ -121,6 +121,14 @@ def _decode(path: Path) -> str:
 def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
     """The objects of a file: one a line, or all in one array."""
     values: Iterable[tuple[int, Any]] = _json_lines(path, text)
+    if text.lstrip().startswith("{"):
+        with suppress(ValueError, RecursionError):
+            whole = json.loads(text)
+            if whole and all(isinstance(value, dict | list) for value in whole.values()):
+                raise InputError(
+                    f"{path}: one object with all cells of a column in each value; accepted: an object a line, or one "
+                    "array of them (pandas: to_json(orient='records'))"
+                )
     if text.lstrip().startswith("["):
         with suppress(ValueError, RecursionError):
             array = json.loads(text)
@@ -227,7 +235,8 @@ def _separator(path: Path, header: str, suffix: str) -> str:
     Raises InputError if that of a .tsv is separated by another sign.
     """
     if suffix != ".tsv":
-        return "," if "," in header else max(",;\t", key=header.count)
+        bare = re.sub(r'"[^"]*"', "", header)
+        return "," if "," in bare else max(",;\t", key=bare.count)
     other = max(",;", key=header.count)
     if "\t" not in header and other in header:
         names = {",": "commas", ";": "semicolons"}

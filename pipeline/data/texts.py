@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, one_line
 from pipeline.params.types import Domain
 from pipeline.storage.atomic import publish_file
 from pipeline.storage.parquet import read_table, write_tables
@@ -142,9 +142,7 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: not a file of prepared texts, or damaged ({' '.join(str(error).split())[:160]})"
-        ) from error
+        raise InputError(f"{path}: not a file of prepared texts, or damaged ({one_line(error)})") from error
 
 
 def _read_labels(values: Sequence[Any], names: Sequence[str]) -> Labels:

@@ -1,7 +1,7 @@
 """Metrics of predictions, their bootstrap confidence intervals, and the loss."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,11 @@ Numbers = dict[str, float]
 
 IN_UNIT = ("mae", "rmse", "mean")
 """The metrics in the labels' unit."""
+
+
+def metric_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The metrics of classification, or of regression if there are no class names."""
+    return ("accuracy", "f1", "mcc") if names else ("r2", "pearson", "spearman", "mae", "rmse")
 
 
 def headline(score: "ScoreName", labels: np.ndarray, names: list[str]) -> str:

@@ -63,7 +63,8 @@ class ArtifactPaths:
         """`id`, `pi` and `kept` of every neighbour; None without a selection, or if it was made for others."""
         if self.selection is None:
             return None
-        return matching_selection(self.selection, self.augmented, ["pi", "kept"])
+        matching = matching_selection(self.selection, self.augmented, ["pi", "kept"])
+        return None if matching is None else matching[0]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from pipeline.addresses.hub import one_line
-from pipeline.errors import InputError
+from pipeline.errors import InputError, one_line
 from pipeline.models.attention import attention_heads, sample_inputs, sums_to_one, trying
 from pipeline.models.forward import NAMES, States, forward
 from pipeline.models.layers import PER_LAYER, new_classifier

@@ -20,9 +20,8 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
-from pipeline.addresses.hub import one_line
 from pipeline.addresses.resolve import resolve_model
-from pipeline.errors import InputError
+from pipeline.errors import InputError, one_line
 from pipeline.models import bilstm, pair_encoder
 from pipeline.models.head_rows import class_names, output_layer, rows_by_name, take_rows
 from pipeline.models.ids import check_numbering

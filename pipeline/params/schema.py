@@ -102,11 +102,11 @@ class Params(Section):
     seed: Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)] = 1
     """Seed of every random draw of every stage."""
     score: ScoreName = "auto"
-    """Of classes: the metric on the validation texts that picks the best epoch of Student-FT, that
-    `export.max_drop` is about, that messages and the report show first, and that rewards the selector if its reward is
-    `metric` (Eq. 13). F1 is that of the last class if there are two, else the mean over the classes; mcc is Matthews'
-    correlation coefficient. auto: accuracy, but mcc where more than two thirds of the validation texts have one label.
-    Regression has R²."""
+    """Of classes: the metric on the validation texts that picks the best epoch of Student-FT, and the teacher with
+    `teacher.domains: auto`; that `export.max_drop` is about and the report shows first; and that rewards the selector
+    if its reward is `metric` (Eq. 13). F1 is that of the last class if there are two, else the mean over the classes;
+    mcc is Matthews' correlation coefficient. auto: accuracy, but mcc where more than two thirds of the validation texts
+    have one label. Regression has R²."""
     alpha: Temperature = 1.0
     """Eq. 11: how far neighbours stray from their originals."""
     temperature: Temperature = 1.0

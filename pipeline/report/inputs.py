@@ -104,7 +104,7 @@ def read_scores(path: Path, metrics: Sequence[str]) -> tuple[EvaluationMetrics, 
 
     Of numbers `always_mean` as well: the `mean` that is predicted, and the `mae` and `rmse` of that.
 
-    Returns the numbers by model, and which of `metrics` picked the best epochs.
+    Returns the numbers by model, and which of `metrics` is that of the parameter `score`.
     """
     measured: EvaluationMetrics = read_json(path, EvaluationMetrics, "evaluate")
     keys = [f"{metric}{suffix}" for metric in metrics for suffix in ("", "_low", "_high")]

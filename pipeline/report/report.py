@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.addresses.commits import with_commit
 from pipeline.data.texts import read_texts
+from pipeline.evaluation.scoring import metric_names
 from pipeline.params.schema import Params
 from pipeline.report import scores
 from pipeline.report.confusion import confusions, disagreements, label_values, scatters
@@ -53,9 +54,9 @@ def report(params: Params, inputs: Inputs, out: Path, plots: Path) -> str:
     check_output(out, "--out", folder=False)
     prepared = read_json(inputs.data, DataMetrics, "prepare")
     test = read_texts(inputs.prepared / "test.parquet")
-    measured, metric = read_scores(inputs.evaluation, scores.metric_names(test.names))
+    measured, metric = read_scores(inputs.evaluation, metric_names(test.names))
     # The one that decided comes first.
-    metrics = sorted(scores.metric_names(test.names), key=lambda name: name != metric)
+    metrics = sorted(metric_names(test.names), key=lambda name: name != metric)
     predictions = read_predictions(inputs.predictions, test)
     serving = read_json(inputs.serving, ServingMetrics, "export") if inputs.serving.exists() else None
     selection = read_selection(inputs.selection, inputs.augmented) if inputs.selection.exists() else None

@@ -1,6 +1,5 @@
 """Scores, sizes and speeds of the models: a table, charts, and the summary cards at the top of the page."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -122,8 +121,3 @@ def majority_class(counts: dict[str, float], rows: int) -> tuple[str, float] | N
         return None
     name = max(counts, key=lambda label: counts[label])
     return name, counts[name] / rows
-
-
-def metric_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The metrics of classification, or of regression if there are no class names."""
-    return ("accuracy", "f1", "mcc") if names else ("r2", "pearson", "spearman", "mae", "rmse")

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from markupsafe import Markup
 
 from pipeline.augment.changes import changes
-from pipeline.augment.selection import matching_selection, selected_originals
+from pipeline.augment.selection import matching_selection
 from pipeline.augment.shards import read_augmented
 from pipeline.errors import InputError
 from pipeline.report import charts
@@ -79,12 +79,12 @@ def read_selection(selection: Path, augmented: Path) -> Selection | None:
 
     Raises InputError if the selection was made for other neighbours.
     """
-    table = matching_selection(selection, augmented, ("domain", "pi", "kept"))
-    if table is None:
+    matching = matching_selection(selection, augmented, ("domain", "pi", "kept"))
+    if matching is None:
         raise InputError(
             f"{selection}: made for other neighbours than those in {augmented}; run the distill stage again"
         )
-    others = selected_originals(selection, augmented, ("domain", "pi", "kept"))
+    table, others = matching
     if not len(table) + len(others):
         return None
     originals = _by_domain(others)

@@ -11,9 +11,8 @@ import onnx
 import torch
 from transformers import PreTrainedModel
 
-from pipeline.addresses.hub import one_line
 from pipeline.compute.batching import Batch
-from pipeline.errors import InputError
+from pipeline.errors import InputError, one_line
 from pipeline.models.forward_shortcuts import last_layer_first_token_only
 from pipeline.serving.norms import keep_apart
 

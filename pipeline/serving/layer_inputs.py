@@ -16,8 +16,8 @@ class LayerInputs:
     """The vectors that products with the same inputs take in."""
 
     vectors: int
-    squares: np.ndarray
-    """The sum of their outer products, (width, width)."""
+    gram: np.ndarray
+    """Their Gram matrix, the sum of their outer products, (width, width)."""
     lowest: np.ndarray
     """The least value of each entry, at most 0, (width,)."""
     highest: np.ndarray
@@ -46,10 +46,10 @@ def layer_inputs(model: onnx.ModelProto, examples: Iterable[Batch]) -> dict[str,
         outputs = session.run(names, {name: np.asarray(example[name]) for name in inputs})
         for name, values in zip(names, outputs, strict=True):
             vectors = values.reshape(-1, values.shape[-1])
-            count, squares = len(vectors), vectors.T @ vectors
+            count, gram = len(vectors), vectors.T @ vectors
             lowest, highest = np.minimum(vectors.min(0), 0), np.maximum(vectors.max(0), 0)
             if before := seen.get(name):
-                count, squares = count + before.vectors, squares + before.squares
+                count, gram = count + before.vectors, gram + before.gram
                 lowest, highest = np.minimum(lowest, before.lowest), np.maximum(highest, before.highest)
-            seen[name] = LayerInputs(count, squares, lowest, highest)
+            seen[name] = LayerInputs(count, gram, lowest, highest)
     return seen

@@ -22,9 +22,8 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from pipeline.addresses.hub import one_line
 from pipeline.compute.batching import TOKENS, budget_batches, pad_arrays
-from pipeline.errors import InputError
+from pipeline.errors import InputError, one_line
 from pipeline.evaluation.prediction import Outputs, Prediction, predictions
 from pipeline.models.ids import check_ids, check_numbering
 from pipeline.serving.predict import check_kind

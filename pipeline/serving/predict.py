@@ -57,7 +57,8 @@ def predict_rows(
     pairs_expected, number = model.pairs, 0
     while batch := list(islice(rows, chunk)):
         for row in batch:
-            is_pair = row.get(text_pair) is not None
+            # An empty second text is one only beside pairs: tables of single texts may have the column.
+            is_pair = row.get(text_pair) is not None if pairs_expected else bool(row.get(text_pair))
             number += 1
             check_kind(is_pair, pairs_expected, f"{name + ': ' if name else ''}row {number}")
             pairs_expected = is_pair
@@ -129,8 +130,8 @@ def _row(line: str, where: str, text: str, text_pair: str) -> Row:
     if not isinstance(row, dict) or not isinstance(row.get(text), str):
         raise InputError(f'{where} has no text; accepted: {{"{text}": "…"}}, for pairs also "{text_pair}": "…"')
     check_unanswered(row, where)
-    if not isinstance(row.get(text_pair, ""), str | None):
+    if not isinstance(row.get(text_pair, ""), str):
         raise InputError(f"{where}: {text_pair} is not a text")
     for name in (text, text_pair):
-        check_text(row.get(name) or "", f"{where}: {name}")
+        check_text(row.get(name, ""), f"{where}: {name}")
     return row

@@ -35,15 +35,15 @@ def round_layers(quantised: onnx.ModelProto, exact: onnx.ModelProto, inputs: Map
         known = [found for found in each if found is not None]
         if weight is None or len(weight.dims) != 2 or len(known) < len(each):
             continue
-        squares = sum((found.squares for found in known[1:]), known[0].squares)
-        if np.isfinite(squares).all():
+        gram = sum((found.gram for found in known[1:]), known[0].gram)
+        if np.isfinite(gram).all():
             value = numpy_helper.to_array(weight)
             scales = numpy_helper.to_array(stored[f"{name}_scale"])
-            rounded = round_weights(value.T if transposed else value, scales, squares)
+            rounded = round_weights(value.T if transposed else value, scales, gram)
             stored[quantised_name].CopyFrom(numpy_helper.from_array(rounded, quantised_name))
 
 
-def round_weights(weights: np.ndarray, scales: np.ndarray, squares: np.ndarray) -> np.ndarray:
+def round_weights(weights: np.ndarray, scales: np.ndarray, gram: np.ndarray) -> np.ndarray:
     """Round a layer's weights one input after the other; those still to come make good what rounding has changed.
 
     Algorithm 1 of the paper. Compared with rounding to the nearest, the sum of squared differences of the outputs is
@@ -52,14 +52,14 @@ def round_weights(weights: np.ndarray, scales: np.ndarray, squares: np.ndarray) 
     Args:
         weights: (inputs, outputs).
         scales: of each output, (outputs,).
-        squares: the sum over texts and tokens of the outer products of inputs, (inputs, inputs).
+        gram: the sum over texts and tokens of the outer products of inputs, (inputs, inputs).
 
     Returns (inputs, outputs), int8, from -64 to 64.
     """
     left, scales = weights.astype(np.float64), scales.astype(np.float64)
-    diagonal = squares.diagonal().astype(np.float64)
+    diagonal = gram.diagonal().astype(np.float64)
     damping = np.diag(np.where(diagonal > 0, DAMPING * diagonal, 1.0))
-    inverse = np.linalg.cholesky(np.linalg.inv(squares + damping)).T
+    inverse = np.linalg.cholesky(np.linalg.inv(gram + damping)).T
     rounded = np.empty(weights.shape, np.int8)
     for start in range(0, len(left), BLOCK):
         end = min(start + BLOCK, len(left))

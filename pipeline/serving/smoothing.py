@@ -36,7 +36,7 @@ def smooth(model: onnx.ModelProto, inputs: dict[str, LayerInputs]) -> None:
         if name not in inputs or any(node.op_type != "MatMul" or uses[node.input[1]] > 1 for node in nodes):
             continue
         weights = [numpy_helper.to_array(stored[node.input[1]]) for node in nodes]
-        factors = smoothing(np.concatenate(weights, 1), inputs[name])
+        factors = smoothing_factors(np.concatenate(weights, 1), inputs[name])
         if factors is None:
             continue
         for node, each in zip(nodes, weights, strict=True):
@@ -48,13 +48,13 @@ def smooth(model: onnx.ModelProto, inputs: dict[str, LayerInputs]) -> None:
         before = inputs[name]
         inputs[f"{name}_smooth"] = LayerInputs(
             before.vectors,
-            before.squares / np.outer(factors, factors),
+            before.gram / np.outer(factors, factors),
             before.lowest / factors,
             before.highest / factors,
         )
 
 
-def smoothing(weights: np.ndarray, inputs: LayerInputs) -> np.ndarray | None:
+def smoothing_factors(weights: np.ndarray, inputs: LayerInputs) -> np.ndarray | None:
     """The factors of Xiao et al. 2023, Eq. 4, with the strength by which the outputs have the least expected error.
 
     Rounding to a step has an error of variance step² / 12. An error of an input reaches the outputs by its weights, one
@@ -65,7 +65,7 @@ def smoothing(weights: np.ndarray, inputs: LayerInputs) -> np.ndarray | None:
 
     Returns (inputs,); None if the error would not be much less.
     """
-    squares = inputs.squares.diagonal()
+    squares = inputs.gram.diagonal()
     largest = np.maximum(-inputs.lowest, inputs.highest)
     # An input that the examples hardly have may be as large as others in other texts.
     largest = np.maximum(largest, max(np.median(largest), 1e-5))

@@ -27,8 +27,9 @@ FEWEST_GROUPS = 10
 KEY = re.compile(r"(^|[\W_])[iI][dD]$|[a-z]I[dD]$")
 """How the names of columns end that number rows, or people."""
 TIMES = ("time", "date", "datetime", "timestamp", "createdat", "updatedat")
-MARKS = ({"0", "1"}, {"false", "true"})
-"""The values of a column that marks the rows of one class."""
+INDICATORS = ({"0", "1"}, {"false", "true"})
+"""The values of a one-hot label's column, which marks the rows of one class."""
+_DECIMAL = re.compile(r"[-+]?\d+(,\d+)?")
 RATERS = ("rater", "annotator", "worker", "coder", "judge", "rating")
 """Usual names of such columns, in lower-case letters and digits only."""
 
@@ -49,7 +50,10 @@ def text_columns(columns: Sequence[Column], path: str, choose: Choose) -> list[C
         )
     if not texts:
         found = ", ".join(shown(column.name) for column in columns)
-        raise InputError(f"{path}: no column has texts, of {WORDS} words or more and mostly different; found: {found}")
+        raise InputError(
+            f"{path}: no column has texts, of {WORDS} words or more and mostly different; found: {found}; accepted: "
+            f"short texts, too, in a column that is called {TEXTS[0]}"
+        )
     pairs = [[one, other] for one in texts for other in texts if _go_together(one.plain_name, other.plain_name)]
     if pairs:
         return pairs[0]
@@ -147,6 +151,7 @@ def label_column(
     if not fit or (named and not any(column in fit for column in named)):
         found = "all columns are texts"
         for column in named or others:
+            check_decimal_points(column, path)
             values = f"{len(column.counts):,} different values in {len(column.cells):,} rows"
             if column.words >= LONG:
                 values = f"{column.words:.0f} words on average"
@@ -160,9 +165,17 @@ def label_column(
     candidates = same or [column for column in fit if column in named] or fit
     if len(candidates) == 1:
         return candidates[0]
-    _check_not_spread(candidates, path)
+    _check_not_one_hot(candidates, path)
     candidates.sort(key=lambda column: (*_unlike_a_label(column), -others.index(column)))
     return candidates[choose(f"{path}: which column holds the label?", [column.shown() for column in candidates])]
+
+
+def check_decimal_points(column: Column, path: str) -> None:
+    """Raise InputError if a column has numbers with decimal commas."""
+    if any("," in value for value in column.counts) and all(map(_DECIMAL.fullmatch, column.counts)):
+        raise InputError(
+            f"{path}: column {column.shown()}: numbers with a decimal comma; accepted: 3.5 in place of 3,5"
+        )
 
 
 def _is_key(column: Column) -> bool:
@@ -172,14 +185,14 @@ def _is_key(column: Column) -> bool:
     return bool(column.numbers) and (numbered or name.removesuffix("id") in GROUPS or name in TIMES)
 
 
-def _check_not_spread(columns: Sequence[Column], path: str) -> None:
-    """Raise InputError if columns of 0 and 1 are one label, a column for each class; of two, either is the label."""
-    marks = [column for column in columns if {*map(spelling, column.counts)} in MARKS and not column.missing]
+def _check_not_one_hot(columns: Sequence[Column], path: str) -> None:
+    """Raise InputError if columns of 0 and 1 are a one-hot label, a column for each class; of two, either is one."""
+    marks = [column for column in columns if {*map(spelling, column.counts)} in INDICATORS and not column.missing]
     rows = zip(*(column.cells for column in marks), strict=True)
     if len(marks) > 2 and all(sum(spelling(cell) in ("1", "true") for cell in row) == 1 for row in rows):
         names = listed([column.name for column in marks])
         raise InputError(
-            f"{path}: columns {names} are one label, a column for each class: in every row one of them is 1; "
+            f"{path}: columns {names} are one label, one-hot: in every row one of them is 1; "
             "accepted: one column with the names of the classes"
         )
 

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from pipeline.data.quoting import listed
 from pipeline.errors import InputError
 from pipeline.params.methods import METHODS
 from pipeline.params.schema import Params
@@ -17,7 +16,7 @@ from pipeline.setup import environment
 from pipeline.setup.environment import Finding, format_bytes, free_memory, nearest_existing
 
 if TYPE_CHECKING:
-    from pipeline.addresses.hub import Kind
+    from pipeline.addresses.hub import RepoType
 
 PATIENCE = 5.0
 """Timeout of the hub, in seconds."""
@@ -81,15 +80,16 @@ def _offline(offline: bool) -> Iterator[None]:
 
 
 def _params(path: Path) -> tuple[Params | None, Finding]:
-    from pipeline.params.file import load
+    from pipeline.params.file import check_whole, load
 
+    dvc_yaml = Path("dvc.yaml")
     try:
-        params, missing = load(path), environment.left_out(path)
+        params = load(path)
+        if path.absolute() == Path("params.yaml").absolute() and dvc_yaml.is_file():
+            check_whole(path, dvc_yaml)
+        return params, Finding("ok", "params", f"{path}")
     except InputError as error:
         return None, Finding("wrong", "params", str(error), "fix it, or l2a init TABLE")
-    if missing:
-        return params, Finding("wrong", "params", f"{path} lacks {listed(missing)}, which dvc.yaml names", "add them")
-    return params, Finding("ok", "params", f"{path}")
 
 
 def _hub(params: Params, outage: str) -> Iterator[Finding]:
@@ -113,7 +113,7 @@ def _hub(params: Params, outage: str) -> Iterator[Finding]:
         yield from _moved(kind, address, key)
 
 
-def _moved(kind: "Kind", address: str, key: str) -> Iterator[Finding]:
+def _moved(kind: "RepoType", address: str, key: str) -> Iterator[Finding]:
     """Where a branch or tag is now, if that is not the commit that stages read."""
     from pipeline.addresses.commits import COMMIT, recorded
     from pipeline.addresses.hub import ask

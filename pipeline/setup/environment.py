@@ -14,7 +14,6 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
-from pipeline.params.yaml12 import read_yaml
 from pipeline.storage import workcache
 
 REPORTED = ("torch", "transformers", "datasets", "dvc", "pyarrow")
@@ -109,27 +108,6 @@ def dvc() -> Finding:
         return Finding("look", "dvc", "a repository without a remote", "dvc remote add -d NAME URL, to share artifacts")
     remotes = ", ".join(line.split()[0] for line in output.splitlines())
     return Finding("ok", "dvc", f"a repository, remote {remotes}")
-
-
-def left_out(params: Path) -> list[str]:
-    """The parameters that the project's dvc.yaml names and its params.yaml lacks; none of another params file.
-
-    DVC gives them no defaults: a run stops at the first stage that depends on one, after those before it.
-    """
-    stages = Path("dvc.yaml")
-    if not stages.is_file() or params.absolute() != Path("params.yaml").absolute():
-        return []
-    given, blocks = read_yaml(params), read_yaml(stages)["stages"].values()
-    keys = {key for block in blocks for key in block.get("do", block).get("params", ()) if isinstance(key, str)}
-    return sorted(key for key in keys if not _has(given, key))
-
-
-def _has(values: object, key: str) -> bool:
-    for part in key.split("."):
-        if not isinstance(values, dict) or part not in values:
-            return False
-        values = values[part]
-    return True
 
 
 def work_cache() -> Finding:

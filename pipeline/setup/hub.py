@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.addresses.commits import commit_of
-from pipeline.addresses.hub import Kind
+from pipeline.addresses.hub import RepoType
 from pipeline.addresses.resolve import kind_of, split_revision
 from pipeline.data.hub import configurations, splits
 from pipeline.errors import InputError
@@ -14,7 +14,7 @@ DEFAULT = "default"
 TRAIN = "train"
 
 
-def at_commit(kind: Kind, address: str, key: str) -> str:
+def at_commit(kind: RepoType, address: str, key: str) -> str:
     """A hub address with the commit that it means now, which its branch may leave; other addresses as they are.
 
     Raises InputError if the hub has no such thing, or does not answer and the cache has none.

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.addresses.resolve import expand_home, kind_of
 from pipeline.params.file import load
 from pipeline.setup.columns import Choose
 from pipeline.setup.proposal import propose
@@ -43,7 +44,7 @@ def init(
     for line in proposal.notes:
         say(line)
     for path in filter(None, (target, source, unlabelled)):
-        if Path(path).is_file() and not Path(path).resolve().is_relative_to(RAW.resolve()):
+        if kind_of(path) in ("local", "glob") and not Path(expand_home(path)).resolve().is_relative_to(RAW.resolve()):
             say(f"{path}: outside {RAW}, so DVC does not notice when it changes")
     # torch and transformers take hundreds of megabytes, which large tables need before.
     from pipeline.setup.params_text import params_text

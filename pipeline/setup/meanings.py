@@ -1,7 +1,7 @@
 """Whether the labels of the source mean what those of the target do."""
 
 from pipeline.data.labels import spelling
-from pipeline.data.leaks import normalise
+from pipeline.data.leaks import as_read, normalise
 from pipeline.data.quoting import listed, shown
 from pipeline.setup.columns import Choose
 from pipeline.setup.table import Table
@@ -14,7 +14,7 @@ def same_labels(rich: Table, few: Table, choose: Choose, notes: list[str]) -> bo
     about other labels if there are few; without an answer they are different.
     """
     meanings: dict[str, str] = {}
-    for form in (normalise, spelling):
+    for form in (_form, spelling):
         targets, theirs = ([form(name) for name in table.labels] for table in (few, rich))
         meanings |= {
             name: list(few.labels)[targets.index(form(name))]
@@ -54,6 +54,11 @@ def same_labels(rich: Table, few: Table, choose: Choose, notes: list[str]) -> bo
         rich.data["labels"] = renamed
     notes.append(f"labels of source and target are taken to mean the same: {listed(map(shown, sorted(few.labels)))}")
     return True
+
+
+def _form(label: str) -> str:
+    """Without letter case and most signs; C# is not C, and -1 not 1."""
+    return as_read(label, normalise(label))
 
 
 def same_scale(rich: Table, few: Table, notes: list[str]) -> bool:

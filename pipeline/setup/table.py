@@ -1,6 +1,5 @@
 """A table of the user's: its columns, its labels and what is predicted from them."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,10 +9,9 @@ from pipeline.data.cells import MISSING, NO_LABEL
 from pipeline.data.quoting import listed, shown
 from pipeline.errors import InputError
 from pipeline.setup.column import EACH, FEW, Column
-from pipeline.setup.columns import Choose, label_column, second_text, text_columns, texts_like
+from pipeline.setup.columns import Choose, check_decimal_points, label_column, second_text, text_columns, texts_like
 
 Task = Literal["classification", "regression"]
-_DECIMAL = re.compile(r"[-+]?\d+(,\d+)?")
 
 
 @dataclass
@@ -56,8 +54,7 @@ def find_columns(
             f"{path}: its first line looks like a row: column {shown(label.name)} has {shown(label.name)} as a label "
             f"of {label.counts[label.name.strip()]:,} rows; accepted: a table whose first line names its columns"
         )
-    if any("," in value for value in label.counts) and all(map(_DECIMAL.fullmatch, label.counts)):
-        raise InputError(f"{path}: column {label.shown()}: numbers with a decimal comma; accepted: 3.5 in place of 3,5")
+    check_decimal_points(label, path)
     label = _without_minus_one(label, path, choose)
     if like is None and len(texts) == 1 and (second := second_text(columns, texts[0], label, path, choose)):
         texts = [*texts, second]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.addresses.hub import one_line
 from pipeline.augment.shards import shards
 from pipeline.data.texts import DOMAINS
-from pipeline.errors import InputError
+from pipeline.errors import InputError, one_line
+from pipeline.evaluation.scoring import metric_names
 from pipeline.params.schema import Params
 from pipeline.sharing.cards import neighbours_card, student_card
 from pipeline.storage.atomic import JAVASCRIPT, publish_folder
@@ -99,10 +99,9 @@ def _library(config: Path) -> str:
 
 def _scores(evaluation: Path, labels: list[str]) -> dict[str, float | None]:
     """The student's metrics. Raises InputError naming the file if they are not in it."""
-    metrics = ("accuracy", "f1", "mcc") if labels else ("r2", "pearson", "spearman", "mae", "rmse")
     try:
         measured = json.loads(evaluation.read_text(encoding="utf-8"))["student"]
-        return {name: measured[name] for name in metrics}
+        return {name: measured[name] for name in metric_names(labels)}
     except FileNotFoundError as error:
         raise InputError(f"{evaluation}: no such file; run the evaluate stage first") from error
     except (ValueError, KeyError, TypeError) as error:

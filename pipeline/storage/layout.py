@@ -1,5 +1,6 @@
 """Where the files of a round are: the first round's in `data/`, `models/` and `dvclive/`, round N's in `rounds/N/`."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ LEFT_OUT = "left_out.json"
 def check_filled(folder: Path, key: str) -> None:
     """Raise InputError with the reason if a stage has left out what the folder is for."""
     if (folder / LEFT_OUT).is_file():
-        reason = (folder / LEFT_OUT).read_text(encoding="utf-8").strip().strip('"')
+        reason = json.loads((folder / LEFT_OUT).read_text(encoding="utf-8"))
         raise InputError(f"{key}: {folder} was left out: {reason}")
 
 
@@ -57,7 +58,7 @@ class Layout:
 
     @property
     def selection(self) -> Path:
-        """File with π of every neighbour."""
+        """File with π of every neighbour, and of the originals that may be dropped."""
         return self._path("data/selection.parquet", "selection.parquet")
 
     @property

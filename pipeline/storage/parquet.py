@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, one_line
 from pipeline.storage.columns import COLUMNS
 
 # Arrow's own allocator keeps more of what is let go: two million texts take 620 MB to read with it, 480 without.
@@ -193,5 +193,4 @@ def _open(file: Path) -> Any:
 def _damaged(file: Path, stage: str, error: Exception) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError(f"no such file: {file}; run the {stage} stage first")
-    reason = " ".join(str(error).split())[:160]
-    return InputError(f"{file}: damaged, or not Parquet ({reason}); run the {stage} stage again")
+    return InputError(f"{file}: damaged, or not Parquet ({one_line(error)}); run the {stage} stage again")

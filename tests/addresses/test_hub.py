@@ -5,7 +5,7 @@ import time
 import pytest
 from huggingface_hub import get_session
 
-from pipeline.addresses.hub import Answer, ask, explain, hub_requests, one_line
+from pipeline.addresses.hub import Answer, ask, explain, hub_requests
 
 
 def test_a_name_is_asked_for_once(hub):
@@ -36,14 +36,6 @@ def test_other_requests_are_as_before(hub):
         assert get_session().send != before
         raise RuntimeError
     assert get_session().send == before
-
-
-def test_a_long_error_keeps_its_cause():
-    assert one_line(ValueError("a\n b  c")) == "a b c"
-    line = one_line(ValueError(f"An error occurred while generating{' the dataset' * 100}: line 5 has 3 columns"))
-    assert line.startswith("An error occurred while generating the dataset")
-    assert line.endswith(": line 5 has 3 columns")
-    assert len(line) < 330
 
 
 def test_errors_that_are_not_the_hub_s():

@@ -34,6 +34,13 @@ def test_where_reads_cells_without_the_blanks_around_them(tmp_path, load, writte
     assert load(file, where={"label": ["good", "bad "]})["text"].tolist() == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("cells", [("true", "false"), ("TRUE", "FALSE"), ("True", "False")])
+def test_where_finds_true_as_it_is_written_in_files(tmp_path, cells, load, written):
+    file = written(tmp_path / "a.csv", f"text,label,clean\na,x,{cells[0]}\nb,x,{cells[1]}\n")
+    assert load(file, where={"clean": True})["text"].tolist() == ["a"]
+    assert load(file, where={"clean": [False]})["text"].tolist() == ["b"]
+
+
 def test_a_glob_is_one_table(tmp_path, load, written):
     written(tmp_path / "part-2.csv", "label,text\ny,c\n")
     written(tmp_path / "part-1.csv", "text,label\na,x\nb,y\n")

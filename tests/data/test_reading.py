@@ -97,6 +97,11 @@ def test_a_csv_of_a_spreadsheet_that_separates_otherwise(tmp_path, separator, lo
     assert table["label"].tolist() == ["1", "0"]
 
 
+def test_a_comma_within_a_name_does_not_separate(tmp_path, load, written):
+    file = written(tmp_path / "a.csv", '"text, de";label\ngut;1\n')
+    assert load(file, columns={"text": "text, de"})["text"].tolist() == ["gut"]
+
+
 def test_another_separator_in_a_tsv(tmp_path, complaint, written):
     assert complaint(written(tmp_path / "a.tsv", "\ntext,label\ngood,1\n")) == (
         f"{tmp_path / 'a.tsv'}: the header is separated by commas; accepted: tabs in a .tsv, or the name .csv"
@@ -114,8 +119,20 @@ def test_a_json_file_is_an_array_or_lines(tmp_path, load, complaint, written):
     lines = "\n".join(map(json.dumps, rows))
     for name, content in {"a.json": json.dumps(rows, indent=1), "b.jsonl": json.dumps(rows), "c.json": lines}.items():
         assert load(written(tmp_path / name, content))["text"].tolist() == ["a\n[", "b"]
-    columns = written(tmp_path / "d.json", json.dumps({"text": ["a"], "label": ["x"]}, indent=1))
-    assert complaint(columns).endswith("; accepted: an object with columns a line, or one array of such objects")
+    assert complaint(written(tmp_path / "d.json", '{\n"text": "a"')).endswith(
+        "; accepted: an object with columns a line, or one array of such objects"
+    )
+
+
+@pytest.mark.parametrize("orient", ["columns", "split", "list"])
+def test_a_json_file_of_columns_is_one_line(tmp_path, orient, complaint, written):
+    frame = pd.DataFrame({"text": ["a", "b"], "label": ["x", "y"]})
+    content = json.dumps(frame.to_dict("list")) if orient == "list" else frame.to_json(orient=orient, indent=1)
+    file = written(tmp_path / "a.json", content)
+    assert complaint(file) == (
+        f"{file}: one object with all cells of a column in each value; accepted: an object a line, or one array of "
+        "them (pandas: to_json(orient='records'))"
+    )
 
 
 QUOTED = {

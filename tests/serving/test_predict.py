@@ -51,6 +51,16 @@ def test_pairs_and_single_texts_are_not_mixed(served):
         list(predict_rows(served, rows))
 
 
+@pytest.mark.parametrize("pairs", [None, False])
+def test_an_empty_column_of_second_texts_makes_no_pairs(served, pairs):
+    rows = [{"text": "a", "text_pair": ""}, {"text": "b", "text_pair": None}, {"text": "film"}]
+    model = replace(served, pairs=pairs)
+    expected = [row["predicted"] for row in predict_rows(model, [{"text": row["text"]} for row in rows])]
+    assert [row["predicted"] for row in predict_rows(model, rows)] == expected
+    filled = [{"text": "a", "text_pair": "film"}, {"text": "b", "text_pair": ""}]
+    assert len(list(predict_rows(served, filled))) == 2
+
+
 def test_kinds_are_not_mixed_across_chunks_nor_unlike_the_models(served):
     rows = [{"text": "a"}] * 4 + [{"text": "a", "text_pair": "b"}]
     with pytest.raises(InputError, match="row 5: got a pair; accepted: single texts, as expected"):

@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.serving.layer_inputs import layer_inputs, products
-from pipeline.serving.smoothing import smooth, smoothing
+from pipeline.serving.smoothing import smooth, smoothing_factors
 
 WIDTH = 8
 
@@ -39,7 +39,7 @@ def test_what_products_take_in_is_counted_over_the_examples():
     seen = layer_inputs(model(), [{"x": batch[:5]}, {"x": batch[5:]}])
     assert set(seen) == {"x", "product"}
     assert seen["x"].vectors == 20
-    np.testing.assert_allclose(seen["x"].squares, batch.T @ batch, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(seen["x"].gram, batch.T @ batch, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(seen["x"].lowest, batch.min(0))
     np.testing.assert_allclose(seen["x"].highest, batch.max(0))
 
@@ -56,7 +56,7 @@ def test_an_outlier_is_divided_and_the_outputs_stay():
     assert [node.input[0] for node in products(smoothed)][:2] == ["x_smooth", "x_smooth"]
     # What is known of the divided inputs is what the smoothed model takes in.
     again = layer_inputs(smoothed, [example])["x_smooth"]
-    np.testing.assert_allclose(seen["x_smooth"].squares, again.squares, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(seen["x_smooth"].gram, again.gram, rtol=1e-3, atol=1e-2)
     np.testing.assert_allclose(seen["x_smooth"].highest, again.highest, rtol=1e-4)
     spread = seen["x_smooth"].highest
     assert 3 * spread.max() / np.median(spread) < seen["x"].highest.max() / np.median(seen["x"].highest)
@@ -73,7 +73,7 @@ def test_smoothing_lessens_the_error_of_int8():
     """As measured with inputs rounded to 255 steps and weights to 129."""
     weights = np.random.default_rng(2).normal(size=(WIDTH, 5)).astype(np.float32)
     values = inputs(100.0)["x"]
-    factors = smoothing(weights, layer_inputs(model(), [{"x": values}])["x"])
+    factors = smoothing_factors(weights, layer_inputs(model(), [{"x": values}])["x"])
 
     def error(factors):
         divided, grown = values / factors, weights * factors[:, None]
@@ -88,5 +88,5 @@ def test_an_input_that_the_examples_do_not_have_is_not_made_larger_than_others()
     weights = np.random.default_rng(2).normal(size=(WIDTH, 5)).astype(np.float32)
     values = inputs(100.0)["x"]
     values[:, 5] = 0
-    factors = smoothing(weights, layer_inputs(model(), [{"x": values}])["x"])
+    factors = smoothing_factors(weights, layer_inputs(model(), [{"x": values}])["x"])
     assert 1 / factors[5] < 3 * np.median(1 / factors)

@@ -90,8 +90,8 @@ def test_a_parameter_that_dvc_would_miss(found, tmp_path):
         (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
         return found(**sections)["params"]
 
-    lacks = f"{tmp_path / 'params.yaml'} lacks augment.shards, refine, which dvc.yaml names"
-    assert line() == Finding("wrong", "params", lacks, "add them")
+    lacks = f"{tmp_path / 'params.yaml'}: refine, augment.shards missing, which dvc.yaml names; accepted: a file with"
+    assert (line().mark, line().found) == ("wrong", f"{lacks} all of them")
     assert line(augment={"shards": 2}, refine={}).mark == "ok"
     (tmp_path / "other.yaml").write_text((tmp_path / "params.yaml").read_text().replace("refine: {}\n", ""))
     assert next(each for each in examine(tmp_path / "other.yaml") if each.what == "params").mark == "ok"

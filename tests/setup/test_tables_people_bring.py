@@ -295,6 +295,9 @@ def test_a_decimal_comma_is_one_line(table):
     path = table(("text", "score"), [[message(row), names[row % 4]] for row in range(60)])
     with pytest.raises(InputError, match=r"column 'score', such as .*: numbers with a decimal comma; accepted: "):
         propose(path, None, lambda *_: 0, 1)
+    path = table(("text", "price"), [[message(row), f"{row % 45},{row % 7}"] for row in range(90)])
+    with pytest.raises(InputError, match=r"column 'price', such as .*: numbers with a decimal comma; accepted: "):
+        propose(path, None, lambda *_: 0, 1)
 
 
 @pytest.mark.parametrize("word", ["n.a.", "unknown", "NA"])
@@ -369,7 +372,7 @@ def test_a_column_for_each_class_is_one_line(table, mark):
     with pytest.raises(InputError) as caught:
         propose(path, None, lambda *_: 0, 1)
     assert str(caught.value) == (
-        f"{path}: columns joy, love, anger are one label, a column for each class: in every row one of them is 1; "
+        f"{path}: columns joy, love, anger are one label, one-hot: in every row one of them is 1; "
         "accepted: one column with the names of the classes"
     )
 

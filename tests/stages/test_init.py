@@ -150,6 +150,7 @@ def test_texts_without_labels(run, tmp_path, monkeypatch):
     assert ", 70 unlabelled texts (" in result.stdout
     params = load(tmp_path / "params.yaml")
     assert (params.data.unlabelled.path, params.data.unlabelled.rows) == ("more.csv", 70)
+    assert "more*.csv: outside data/raw" in run("support.csv", "--unlabelled", "more*.csv").stdout
     assert params.distill.originals == ["source", "target", "unlabelled"]
     assert run("support.csv").exit_code == 0
     assert load(tmp_path / "params.yaml").data.unlabelled is None
