@@ -16,7 +16,7 @@ import typer
 from benchmarks.errors import exit_on_input_error
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
-from pipeline.evaluation.predicting import outputs, prepare
+from pipeline.evaluation.predicting import outputs, padded_batches
 from pipeline.models.layers import take_layers
 from pipeline.models.loading import load_classifier, load_tokenizer
 from pipeline.models.pair_encoder import encode_each
@@ -54,7 +54,7 @@ def pearson(address: str, texts: Texts, max_length: int, layers: int | None = No
     # Its answers are a line of the cosine, whatever the labels: r is that of the cosine, but for the sign.
     start_from_cosine(model, tokenizer, texts, max_length)
     slope = model.classifier.weight[0, 0].item()
-    answers = outputs(model, prepare(tokenizer, texts, max_length))[:, 0]
+    answers = outputs(model, padded_batches(tokenizer, texts, max_length))[:, 0]
     return float(np.sign(slope) * np.corrcoef(answers, texts.labels)[0, 1])
 
 

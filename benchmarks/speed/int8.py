@@ -18,7 +18,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from benchmarks.errors import exit_on_input_error
 from benchmarks.speed import default_run
 from benchmarks.speed.measure import Figure, publish, ratio, side_by_side, timed
-from pipeline.compute.batching import Batch, collate, encode
+from pipeline.compute.batching import Inputs, collate, encode
 from pipeline.data.texts import read_texts
 from pipeline.evaluation.prediction import Outputs
 from pipeline.models.loading import load_classifier, load_tokenizer
@@ -68,12 +68,12 @@ def compare(role: str) -> list[Figure]:
     ]
 
 
-def outputs(run: Runner, batches: list[Batch]) -> Outputs:
+def outputs(run: Runner, batches: list[Inputs]) -> Outputs:
     """Logits of all batches, (texts, outputs)."""
     return np.concatenate([run(batch) for batch in batches])
 
 
-def errors(runners: Mapping[str, Runner], batches: list[Batch]) -> dict[str, float]:
+def errors(runners: Mapping[str, Runner], batches: list[Inputs]) -> dict[str, float]:
     """The mean difference of each model's logits from those in float32."""
     expected = outputs(runners["float32"], batches)
     return {name: float(np.abs(outputs(run, batches) - expected).mean()) for name, run in runners.items()}

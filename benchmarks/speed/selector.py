@@ -36,7 +36,7 @@ def main() -> None:
         }
     )
     batch, lengths = params.distill.batch_size, dataset.encoded.lengths.tolist()
-    validated = [length for texts in validation.prepared.batches for length in texts["attention_mask"].sum(1).tolist()]
+    validated = [length for texts in validation.padded.batches for length in texts["attention_mask"].sum(1).tolist()]
     trained = 3 * flops.classifier(student.config, lengths) * batch / len(dataset)
     valued = flops.first_token_classifier(student.config, lengths) * batch / len(dataset)
     rewarded = (flops.first_token_classifier(student.config, validated) + valued) / params.selector.every

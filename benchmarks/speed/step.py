@@ -30,7 +30,7 @@ from benchmarks.speed.timed_steps import (
     paper_teacher,
     time_steps,
 )
-from pipeline.compute.batching import Batch, collate, epoch_batches
+from pipeline.compute.batching import Inputs, collate, epoch_batches
 from pipeline.distill.dataset import DistillationDataset
 from pipeline.errors import InputError
 from pipeline.models.forward import forward
@@ -80,7 +80,7 @@ def with_live_teacher(teacher: PreTrainedModel, dataset: DistillationDataset) ->
 
 
 def textbrewer(
-    count: int, student: PreTrainedModel, teacher: PreTrainedModel, batches: list[Batch], params: Params, scratch: str
+    count: int, student: PreTrainedModel, teacher: PreTrainedModel, batches: list[Inputs], params: Params, scratch: str
 ) -> float:
     """Seconds of `count` steps of TextBrewer's GeneralDistiller."""
     try:
@@ -88,7 +88,7 @@ def textbrewer(
     except ImportError as error:
         raise InputError("textbrewer: not installed; accepted: pip install -e '.[bench]'") from error
 
-    def adaptor(batch: Batch, outputs: Any) -> dict[str, Any]:
+    def adaptor(batch: Inputs, outputs: Any) -> dict[str, Any]:
         last = {"hidden": outputs.hidden_states[-1:], "attention": outputs.attentions[-1:]}
         return {"logits": [outputs.logits], "inputs_mask": batch["attention_mask"], **last}
 

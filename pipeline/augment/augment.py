@@ -89,7 +89,7 @@ def augment(params: Params, *, prepared: Path, generator: Path, out: Path, round
     try:
         for_each(draw_shard, missing, engine, "neighbours")
     finally:
-        _draw.cache_clear()
+        _method.cache_clear()
         read_prepared_once.cache_clear()
     counts = _publish(jobs, out)
     return (
@@ -166,14 +166,13 @@ def draw_shard(job: ShardJob) -> None:
     table = read_prepared_once(file, job.path.parent.name)
     rows = every_nth(table, job.index, params.augment.shards) if job.samples else table.slice(0, 0)
     texts = as_texts(rows, file)
-    tokenizer = load_tokenizer(job.generator, "generator")
     counts = Counter[str](originals=len(texts), not_distinct=0, too_short=0)
     schema = augmented_schema(params.task)
     tables = [schema.empty_table()]
     size = max(1, AT_ONCE // max(1, job.samples))
     for start in range(0, len(texts), size):
+        tokenizer, draw = _method(job.params, job.generator, job.prepared, job.generator_hash)
         originals = encode_rows(texts, range(len(texts))[start : start + size], tokenizer, params)
-        draw = _draw(job.params, job.generator, job.prepared, job.generator_hash)
         neighbours, drawn_counts = draw(originals, job.samples, offset=job.offset)
         counts.update(drawn_counts)
         tables.append(pa.Table.from_pylist([row | {"domain": job.domain} for row in neighbours], schema))
@@ -199,8 +198,8 @@ def _publish(jobs: list[ShardJob], out: Path) -> Counter[str]:
 
 
 @lru_cache(maxsize=1)
-def _draw(params: str, generator: Path, prepared: Path, _: str) -> Draw:
-    """The method's function; a model is loaded once for all shards of a process, and a generator's hash."""
+def _method(params: str, generator: Path, prepared: Path, _: str) -> tuple[PreTrainedTokenizerFast, Draw]:
+    """The generator's tokenizer and the method's function, made once for all shards of a process and a hash of it."""
     tokenizer = load_tokenizer(generator, "generator")
     training_texts = read_texts(prepared / DOMAINS["target"])
-    return build(MethodInputs(Params.model_validate_json(params), generator, tokenizer, training_texts))
+    return tokenizer, build(MethodInputs(Params.model_validate_json(params), generator, tokenizer, training_texts))

@@ -41,15 +41,10 @@ def log_p_distance(length: int, *, alpha: float, vocabulary: int, count: Count, 
     return out
 
 
-@lru_cache(maxsize=4096)
 def log_p_binomial(length: int, *, share: float) -> np.ndarray:
-    """log P(d | x) if each word changes with probability `share` and at least one does: (m + 1,) float64."""
-    distance = np.arange(length + 1, dtype=np.float64)
-    log_weight = log_choose(length, distance) + distance * np.log(share) + (length - distance) * np.log1p(-share)
-    log_weight[:1] = -np.inf
-    out = log_weight if length < 1 else log_weight - logsumexp(log_weight)
-    out.setflags(write=False)
-    return out
+    """log P(d | x) if each word changes with probability `share`, below 0.5, and at least one does: (m + 1,)."""
+    alpha = 1 / np.log(1 / share - 1)
+    return log_p_distance(length, alpha=alpha, vocabulary=2, count="vocabulary_free", min_distance=1)
 
 
 def draw_distance(log_p: np.ndarray, quantile: float) -> int:

@@ -61,8 +61,10 @@ class Filler:
         self.uncased = is_uncased(tokenizer)
         self.temperature = params.temperature
         self.sequential = params.augment.fill == "sequential"
-        self.allowed = whole_words(tokenizer).to(self.device)
-        allowed_ids = self.allowed.nonzero().squeeze(1).tolist()
+        allowed = whole_words(tokenizer).to(self.device)
+        self.allowed = {"": allowed}
+        """By script, which tokens may take the place of words: (vocabulary,)."""
+        allowed_ids = allowed.nonzero().squeeze(1).tolist()
         self.whole_words = {token_text(tokenizer, token_id): token_id for token_id in allowed_ids}
 
     def fill(self, unfilled: Sequence[Neighbour]) -> None:
@@ -90,13 +92,13 @@ class Filler:
 
     def _allowed(self, scripts: Sequence[str]) -> torch.Tensor:
         """Which tokens may take the place of words: (vocabulary,), or (words, vocabulary) if any has a script."""
+        whole = self.allowed[""]
         if not any(scripts):
-            return self.allowed
-        masks = {"": self.allowed}
-        for script in set(scripts) - {""}:
+            return whole
+        for script in set(scripts) - self.allowed.keys():
             token_ids = torch.tensor(list(self.token_ids(script).values()), device=self.device)
-            masks[script] = torch.zeros_like(self.allowed).index_fill(0, token_ids, value=True)
-        return torch.stack([masks[script] for script in scripts])
+            self.allowed[script] = torch.zeros_like(whole).index_fill(0, token_ids, value=True)
+        return torch.stack([self.allowed[script] for script in scripts])
 
     def _logits(self, neighbours: Sequence[Neighbour], selected: slice) -> tuple[torch.Tensor, torch.Tensor]:
         """The model's outputs for the positions of each neighbour that `selected` selects: (positions, outputs).

@@ -177,7 +177,7 @@ def _beyond(word: Word, whole: tuple[str, ...], left: bool) -> str:
 def encode_rows(
     texts: Texts, rows: Sequence[int], tokenizer: PreTrainedTokenizerFast, params: Params
 ) -> list[Original]:
-    """Encode the texts at `rows` and find the words that `augment.side`, `augment.keep` and `max_length` let change."""
+    """Encode the texts at `rows` and find the words that params let change."""
     return encode_originals(
         [texts.ids[i] for i in rows],
         [texts.texts[i] for i in rows],

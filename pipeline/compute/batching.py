@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     import torch
     from transformers import BatchEncoding, PreTrainedTokenizerFast
 
-Batch: TypeAlias = "dict[str, torch.Tensor]"
+Inputs: TypeAlias = "dict[str, torch.Tensor]"
+"""A padded batch of texts, as a model takes it."""
 Rows = npt.NDArray[np.int64]
 Row: TypeAlias = Sequence[int] | npt.NDArray[np.integer]
 Call: TypeAlias = tuple[list[str], list[str] | None]
 """Texts, or pairs of texts, for one call of the tokenizer."""
 TOKENS = 2048
-"""Tokens of a batch on a processor, padding included: more are no faster, and they take memory."""
+"""Tokens of a batch, padding included: on a processor more are no faster, and they take memory."""
 TEXTS_PER_CALL = 4096
 """Texts in one call of the tokenizer, which holds kilobytes a text (offsets, pieces) until it returns."""
 
@@ -127,13 +128,13 @@ def tokenize(
     return encoding
 
 
-def collate(encoded: Encoded, rows: Sequence[int] | Rows) -> Batch:
+def collate(encoded: Encoded, rows: Sequence[int] | Rows, device: "torch.device | None" = None) -> Inputs:
     """Pad the texts of these rows to the longest: a model's inputs by name, int64, each (rows, tokens)."""
     tokens, attention = pad([encoded.input_ids[row] for row in rows], encoded.pad_token_id)
-    batch = {"input_ids": tokens, "attention_mask": attention}
+    inputs = {"input_ids": tokens, "attention_mask": attention}
     if encoded.token_type_ids is not None:
-        batch["token_type_ids"], _ = pad([encoded.token_type_ids[row] for row in rows], 0)
-    return batch
+        inputs["token_type_ids"], _ = pad([encoded.token_type_ids[row] for row in rows], 0)
+    return inputs if device is None else {name: tensor.to(device) for name, tensor in inputs.items()}
 
 
 def pad(rows: Sequence[Row], fill: int) -> "tuple[torch.Tensor, torch.Tensor]":

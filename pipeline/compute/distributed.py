@@ -1,7 +1,7 @@
 """Data-parallel training on several processes, as torchrun and `accelerate launch` start them.
 
 Every process goes through the same batches, works on its rows of each, and knows every result. With a single process
-each function returns its input.
+gathering, summing and broadcasting return their input.
 """
 
 import logging

@@ -165,7 +165,12 @@ def _load_teacher(folder: Path, _: str) -> tuple[PreTrainedModel, PreTrainedToke
 
 @torch.inference_mode()
 def run_teacher(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, piece: Piece, stem: Path, params: Params, teacher: str
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    piece: Piece,
+    stem: Path,
+    params: Params,
+    teacher_hash: str,
 ) -> None:
     """Run the teacher over a piece and write `stem`.parquet, `stem`.hidden.npy and `stem`.attention.npy.
 
@@ -191,7 +196,7 @@ def run_teacher(
             file = array_file(index, "attention")
             attention = arrays.enter_context(_new_array(file, int(attention_start[-1])))
         for rows in budget_batches(lengths, TOKENS):
-            inputs = {name: tensor.to(device) for name, tensor in collate(encoded, rows).items()}
+            inputs = collate(encoded, rows, device)
             with precision(device):
                 states = forward(model, inputs, hidden=params.cache.hidden, attention=params.cache.attention)
             logits[rows] = states.logits.cpu().numpy()
@@ -222,7 +227,7 @@ def run_teacher(
     existing = {kind: array_file(index, kind) for kind in ARRAYS if array_file(index, kind).is_file()}
     hashes = {kind: file_hash(file) for kind, file in existing.items()}
     with write_piece(index) as temporary:
-        write_table(pa.table(columns, metadata={"teacher": teacher, "piece": piece.name} | hashes), temporary)
+        write_table(pa.table(columns, metadata={"teacher": teacher_hash, "piece": piece.name} | hashes), temporary)
 
 
 @contextmanager

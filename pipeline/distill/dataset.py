@@ -65,9 +65,9 @@ class DistillationDataset:
         masks = {domain: np.asarray(pc.equal(self.domains, domain)) & self.droppable for domain in sorted(DOMAINS)}
         return {domain: mask for domain, mask in masks.items() if mask.any()}
 
-    def inputs(self, rows: npt.NDArray[np.int64]) -> dict[str, torch.Tensor]:
+    def inputs(self, rows: npt.NDArray[np.int64], device: torch.device | None = None) -> dict[str, torch.Tensor]:
         """Padded tensors for a model."""
-        return collate(self.encoded, rows)
+        return collate(self.encoded, rows, device)
 
     def teacher_logits(self, rows: npt.NDArray[np.int64]) -> torch.Tensor:
         """Logits, or standardised numbers, (rows, labels)."""

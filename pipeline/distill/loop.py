@@ -7,7 +7,8 @@ from pipeline.distill.state import DistillationResult
 def distill(run: Distillation) -> DistillationResult:
     """Algorithm 1 (p. 5): a batch is a step, an epoch an episode (with rewards of texts: `selector.every` steps).
 
-    The student is trained in place and ends with the weights of its best epoch. Raises InputError if the loss is NaN.
+    The student is trained in place and ends with the weights of its best epoch. Raises InputError if the loss is not
+    finite.
     """
     for _epoch in run.remaining_epochs():
         for rows in run.remaining_batches():

@@ -1,6 +1,6 @@
 """The losses of a batch, text by text (Eqs. 1–3, and those of other methods), and what is trained with the student."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,8 @@ from pipeline.distill.dataset import DistillationDataset
 from pipeline.distill.objectives import bilstm_soft, distilbert, l2a, minilm, pkd, sentence_vectors, tinybert
 from pipeline.models.attention import EMPTY, attention_heads
 from pipeline.models.forward import States, forward
-from pipeline.models.pair_encoder import second_texts
+from pipeline.models.pair_encoder import second_text_mask
+from pipeline.params.objectives import OBJECTIVES
 from pipeline.params.schema import Params
 from pipeline.training.checkpoint import Tensors
 
@@ -38,11 +39,6 @@ class DistillationLosses(torch.nn.Module):
         if params.objectives.masked_lm:
             self.masked_lm = distilbert.MaskedLM(student, dataset.tokenizer, params.seed + distributed.rank())
         self.dataset, self.params = dataset, params
-        self.student_reads = params.objectives.reads().keys() - {"logits"}
-        if params.selector.representations:
-            self.student_reads.add("hidden")
-        self.teacher_reads = params.objectives.reads(live=True).keys() - {"logits"}
-        self.cache_reads = set(params.objectives.reads(live=False))
 
     def forward(
         self,
@@ -50,29 +46,35 @@ class DistillationLosses(torch.nn.Module):
         teacher_model: PreTrainedModel | None,
         rows: npt.NDArray[np.int64],
         inputs: Tensors,
+        names: Sequence[str] | None = None,
     ) -> tuple[States, Tensors]:
         """Run the student on rows of the dataset and compare it with the teacher.
 
         Args:
             teacher_model: in evaluation mode; needed if a loss reads more of it than its cache holds.
             inputs: the rows' padded tokens, the student's.
+            names: of the losses; by default all that are active.
 
-        Returns the student's states and each active loss by name, (texts,), not weighted.
+        Returns the student's states and each loss by name, (texts,), not weighted.
         """
+        names = self.params.objectives.active() if names is None else names
         mask = inputs["attention_mask"]
         labels = self.dataset.labels[rows].to(mask.device)
+        reads = {state for name in names for state in OBJECTIVES[name].reads} - {"logits"}
+        if self.params.selector.representations:
+            reads.add("hidden")
         with precision(mask.device):
-            states = forward(student_model, inputs, **dict.fromkeys(self.student_reads, True))
-        student, teacher = states, self._teacher_states(student_model, teacher_model, rows, inputs)
-        second = second_texts(inputs["input_ids"], student_model.config) if self.params.objectives.vectors else EMPTY
+            states = forward(student_model, inputs, **dict.fromkeys(reads, True))
+        student, teacher = states, self._teacher_states(student_model, teacher_model, rows, inputs, names)
+        second = second_text_mask(inputs["input_ids"], student_model.config) if "vectors" in names else EMPTY
         if self.dataset.alignment is not None:
             student, teacher, mask = self.dataset.alignment.pool(rows, student, teacher)
-            if self.params.objectives.vectors:
+            if "vectors" in names:
                 # A word is in one text or in the other: the mean over its tokens is 0 or 1.
                 sides, *_ = self.dataset.alignment.pool(rows, States(states.logits, second[:, :, None]), States())
                 second = sides.hidden[:, :, 0].round().long()
         losses = self._by_name(student_model, student, teacher, mask, second, labels, inputs)
-        return states, {name: losses[name]() for name in self.params.objectives.active()}
+        return states, {name: losses[name]() for name in names}
 
     def of_predictions(self, rows: npt.NDArray[np.int64], logits: torch.Tensor) -> torch.Tensor:
         """The weighted sum of the active losses of predictions alone, given the student's logits: (texts,).
@@ -129,21 +131,25 @@ class DistillationLosses(torch.nn.Module):
         teacher_model: PreTrainedModel | None,
         rows: npt.NDArray[np.int64],
         inputs: Tensors,
+        names: Sequence[str],
     ) -> States:
         """The teacher's states from its cache, and what the cache does not hold from the teacher itself."""
         cache, cache_rows = self.dataset.cache, self.dataset.cache_rows[rows]
         device = inputs["input_ids"].device
         states = States()
-        if teacher_model is not None:
+        live, cached = (
+            {state for name in names if OBJECTIVES[name].live == runs for state in OBJECTIVES[name].reads} - {"logits"}
+            for runs in (True, False)
+        )
+        if teacher_model is not None and live:
             if self.dataset.teacher_encoded is not None:
-                tokens = collate(self.dataset.teacher_encoded, rows)
-                inputs = {name: tensor.to(device) for name, tensor in tokens.items()}
+                inputs = collate(self.dataset.teacher_encoded, rows, device)
             with precision(device):
-                states = forward(teacher_model, inputs, **dict.fromkeys(self.teacher_reads, True))
+                states = forward(teacher_model, inputs, **dict.fromkeys(live, True))
         states = replace(states, logits=self.dataset.teacher_logits(rows).to(device))
-        if "hidden" in self.cache_reads:
+        if "hidden" in cached:
             states = replace(states, hidden=cache.hidden(cache_rows).to(device))
-        if "attention" in self.cache_reads:
+        if "attention" in cached:
             # The student has as many heads as the teacher: that was checked.
             heads = attention_heads(student_model.config)
             states = replace(states, attention=cache.attention(cache_rows, heads=heads).to(device))

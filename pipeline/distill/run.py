@@ -15,7 +15,7 @@ from pipeline.distill.features import batch_features, feature_count
 from pipeline.distill.losses import DistillationLosses, mean_of_kept
 from pipeline.distill.selector import ReinforcedSelector, Step, TextSelector, build_selector, reward
 from pipeline.distill.state import Batch, DistillationResult, Log, LoopState
-from pipeline.distill.values import moved_logits, same_answer, text_values, validation_gradient
+from pipeline.distill.values import moved_logits, prior_logits, text_rewards, validation_gradient
 from pipeline.errors import InputError
 from pipeline.evaluation.validation import Validation
 from pipeline.params.schema import Params
@@ -59,7 +59,7 @@ class Distillation:
         student.to(self.device).train(params.distill.dropout)
         self.losses.to(self.device)
         self.epochs, self.batches = count_epochs(len(dataset), params.distill)
-        # Rounded, because 0.3 × 10 is a little more than 3.
+        # Rounded, because 0.28 × 25 is a little more than 7.
         state_epochs = math.ceil(round(params.distill.states_first * self.epochs, 6))
         self.state_epochs = min(state_epochs, self.epochs - 1)
         trained = torch.nn.ModuleList([student, self.losses])
@@ -106,11 +106,14 @@ class Distillation:
         """Run student and teacher on this process's rows of a batch."""
         local, num_real = distributed.local_rows(range(len(rows)))
         inputs = self._inputs(rows[local])
-        states, losses = self.losses(self.student, self.teacher, rows[local], inputs)
+        # The policy sees all losses, the optimizer those of the epoch.
+        decides = isinstance(self.selector, ReinforcedSelector)
+        names = self.params.objectives.active() if decides else self._trained_on()
+        states, losses = self.losses(self.student, self.teacher, rows[local], inputs, names)
         return Batch(rows, local, num_real, states, losses)
 
     def _inputs(self, rows: Rows) -> dict[str, torch.Tensor]:
-        return {name: tensor.to(self.device) for name, tensor in self.dataset.inputs(rows).items()}
+        return self.dataset.inputs(rows, self.device)
 
     def act(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Let the selector decide.
@@ -156,8 +159,10 @@ class Distillation:
             gradient, score = validation_gradient(self.student, self.validation)
             local = moved_logits(self.student, self._inputs(batch.rows[batch.local]), gradient)[: batch.num_real]
             moved = distributed.all_gather_rows(local.cpu(), len(batch.rows))
-            same = same_answer(self.validation.texts)
-            rewards = text_values(moved, lambda logits: self.losses.of_predictions(batch.rows, logits), gradient, same)
+            prior = prior_logits(self.validation.texts)
+            rewards = text_rewards(
+                moved, lambda logits: self.losses.of_predictions(batch.rows, logits), gradient, prior
+            )
             # On accelerators processes may round differently, and their policies must not part.
             rewards = torch.tensor(distributed.broadcast_floats(rewards[droppable].tolist()))
             self.state.episode.append(Step(features, keep[droppable], rewards))
@@ -196,7 +201,7 @@ class Distillation:
             self.checkpoint.save(tensors | with_prefix("selector", self.selector.state_dict()), values)
 
     def keep_if_best(self) -> None:
-        """Remember the epoch's student if its loss on D^v is the lowest so far. Raises InputError if that is NaN."""
+        """Remember the student if its loss on D^v is the lowest so far. Raises InputError if that is not finite."""
         state = self.state
         score = state.score if self.rewards_steps else self.validation.score(self.student)
         losses = sum(value for name, value in state.logged[-1][1].items() if name.startswith("loss/"))

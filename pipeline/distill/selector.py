@@ -21,7 +21,7 @@ UPDATES = 30
 MEMORY = 3_000
 """Rewards of texts that it learns from at most, the latest."""
 NORMAL = 1.4826
-"""Standard deviations of a normal distribution in the median of its absolute values."""
+"""The standard deviation of a normal distribution around 0, divided by the median of its absolute values."""
 LARGEST = 2.0
 """Rewards of texts count as so many standard deviations at most: a batch's can be far larger than another's."""
 
@@ -145,8 +145,8 @@ class TextSelector(ReinforcedSelector):
     """π_φ with a reward r_z for each text, which it gets if it keeps the text.
 
     Its perceptron estimates r_z in standard deviations of r, told by the median size because a few are far larger than
-    the rest, and clamped at `LARGEST`. The log odds of keeping z are those of `initial_keep` plus that estimate by
-    `caution`: of all policies the one with the largest mean of π times the clamped r − caution · KL(π ‖
+    the rest, and clamped at `LARGEST`. The log odds of keeping z are those of `initial_keep` plus that estimate divided
+    by `caution`: of all policies the one with the largest mean of π times the clamped r − caution · KL(π ‖
     `initial_keep`). What a text was worth does not depend on what was kept, so that the policy learns from all rewards
     of the run, the latest `MEMORY` of them, each time.
     """

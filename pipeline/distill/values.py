@@ -1,4 +1,4 @@
-"""The value of a text: what a small step of the output layer on it alone would do for the student's loss on D^v.
+"""The reward of a text: what a small step of the output layer on it alone would do for the student's loss on D^v.
 
 Gradients are taken as if the student gave every text the same answer. At its own answers the loss on D^v falls with all
 that makes it surer, as long as it is less sure than the labels: each text of which the teacher is unsure would seem to
@@ -14,10 +14,10 @@ import torch
 from torch.nn.functional import cross_entropy, mse_loss
 from transformers import PreTrainedModel
 
-from pipeline.compute.batching import TOKENS, Batch, Rows
+from pipeline.compute.batching import TOKENS, Inputs, Rows
 from pipeline.compute.precision import precision
 from pipeline.data.texts import Texts
-from pipeline.evaluation.predicting import Prepared
+from pipeline.evaluation.predicting import PaddedBatches
 from pipeline.evaluation.validation import Score, Validation
 from pipeline.models.forward_shortcuts import last_layer_first_token_only
 from pipeline.models.head_rows import output_layer
@@ -27,14 +27,14 @@ STEP = 0.01
 """How far the weights are moved, each way, to see how the losses of texts change."""
 
 
-def moved_weights(student: PreTrainedModel) -> list[torch.Tensor]:
+def output_weights(student: PreTrainedModel) -> list[torch.Tensor]:
     """The weights of the layer that gives the logits; all that are trained, if the student's family has another."""
     if found := output_layer(student):
         return [*found[1].parameters()]
     return [weight for weight in student.parameters() if weight.requires_grad]
 
 
-def same_answer(texts: Texts) -> torch.Tensor:
+def prior_logits(texts: Texts) -> torch.Tensor:
     """The logarithms of the classes' shares, with one text added to each class so that none is 0; or the mean number.
 
     Returns (labels,), the logits that say nothing of any one text.
@@ -45,18 +45,18 @@ def same_answer(texts: Texts) -> torch.Tensor:
 
 
 def validation_gradient(student: PreTrainedModel, validation: Validation) -> tuple[list[torch.Tensor], Score]:
-    """The gradient of the loss on D^v at `same_answer`, for each of `moved_weights`, and the student's score."""
-    weights = moved_weights(student)
+    """The gradient of the loss on D^v at `prior_logits`, for each of `output_weights`, and the student's score."""
+    weights = output_weights(student)
     gradient: list[torch.Tensor] = []
     labels, regression = torch.from_numpy(validation.texts.labels), not validation.texts.names
-    logits, same = torch.zeros(len(labels), student.config.num_labels), same_answer(validation.texts)
+    logits, prior = torch.zeros(len(labels), student.config.num_labels), prior_logits(validation.texts)
     with _evaluating(student, weights):
-        for positions, batch in _slices(validation.prepared):
+        for positions, batch in _slices(validation.padded):
             rows = torch.from_numpy(positions)
             found = student(**batch).logits.float()
             wanted = labels[rows].to(found.device)
             # In value the same for all texts, in gradient the student's.
-            answers = same.to(found.device) + found - found.detach()
+            answers = prior.to(found.device) + found - found.detach()
             loss = mse_loss(answers[:, 0], wanted) if regression else cross_entropy(answers, wanted)
             parts = torch.autograd.grad(loss * (len(rows) / len(labels)), weights, materialize_grads=True)
             # Not in place: two parts may share their memory, as those of two weights of which the model takes the sum.
@@ -65,9 +65,9 @@ def validation_gradient(student: PreTrainedModel, validation: Validation) -> tup
     return gradient, validation.score_of(logits.numpy())
 
 
-def _slices(prepared: Prepared) -> Iterator[tuple[Rows, Batch]]:
+def _slices(padded: PaddedBatches) -> Iterator[tuple[Rows, Inputs]]:
     """The batches, which on an accelerator are large, in parts of at most `TOKENS` tokens."""
-    for rows, batch in zip(prepared.rows, prepared.batches, strict=True):
+    for rows, batch in zip(padded.rows, padded.batches, strict=True):
         size = max(1, TOKENS // batch["input_ids"].shape[1])
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
@@ -76,7 +76,7 @@ def _slices(prepared: Prepared) -> Iterator[tuple[Rows, Batch]]:
 
 @torch.no_grad()
 def moved_logits(student: PreTrainedModel, inputs: Tensors, gradient: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The student's logits for texts, `moved_weights` moved by `STEP` along a gradient, and against it.
+    """The student's logits for texts, `output_weights` moved by `STEP` along a gradient, and against it.
 
     Args:
         inputs: the texts' padded tokens.
@@ -84,8 +84,8 @@ def moved_logits(student: PreTrainedModel, inputs: Tensors, gradient: Sequence[t
 
     Returns (texts, 2, labels). The student is left as it was.
     """
-    weights = moved_weights(student)
-    step = STEP / max(length(gradient), 1e-30)
+    weights = output_weights(student)
+    step = STEP / max(norm(gradient), 1e-30)
     start, logits = [weight.clone() for weight in weights], []
     with _evaluating(student, weights, once=True):
         # There, and from there twice as far back.
@@ -98,24 +98,24 @@ def moved_logits(student: PreTrainedModel, inputs: Tensors, gradient: Sequence[t
     return torch.stack(logits, dim=1)
 
 
-def text_values(
+def text_rewards(
     moved: torch.Tensor,
     loss: Callable[[torch.Tensor], torch.Tensor],
     gradient: Sequence[torch.Tensor],
-    same: torch.Tensor,
+    prior: torch.Tensor,
 ) -> torch.Tensor:
-    """The value of each text z, ∇L(z) · ∇L(D^v): how fast the loss on D^v falls in a step of descent on L(z).
+    """The reward of each text z, ∇L(z) · ∇L(D^v): how fast the loss on D^v falls in a step of descent on L(z).
 
-    That is also how fast L(z) falls in a step of descent on the loss on D^v, so that the logits at two places tell it
-    of all texts at once. What changes the answers to all texts alike is left out: the mean over the batch of the change
-    of logits. A student that has learnt little changes hardly anything else, and every text with the answer that is
-    rarer in D^v would seem to harm.
+    That is the influence of Pruthi et al. 2020 (TracIn), of the output layer alone. It is also how fast L(z) falls in a
+    step of descent on the loss on D^v, so that the logits at two places tell it of all texts at once. What changes the
+    answers to all texts alike is left out: the mean over the batch of the change of logits. A student that has learnt
+    little changes hardly anything else, and every text with the answer that is rarer in D^v would seem to harm.
 
     Args:
         moved: from `moved_logits`, (texts, 2, labels).
         loss: each text's loss, (texts,), given the student's logits.
         gradient: that of `moved_logits`.
-        same: `same_answer` of D^v, where both losses are taken.
+        prior: `prior_logits` of D^v, where both losses are taken.
 
     Returns (texts,).
     """
@@ -123,10 +123,10 @@ def text_values(
     moved = moved.double()
     change = (moved[:, 0] - moved[:, 1]) / 2
     change = change - change.mean(0)
-    return ((loss(same + change) - loss(same - change)) * (length(gradient) / (2 * STEP))).float()
+    return ((loss(prior + change) - loss(prior - change)) * (norm(gradient) / (2 * STEP))).float()
 
 
-def length(gradient: Sequence[torch.Tensor]) -> float:
+def norm(gradient: Sequence[torch.Tensor]) -> float:
     """The Euclidean norm of all parts together."""
     return float(torch.stack([part.square().sum() for part in gradient]).sum().sqrt())
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
-from pipeline.evaluation.predicting import Prepared, outputs, predict, prepare
+from pipeline.evaluation.predicting import predict
 from pipeline.evaluation.scoring import decide, headline, intervals, readable, rounded, scores
 from pipeline.models.compatibility import check_labels, check_length
 from pipeline.models.loading import load_classifier, load_tokenizer, parameter_count, weight_bytes
@@ -99,15 +99,14 @@ def _run(
     check_labels(model.config, test.names, name)
     tokenizer = load_tokenizer(folder, name)
     check_length(max_length, tokenizer, model, name)
-    # One-time set-up happens in the first batch, which is not timed.
-    warmup = prepare(tokenizer, test, max_length)
-    outputs(model, Prepared(warmup.rows[:1], warmup.batches[:1]))
+    # First, because one-time set-up happens here, where it is not timed.
+    validation_logits = predict(model, tokenizer, validation, max_length)
     start = time.perf_counter()
     logits = predict(model, tokenizer, test, max_length, description=name)
     seconds = time.perf_counter() - start
     return (
         logits,
-        predict(model, tokenizer, validation, max_length),
+        validation_logits,
         {
             "parameters": parameter_count(model),
             "bytes": weight_bytes(folder),

@@ -9,42 +9,38 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.compute import distributed
-from pipeline.compute.batching import TOKENS, Batch, budget_batches, collate, encode
+from pipeline.compute.batching import TOKENS, Inputs, budget_batches, collate, encode
 from pipeline.compute.progress import track
 from pipeline.data.texts import Texts
 from pipeline.models.forward_shortcuts import last_layer_first_token_only
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PaddedBatches:
     """Texts as padded batches on the device, built once for any number of forward passes."""
 
     rows: list[np.ndarray]
     """Of each batch, the positions of its rows in the texts."""
-    batches: list[Batch]
+    batches: list[Inputs]
 
 
-def prepare(
-    tokenizer: PreTrainedTokenizerFast, texts: Texts, max_length: int, *, tokens: int | None = None
-) -> Prepared:
-    """Encode texts into batches of at most `tokens` tokens, padding included; the default depends on the device."""
+def padded_batches(tokenizer: PreTrainedTokenizerFast, texts: Texts, max_length: int) -> PaddedBatches:
+    """Encode texts into batches of texts of similar length."""
     device = distributed.device()
-    if tokens is None:
-        # An accelerator is efficient with many rows at once.
-        tokens = TOKENS if device.type == "cpu" else 65536
     encoded = encode(tokenizer, texts.texts, texts.pairs, max_length)
-    rows = budget_batches(encoded.lengths, tokens)
-    return Prepared(rows, [{name: value.to(device) for name, value in collate(encoded, row).items()} for row in rows])
+    # An accelerator is efficient with many rows at once.
+    rows = budget_batches(encoded.lengths, TOKENS if device.type == "cpu" else 65536)
+    return PaddedBatches(rows, [collate(encoded, row, device) for row in rows])
 
 
 @torch.inference_mode()
 def outputs(
     model: PreTrainedModel,
-    prepared: Prepared,
+    padded: PaddedBatches,
     description: str | None = None,
     inside: Callable[[int], AbstractContextManager[None]] | None = None,
 ) -> np.ndarray:
-    """Run the model once over prepared texts: logits, or the predicted number, float32, (texts, outputs).
+    """Run the model once over texts: logits, or the predicted number, float32, (texts, outputs).
 
     The model stays in training or evaluation mode.
 
@@ -54,14 +50,14 @@ def outputs(
     """
     training = model.training
     model.to(distributed.device()).eval()
-    batches = prepared.batches if description is None else track(prepared.batches, description)
+    batches = padded.batches if description is None else track(padded.batches, description)
     with last_layer_first_token_only(model):
         logits = []
         for position, batch in enumerate(batches):
             with nullcontext() if inside is None else inside(position):
                 logits.append(model(**batch).logits.float())
     model.train(training)
-    order = np.argsort(np.concatenate(prepared.rows))
+    order = np.argsort(np.concatenate(padded.rows))
     return torch.cat(logits).cpu().numpy()[order]
 
 
@@ -73,4 +69,4 @@ def predict(
     description: str | None = None,
 ) -> np.ndarray:
     """Encode texts and run the model over them: logits, or the predicted number, float32, (texts, outputs)."""
-    return outputs(model, prepare(tokenizer, texts, max_length), description)
+    return outputs(model, padded_batches(tokenizer, texts, max_length), description)

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.compute import distributed
 from pipeline.data.texts import Texts
-from pipeline.evaluation.predicting import outputs, prepare
+from pipeline.evaluation.predicting import outputs, padded_batches
 from pipeline.evaluation.scoring import decide, headline, loss, scores
 from pipeline.params.types import ScoreName
 
@@ -36,13 +36,13 @@ class Validation:
         self.texts = texts
         self.metric = headline(score, texts.labels, texts.names)
         """Name of the metric: `accuracy`, `f1`, `mcc` or `r2`."""
-        self.prepared = prepare(tokenizer, texts, max_length)
+        self.padded = padded_batches(tokenizer, texts, max_length)
         self.inside: Callable[[int], AbstractContextManager[None]] | None = None
         """The context in which a model reads a batch, as in `outputs`."""
 
     def score(self, model: PreTrainedModel) -> Score:
         """Score a model, which stays in its mode; with several processes all return the first one's score."""
-        return self.score_of(outputs(model, self.prepared, inside=self.inside))
+        return self.score_of(outputs(model, self.padded, inside=self.inside))
 
     def score_of(self, logits: np.ndarray) -> Score:
         """Score a model's outputs for the texts, (texts, outputs)."""

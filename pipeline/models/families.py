@@ -77,8 +77,9 @@ def check_each(config: Any, key: str, max_length: int) -> None:
         words = [token_id for token_id in range(3, 14) if token_id != config.pad_token_id]
         length = max(4, min(max_length // 2, max_positions(model, max_length), LONGEST // 2))
         texts = [torch.tensor([words[at % 7] for at in range(size)] + words[7:8]) for size in (length - 1, 3)]
-        pairs = encode_each(model, (None, words[7]))
-        with trying(model.eval()), trying(pairs), torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]):
+            pairs = encode_each(model, (None, words[7]))
+        with trying(model), trying(pairs):
             alone = [model.base_model(**_whole(text)).last_hidden_state for text in texts]
             together = forward(pairs, _whole(torch.cat(texts)), hidden=True).hidden
         # A mask for two texts takes the place of that of layers in which a token sees its neighbours alone.

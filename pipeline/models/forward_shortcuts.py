@@ -42,8 +42,8 @@ def head_only_at(model: PreTrainedModel, positions: torch.Tensor) -> Iterator[No
 def last_layer_first_token_only(model: PreTrainedModel) -> Iterator[None]:
     """In a classifier's last layer, compute what follows the attention for the first token only.
 
-    The logits are the same, up to rounding, for a quarter of that layer's products. Families other than MPNet and
-    those of `FIRST_TOKEN_FAMILIES` compute all tokens.
+    The logits are the same, up to rounding, for a quarter of that layer's products, a third in MPNet. Families
+    other than MPNet and those of `FIRST_TOKEN_FAMILIES` compute all tokens.
     """
     hooks = [
         module.register_forward_pre_hook(lambda _module, inputs: tuple(states[:, :1] for states in inputs))

@@ -229,7 +229,7 @@ def _from_pretrained(auto_class: Any, address: str | Path, key: str, **options: 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the warnings and progress bars of transformers; errors still come through."""
+    """Silence the warnings of transformers inside, and its progress bars from then on; errors still come through."""
     before = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity(logging.CRITICAL)
     transformers_logging.disable_progress_bar()

@@ -72,7 +72,7 @@ class PairEncoderForSequenceClassification(PreTrainedModel):  # type: ignore[mis
 
         A text sees itself alone, and its positions begin anew: its states are those that it has without the other.
         """
-        second = second_texts(input_ids, self.config)
+        second = second_text_mask(input_ids, self.config)
         apart = second[:, :, None] != second[:, None, :]
         unseen = (apart | (attention_mask[:, None, :] == 0))[:, None]
         begin = second * (1 - second).sum(1, keepdim=True)
@@ -94,7 +94,7 @@ class PairEncoderForSequenceClassification(PreTrainedModel):  # type: ignore[mis
         )
 
 
-def second_texts(input_ids: torch.Tensor, config: Any) -> torch.Tensor:
+def second_text_mask(input_ids: torch.Tensor, config: Any) -> torch.Tensor:
     """1 from the first token of a pair's second text on, else 0: (texts, tokens).
 
     Args:

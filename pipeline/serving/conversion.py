@@ -11,7 +11,7 @@ import onnx
 import torch
 from transformers import PreTrainedModel
 
-from pipeline.compute.batching import Batch
+from pipeline.compute.batching import Inputs
 from pipeline.errors import InputError, one_line
 from pipeline.models.forward_shortcuts import last_layer_first_token_only
 from pipeline.serving.norms import keep_apart
@@ -20,7 +20,7 @@ OPSET = 20
 """ONNX operator set, supported by onnxruntime since 1.17 (2024)."""
 
 
-def to_onnx(model: PreTrainedModel, example: Batch, file: Path) -> None:
+def to_onnx(model: PreTrainedModel, example: Inputs, file: Path) -> None:
     """Write a classifier in float32, with the inputs of `example` by name and the output `logits`.
 
     The number of texts and tokens is dynamic. The same weights give the same bytes.

@@ -15,7 +15,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.augment.shards import shards
-from pipeline.compute.batching import Batch, collate, encode
+from pipeline.compute.batching import Inputs, collate, encode
 from pipeline.data.texts import Texts, read_texts
 from pipeline.errors import InputError
 from pipeline.evaluation.scoring import decide, headline, rounded, scores
@@ -151,13 +151,13 @@ def _texts(prepared: Path, augmented: Sequence[Path]) -> Iterable[str]:
             yield from (text for text in column.to_pylist() if text is not None)
 
 
-def _example(tokenizer: PreTrainedTokenizerFast, test: Texts, max_length: int) -> Batch:
+def _example(tokenizer: PreTrainedTokenizerFast, test: Texts, max_length: int) -> Inputs:
     """A batch of two texts of different lengths, as an example of the inputs."""
     texts, pairs = [test.texts[0], test.texts[0] * 2], test.pairs and [test.pairs[0]] * 2
     return collate(encode(tokenizer, texts, pairs, max_length), [0, 1])
 
 
-def examples(tokenizer: PreTrainedTokenizerFast, prepared: Path, max_length: int) -> Iterator[Batch]:
+def examples(tokenizer: PreTrainedTokenizerFast, prepared: Path, max_length: int) -> Iterator[Inputs]:
     """Texts of the training set, one by one."""
     train = read_texts(prepared / "train.parquet")
     encoded = encode(tokenizer, train.texts[:EXAMPLES], train.pairs and train.pairs[:EXAMPLES], max_length)

@@ -11,14 +11,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.compute.batching import Batch
+from pipeline.compute.batching import Inputs
 from pipeline.serving.conversion import quiet_converters, save
 from pipeline.serving.layer_inputs import layer_inputs
 from pipeline.serving.rounding import round_layers
 from pipeline.serving.smoothing import smooth
 
 
-def to_int8(source: Path, file: Path, examples: Iterable[Batch]) -> None:
+def to_int8(source: Path, file: Path, examples: Iterable[Inputs]) -> None:
     """Quantise a float32 ONNX file: int8 weights and embeddings with a scale for each row, activations at run time.
 
     Weights use 7 of the 8 bits: on processors without VNNI the 16-bit sums of 8-bit products would overflow.

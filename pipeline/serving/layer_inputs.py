@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from pipeline.compute.batching import Batch
+from pipeline.compute.batching import Inputs
 from pipeline.serving.onnx_model import open_session
 
 
@@ -30,7 +30,7 @@ def products(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     return [node for node in model.graph.node if node.op_type in ("MatMul", "Gemm") and node.input[1] in matrices]
 
 
-def layer_inputs(model: onnx.ModelProto, examples: Iterable[Batch]) -> dict[str, LayerInputs]:
+def layer_inputs(model: onnx.ModelProto, examples: Iterable[Inputs]) -> dict[str, LayerInputs]:
     """Run a float32 model; returns what its products with weights take in, by its name."""
     names = sorted({node.input[0] for node in products(model)})
     if not names:

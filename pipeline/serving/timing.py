@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.compute.batching import Batch
+from pipeline.compute.batching import Inputs
 from pipeline.compute.progress import track
 from pipeline.serving.torch_model import Runner
 
@@ -20,7 +20,7 @@ ROUNDS = 40
 
 
 def timings(
-    runs: Mapping[str, Runner], batches: Mapping[str, Callable[[int, int], Batch]], lengths: Mapping[str, int]
+    runs: Mapping[str, Runner], batches: Mapping[str, Callable[[int, int], Inputs]], lengths: Mapping[str, int]
 ) -> dict[str, dict[str, Any]]:
     """Time models that take turns, from token ids to outputs.
 
@@ -49,14 +49,14 @@ def timings(
     return measured
 
 
-def random_batch(vocabulary: int, texts: int, tokens: int, inputs: Collection[str] = INPUTS) -> Batch:
+def random_batch(vocabulary: int, texts: int, tokens: int, inputs: Collection[str] = INPUTS) -> Inputs:
     """A batch of random token ids, all texts of the same length; of `INPUTS` it has those that are named."""
     ids = torch.randint(1, vocabulary, (texts, tokens), generator=torch.Generator().manual_seed(1))
     values = dict(zip(INPUTS, (ids, torch.ones_like(ids), torch.zeros_like(ids)), strict=True))
     return {name: value for name, value in values.items() if name in inputs}
 
 
-def _in_turns(runs: Mapping[str, Runner], batches: Mapping[str, Batch], rounds: int) -> dict[str, list[float]]:
+def _in_turns(runs: Mapping[str, Runner], batches: Mapping[str, Inputs], rounds: int) -> dict[str, list[float]]:
     """Seconds of each model in each round, after one round of warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds + 1):

@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.compute import distributed
-from pipeline.compute.batching import TOKENS, Batch, budget_batches, collate, encode
+from pipeline.compute.batching import TOKENS, Inputs, budget_batches, collate, encode
 from pipeline.models import pair_encoder
 from pipeline.models.forward_shortcuts import last_layer_first_token_only
 from pipeline.models.ids import check_ids, check_numbering
@@ -20,7 +20,7 @@ from pipeline.serving.onnx_model import UNLIMITED, class_names
 
 logger = logging.getLogger(__name__)
 
-Runner = Callable[[Batch], np.ndarray]
+Runner = Callable[[Inputs], np.ndarray]
 """Maps a padded batch to logits, or predicted numbers, float32, (texts, outputs)."""
 
 
@@ -65,7 +65,7 @@ def torch_runner(model: PreTrainedModel, device: torch.device) -> Runner:
     """A runner of a PyTorch model on a device."""
     model.to(device).eval()
 
-    def run(batch: Batch) -> np.ndarray:
+    def run(batch: Inputs) -> np.ndarray:
         with torch.inference_mode(), last_layer_first_token_only(model):
             return model(**{name: values.to(device) for name, values in batch.items()}).logits.float().cpu().numpy()
 

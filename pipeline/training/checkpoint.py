@@ -1,4 +1,4 @@
-"""Checkpoints: a killed training run resumes from its last one and ends with the same weights as without the kill."""
+"""Checkpoints: a killed run resumes from its last one; a single process then ends with the same weights as without."""
 
 import json
 import logging

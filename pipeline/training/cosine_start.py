@@ -6,7 +6,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.data.texts import Texts
-from pipeline.evaluation.predicting import outputs, prepare
+from pipeline.evaluation.predicting import outputs, padded_batches
 from pipeline.models.pair_encoder import MODEL_TYPE
 
 Floats = npt.NDArray[np.float64]
@@ -29,7 +29,7 @@ def start_from_cosine(
     head.weight.zero_()
     head.bias.zero_()
     head.weight[:, 0] = 1
-    cosines = outputs(model, prepare(tokenizer, texts, max_length))[:, 0].astype(np.float64)
+    cosines = outputs(model, padded_batches(tokenizer, texts, max_length))[:, 0].astype(np.float64)
     fit = discriminants(cosines, texts.labels, len(texts.names)) if texts.names else line(cosines, texts.labels)
     slopes, constants = map(torch.from_numpy, fit)
     head.weight[:, 0] = slopes

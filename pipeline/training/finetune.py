@@ -93,8 +93,9 @@ def fine_tune(
     metric = scorer.metric
     model.to(distributed.device())
     if sum(math.ceil(epochs) for texts, epochs in phases if len(texts)) > 1:
-        scorer.inside = batch_states(model, frozen, scorer.prepared.batches)
+        scorer.inside = batch_states(model, frozen, scorer.padded.batches)
     best_weights: Tensors = {}
+    fixed = {name for name, weight in model.named_parameters() if not weight.requires_grad}
     # Dropout uses torch's global generator: seeded here, and restored afterwards.
     with torch.random.fork_rng():
         torch.manual_seed(seed + distributed.rank())
@@ -138,7 +139,8 @@ def fine_tune(
                 if reached.minus_loss > best.minus_loss if by_loss else reached > best:
                     progress.best_score = (reached.metric, reached.minus_loss)
                     progress.best_epoch = progress.history[-1]
-                    best_weights = {name: value.to("cpu", copy=True) for name, value in model.state_dict().items()}
+                    weights = model.state_dict()
+                    best_weights = {name: weights[name].to("cpu", copy=True) for name in weights.keys() - fixed}
                 progress.epoch, progress.batch, progress.total_loss = epoch + 1, 0, 0.0
                 progress.rng_state = rng.bit_generator.state
             progress.epoch = 1
@@ -146,7 +148,7 @@ def fine_tune(
             progress.phase = len(phases) + 1
             checkpoint.save(with_prefix("best", best_weights), asdict(progress))
     if best_weights:
-        model.load_state_dict(best_weights)
+        model.load_state_dict(best_weights, strict=False)
     model.eval()
     best_epoch = progress.best_epoch
     if not best_epoch:
@@ -158,7 +160,7 @@ def fine_tune(
 
 def steps_of_epochs(epochs: float, batches: int) -> list[int]:
     """Number of steps in each epoch: all batches, but in the last of 2.25 epochs a quarter of them, rounded up."""
-    # Rounded first, because 0.3 × 10 is a little more than 3.
+    # Rounded first, because 0.28 × 25 is a little more than 7.
     shares = [min(1.0, epochs - epoch) for epoch in range(math.ceil(epochs))]
     return [max(1, math.ceil(round(share * batches, 6))) for share in shares]
 
@@ -169,7 +171,7 @@ def _loss(
     """The local part of the mean loss, scaled: its mean over all processes is the batch's loss."""
     device = distributed.device()
     local, count = distributed.local_rows(rows)
-    batch = {name: value.to(device) for name, value in collate(encoded, local).items()}
+    batch = collate(encoded, local, device)
     lower_layers = nullcontext() if states is None else states.standing_in(local)
     with precision(device), last_layer_first_token_only(model), lower_layers:
         logits = model(**batch).logits.float()

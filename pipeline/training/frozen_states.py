@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from pipeline.compute import distributed
-from pipeline.compute.batching import TOKENS, Batch, Encoded, Rows, budget_batches, collate
+from pipeline.compute.batching import TOKENS, Encoded, Inputs, Rows, budget_batches, collate
 from pipeline.compute.precision import precision
 from pipeline.models.frozen import Frozen, layer_states, returning
 
@@ -26,7 +26,7 @@ class FrozenStates:
         device = distributed.device()
         model.to(device).eval()
         for rows in budget_batches(encoded.lengths, TOKENS):
-            inputs = {name: value.to(device) for name, value in collate(encoded, rows).items()}
+            inputs = collate(encoded, rows, device)
             with precision(device):
                 states = layer_states(model, frozen, inputs)
             for row, own in zip(rows, states, strict=True):
@@ -49,7 +49,7 @@ def frozen_states(
 
 
 def batch_states(
-    model: PreTrainedModel, frozen: Frozen | None, batches: Sequence[Batch]
+    model: PreTrainedModel, frozen: Frozen | None, batches: Sequence[Inputs]
 ) -> Callable[[int], AbstractContextManager[None]] | None:
     """By the position of a batch, a context in which the frozen layers return its states; None as in `frozen_states`.
 

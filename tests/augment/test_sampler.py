@@ -360,7 +360,7 @@ def three_words(model, tokenizer, params):
     """A filler that knows `film`, `good` and `a` only."""
     filler = Filler(model, tokenizer, params())
     wanted = tokenizer.convert_tokens_to_ids(["film", "good", "a"])
-    filler.allowed = torch.zeros_like(filler.allowed).index_fill(0, torch.tensor(wanted), value=True)
+    filler.allowed = {"": torch.zeros_like(filler.allowed[""]).index_fill(0, torch.tensor(wanted), value=True)}
     return filler
 
 
@@ -433,7 +433,9 @@ def test_the_first_word_of_a_byte_level_text_is_not_its_own_neighbour(byte_level
     assert len({row["text"] for row in rows}) > 20
     for row in rows:
         assert row["text"] != row["original_text"]
-        assert row["text"] in {token_text(byte_level, piece) for piece in filler.allowed.nonzero().squeeze(1).tolist()}
+        assert row["text"] in {
+            token_text(byte_level, piece) for piece in filler.allowed[""].nonzero().squeeze(1).tolist()
+        }
 
 
 def test_a_model_without_token_types(tokenizer, model, params):

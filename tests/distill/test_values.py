@@ -11,11 +11,11 @@ from torch.nn.functional import cross_entropy
 from pipeline.distill.values import (
     STEP,
     _slices,
-    length,
     moved_logits,
-    moved_weights,
-    same_answer,
-    text_values,
+    norm,
+    output_weights,
+    prior_logits,
+    text_rewards,
     validation_gradient,
 )
 from pipeline.evaluation.validation import Validation
@@ -58,7 +58,7 @@ SAME = torch.tensor([0.4, -0.1])
 def loss_on(validation, before, after):
     """The loss on D^v of answers that are alike but for what has changed between two students."""
     changes, labels = [], []
-    for rows, batch in zip(validation.prepared.rows, validation.prepared.batches, strict=True):
+    for rows, batch in zip(validation.padded.rows, validation.padded.batches, strict=True):
         with torch.no_grad():
             changes.append(copy.deepcopy(after).eval()(**batch).logits - copy.deepcopy(before).eval()(**batch).logits)
         labels.append(torch.from_numpy(validation.texts.labels[rows]))
@@ -70,7 +70,7 @@ def loss_on(validation, before, after):
 
 
 def values(student, inputs, loss, gradient, same=SAME):
-    return text_values(moved_logits(student, inputs, gradient), loss, gradient, same)
+    return text_rewards(moved_logits(student, inputs, gradient), loss, gradient, same)
 
 
 def by_hand(student, inputs, loss, gradient, same=SAME):
@@ -98,7 +98,7 @@ def test_values_are_products_of_gradients(student, inputs, validation):
 def test_the_gradient_is_that_of_the_mean_loss(student, validation, monkeypatch):
     """Of texts in several parts: a small step along it changes the loss on D^v by its squared norm."""
     monkeypatch.setattr("pipeline.distill.values.TOKENS", 64)
-    assert len([*_slices(validation.prepared)]) > 2
+    assert len([*_slices(validation.padded)]) > 2
     gradient, _ = validation_gradient(student, validation)
     norm = sum(part.square().sum() for part in gradient).item()
     moved = []
@@ -136,7 +136,7 @@ def test_values_foretell_the_progress_of_a_step(student, inputs, validation, see
 def test_the_same_answer_has_the_shares_of_the_classes():
     """Each counts as one text more than it has."""
     labels = torch.tensor([0] * 30 + [2] * 10)
-    same = same_answer(SimpleNamespace(names=["a", "b", "c"], labels=labels.numpy()))
+    same = prior_logits(SimpleNamespace(names=["a", "b", "c"], labels=labels.numpy()))
     assert same.exp().tolist() == pytest.approx([31 / 43, 1 / 43, 11 / 43])
 
 
@@ -144,11 +144,11 @@ def test_an_unsure_teacher_does_no_harm(student, inputs, validation):
     """Of answers with the same classes the surer are worth more, and one that says nothing is worth nothing."""
     gradient, _ = validation_gradient(student, validation)
     moved = moved_logits(student, inputs, gradient)
-    same = same_answer(validation.texts)
+    same = prior_logits(validation.texts)
 
     def taught(sureness):
         teacher = same + sureness * torch.tensor([[1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
-        return text_values(
+        return text_rewards(
             moved, lambda logits: cross_entropy(logits, teacher.softmax(1).to(logits), reduction="none"), gradient, same
         )
 
@@ -165,22 +165,24 @@ def test_what_changes_all_answers_alike_is_worth_nothing(student, inputs):
     assert gradient[-1].shape == (2,)
     moved = moved_logits(student, inputs, gradient)
     assert (moved[:, 0] - moved[:, 1]).abs().min() > 0
-    torch.testing.assert_close(text_values(moved, teach, gradient, SAME), torch.zeros(5), rtol=0, atol=1e-5)
+    torch.testing.assert_close(text_rewards(moved, teach, gradient, SAME), torch.zeros(5), rtol=0, atol=1e-5)
 
 
 def test_the_output_layer_is_moved(student):
-    assert [id(weight) for weight in moved_weights(student)] == [
+    assert [id(weight) for weight in output_weights(student)] == [
         id(weight) for weight in student.classifier.parameters()
     ]
     bilstm = BiLSTMForSequenceClassification(BiLSTMConfig(vocab_size=9, embedding_size=4, lstm_size=3, hidden_size=5))
-    assert [id(weight) for weight in moved_weights(bilstm)] == [id(weight) for weight in bilstm.classifier.parameters()]
+    assert [id(weight) for weight in output_weights(bilstm)] == [
+        id(weight) for weight in bilstm.classifier.parameters()
+    ]
 
 
 def test_without_a_linear_output_layer_all_is_moved(student):
     student.classifier = WithoutLinearLayer(student.classifier)
     student.bert.embeddings.requires_grad_(False)
     trained = [*student.bert.encoder.parameters(), *student.bert.pooler.parameters(), *student.classifier.parameters()]
-    assert [id(weight) for weight in moved_weights(student)] == [id(weight) for weight in trained]
+    assert [id(weight) for weight in output_weights(student)] == [id(weight) for weight in trained]
 
 
 def test_the_gradient_without_a_linear_output_layer_is_by_all_weights(student, validation):
@@ -188,9 +190,9 @@ def test_the_gradient_without_a_linear_output_layer_is_by_all_weights(student, v
     gradient, _ = validation_gradient(student, validation)
     student.eval()
     loss = torch.zeros(())
-    for rows, batch in zip(validation.prepared.rows, validation.prepared.batches, strict=True):
+    for rows, batch in zip(validation.padded.rows, validation.padded.batches, strict=True):
         labels, logits = torch.from_numpy(validation.texts.labels[rows]), student(**batch).logits
-        answers = same_answer(validation.texts) + logits - logits.detach()
+        answers = prior_logits(validation.texts) + logits - logits.detach()
         loss = loss + cross_entropy(answers, labels, reduction="sum") / len(validation.texts.labels)
     loss.backward()
     for found, weight in zip(gradient, student.parameters(), strict=True):
@@ -204,7 +206,7 @@ def test_in_bfloat16_the_encoder_alone_is_rounded(student, inputs, validation, m
         monkeypatch.setenv("L2A_PRECISION", number)
         gradient, _ = validation_gradient(student, validation)
         moved = moved_logits(student, inputs, gradient)
-        changes[number] = (moved[:, 0] - moved[:, 1]) / length(gradient)
+        changes[number] = (moved[:, 0] - moved[:, 1]) / norm(gradient)
     assert not torch.equal(changes["float32"], changes["bfloat16"])
     largest = changes["float32"].abs().max().item()
     torch.testing.assert_close(changes["bfloat16"], changes["float32"], rtol=0.02, atol=0.02 * largest)
@@ -217,7 +219,7 @@ def test_the_encoder_reads_the_texts_once(student, inputs, validation):
         model = copy.deepcopy(student).eval()
         with torch.no_grad():
             for weight, part in zip(model.classifier.parameters(), gradient, strict=True):
-                weight += distance * part / length(gradient)
+                weight += distance * part / norm(gradient)
             wanted.append(model(**inputs).logits)
     calls = []
     student.bert.embeddings.register_forward_hook(lambda *_: calls.append(1))
@@ -229,7 +231,7 @@ def test_the_encoder_reads_the_texts_once(student, inputs, validation):
 
 def test_with_all_weights_moved_the_encoder_reads_them_twice(student, inputs):
     student.classifier = WithoutLinearLayer(student.classifier)
-    gradient = [torch.ones_like(weight) for weight in moved_weights(student)]
+    gradient = [torch.ones_like(weight) for weight in output_weights(student)]
     calls = []
     student.bert.embeddings.register_forward_hook(lambda *_: calls.append(1))
     moved_logits(student, inputs, gradient)
@@ -267,7 +269,7 @@ def test_regression(student, tokenizer, inputs):
     validation = Validation(texts, tokenizer, 16)
     gradient, score = validation_gradient(one, validation)
     assert score == validation.score(one)
-    assert same_answer(texts).tolist() == pytest.approx([-1 / 6])
+    assert prior_logits(texts).tolist() == pytest.approx([-1 / 6])
 
     def squares(logits):
         return (logits[:, 0] - torch.tensor([1.0, 0.0, 2.0, 0.0, -1.0])).square()

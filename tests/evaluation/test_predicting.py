@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from pipeline.data.texts import Texts
-from pipeline.evaluation.predicting import outputs, predict, prepare
+from pipeline.evaluation import predicting
+from pipeline.evaluation.predicting import outputs, padded_batches, predict
 from pipeline.models.loading import load_classifier
 
 NAMES = ["negative", "positive"]
@@ -23,8 +24,9 @@ def texts():
 
 
 @pytest.mark.parametrize("tokens", [1, 50, 100000])
-def test_each_text_gets_its_own_output(model, tokenizer, texts, tokens):
-    logits = outputs(model, prepare(tokenizer, texts, 64, tokens=tokens))
+def test_each_text_gets_its_own_output(model, tokenizer, texts, tokens, monkeypatch):
+    monkeypatch.setattr(predicting, "TOKENS", tokens)
+    logits = outputs(model, padded_batches(tokenizer, texts, 64))
     assert logits.shape == (40, 2)
     assert logits.dtype == np.float32
     for i in (0, 7, 39):

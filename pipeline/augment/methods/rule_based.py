@@ -55,7 +55,7 @@ def change_sides(sides: tuple[int, ...], change: Callable[[list[str], np.random.
     def change_texts(original: Original, rng: np.random.Generator) -> tuple[str, ...] | None:
         texts = list(original.texts)
         changed = False
-        for side in sides[: len(texts)]:
+        for side in sides if len(texts) > 1 else (0,):
             kept = [span for span in original.kept if span.side == side]
             end = max((word.end for word in original.words if word.side == side), default=0)
             for span in kept:

@@ -54,7 +54,7 @@ def rules(wordnet: WordNet, texts: Iterable[str], mask: str, sides: tuple[int, .
         return word
 
     def change(words: list[str], rng: np.random.Generator) -> list[str]:
-        words = [change_word(word, " ".join(words[:i][-1:]), rng) for i, word in enumerate(words)]
+        words = [change_word(word, words[i - 1] if i else "", rng) for i, word in enumerate(words)]
         if rng.random() < NGRAM:
             n = int(rng.integers(1, min(LONGEST, len(words)) + 1))
             start = int(rng.integers(len(words) - n + 1))

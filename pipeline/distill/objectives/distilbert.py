@@ -21,9 +21,8 @@ def cosine_loss(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor
     Returns (texts,): the mean over each text's tokens.
     """
     real = mask.to(student.dtype)
-    return ((1 - cosine_similarity(student, teacher.to(student.dtype), dim=-1)) * real).sum(1) / real.sum(1).clamp_min(
-        1
-    )
+    distances = 1 - cosine_similarity(student, teacher.to(student.dtype), dim=-1)
+    return (distances * real).sum(1) / real.sum(1).clamp_min(1)
 
 
 class MaskedLM(torch.nn.Module):

@@ -94,6 +94,13 @@ def test_rows_and_their_counts(wordnet, tokenizer):
     assert [row["id"] for row in later] == [row["id"] for row in rows[20:40]]
 
 
+def test_a_single_text_changes_whatever_side_may(wordnet, tokenizer):
+    given_ = originals(tokenizer, ["the good film was slow"])
+    rows, _ = augment_each(given_, 10, eda(wordnet, (1,)), 1)
+    assert rows == augment_each(given_, 10, eda(wordnet, (0, 1)), 1)[0]
+    assert len({row["text"] for row in rows}) > 5
+
+
 @pytest.mark.parametrize(("sides", "kept"), [((0,), "text_pair"), ((1,), "text")])
 def test_a_pair_changes_where_it_may(wordnet, tokenizer, sides, kept):
     given_ = originals(tokenizer, ["the good film was slow"], ["a bad joke so slow"])
