@@ -16,7 +16,10 @@ def main(
     texts: Annotated[
         list[str] | None, typer.Argument(help="Texts; if none are given, --file or standard input.")
     ] = None,
-    model: Annotated[Path, typer.Option(help="Folder of a PyTorch or ONNX model.")] = Path("models/int8"),
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a PyTorch or ONNX model; models/int8, or models/onnx if int8 was left out."),
+    ] = None,
     file: Annotated[
         Path | None, typer.Option(help="One text a line; or a table: .csv, .tsv, .json, .jsonl, .parquet.")
     ] = None,
@@ -53,7 +56,7 @@ def main(
             raise InputError(f"{option}: got {column}, and no table; accepted: --file with one of {', '.join(FORMATS)}")
     names = {"text": text or "text", "text_pair": text_pair or "text_pair"}
     table = read_table(file, names["text"], text_pair) if file and whole else None
-    served = open_folder(model, "--model")
+    served = open_folder(model or _best_served(), "--model")
     count = 0
     with ExitStack() as stack:
         rows: Iterable[dict[str, Any]]
@@ -74,6 +77,14 @@ def main(
                 print_json(row)
                 count += 1
     return f"{count:,} answers"
+
+
+def _best_served() -> Path:
+    """The int8 model, or the float32 one if `export` has left it out."""
+    from pipeline.storage.layout import LEFT_OUT
+
+    int8 = Path("models/int8")
+    return Path("models/onnx") if (int8 / LEFT_OUT).is_file() else int8
 
 
 app = stage(main, rows=True)

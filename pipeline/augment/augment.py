@@ -199,7 +199,7 @@ def _publish(jobs: list[ShardJob], out: Path) -> Counter[str]:
 
 @lru_cache(maxsize=1)
 def _method(params: str, generator: Path, prepared: Path, _: str) -> tuple[PreTrainedTokenizerFast, Draw]:
-    """The generator's tokenizer and the method's function, made once for all shards of a process and a hash of it."""
+    """The generator's tokenizer and the method's function, made once in a process for params and a generator's hash."""
     tokenizer = load_tokenizer(generator, "generator")
     training_texts = read_texts(prepared / DOMAINS["target"])
     return tokenizer, build(MethodInputs(Params.model_validate_json(params), generator, tokenizer, training_texts))

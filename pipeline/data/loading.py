@@ -179,12 +179,13 @@ def _filtered(frame: pd.DataFrame, table: Table, key: str) -> pd.DataFrame:
     keep = np.ones(len(frame), dtype=bool)
     for column, value in table.where.items():
         # Without the blanks around them, as labels are compared.
-        accepted = {form for option in (value if isinstance(value, list) else [value]) for form in _forms(option)}
+        options = value if isinstance(value, list) else [value]
+        accepted = {form for option in options for form in _forms(option)}
         cells = [as_text(cell).strip() for cell in frame[column]]
         keep &= np.fromiter((cell in accepted for cell in cells), dtype=bool, count=len(cells))
         if not accepted & set(cells):
             raise InputError(
-                f"{key}.where: no row of {table.path} has {listed(sorted(accepted))} in column {column!r}; "
+                f"{key}.where: no row of {table.path} has {listed(sorted(map(_asked, options)))} in column {column!r}; "
                 f"found: {listed(sorted(set(cells)))}"
                 f"{nearest(min(accepted), [cell for cell in set(cells) if len(cell) <= 100])}"
             )
@@ -193,10 +194,16 @@ def _filtered(frame: pd.DataFrame, table: Table, key: str) -> pd.DataFrame:
     return frame[keep]
 
 
-def _forms(option: object) -> set[str]:
-    """How cells write a value of `where`: true and false as Python, JSON and spreadsheets do."""
+def _asked(option: object) -> str:
+    """A value of `where` as params.yaml has it."""
     text = as_text(option).strip()
-    return {text, text.lower(), text.upper()} if isinstance(option, bool) else {text}
+    return text.lower() if isinstance(option, bool) else text
+
+
+def _forms(option: object) -> set[str]:
+    """How cells write a value of `where`: true and false as JSON, Python and spreadsheets do."""
+    text = _asked(option)
+    return {text, text.capitalize(), text.upper()} if isinstance(option, bool) else {text}
 
 
 def text_cells(values: pd.Series, rows: Sequence[int], column: str) -> list[str]:

@@ -121,12 +121,11 @@ def _decode(path: Path) -> str:
 def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
     """The objects of a file: one a line, or all in one array."""
     values: Iterable[tuple[int, Any]] = _json_lines(path, text)
-    if text.lstrip().startswith("{"):
+    if text.lstrip().startswith("{") and path.suffix.lower() == ".json":
         with suppress(ValueError, RecursionError):
-            whole = json.loads(text)
-            if whole and all(isinstance(value, dict | list) for value in whole.values()):
+            if any(isinstance(value, dict | list) for value in json.loads(text).values()):
                 raise InputError(
-                    f"{path}: one object with all cells of a column in each value; accepted: an object a line, or one "
+                    f"{path}: one object with lists or objects in it, not rows; accepted: an object a line, or one "
                     "array of them (pandas: to_json(orient='records'))"
                 )
     if text.lstrip().startswith("["):

@@ -33,7 +33,7 @@ class Batch:
     states: States
     """The student's outputs and states of the local rows."""
     losses: Tensors
-    """Each active loss of the local rows, (local,), not weighted."""
+    """The losses of the local rows, (local,), not weighted: all active ones for a policy, or those of the phase."""
 
 
 @dataclass

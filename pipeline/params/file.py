@@ -58,8 +58,12 @@ def check_keys(values: dict[str, Any], place: str, dvc_yaml: Path) -> None:
 
     Most have a default, but DVC would stop at the first stage that names one, maybe after hours of work.
     """
-    stages = [stage.get("do", stage) for stage in read_yaml(dvc_yaml)["stages"].values()]
-    watched = [key for stage in stages for key in stage.get("params", []) if isinstance(key, str)]
+    content = read_yaml(dvc_yaml)
+    stages = content.get("stages") if isinstance(content, dict) else None
+    if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):
+        raise InputError(f"{dvc_yaml}: no stages, or one without content; accepted: the project's dvc.yaml")
+    blocks = [stage.get("do", stage) for stage in stages.values()]
+    watched = [key for block in blocks for key in block.get("params", []) if isinstance(key, str)]
     missing = [key for key in dict.fromkeys(watched) if not _has(values, key.split("."))]
     if missing:
         raise InputError(

@@ -56,12 +56,13 @@ def predict_rows(
     rows = iter(rows)
     pairs_expected, number = model.pairs, 0
     while batch := list(islice(rows, chunk)):
+        if pairs_expected is None:
+            # Tables of single texts may have the column, empty.
+            pairs_expected = any(row.get(text_pair) for row in batch)
         for row in batch:
-            # An empty second text is one only beside pairs: tables of single texts may have the column.
             is_pair = row.get(text_pair) is not None if pairs_expected else bool(row.get(text_pair))
             number += 1
             check_kind(is_pair, pairs_expected, f"{name + ': ' if name else ''}row {number}")
-            pairs_expected = is_pair
         pairs = [row[text_pair] for row in batch] if pairs_expected else None
         values, probs = most_probable(model.outputs([row[text] for row in batch], pairs), model.names)
         for row, value, prob in zip(batch, values, probs, strict=True):

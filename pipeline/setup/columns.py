@@ -30,6 +30,8 @@ TIMES = ("time", "date", "datetime", "timestamp", "createdat", "updatedat")
 INDICATORS = ({"0", "1"}, {"false", "true"})
 """The values of a one-hot label's column, which marks the rows of one class."""
 _DECIMAL = re.compile(r"[-+]?\d+(,\d+)?")
+PLAIN = "3.5 in place of 3,5, and 1000 in place of 1,000"
+"""How numbers are written that are read."""
 RATERS = ("rater", "annotator", "worker", "coder", "judge", "rating")
 """Usual names of such columns, in lower-case letters and digits only."""
 
@@ -52,7 +54,7 @@ def text_columns(columns: Sequence[Column], path: str, choose: Choose) -> list[C
         found = ", ".join(shown(column.name) for column in columns)
         raise InputError(
             f"{path}: no column has texts, of {WORDS} words or more and mostly different; found: {found}; accepted: "
-            f"short texts, too, in a column that is called {TEXTS[0]}"
+            f"texts of two words, too, in a column that is called {TEXTS[0]}"
         )
     pairs = [[one, other] for one in texts for other in texts if _go_together(one.plain_name, other.plain_name)]
     if pairs:
@@ -151,12 +153,13 @@ def label_column(
     if not fit or (named and not any(column in fit for column in named)):
         found = "all columns are texts"
         for column in named or others:
-            check_decimal_points(column, path)
             values = f"{len(column.counts):,} different values in {len(column.cells):,} rows"
             if column.words >= LONG:
                 values = f"{column.words:.0f} words on average"
             if column.has_lists:
                 values = "several labels in a cell"
+            if _has_commas(column):
+                values = f"numbers with a comma ({PLAIN})"
             found = f"column {shown(column.name)} has {values}"
         accepted = f"one label a row, of two names or more for {EACH} rows or more each, or numbers"
         accepted += "; for texts without labels --unlabelled"
@@ -171,11 +174,13 @@ def label_column(
 
 
 def check_decimal_points(column: Column, path: str) -> None:
-    """Raise InputError if a column has numbers with decimal commas."""
-    if any("," in value for value in column.counts) and all(map(_DECIMAL.fullmatch, column.counts)):
-        raise InputError(
-            f"{path}: column {column.shown()}: numbers with a decimal comma; accepted: 3.5 in place of 3,5"
-        )
+    """Raise InputError if a column has numbers with commas."""
+    if _has_commas(column):
+        raise InputError(f"{path}: column {column.shown()}: numbers with a comma; accepted: {PLAIN}")
+
+
+def _has_commas(column: Column) -> bool:
+    return any("," in value for value in column.counts) and all(map(_DECIMAL.fullmatch, column.counts))
 
 
 def _is_key(column: Column) -> bool:

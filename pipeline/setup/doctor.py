@@ -82,14 +82,14 @@ def _offline(offline: bool) -> Iterator[None]:
 def _params(path: Path) -> tuple[Params | None, Finding]:
     from pipeline.params.file import check_whole, load
 
-    dvc_yaml = Path("dvc.yaml")
+    dvc_yaml, params = Path("dvc.yaml"), None
     try:
         params = load(path)
         if path.absolute() == Path("params.yaml").absolute() and dvc_yaml.is_file():
             check_whole(path, dvc_yaml)
-        return params, Finding("ok", "params", f"{path}")
     except InputError as error:
-        return None, Finding("wrong", "params", str(error), "fix it, or l2a init TABLE")
+        return params, Finding("wrong", "params", str(error), "fix it, or l2a init TABLE")
+    return params, Finding("ok", "params", f"{path}")
 
 
 def _hub(params: Params, outage: str) -> Iterator[Finding]:

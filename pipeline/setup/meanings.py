@@ -1,7 +1,9 @@
 """Whether the labels of the source mean what those of the target do."""
 
+import re
+
 from pipeline.data.labels import spelling
-from pipeline.data.leaks import as_read, normalise
+from pipeline.data.leaks import normalise
 from pipeline.data.quoting import listed, shown
 from pipeline.setup.columns import Choose
 from pipeline.setup.table import Table
@@ -10,8 +12,8 @@ from pipeline.setup.table import Table
 def same_labels(rich: Table, few: Table, choose: Choose, notes: list[str]) -> bool:
     """Whether the teacher can be fine-tuned on the source too; labels of the source are renamed or left out for that.
 
-    Labels are the same if they differ only in letter case and punctuation, and no other label does. The user is asked
-    about other labels if there are few; without an answer they are different.
+    Labels are the same if they differ only in letter case and signs, but + and # after a word, and no other label
+    does. The user is asked about other labels if there are few; without an answer they are different.
     """
     meanings: dict[str, str] = {}
     for form in (_form, spelling):
@@ -57,8 +59,8 @@ def same_labels(rich: Table, few: Table, choose: Choose, notes: list[str]) -> bo
 
 
 def _form(label: str) -> str:
-    """Without letter case and most signs; C# is not C, and -1 not 1."""
-    return as_read(label, normalise(label))
+    """Without letter case and most signs; C# and C++ are not C, and -1 is not 1."""
+    return normalise(label) + "".join(re.findall(r"(?<=\w)[+#]+|^-(?=\d)", label))
 
 
 def same_scale(rich: Table, few: Table, notes: list[str]) -> bool:

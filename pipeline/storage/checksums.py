@@ -53,7 +53,8 @@ def check_sums(folder: Path, key: str, *, weights: bool) -> None:
 def read_sums(folder: Path) -> dict[str, str] | None:
     """The listed checksums of a folder's files by their paths in it; none without a list, None if it is damaged."""
     sums, listed = folder / SUMS, {}
-    for line in sums.read_text(encoding="utf-8", errors="replace").splitlines() if sums.is_file() else ():
+    lines = sums.read_text(encoding="utf-8", errors="replace").splitlines() if sums.is_file() else []
+    for line in filter(None, lines):
         match = re.fullmatch(r"([0-9a-f]{64}) [ *](?:\./)?(.+)", line)
         if match is None or match[2] in listed:
             return None

@@ -1,6 +1,7 @@
 """Where the files of a round are: the first round's in `data/`, `models/` and `dvclive/`, round N's in `rounds/N/`."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,9 @@ LEFT_OUT = "left_out.json"
 def check_filled(folder: Path, key: str) -> None:
     """Raise InputError with the reason if a stage has left out what the folder is for."""
     if (folder / LEFT_OUT).is_file():
-        reason = json.loads((folder / LEFT_OUT).read_text(encoding="utf-8"))
+        reason = (folder / LEFT_OUT).read_text(encoding="utf-8").strip()
+        with suppress(ValueError):
+            reason = json.loads(reason)
         raise InputError(f"{key}: {folder} was left out: {reason}")
 
 

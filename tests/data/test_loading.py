@@ -41,6 +41,11 @@ def test_where_finds_true_as_it_is_written_in_files(tmp_path, cells, load, writt
     assert load(file, where={"clean": [False]})["text"].tolist() == ["b"]
 
 
+def test_where_says_true_as_params_do(tmp_path, complaint, written):
+    file = written(tmp_path / "a.csv", "text,label,clean\na,x,1\nb,x,0\n")
+    assert "has false, true in column 'clean'; found: 0, 1" in complaint(file, where={"clean": [True, False]})
+
+
 def test_a_glob_is_one_table(tmp_path, load, written):
     written(tmp_path / "part-2.csv", "label,text\ny,c\n")
     written(tmp_path / "part-1.csv", "text,label\na,x\nb,y\n")

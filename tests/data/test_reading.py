@@ -124,14 +124,14 @@ def test_a_json_file_is_an_array_or_lines(tmp_path, load, complaint, written):
     )
 
 
-@pytest.mark.parametrize("orient", ["columns", "split", "list"])
+@pytest.mark.parametrize("orient", ["columns", "split", "list", "table"])
 def test_a_json_file_of_columns_is_one_line(tmp_path, orient, complaint, written):
     frame = pd.DataFrame({"text": ["a", "b"], "label": ["x", "y"]})
     content = json.dumps(frame.to_dict("list")) if orient == "list" else frame.to_json(orient=orient, indent=1)
     file = written(tmp_path / "a.json", content)
     assert complaint(file) == (
-        f"{file}: one object with all cells of a column in each value; accepted: an object a line, or one array of "
-        "them (pandas: to_json(orient='records'))"
+        f"{file}: one object with lists or objects in it, not rows; accepted: an object a line, or one array of them "
+        "(pandas: to_json(orient='records'))"
     )
 
 

@@ -92,7 +92,11 @@ def test_a_parameter_that_dvc_would_miss(found, tmp_path):
 
     lacks = f"{tmp_path / 'params.yaml'}: refine, augment.shards missing, which dvc.yaml names; accepted: a file with"
     assert (line().mark, line().found) == ("wrong", f"{lacks} all of them")
+    assert found()["tables"].mark == "ok"
     assert line(augment={"shards": 2}, refine={}).mark == "ok"
+    for nothing in ("plots: []\n", "", "- a\n", "stages:\n", "stages: {a: null}\n"):
+        (tmp_path / "dvc.yaml").write_text(nothing)
+        assert found()["params"].found.startswith("dvc.yaml: no stages, or one without content; accepted: ")
     (tmp_path / "other.yaml").write_text((tmp_path / "params.yaml").read_text().replace("refine: {}\n", ""))
     assert next(each for each in examine(tmp_path / "other.yaml") if each.what == "params").mark == "ok"
 

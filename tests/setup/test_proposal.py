@@ -256,8 +256,8 @@ def test_a_sign_may_be_what_tells_labels_apart(tmp_path, asked):
     few, many = few_and_many(tmp_path, ["C#", "Java"], ["C", "java"])
     assert propose(few, many, asked, 1).teacher_domains == ["target"]
     assert [answers for _, answers in asked] == [["none of them", "'C#'", "'Java'"]]
-    few, many = few_and_many(tmp_path, ["Yes", "C++"], ["yes!", "c++"])
-    assert propose(few, many, never, 1).source.data["labels"] == {"c++": "C++", "yes!": "Yes"}
+    few, many = few_and_many(tmp_path, ["Yes ✓", "C++"], ["yes!", "c++"])
+    assert propose(few, many, never, 1).source.data["labels"] == {"c++": "C++", "yes!": "Yes ✓"}
 
 
 def test_labels_that_the_target_lacks_are_left_out_of_the_source(tmp_path, asked):

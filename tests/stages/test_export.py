@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -51,6 +52,22 @@ def test_a_file_and_standard_input_give_the_same(exported, tiny_classifier, tmp_
     assert CliRunner().invoke(predict, place, input="\n".join(texts)).stdout == lines
     given = (tmp_path / "texts.jsonl").read_text()
     assert CliRunner().invoke(predict, ["--jsonl", *place], input=given).stdout == lines
+
+
+def test_without_a_model_int8_answers_or_onnx_where_it_was_left_out(exported, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for kind in ("onnx", "int8"):
+        shutil.copytree(exported / kind, tmp_path / "models" / kind)
+    given = ["a good film"]
+    int8 = CliRunner().invoke(predict, given).stdout
+    assert int8 == CliRunner().invoke(predict, [*given, "--model", "models/int8"]).stdout
+    shutil.rmtree("models/int8")
+    (tmp_path / "models/int8").mkdir()
+    (tmp_path / "models/int8/left_out.json").write_text('"it loses \\"too much\\""\n')
+    onnx = CliRunner().invoke(predict, given).stdout
+    assert onnx == CliRunner().invoke(predict, [*given, "--model", "models/onnx"]).stdout
+    refused = CliRunner().invoke(predict, [*given, "--model", "models/int8"])
+    assert refused.stderr == 'predict: --model: models/int8 was left out: it loses "too much"\n'
 
 
 def test_pairs_are_refused_by_a_model_of_single_texts(exported, tmp_path):
