@@ -184,8 +184,9 @@ def _filtered(frame: pd.DataFrame, table: Table, key: str) -> pd.DataFrame:
         cells = [as_text(cell).strip() for cell in frame[column]]
         keep &= np.fromiter((cell in accepted for cell in cells), dtype=bool, count=len(cells))
         if not accepted & set(cells):
+            asked = listed(sorted(_forms(option)[0] for option in options))
             raise InputError(
-                f"{key}.where: no row of {table.path} has {listed(sorted(map(_asked, options)))} in column {column!r}; "
+                f"{key}.where: no row of {table.path} has {asked} in column {column!r}; "
                 f"found: {listed(sorted(set(cells)))}"
                 f"{nearest(min(accepted), [cell for cell in set(cells) if len(cell) <= 100])}"
             )
@@ -194,16 +195,10 @@ def _filtered(frame: pd.DataFrame, table: Table, key: str) -> pd.DataFrame:
     return frame[keep]
 
 
-def _asked(option: object) -> str:
-    """A value of `where` as params.yaml has it."""
+def _forms(option: object) -> list[str]:
+    """How cells write a value of `where`, first as params.yaml has it: true as JSON, Python and spreadsheets do."""
     text = as_text(option).strip()
-    return text.lower() if isinstance(option, bool) else text
-
-
-def _forms(option: object) -> set[str]:
-    """How cells write a value of `where`: true and false as JSON, Python and spreadsheets do."""
-    text = _asked(option)
-    return {text, text.capitalize(), text.upper()} if isinstance(option, bool) else {text}
+    return [text.lower(), text, text.upper()] if isinstance(option, bool) else [text]
 
 
 def text_cells(values: pd.Series, rows: Sequence[int], column: str) -> list[str]:

@@ -113,26 +113,21 @@ def _decode(path: Path) -> str:
         return raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path}, line {line}: byte 0x{raw[error.start]:02x} is not UTF-8; accepted: text in UTF-8"
-        ) from error
+        found = f"byte 0x{raw[error.start]:02x} is not UTF-8"
+        raise InputError(f"{path}, line {line}: {found}; accepted: text in UTF-8") from error
 
 
 def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
     """The objects of a file: one a line, or all in one array."""
     values: Iterable[tuple[int, Any]] = _json_lines(path, text)
-    if text.lstrip().startswith("{") and path.suffix.lower() == ".json":
-        with suppress(ValueError, RecursionError):
-            if any(isinstance(value, dict | list) for value in json.loads(text).values()):
-                raise InputError(
-                    f"{path}: one object with lists or objects in it, not rows; accepted: an object a line, or one "
-                    "array of them (pandas: to_json(orient='records'))"
-                )
-    if text.lstrip().startswith("["):
-        with suppress(ValueError, RecursionError):
-            array = json.loads(text)
-            if all(isinstance(row, dict) for row in array):
-                values = enumerate(array, start=1)
+    # Of several lines it reads the first.
+    with suppress(ValueError, RecursionError):
+        match json.loads(text):
+            case list(rows) if all(isinstance(row, dict) for row in rows):
+                values = enumerate(rows, start=1)
+            case dict(columns) if any(isinstance(each, dict | list) for each in columns.values()):
+                accepted = "an object a line, or one array of them (pandas: to_json(orient='records'))"
+                raise InputError(f"{path}: one object with lists or objects in it, not rows; accepted: {accepted}")
     for number, row in values:
         if isinstance(row, dict) and re.search("[\ud800-\udfff]", "".join(row)):
             raise InputError(f"{path}, row {number}: half a character (a lone surrogate) in a column's name")
@@ -201,8 +196,7 @@ def _table(path: Path, lines: Iterable[list[str]], quoting: str = "") -> pd.Data
     except csv.Error as error:
         position = f"row {len(columns[0]) + 1}" if header else "header"
         raise InputError(f"{path}, {position}: broken: {error}") from error
-    header = header or []
-    return pd.DataFrame(dict(zip(header, columns, strict=True)), columns=header, dtype=object)
+    return pd.DataFrame(dict(zip(header or [], columns, strict=True)), columns=header or [], dtype=object)
 
 
 def _quoted_rows(text: str, literal: list[list[str]]) -> list[list[str]] | None:

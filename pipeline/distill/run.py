@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -105,15 +106,11 @@ class Distillation:
     def forward(self, rows: Rows) -> Batch:
         """Run student and teacher on this process's rows of a batch."""
         local, num_real = distributed.local_rows(range(len(rows)))
-        inputs = self._inputs(rows[local])
-        # The policy sees all losses, the optimizer those of the epoch.
-        decides = isinstance(self.selector, ReinforcedSelector)
-        names = self.params.objectives.active() if decides else self._trained_on()
+        inputs = self.dataset.inputs(rows[local], self.device)
+        # A policy sees all losses.
+        names = None if isinstance(self.selector, ReinforcedSelector) else self._trained_on()
         states, losses = self.losses(self.student, self.teacher, rows[local], inputs, names)
         return Batch(rows, local, num_real, states, losses)
-
-    def _inputs(self, rows: Rows) -> dict[str, torch.Tensor]:
-        return self.dataset.inputs(rows, self.device)
 
     def act(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Let the selector decide.
@@ -157,12 +154,11 @@ class Distillation:
         droppable = torch.from_numpy(self.dataset.droppable[batch.rows])
         if self.rewards_texts and self._episode_ends():
             gradient, score = validation_gradient(self.student, self.validation)
-            local = moved_logits(self.student, self._inputs(batch.rows[batch.local]), gradient)[: batch.num_real]
+            inputs = self.dataset.inputs(batch.rows[batch.local], self.device)
+            local = moved_logits(self.student, inputs, gradient)[: batch.num_real]
             moved = distributed.all_gather_rows(local.cpu(), len(batch.rows))
             prior = prior_logits(self.validation.texts)
-            rewards = text_rewards(
-                moved, lambda logits: self.losses.of_predictions(batch.rows, logits), gradient, prior
-            )
+            rewards = text_rewards(moved, partial(self.losses.of_predictions, batch.rows), gradient, prior)
             # On accelerators processes may round differently, and their policies must not part.
             rewards = torch.tensor(distributed.broadcast_floats(rewards[droppable].tolist()))
             self.state.episode.append(Step(features, keep[droppable], rewards))
