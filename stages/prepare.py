@@ -19,9 +19,7 @@ def main(
     from pipeline.params.file import check_whole, load
 
     checked = load(params)
-    dvc_yaml = Path("dvc.yaml")
-    if params == Path("params.yaml") and dvc_yaml.is_file():
-        check_whole(params, dvc_yaml)
+    check_whole(params)
     from pipeline.data.prepare import prepare
 
     return prepare(checked, out=out, metrics=metrics)

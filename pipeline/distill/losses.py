@@ -16,7 +16,6 @@ from pipeline.distill.objectives import bilstm_soft, distilbert, l2a, minilm, pk
 from pipeline.models.attention import EMPTY, attention_heads
 from pipeline.models.forward import States, forward
 from pipeline.models.pair_encoder import second_text_mask
-from pipeline.params.objectives import OBJECTIVES
 from pipeline.params.schema import Params
 from pipeline.training.checkpoint import Tensors
 
@@ -60,7 +59,7 @@ class DistillationLosses(torch.nn.Module):
         names = self.params.objectives.active() if names is None else names
         mask = inputs["attention_mask"]
         labels = self.dataset.labels[rows].to(mask.device)
-        reads = {state for name in names for state in OBJECTIVES[name].reads} - {"logits"}
+        reads = self.params.objectives.reads(names).keys() - {"logits"}
         if self.params.selector.representations:
             reads.add("hidden")
         with precision(mask.device):
@@ -137,10 +136,7 @@ class DistillationLosses(torch.nn.Module):
         cache, cache_rows = self.dataset.cache, self.dataset.cache_rows[rows]
         device = inputs["input_ids"].device
         states = States()
-        live, cached = (
-            {state for name in names if OBJECTIVES[name].live == runs for state in OBJECTIVES[name].reads} - {"logits"}
-            for runs in (True, False)
-        )
+        live, cached = (self.params.objectives.reads(names, live=live).keys() - {"logits"} for live in (True, False))
         if teacher_model is not None and live:
             if self.dataset.teacher_encoded is not None:
                 inputs = collate(self.dataset.teacher_encoded, rows, device)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.errors import InputError, nearest
-from pipeline.params.overlay import base_of, find_params, read_params
+from pipeline.params.overlay import BASE, base_of, find_params, read_params
 from pipeline.params.schema import Params
 from pipeline.params.yaml12 import printable, read_yaml
 
@@ -48,9 +48,11 @@ def check(values: dict[str, Any], place: str) -> Params:
         raise InputError(f"{place}: {printable(_one_line(error.errors(), values))}") from error
 
 
-def check_whole(path: Path, dvc_yaml: Path) -> None:
-    """Raise InputError if a params file lacks keys that a stage of `dvc_yaml` depends on."""
-    check_keys(read_yaml(path), str(path), dvc_yaml)
+def check_whole(path: Path) -> None:
+    """Raise InputError if `path` is the params.yaml beside a dvc.yaml and lacks keys that one of its stages names."""
+    dvc_yaml = Path("dvc.yaml")
+    if path.absolute() == Path(BASE).absolute() and dvc_yaml.is_file():
+        check_keys(read_yaml(path), str(path), dvc_yaml)
 
 
 def check_keys(values: dict[str, Any], place: str, dvc_yaml: Path) -> None:

@@ -1,6 +1,6 @@
 """The losses a student can be trained with: the weight of each, and what it compares and reads of the teacher."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -64,15 +64,20 @@ class Objectives(Section):
         """Names of the losses with a weight above 0 whose `Objective` meets a condition, in the order above."""
         return [name for name, objective in OBJECTIVES.items() if getattr(self, name) and condition(objective)]
 
-    def reads(self, *, live: bool | None = None) -> dict[State, str]:
-        """What the active losses read of a forward pass, each with the name of the first loss that reads it.
+    def reads(self, names: Sequence[str] | None = None, *, live: bool | None = None) -> dict[State, str]:
+        """What losses read of a forward pass, each with the name of the first loss that reads it.
 
         Args:
+            names: of the losses; by default all that are active.
             live: only the losses for which the teacher must run, or only those which its cache is enough for.
         """
-        names = self.active(lambda objective: live is None or objective.live == live)
+        read = [
+            name
+            for name in (self.active() if names is None else names)
+            if live is None or OBJECTIVES[name].live == live
+        ]
         # Of equal keys the last is kept.
-        return {state: name for name in reversed(names) for state in OBJECTIVES[name].reads}
+        return {state: name for name in reversed(read) for state in OBJECTIVES[name].reads}
 
     @model_validator(mode="after")
     def _any_active(self) -> Self:

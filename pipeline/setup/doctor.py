@@ -82,11 +82,10 @@ def _offline(offline: bool) -> Iterator[None]:
 def _params(path: Path) -> tuple[Params | None, Finding]:
     from pipeline.params.file import check_whole, load
 
-    dvc_yaml, params = Path("dvc.yaml"), None
+    params = None
     try:
         params = load(path)
-        if path.absolute() == Path("params.yaml").absolute() and dvc_yaml.is_file():
-            check_whole(path, dvc_yaml)
+        check_whole(path)
     except InputError as error:
         return params, Finding("wrong", "params", str(error), "fix it, or l2a init TABLE")
     return params, Finding("ok", "params", f"{path}")

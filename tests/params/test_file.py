@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import shutil
 from pathlib import Path
 from textwrap import dedent
 
@@ -59,20 +60,24 @@ def test_what_comes_with_the_project_has_every_key_that_dvc_depends_on(path):
     check_keys(read_params(path), str(path), ROOT / "dvc.yaml")
 
 
-def test_keys_that_dvc_would_miss_in_the_middle_of_the_work_are_named_before_it(tmp_path):
+def test_keys_that_dvc_would_miss_in_the_middle_of_the_work_are_named_before_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     whole = read_yaml(ROOT / "params.yaml")
-    file = tmp_path / "params.yaml"
+    file = Path("params.yaml")
     file.write_text(to_yaml(whole))
-    check_whole(file, ROOT / "dvc.yaml")
+    shutil.copy(ROOT / "dvc.yaml", "dvc.yaml")
+    check_whole(file)
     del whole["alpha"], whole["cache"], whole["evaluate"]["student_ft"]
     file.write_text(to_yaml(whole))
     assert isinstance(load(file), Params)
     with pytest.raises(InputError) as error:
-        check_whole(file, ROOT / "dvc.yaml")
+        check_whole(tmp_path / file)
     assert str(error.value) == (
-        f"{file}: alpha, cache, evaluate.student_ft missing, which {ROOT / 'dvc.yaml'} names; "
+        f"{tmp_path / file}: alpha, cache, evaluate.student_ft missing, which dvc.yaml names; "
         "accepted: a file with all of them"
     )
+    file.rename("other.yaml")
+    check_whole(Path("other.yaml"))
 
 
 def test_the_defaults_are_the_paper_s():
