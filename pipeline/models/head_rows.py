@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 from pipeline.errors import InputError
 
 
-def class_names(config: Any) -> list[str]:
+def row_names(config: Any) -> list[str]:
     """A head's classes in the order of its rows, which need not be that of config.json."""
     return [str(config.id2label[row]) for row in range(len(config.id2label))]
 
@@ -19,7 +19,7 @@ def rows_by_name(config: Any, labels: list[str], key: str, address: object) -> l
     Returns None if no class of the data is among the model's, as none is in LABEL_0 and the like. Raises InputError if
     some are and others are not, or if two of the model's classes are one of the data's.
     """
-    names = class_names(config)
+    names = row_names(config)
     exact = {name: row for row, name in enumerate(names)}
     folded: dict[str, list[int]] = {}
     for row, name in enumerate(names):

@@ -23,7 +23,7 @@ from transformers.utils import logging as transformers_logging
 from pipeline.addresses.resolve import resolve_model
 from pipeline.errors import InputError, one_line
 from pipeline.models import bilstm, pair_encoder
-from pipeline.models.head_rows import class_names, output_layer, rows_by_name, take_rows
+from pipeline.models.head_rows import output_layer, row_names, rows_by_name, take_rows
 from pipeline.models.ids import check_numbering
 from pipeline.models.label_scale import UNSCALED, LabelScale, last_linear
 from pipeline.models.tokenization import follow_files, match_token_types, wrap_each_text
@@ -129,7 +129,7 @@ def _with_rows_of(address: str | Path, key: str, labels: list[str]) -> PreTraine
     """
     config = load_config(address, key)
     check_numbering(config, key)
-    if class_names(config) == labels:
+    if row_names(config) == labels:
         return None
     try:
         rows, conflict = rows_by_name(config, labels, key, address), None
@@ -148,7 +148,7 @@ def _with_rows_of(address: str | Path, key: str, labels: list[str]) -> PreTraine
         raise conflict
     if output is None:
         raise InputError(
-            f"{key}: the classes of {address} are {', '.join(class_names(config))}, and the rows of a "
+            f"{key}: the classes of {address} are {', '.join(row_names(config))}, and the rows of a "
             f"{config.model_type}'s head cannot be put into the order of the data's, {', '.join(labels)}"
         )
     take_rows(model, output[1], rows, labels)
@@ -159,7 +159,7 @@ def _log_other_classes(config: Any, labels: list[str], key: str, address: str | 
     """Log what becomes of a fine-tuned head whose classes have other names."""
     fine_tuned = any(name.endswith("ForSequenceClassification") for name in config.architectures or [])
     if fine_tuned and len(config.id2label) == len(labels):
-        named = ", ".join(class_names(config))
+        named = ", ".join(row_names(config))
         logger.warning(
             "%s: the classes of %s are %s; its head's rows are taken, in this order, for %s",
             key, address, named, ", ".join(labels),

@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from tokenizers import Tokenizer
 from pipeline.compute.batching import TOKENS, budget_batches, pad_arrays
 from pipeline.errors import InputError, one_line
 from pipeline.evaluation.prediction import Outputs, Prediction, predictions
+from pipeline.models.classes import class_names, read_config
 from pipeline.models.ids import check_ids, check_numbering
 from pipeline.serving.predict import check_kind
 from pipeline.storage.checksums import check_sums
@@ -105,7 +105,7 @@ def open_onnx(folder: str | Path, key: str = "folder") -> OnnxModel:
         raise InputError(f"{key}: no such ONNX folder: {folder}; accepted: one with {ONNX}")
     check_sums(folder, key, weights=True)
     try:
-        config = _read_config(folder / "config.json")
+        config = read_config(folder / "config.json")
         settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         max_length = int(min(settings.get("model_max_length", UNLIMITED), UNLIMITED))
@@ -132,21 +132,6 @@ def open_onnx(folder: str | Path, key: str = "folder") -> OnnxModel:
         max_length,
         getattr(config, PAIRS_KEY, None),
     )
-
-
-def _read_config(file: Path) -> SimpleNamespace:
-    """The model's config as attributes, as in transformers: numbers as keys of id2label."""
-    config = SimpleNamespace(**json.loads(file.read_text(encoding="utf-8")))
-    # transformers does not write the names of two classes if they are its own.
-    names = getattr(config, "id2label", None) or {0: "LABEL_0", 1: "LABEL_1"}
-    config.id2label = {int(index): name for index, name in names.items()}
-    return config
-
-
-def class_names(config: Any) -> list[str]:
-    """The classes of a model's config in order; empty for regression."""
-    names: dict[int, str] = config.id2label
-    return [names[index] for index in range(len(names))] if len(names) > 1 else []
 
 
 def _pad_token_id(tokenizer: Tokenizer, settings: dict[str, Any]) -> int:

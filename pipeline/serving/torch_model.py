@@ -12,11 +12,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from pipeline.compute import distributed
 from pipeline.compute.batching import TOKENS, Inputs, budget_batches, collate, encode
 from pipeline.models import pair_encoder
+from pipeline.models.classes import class_names
 from pipeline.models.forward_shortcuts import last_layer_first_token_only
 from pipeline.models.ids import check_ids, check_numbering
 from pipeline.models.loading import load_classifier, load_tokenizer
 from pipeline.models.positions import max_positions
-from pipeline.serving.onnx_model import UNLIMITED, class_names
+from pipeline.serving.onnx_model import UNLIMITED
 
 logger = logging.getLogger(__name__)
 

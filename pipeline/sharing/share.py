@@ -11,12 +11,11 @@ from pipeline.augment.shards import shards
 from pipeline.data.texts import DOMAINS
 from pipeline.errors import InputError, one_line
 from pipeline.evaluation.scoring import metric_names
+from pipeline.models.classes import class_names, read_config
 from pipeline.params.schema import Params
 from pipeline.sharing.cards import neighbours_card, student_card
 from pipeline.storage.atomic import JAVASCRIPT, publish_folder
 
-UNNAMED = {"0": "LABEL_0", "1": "LABEL_1"}
-"""Default classes, which transformers leaves out of config.json."""
 MODULES = {"l2a_bilstm": "pipeline.models.bilstm", "l2a_pairs": "pipeline.models.pair_encoder"}
 """Models of this project's own, and the modules that register them with transformers."""
 
@@ -74,20 +73,15 @@ def share(
 
 
 def _classes(config: Path) -> list[str]:
-    """The classes that a model's config names, in order; empty for regression.
-
-    Read without transformers, which takes seconds to import. Raises InputError naming the file if it names none.
-    """
+    """The classes of a model, in order; empty for regression. Raises InputError naming a config that is damaged."""
     try:
-        names = json.loads(config.read_text(encoding="utf-8")).get("id2label", UNNAMED)
-        labels = [names[str(index)] for index in range(len(names))]
+        return class_names(read_config(config))
     except FileNotFoundError as error:
         raise InputError(f"{config}: no such file; run the distill stage first") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{config}: damaged, or not of a classifier ({one_line(error)}); run the distill stage again"
         ) from error
-    return labels if len(labels) > 1 else []
 
 
 def _library(config: Path) -> str:
