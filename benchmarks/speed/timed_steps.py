@@ -119,6 +119,7 @@ def dataset_with_teacher(teacher: PreTrainedModel, params: Params, folder: Path,
     run_teacher(teacher, tokenizer, piece, folder / piece.name, params, "")
     none = torch.zeros(count)
     return DistillationDataset(
+        neighbours=count,
         ids=pa.array(piece.ids),
         domains=pa.array(["target"] * count),
         droppable=np.ones(count, dtype=np.bool_),

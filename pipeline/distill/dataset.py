@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 class DistillationDataset:
     """All texts of the loop, one row each: first the neighbours, then the originals."""
 
+    neighbours: int
+    """How many of the rows they are."""
     ids: pa.Array
     """Strings, (rows,)."""
     domains: pa.Array
@@ -163,6 +165,7 @@ def read_dataset(
         log_p[:neighbours] = _standardised(np.asarray(table["log_p"].to_numpy(), dtype=np.float64))
     labels = _column(table["label"], (map(texts.label, range(len(texts))) for texts in originals.values()))
     return DistillationDataset(
+        neighbours=neighbours,
         ids=ids,
         domains=domains,
         droppable=(np.arange(len(ids)) < neighbours)

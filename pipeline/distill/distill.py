@@ -139,8 +139,7 @@ def distill_student(
             save_model(student, tokenizer, out)
     checkpoint.finish()
     kept = result.kept[dataset.droppable]
-    domains = {*params.distill.originals} & {*dataset.domains.unique().to_pylist()} - {"target"}
-    originals = params.selector.originals and domains
+    originals = dataset.droppable[dataset.neighbours :].any()
     return (
         f"{parameter_count(student) / 1e6:.1f}M parameters, validation {scorer.metric} "
         f"{result.best.metric:.3f} after epoch {result.epoch} of {result.epochs} ({result.steps:,} steps, "
