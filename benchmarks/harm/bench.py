@@ -150,6 +150,7 @@ def rows_of(dataset: DistillationDataset, rows: npt.NDArray[np.int64]) -> Distil
     types = dataset.encoded.token_type_ids
     return replace(
         dataset,
+        neighbours=int((rows < dataset.neighbours).sum()),
         ids=dataset.ids.take(pa.array(rows)),
         domains=dataset.domains.take(pa.array(rows)),
         droppable=dataset.droppable[rows],
