@@ -136,7 +136,7 @@ class DistillationLosses(torch.nn.Module):
         cache, cache_rows = self.dataset.cache, self.dataset.cache_rows[rows]
         device = inputs["input_ids"].device
         states = States()
-        live, cached = (self.params.objectives.reads(names, live=live).keys() - {"logits"} for live in (True, False))
+        live, cached = (self.params.objectives.reads(names, live=runs).keys() - {"logits"} for runs in (True, False))
         if teacher_model is not None and live:
             if self.dataset.teacher_encoded is not None:
                 inputs = collate(self.dataset.teacher_encoded, rows, device)
