@@ -217,8 +217,9 @@ def skip_round(round_number: int, rounds: int, **outputs: Path) -> str | None:
     check_outputs(**outputs)
     if round_number <= rounds:
         return None
-    for path in outputs.values():
-        with publish_file(path) if path.suffix else publish_folder(path) as temporary:
+    for option, path in outputs.items():
+        folder = OUTPUTS[option]
+        with publish_folder(path) if folder else publish_file(path) as temporary:
             # DVC warns of empty outs.
-            (temporary if path.suffix else temporary / LEFT_OUT).write_text('"rounds does not ask for it"\n')
+            (temporary / LEFT_OUT if folder else temporary).write_text('"rounds does not ask for it"\n')
     return f"skipped: rounds is {rounds}"

@@ -8,15 +8,10 @@ from functools import partial
 
 from benchmarks.errors import exit_on_input_error
 from benchmarks.speed import flops
-from benchmarks.speed.default_run import default_params
+from benchmarks.speed.default_run import default_params, output
 from benchmarks.speed.measure import Figure, publish, rate, ratio, side_by_side
-from benchmarks.speed.timed_steps import (
-    default_dataset,
-    default_student,
-    default_validation,
-    time_steps,
-    without_selector,
-)
+from benchmarks.speed.timed_steps import default_dataset, default_student, default_validation, time_steps
+from pipeline.models.loading import load_config
 
 STEPS = 36
 """Three times `selector.every` of the default."""
@@ -25,13 +20,15 @@ STEPS = 36
 def main() -> None:
     """Measure the loop of the default run with its selector, with one rewarded after every step, and with none."""
     params = default_params()
-    without = without_selector(params)
-    metric = params.model_copy(update={"selector": params.selector.model_copy(update={"reward": "metric"})})
+    without, metric = (
+        params.model_copy(update={"selector": params.selector.model_copy(update=update)})
+        for update in ({"kind": "none"}, {"reward": "metric"})
+    )
     dataset, validation, student = default_dataset(params), default_validation(params), default_student(params)
-    width = student.config.hidden_size
+    teacher_width = load_config(output("models/teacher"), "teacher").hidden_size
     seconds = side_by_side(
         {
-            name: partial(time_steps, STEPS, student, width, dataset, validation, each)
+            name: partial(time_steps, STEPS, student, teacher_width, dataset, validation, each)
             for name, each in (("text", params), ("none", without), ("metric", metric))
         }
     )

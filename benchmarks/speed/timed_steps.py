@@ -132,15 +132,10 @@ def dataset_with_teacher(teacher: PreTrainedModel, params: Params, folder: Path,
     )
 
 
-def without_selector(params: Params) -> Params:
-    """The same params with every neighbour kept."""
-    return params.model_copy(update={"selector": params.selector.model_copy(update={"kind": "none"})})
-
-
 def time_steps(
     count: int,
     student: PreTrainedModel,
-    width: int,
+    teacher_width: int,
     dataset: DistillationDataset,
     validation: Validation,
     params: Params,
@@ -149,5 +144,7 @@ def time_steps(
     watch = Stopwatch(count)
     fresh = copy.deepcopy(student)
     return watch.seconds(
-        lambda: distill(Distillation(fresh, width, dataset, validation, params, lambda _step, _figures: watch.step()))
+        lambda: distill(
+            Distillation(fresh, teacher_width, dataset, validation, params, lambda _step, _figures: watch.step())
+        )
     )

@@ -38,8 +38,8 @@ def read_record() -> dict[str, tuple[str, str]]:
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError, AttributeError):
-        found = {"": ("", "")}
-    if not all(COMMIT.fullmatch(commit) for _, commit in found.values()):
+        found = None
+    if found is None or not all(COMMIT.fullmatch(commit) for _, commit in found.values()):
         raise InputError(f"{RECORD}: damaged; accepted: as the stage commits writes it, or no such file")
     return found
 

@@ -43,8 +43,7 @@ def record_commits(params: Params, out: Path) -> str:
     Returns a one-line summary. Raises InputError if a commit is not known and cannot be had.
     """
     named = addresses(params)
-    commits = {(named[key][0], *entry) for key, entry in read_record().items() if key in named}
-    known: dict[tuple[RepoType, str], str] = {(kind, address): commit for kind, address, commit in commits}
+    known = {(named[key][0], address): commit for key, (address, commit) in read_record().items() if key in named}
     record: dict[str, dict[str, dict[str, str] | None]] = {}
     new = 0
     for key, (kind, address) in named.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.compute import distributed
+from pipeline.compute.precision import VARIABLE, number_format
 from pipeline.compute.progress import track
 from pipeline.errors import InputError, one_line
 from pipeline.params.types import Engine
@@ -49,7 +50,9 @@ def _run_on_ray(work: Callable[[T], object], shards: Sequence[T], on_done: Calla
     try:
         gpus = 1 if distributed.device().type == "cuda" else 0
         task: Any = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)(_work_in_folder)
-        pending = [task.remote(work, shard, Path.cwd()) for shard in shards]
+        # A worker on another machine may have another environment, or another processor.
+        number = number_format(distributed.device())
+        pending = [task.remote(work, shard, Path.cwd(), number) for shard in shards]
         while pending:
             done, pending = ray.wait(pending)
             ray.get(done)
@@ -87,10 +90,11 @@ def _connect(ray: Any) -> None:
     signal.signal(signal.SIGTERM, handler)
 
 
-def _work_in_folder(work: Callable[[T], object], shard: T, folder: Path) -> None:
-    """Call `work` in the stage's working folder, as paths are relative to it."""
+def _work_in_folder(work: Callable[[T], object], shard: T, folder: Path, number: str) -> None:
+    """Call `work` in the stage's working folder, as paths are relative to it, and in its number format."""
     import torch
 
     os.chdir(folder)
+    os.environ[VARIABLE] = number
     torch.set_num_threads(1)
     work(shard)

@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -48,17 +48,16 @@ def read_hub(table: Table, key: str) -> pd.DataFrame:
     answer = ask("dataset", hub_id, revision)
     if answer.busy:
         # Where the cache does, a busy hub is not waited for.
-        with suppress(Exception):
-            return _rows(table, key, revision, table.config, offline=True)[0]
+        if (frame := _cached(table, key, revision)) is not None:
+            return frame
         answer = ask("dataset", hub_id, revision, patient=True)
     if commit := answer.commit or cached_commit("dataset", hub_id, revision):
         check_blobs(snapshot_folder("dataset", hub_id, commit), f"{key}.path", table.path, ["**/*"])
     if damaged and answer.found:
         shutil.rmtree(_folder(revision))
-    if not answer.found and revision != named:
-        # What was loaded before its commit was recorded.
-        with suppress(Exception):
-            return _rows(table, key, named, table.config, offline=True)[0]
+    # What was loaded before its commit was recorded.
+    if not answer.found and revision != named and (frame := _cached(table, key, named)) is not None:
+        return frame
     try:
         frame, config = _rows(table, key, revision, table.config, offline=not answer.found)
     except InputError:
@@ -69,6 +68,16 @@ def read_hub(table: Table, key: str) -> pd.DataFrame:
         with publish_file(made) as temporary:
             temporary.write_text(config, encoding="utf-8")
     return frame
+
+
+def _cached(table: Table, key: str, revision: str | None) -> pd.DataFrame | None:
+    """The rows from the cache alone; None if it does not have them. Raises InputError if it has no such split."""
+    try:
+        return _rows(table, key, revision, table.config, offline=True)[0]
+    except (InputError, MemoryError):
+        raise
+    except Exception:
+        return None
 
 
 def _rows(

@@ -239,7 +239,7 @@ def _renamed(cells: list[str], rows: Sequence[int], table: Table, key: str, *, p
             )
         labels[position] = ""
     names = sorted({*labels} - {""})
-    unknown = sorted(set(table.labels) - {*cells, *labels})
+    unknown = sorted(set(table.labels) - set(labels))
     if unknown:
         raise InputError(
             f"{column}: {key}.labels renames {shown(unknown[0])}, which no row has; found: {listed(names)}"

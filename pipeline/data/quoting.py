@@ -21,5 +21,5 @@ def listed(values: Iterable[str]) -> str:
 
 
 def _cut(value: str) -> str:
-    words = " ".join(value[: 4 * WIDTH].split()) if len(value) > 4 * WIDTH else " ".join(value.split())
+    words = " ".join(value[: 4 * WIDTH].split())
     return words if len(words) <= WIDTH else f"{words[: WIDTH - 3]}..."

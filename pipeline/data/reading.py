@@ -151,7 +151,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     csv.field_size_limit(2**31 - 1)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            separator = _separator(path, next((line for line in file if line.strip("\r\n")), ""), ".csv")
+            separator = _csv_separator(next((line for line in file if line.strip("\r\n")), ""))
             file.seek(0)
             return _table(path, csv.reader(file, delimiter=separator, strict=True, skipinitialspace=True))
     except UnicodeDecodeError:
@@ -163,7 +163,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 def _read_tsv(path: Path, text: str) -> pd.DataFrame:
     """Rows whose quotes are part of the text unless they plainly enclose fields: see `_quoted_rows`."""
     csv.field_size_limit(2**31 - 1)
-    _separator(path, text.lstrip("\r\n").split("\n", 1)[0], ".tsv")
+    _check_tabs(path, text.lstrip("\r\n").split("\n", 1)[0])
     literal = [line.rstrip("\r").split("\t") for line in text.split("\n") if line.rstrip("\r")]
     quoting = (
         " (quotes are part of a TSV's text unless every field that begins with one also ends with one "
@@ -222,21 +222,20 @@ def _quoted_rows(text: str, literal: list[list[str]]) -> list[list[str]] | None:
     return rows if all(len(row) == len(rows[0]) for row in rows) else None
 
 
-def _separator(path: Path, header: str, suffix: str) -> str:
-    """Tab in a .tsv; in a .csv what separates the header: commas or, as spreadsheets differ, semicolons or tabs.
+def _csv_separator(header: str) -> str:
+    """What separates the header of a .csv: commas or, as spreadsheets differ, semicolons or tabs."""
+    bare = re.sub(r'"[^"]*"', "", header)
+    return "," if "," in bare else max(",;\t", key=bare.count)
 
-    Raises InputError if that of a .tsv is separated by another sign.
-    """
-    if suffix != ".tsv":
-        bare = re.sub(r'"[^"]*"', "", header)
-        return "," if "," in bare else max(",;\t", key=bare.count)
+
+def _check_tabs(path: Path, header: str) -> None:
+    """Raise InputError if the header of a .tsv is separated by another sign."""
     other = max(",;", key=header.count)
     if "\t" not in header and other in header:
         names = {",": "commas", ";": "semicolons"}
         raise InputError(
             f"{path}: the header is separated by {names[other]}; accepted: tabs in a .tsv, or the name .csv"
         )
-    return "\t"
 
 
 def _named(path: Path, header: list[str]) -> list[str]:

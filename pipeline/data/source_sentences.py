@@ -34,7 +34,8 @@ class Drawn:
 def draw_sentences(texts: Texts, held_out: Sequence[Row], count: int, seed: int) -> Drawn:
     """Draw sentences of single texts, stratified by label; which, depends on the seed and on their ids.
 
-    Dropped are those that leak a held-out row, and those that repeat an earlier one.
+    Dropped are those that leak a held-out row, and those that differ from an earlier one in letter case and punctuation
+    alone.
 
     Raises InputError naming `data.source.sentences` if there are fewer.
     """

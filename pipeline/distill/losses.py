@@ -36,7 +36,7 @@ class DistillationLosses(torch.nn.Module):
         torch.nn.init.eye_(self.projection.weight)
         self.masked_lm = None
         if params.objectives.masked_lm:
-            self.masked_lm = distilbert.MaskedLM(student, dataset.tokenizer, params.seed + distributed.rank())
+            self.masked_lm = distilbert.MaskedLM(student, dataset.tokenizer)
         self.dataset, self.params = dataset, params
 
     def forward(

@@ -90,7 +90,7 @@ def _check_classes(paths: ArtifactPaths) -> None:
         raise InputError("--disagree: there is no teacher cache yet; run the cache_teacher stage first")
     if paths.student is None:
         raise InputError("--disagree: there is no student yet; run the distill stage first")
-    if not paths.names():
+    if not paths.names:
         raise InputError(
             "--disagree: got regression, where teacher and student predict no classes; accepted: classification"
         )
@@ -104,7 +104,7 @@ def _predictions_differ(row: Row) -> bool:
 
 def _reader(paths: ArtifactPaths, matches: Matches) -> tuple[Read, str]:
     """The function that reads rows and joins π and predictions to them, and a note on what is missing."""
-    names = [] if paths.cache is None and paths.student is None else paths.names()
+    names = [] if paths.cache is None and paths.student is None else paths.names
     selection = paths.selection_table
     optional = {"teacher cache": paths.cache, "selection": paths.selection, "student": paths.student}
     absent = [name for name, path in optional.items() if path is None]
@@ -117,7 +117,7 @@ def _reader(paths: ArtifactPaths, matches: Matches) -> tuple[Read, str]:
     teacher = None if paths.cache is None else cached_predictions(paths.cache, names)
     predict = None
     if paths.student is not None:
-        predict = load_student(paths.student, names, paths.sampling_params()["max_length"])
+        predict = load_student(paths.student, names, paths.sampling_params["max_length"])
 
     def read(indices: Indices, size: int) -> Iterator[tuple[int, Row]]:
         pending = zip(map(int, indices), _rows(matches, indices), strict=True)

@@ -39,6 +39,7 @@ class ArtifactPaths:
     student: Path | None = None
     generator: Path | None = None
 
+    @cached_property
     def names(self) -> list[str]:
         """The classes in order, none in regression. Raises InputError if the shards are of another task."""
         names = read_texts(self.prepared / "train.parquet").names
@@ -46,6 +47,7 @@ class ArtifactPaths:
         check_task(self.augmented, label, names, self.prepared)
         return names
 
+    @cached_property
     def sampling_params(self) -> dict[str, Any]:
         """The params that the neighbours were drawn with. Raises InputError if the first shard does not name them."""
         shard = shards(self.augmented)[0]

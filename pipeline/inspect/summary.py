@@ -14,10 +14,8 @@ from pipeline.inspect.predictions import cached_predictions
 from pipeline.inspect.query import ArtifactPaths, Filter, find_matches
 from pipeline.storage.parquet import scan
 
-COLUMNS = (
-    "id", "original_id", "domain", "text", "text_pair", "original_text", "original_text_pair", "distance", "length",
-    "old_words", "new_words",
-)  # fmt: skip
+COUNTED = ("domain", "text", "text_pair", "original_text", "original_text_pair", "distance", "length")
+COLUMNS = ("id", "original_id", *COUNTED, "old_words", "new_words")
 MOST_FREQUENT = 15
 """Replacements that are listed."""
 Summary = dict[str, Any]
@@ -47,7 +45,7 @@ def summarise(paths: ArtifactPaths, filter_: Filter) -> Summary:
     neighbour_hashes: list[Hashes] = []
     original_hashes: list[Hashes] = []
     for batch in scan(list(matches.ids), COLUMNS, "augment", matches.where):
-        columns = {name: batch[name].to_pylist() for name in COLUMNS[2:9]}
+        columns = {name: batch[name].to_pylist() for name in COUNTED}
         domains.update(columns["domain"])
         pairs = [(m, d) for m, d in zip(columns["length"], columns["distance"], strict=True) if d is not None]
         lengths.update(m for m, _ in pairs)
@@ -60,7 +58,7 @@ def summarise(paths: ArtifactPaths, filter_: Filter) -> Summary:
         original_hashes.append(text_hashes(columns["original_text"], columns["original_text_pair"]))
     neighbours, originals = np.concatenate(neighbour_hashes), np.concatenate(original_hashes)
     expected = None if filter_.distance is not None else _expected(paths, lengths)
-    teacher = None if paths.cache is None else _changed_predictions(paths.cache, paths.names(), neighbours, originals)
+    teacher = None if paths.cache is None else _changed_predictions(paths.cache, paths.names, neighbours, originals)
     return {
         "neighbours": dict(sorted(domains.items())),
         "originals": len(np.unique(originals)),
@@ -89,7 +87,7 @@ def _most_frequent(counted: pa.Table) -> list[list[Any]]:
 
 def _expected(paths: ArtifactPaths, lengths: Counter[int]) -> npt.NDArray[np.float64] | None:
     """How many neighbours of each distance Eq. 11 expects: (longest + 1,); None if they were not drawn by Eq. 11."""
-    params = paths.sampling_params()
+    params = paths.sampling_params
     settings = params["augment"]
     if not lengths or settings.get("method", "neighbours") != "neighbours":
         return None

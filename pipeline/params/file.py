@@ -50,16 +50,18 @@ def check(values: dict[str, Any], place: str) -> Params:
 
 def check_whole(path: Path) -> None:
     """Raise InputError if `path` is the params.yaml beside a dvc.yaml and lacks keys that one of its stages names."""
-    dvc_yaml = Path("dvc.yaml")
-    if path.absolute() == Path(BASE).absolute() and dvc_yaml.is_file():
-        check_keys(read_yaml(path), str(path), dvc_yaml)
+    if path.absolute() == Path(BASE).absolute():
+        check_keys(read_yaml(path), str(path))
 
 
-def check_keys(values: dict[str, Any], place: str, dvc_yaml: Path) -> None:
-    """Raise InputError if parameters lack keys that a stage of `dvc_yaml` depends on.
+def check_keys(values: dict[str, Any], place: str) -> None:
+    """Raise InputError if parameters lack keys that a stage of this folder's dvc.yaml, if it has one, depends on.
 
     Most have a default, but DVC would stop at the first stage that names one, maybe after hours of work.
     """
+    dvc_yaml = Path("dvc.yaml")
+    if not dvc_yaml.is_file():
+        return
     content = read_yaml(dvc_yaml)
     stages = content.get("stages") if isinstance(content, dict) else None
     if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):

@@ -144,11 +144,12 @@ def _load(folder: Path, name: str, test: Texts, max_length: int) -> tuple[PreTra
 
 def _texts(prepared: Path, augmented: Sequence[Path]) -> Iterable[str]:
     """All texts from which the student may have learnt: originals and neighbours."""
-    files = [prepared / f"{name}.parquet" for name in ("source", "train", "validation", "unlabelled")]
-    files += [file for folder in augmented for file in shards(folder)]
-    for batch in scan(files, ["text", "text_pair"], "augment"):
-        for column in batch.columns:
-            yield from (text for text in column.to_pylist() if text is not None)
+    originals = [prepared / f"{name}.parquet" for name in ("source", "train", "validation", "unlabelled")]
+    neighbours = [file for folder in augmented for file in shards(folder)]
+    for files, stage in ((originals, "prepare"), (neighbours, "augment")):
+        for batch in scan(files, ["text", "text_pair"], stage):
+            for column in batch.columns:
+                yield from (text for text in column.to_pylist() if text is not None)
 
 
 def _example(tokenizer: PreTrainedTokenizerFast, test: Texts, max_length: int) -> Inputs:

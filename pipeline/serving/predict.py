@@ -77,7 +77,7 @@ def check_kind(is_pair: bool, pairs_expected: bool | None, where: str = "text_pa
     """Raise InputError if a text is of the other kind than expected, a pair or single; None expects either."""
     if pairs_expected is not None and is_pair != pairs_expected:
         got, expected = ("a pair", "single texts") if is_pair else ("a single text", "pairs")
-        raise InputError(f"{where}: got {got}; accepted: {expected}, as expected by the model or first row")
+        raise InputError(f"{where}: got {got}; accepted: {expected}, as the model or other rows have")
 
 
 def check_unanswered(columns: Collection[str], where: str) -> None:

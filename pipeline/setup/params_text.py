@@ -122,13 +122,12 @@ def _settings(proposal: Proposal, *, deep: bool, each: bool) -> dict[str, Value]
 def _data(proposal: Proposal) -> str:
     """The section `data`, with a comment after each size of the target."""
     lines = [""]
+    comments = COMMENTS | ({"rows": COMMENTS["per_class"]} if proposal.task == "regression" else {})
     source = None if proposal.source is None else proposal.source.data
     for domain, data in (("source", source), ("target", proposal.target.data), ("unlabelled", proposal.unlabelled)):
         lines.append(f"  {domain}:" if data else f"  {domain}: null")
         for key, value in data.items() if data else ():
             line = f"    {key}: {inline(value)}"
-            comment = COMMENTS.get(key) if domain == "target" else None
-            if key == "rows" and proposal.task == "regression":
-                comment = COMMENTS["per_class"]
+            comment = comments.get(key) if domain == "target" else None
             lines.append(f"{line} ".ljust(COLUMN) + f"# {comment}" if comment else line)
     return "\n".join(lines)

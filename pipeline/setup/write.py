@@ -42,9 +42,7 @@ def check_text(text: str) -> Params:
             "accepted: a key a line, without anchors or aliases, as in the params.yaml that came with the project"
         ) from error
     params = check(values, str(PARAMS))
-    dvc_yaml = Path("dvc.yaml")
-    if dvc_yaml.is_file():
-        check_keys(values, str(PARAMS), dvc_yaml)
+    check_keys(values, str(PARAMS))
     return params
 
 

@@ -23,6 +23,8 @@ SUFFIXES = {".csv", ".html", ".json", ".npy", ".parquet", ".safetensors", ".tsv"
 """Suffixes of the files that stages write."""
 TOKENIZERS = {".model", ".onnx", ".txt"}
 """Suffixes that model folders have beside them; a list of checksums names the others."""
+JAVASCRIPT = {"onnx": "onnx/model.onnx", "int8": "onnx/model_quantized.onnx"}
+"""Where transformers.js looks in a model's folder, if its `dtype` is fp32 or q8."""
 DAY = 24 * 60 * 60
 """Seconds in a day."""
 
@@ -48,10 +50,6 @@ def check_writable(path: Path, key: str, *, folder: bool) -> None:
         raise InputError(f"{key}: {path} cannot be written: {parent} is a file")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(f"{key}: {path} cannot be written: permission denied in {parent}")
-
-
-JAVASCRIPT = {"onnx": "onnx/model.onnx", "int8": "onnx/model_quantized.onnx"}
-"""Where transformers.js looks in a model's folder, if its `dtype` is fp32 or q8."""
 
 
 def check_output(path: Path, key: str, *, folder: bool) -> None:

@@ -1,7 +1,7 @@
 """Fingerprints: the same inputs, params and code give the same name, anything else another one."""
 
 import json
-from hashlib import blake2b
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,8 @@ def hash64(text: str) -> int:
 
 def file_hash(path: Path) -> str:
     """32 hex digits of a file's content."""
-    digest = blake2b(digest_size=16)
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()
 
 
 def code_hash(module: str) -> str:

@@ -51,11 +51,11 @@ def read_table(path: Path, columns: Sequence[str], stage: str) -> pa.Table:
                     raise ValueError(f"column {name} has {len(column)} of {file.metadata.num_rows} rows")
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(path, stage, error) from error
-    check_columns(path, names, columns, stage)
+    _check_columns(path, names, columns, stage)
     twice = [column for column in table.column_names if table.column_names.count(column) > 1]
     if twice:
         raise InputError(f"{path}: column {twice[0]!r} twice; accepted: a file that the {stage} stage wrote")
-    return cast_columns(table.select(list(columns)) if columns else table, path, stage)
+    return _cast_columns(table.select(list(columns)) if columns else table, path, stage)
 
 
 def scan(files: Sequence[Path], columns: Sequence[str], stage: str, where: Any = None) -> Iterator[pa.RecordBatch]:
@@ -70,7 +70,7 @@ def scan(files: Sequence[Path], columns: Sequence[str], stage: str, where: Any =
     for file in files:
         try:
             dataset = _open(file)
-            check_columns(file, dataset.schema.names, columns, stage)
+            _check_columns(file, dataset.schema.names, columns, stage)
             scanner = dataset.scanner(
                 columns=list(columns),
                 filter=where,
@@ -83,7 +83,7 @@ def scan(files: Sequence[Path], columns: Sequence[str], stage: str, where: Any =
             for batch in scanner.to_batches():
                 rows += batch.num_rows
                 if batch.num_rows:
-                    yield cast_columns(batch, file, stage)
+                    yield _cast_columns(batch, file, stage)
             if where is None and rows != dataset.count_rows():
                 raise ValueError(f"{rows} of {dataset.count_rows()} rows")
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -96,11 +96,11 @@ def read_schema(file: Path, columns: Sequence[str], stage: str) -> pa.Schema:
         schema = pq.read_schema(file)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(file, stage, error) from error
-    check_columns(file, schema.names, columns, stage)
+    _check_columns(file, schema.names, columns, stage)
     return schema
 
 
-def check_columns(file: Path, names: Sequence[str], columns: Sequence[str], stage: str) -> None:
+def _check_columns(file: Path, names: Sequence[str], columns: Sequence[str], stage: str) -> None:
     """Raise InputError naming the file and the first column that it lacks."""
     missing = [column for column in columns if column not in names]
     if missing:
@@ -134,7 +134,7 @@ def every_nth(table: pa.Table, first: int, n: int) -> pa.Table:
     return pa.Table.from_batches(taken, table.schema)
 
 
-def cast_columns(rows: TableOrBatch, path: Path, stage: str) -> TableOrBatch:
+def _cast_columns(rows: TableOrBatch, path: Path, stage: str) -> TableOrBatch:
     """Cast columns to the types that the stages write: other programs may store the same values in other types.
 
     Raises InputError naming the file and the column if a value does not fit, or a required one is missing.

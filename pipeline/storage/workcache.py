@@ -8,8 +8,9 @@ import errno
 import logging
 import os
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -27,11 +28,17 @@ def root() -> Path:
 
 
 def sizes() -> dict[str, tuple[int, int]]:
-    """By stage, the number of folders (one for each fingerprint) and the bytes, those that outs link to included."""
+    """By subfolder, the number of folders (one a fingerprint) and the bytes, those that outs link to included."""
     found = {}
-    for stage in sorted(root().iterdir()) if root().is_dir() else ():
-        files = [path for path in stage.rglob("*") if path.is_file()]
-        found[stage.name] = (len({path.parent for path in files}), sum(path.stat().st_size for path in files))
+    for subfolder in sorted(root().iterdir()) if root().is_dir() else ():
+        files = {}
+        for path in subfolder.rglob("*"):
+            # A running stage renames its files.
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                if stat.S_ISREG(status.st_mode):
+                    files[path] = status.st_size
+        found[subfolder.name] = (len({path.parent for path in files}), sum(files.values()))
     return found
 
 

@@ -71,7 +71,8 @@ def fine_tune(
 
     Args:
         phases: texts and the number of epochs on them, in order. Each phase has its own optimizer and learning rate
-            schedule; a phase without texts is skipped. The last epoch of 2.25 is a quarter of the batches of the third.
+            schedule; one without texts or epochs is skipped. The last epoch of 2.25 is a quarter of the batches of the
+            third.
         section: the section of params.yaml that `fit` comes from, for the progress bar and errors.
         by_loss: whether the best epoch is that with the lowest validation loss, whatever the metric. Of a hundred texts
             any metric is coarse, and often takes a model that has the classes right and says so of none for sure.
@@ -105,7 +106,7 @@ def fine_tune(
         if saved:
             progress, best_weights = FitState(**saved[1]), strip_prefix("best", saved[0])
         for phase, (texts, epochs) in enumerate(phases, start=1):
-            if phase < progress.phase or not len(texts):
+            if phase < progress.phase or not len(texts) or not epochs:
                 continue
             steps = sum(steps_of_epochs(epochs, math.ceil(len(texts) / fit.batch_size)))
             optimizer = adamw(model, fit)

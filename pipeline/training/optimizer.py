@@ -47,10 +47,10 @@ class TrainState:
         check_finite(value, self.key, float(self.schedule.base_lrs[0]))
 
     def state_dict(self) -> Tensors:
-        """Trained weights, extra state of modules (such as random number generators), optimizer state and steps."""
+        """Trained weights, optimizer state and steps."""
         trained = {name for name, weight in self.model.named_parameters() if weight.requires_grad}
         whole = self.model.state_dict()
-        weights = {name: whole[name] for name in whole if name in trained or name.endswith("_extra_state")}
+        weights = {name: whole[name] for name in whole if name in trained}
         steps = {"steps": torch.tensor(self.schedule.last_epoch)}
         return with_prefix("weights", weights) | with_prefix("optimizer", optimizer_state(self.optimizer)) | steps
 

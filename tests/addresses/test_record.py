@@ -74,6 +74,9 @@ def test_a_table_that_was_loaded_before_its_commit_was_recorded(hub, project, pu
     hub.forget()
     hub.stop()
     assert load_table(section, "data.target", labelled=True).equals(before)
+    misspelt = section.model_copy(update={"split": "trian"})
+    with pytest.raises(InputError, match=r"^data\.target\.split: got 'trian'; accepted: train; nearest: train$"):
+        load_table(misspelt, "data.target", labelled=True)
 
 
 def test_a_commit_of_which_the_cache_has_some_files_only(hub, project, published):
@@ -160,6 +163,17 @@ def test_a_damaged_record_is_named(project, text):
     (project / "hub.json").write_text(text)
     with pytest.raises(InputError, match=r"^hub.json: damaged; accepted: "):
         recorded("teacher.model", "someone/one")
+
+
+@pytest.mark.parametrize("first", ["teacher", "generator"])
+def test_of_two_commits_of_one_address_the_last_in_the_record_counts(hub, project, published, first):
+    other = hub.publish("someone/one", {**MODEL, "vocab.txt": b"second"})
+    commits = {"teacher": published[0], "generator": other}
+    order = [first, *({*commits} - {first})]
+    entries = {name: {"model": {"address": "someone/one", "commit": commits[name]}} for name in order}
+    write_json(project / "hub.json", entries)
+    _, made = record(project, params())
+    assert made["teacher"]["model"]["commit"] == made["generator"]["model"]["commit"] == commits[order[-1]]
 
 
 def test_a_record_of_other_addresses_says_nothing(project):

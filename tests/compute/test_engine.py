@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from pipeline.augment.augment import augment
 from pipeline.compute.engine import for_each
+from pipeline.compute.precision import number_format
 from pipeline.distill.cache_teacher import cache_teacher
 from pipeline.errors import InputError
 
@@ -55,6 +57,19 @@ def test_work_is_done_elsewhere_in_this_folder(cluster, tmp_path, monkeypatch):
     number, folder = (tmp_path / "one").read_text().split()
     assert int(number) != os.getpid()
     assert folder == str(tmp_path)
+
+
+def write_number_format(out: Path) -> None:
+    """Write the format of the worker's matrix products."""
+    out.write_text(number_format(torch.device("cpu")))
+
+
+@pytest.mark.parametrize("asked", ["float32", "bfloat16"])
+def test_workers_have_the_stages_number_format(cluster, tmp_path, monkeypatch, asked):
+    """Which is in the fingerprint of what they make, whatever the cluster's environment."""
+    monkeypatch.setenv("L2A_PRECISION", asked)
+    for_each(write_number_format, [tmp_path / "one"], "ray", "shards")
+    assert (tmp_path / "one").read_text() == asked
 
 
 def dies_once(out: Path) -> None:

@@ -160,6 +160,12 @@ def test_a_rename_of_no_label(tmp_path, complaint, written):
     assert "data.source.labels renames 'poss', which no row has; found: neg, pos; nearest: pos" in message
 
 
+def test_a_rename_of_a_label_with_white_space_around_it(tmp_path, complaint, written):
+    file = written(tmp_path / "a.csv", 'text,label\na,"yes "\nb,no\n')
+    message = complaint(file, labels={"yes ": "positive"})
+    assert "data.source.labels renames 'yes', which no row has; found: no, yes" in message
+
+
 def test_texts_in_place_of_labels_are_not_printed_whole(tmp_path, complaint, written):
     rows = [{"text": "a", "label": f"{i} " + "word " * 10_000} for i in range(30)]
     file = written(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))

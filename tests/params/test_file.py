@@ -56,8 +56,9 @@ def test_what_comes_with_the_project_is_accepted(path):
 
 
 @pytest.mark.parametrize("path", [ROOT / "params.yaml", *sorted((ROOT / "presets").glob("*.yaml"))])
-def test_what_comes_with_the_project_has_every_key_that_dvc_depends_on(path):
-    check_keys(read_params(path), str(path), ROOT / "dvc.yaml")
+def test_what_comes_with_the_project_has_every_key_that_dvc_depends_on(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    check_keys(read_params(path), str(path))
 
 
 def test_keys_that_dvc_would_miss_in_the_middle_of_the_work_are_named_before_it(tmp_path, monkeypatch):

@@ -75,7 +75,7 @@ def test_pairs_are_refused_by_a_model_of_single_texts(exported, tmp_path):
     file.write_text('{"text": "a film", "text_pair": "a plot"}\n')
     done = CliRunner().invoke(predict, ["--file", str(file), "--model", str(exported / "onnx")])
     assert (done.exit_code, done.stdout) == (1, "")
-    accepted = "single texts, as expected by the model or first row"
+    accepted = "single texts, as the model or other rows have"
     assert done.stderr == f"predict: {file}: row 1: got a pair; accepted: {accepted}\n"
 
 

@@ -1,10 +1,11 @@
 """Finished pieces outlive a stage; damaged or half-written ones are not finished."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from pipeline.storage.workcache import is_finished, link_or_copy, work_folder, write_piece
+from pipeline.storage.workcache import is_finished, link_or_copy, sizes, work_folder, write_piece
 
 
 @pytest.fixture
@@ -111,3 +112,19 @@ def test_an_out_is_a_link_if_the_file_system_allows_it(piece, tmp_path, monkeypa
     link_or_copy(piece, tmp_path / "copied")
     assert (tmp_path / "copied").read_bytes() == piece.read_bytes()
     assert not (tmp_path / "copied").samefile(piece)
+
+
+def test_sizes_while_a_stage_renames_its_files(piece, monkeypatch):
+    size = sum(file.stat().st_size for file in piece.parent.iterdir())
+    (piece.parent / "unfinished.part").write_bytes(b"123")
+    status = Path.stat
+
+    def vanishing(path, **options):
+        found = status(path, **options)
+        if path.name == "unfinished.part":
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "stat", vanishing)
+    assert sizes() == {"augment": (1, size + 3)}
+    assert sizes() == {"augment": (1, size)}

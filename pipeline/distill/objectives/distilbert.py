@@ -31,7 +31,7 @@ class MaskedLM(torch.nn.Module):
     The layer between them starts as the identity.
     """
 
-    def __init__(self, student: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
+    def __init__(self, student: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
         """Make the head. Raises InputError if the tokenizer has no mask token."""
         super().__init__()
         if tokenizer.mask_token_id is None:
@@ -42,21 +42,12 @@ class MaskedLM(torch.nn.Module):
         torch.nn.init.zeros_(self.dense.bias)
         self.norm = torch.nn.LayerNorm(width)
         self.bias = torch.nn.Parameter(torch.zeros(words))
-        self.rng = torch.Generator().manual_seed(seed)
         self.mask, self.special = tokenizer.mask_token_id, torch.tensor(tokenizer.all_special_ids)
 
     def draw_mask(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Draw which tokens to mask, never special ones: boolean, (texts, tokens)."""
-        drawn = torch.rand(tokens.shape, generator=self.rng) < MASKED
+        """Draw which tokens to mask, never special ones, from torch's global generator: boolean, (texts, tokens)."""
+        drawn = torch.rand(tokens.shape) < MASKED
         return (drawn & ~torch.isin(tokens.cpu(), self.special)).to(tokens.device)
-
-    def get_extra_state(self) -> torch.Tensor:
-        """State of the random generator, saved with the weights."""
-        return self.rng.get_state()
-
-    def set_extra_state(self, state: torch.Tensor) -> None:
-        """Restore it."""
-        self.rng.set_state(state)
 
     def loss(self, student: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Cross-entropy at masked tokens, in a forward pass of its own: (texts,), each text's mean; 0 without any."""
