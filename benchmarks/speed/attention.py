@@ -67,7 +67,7 @@ def passes(model: PreTrainedModel, *, attention: bool = False, whole: bool = Fal
             if whole:
                 model(**inputs, output_attentions=True)
             else:
-                forward(model, inputs, attention=attention)
+                forward(model, inputs, ["attention"] if attention else [])
 
     return run
 

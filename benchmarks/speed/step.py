@@ -51,7 +51,7 @@ class LiveTeacher:
     def _forward(self, rows: npt.NDArray[np.int64]) -> None:
         if self.rows is None or not np.array_equal(self.rows, rows):
             inputs = collate(self.dataset.encoded, rows)
-            self.states, self.rows = forward(self.model, inputs, hidden=True, attention=True), rows
+            self.states, self.rows = forward(self.model, inputs, ["hidden", "attention"]), rows
 
     @property
     def logits(self) -> "LiveTeacher":

@@ -187,6 +187,7 @@ def run_teacher(
     logits = np.zeros((len(lengths), config.num_labels), dtype=np.float32)
     device = distributed.device()
     model.eval()
+    states_kept = [state for state in ("hidden", "attention") if getattr(params.cache, state)]
     with ExitStack() as arrays:
         hidden = attention = None
         if params.cache.hidden:
@@ -198,7 +199,7 @@ def run_teacher(
         for rows in budget_batches(lengths, TOKENS):
             inputs = collate(encoded, rows, device)
             with precision(device):
-                states = forward(model, inputs, hidden=params.cache.hidden, attention=params.cache.attention)
+                states = forward(model, inputs, states_kept)
             logits[rows] = states.logits.cpu().numpy()
             for array, start, values in (
                 (hidden, hidden_start, states.hidden),

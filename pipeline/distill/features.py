@@ -14,7 +14,7 @@ def batch_features(dataset: DistillationDataset, batch: Batch, params: Params) -
     """The state of a batch's local rows, (local, features)."""
     rows = batch.rows[batch.local]
     representations: list[torch.Tensor] = []
-    if params.selector.representations:
+    if params.selector.reads_states:
         teacher_hidden = dataset.cache.hidden(dataset.cache_rows[rows])
         representations = [batch.states.hidden[:, 0].cpu(), teacher_hidden[:, 0].float()]
     return policy_features(

@@ -59,11 +59,11 @@ class DistillationLosses(torch.nn.Module):
         names = self.params.objectives.active() if names is None else names
         mask = inputs["attention_mask"]
         labels = self.dataset.labels[rows].to(mask.device)
-        reads = self.params.objectives.reads(names).keys() - {"logits"}
-        if self.params.selector.representations:
+        reads = set(self.params.objectives.reads(names))
+        if self.params.selector.reads_states:
             reads.add("hidden")
         with precision(mask.device):
-            states = forward(student_model, inputs, **dict.fromkeys(reads, True))
+            states = forward(student_model, inputs, reads)
         student, teacher = states, self._teacher_states(student_model, teacher_model, rows, inputs, names)
         second = second_text_mask(inputs["input_ids"], student_model.config) if "vectors" in names else EMPTY
         if self.dataset.alignment is not None:
@@ -136,12 +136,12 @@ class DistillationLosses(torch.nn.Module):
         cache, cache_rows = self.dataset.cache, self.dataset.cache_rows[rows]
         device = inputs["input_ids"].device
         states = States()
-        live, cached = (self.params.objectives.reads(names, live=runs).keys() - {"logits"} for runs in (True, False))
+        live, cached = (self.params.objectives.reads(names, live=runs) for runs in (True, False))
         if teacher_model is not None and live:
             if self.dataset.teacher_encoded is not None:
                 inputs = collate(self.dataset.teacher_encoded, rows, device)
             with precision(device):
-                states = forward(teacher_model, inputs, **dict.fromkeys(live, True))
+                states = forward(teacher_model, inputs, live)
         states = replace(states, logits=self.dataset.teacher_logits(rows).to(device))
         if "hidden" in cached:
             states = replace(states, hidden=cache.hidden(cache_rows).to(device))

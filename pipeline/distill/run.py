@@ -67,7 +67,7 @@ class Distillation:
         optimizer = adamw(trained, params.distill)
         schedule = warm_up_and_decay(optimizer, self.epochs * self.batches, params.distill.warmup)
         self.training = TrainState(trained, optimizer, schedule, "distill.learning_rate")
-        widths = student.config.hidden_size + teacher_width if params.selector.representations else 0
+        widths = student.config.hidden_size + teacher_width if params.selector.reads_states else 0
         features = feature_count(student.config.num_labels, len(params.objectives.active()), widths)
         self.selector = build_selector(features, params.selector, params.seed, decides=bool(dataset.droppable.any()))
         self.rewards_texts = isinstance(self.selector, TextSelector)

@@ -55,7 +55,7 @@ def check_family(config: Any, key: str, needs: Mapping[str, tuple[str, str]], ma
     for state, (parameter, off) in needs.items():
         try:
             with trying(model):
-                shown = _is_whole(state, forward(model, inputs, **{state: True}), model.config, inputs)
+                shown = _is_whole(state, forward(model, inputs, [state]), model.config, inputs)
         except Exception:
             shown = False
         if not shown:
@@ -81,7 +81,7 @@ def check_each(config: Any, key: str, max_length: int) -> None:
             pairs = encode_each(model, (None, words[7]))
         with trying(model), trying(pairs):
             alone = [model.base_model(**_whole(text)).last_hidden_state for text in texts]
-            together = forward(pairs, _whole(torch.cat(texts)), hidden=True).hidden
+            together = forward(pairs, _whole(torch.cat(texts)), ["hidden"]).hidden
         # A mask for two texts takes the place of that of layers in which a token sees its neighbours alone.
         whole = not getattr(config, "local_attention", None)
         same = whole and torch.allclose(together, torch.cat(alone, dim=1), atol=1e-4)
@@ -126,7 +126,7 @@ def teacher_needs(params: Params) -> dict[str, tuple[str, str]]:
 def student_needs(params: Params) -> dict[str, tuple[str, str]]:
     """What is read of the student: by state the parameter that needs it, and the value with which it does not."""
     needs = {state: (f"objectives.{name}", "0") for state, name in _states_read(params).items()}
-    if params.selector.representations:
+    if params.selector.reads_states:
         needs.setdefault("hidden", ("selector.representations", "false"))
     return needs
 

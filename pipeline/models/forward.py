@@ -1,6 +1,6 @@
 """A forward pass that also returns hidden states, attention probabilities and scores, and the vectors of the heads."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -22,6 +22,8 @@ NAMES = {
     "scores": "attention scores before the softmax",
 }
 """The fields of `States` in words."""
+OF_ATTENTION = {"attention", "queries", "keys", "values", "scores"}
+"""Those that are read inside the attention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,7 @@ class States:
 def forward(
     model: PreTrainedModel,
     inputs: Mapping[str, torch.Tensor],
-    *,
-    hidden: bool = False,
-    attention: bool = False,
-    queries: bool = False,
-    keys: bool = False,
-    values: bool = False,
-    layers: bool = False,
-    scores: bool = False,
+    states: Collection[str] = (),
 ) -> States:
     """Run a classifier on padded inputs and return its logits and the states requested.
 
@@ -65,42 +60,42 @@ def forward(
 
     Args:
         inputs: by name, each (texts, tokens).
-        hidden, attention, queries, keys, values, layers, scores: whether to return the field of `States`.
+        states: the fields of `States` to return; the logits always are.
 
     Raises InputError if the model's family does not show what is requested.
     """
     last: list[torch.Tensor] = []
     records: list[AttentionRecord] = []
-    options = {"output_hidden_states": True} if layers else {}
+    options = {"output_hidden_states": True} if "layers" in states else {}
     with ExitStack() as stack:
-        if attention or queries or keys or values or scores:
+        if OF_ATTENTION & set(states):
             route = attention_route(model)
             if route is None:
                 raise _not_shown(model, "attention")
-            records = stack.enter_context(recording(model, route, all_layers=scores))
+            records = stack.enter_context(recording(model, route, all_layers="scores" in states))
             if not route.interface:
                 options["output_attentions"] = True
-        if hidden:
+        if "hidden" in states:
             hook = model.base_model.register_forward_hook(
                 lambda _module, _inputs, output: last.append(output.last_hidden_state)
             )
             stack.callback(hook.remove)
-        if not (hidden or layers):
+        if not {"hidden", "layers"} & set(states):
             stack.enter_context(last_layer_first_token_only(model))
         outputs = model(**inputs, **options)
     record = records[-1] if records else AttentionRecord(EMPTY)
-    for name, requested in (("queries", queries), ("keys", keys), ("values", values), ("scores", scores)):
-        if requested and not len(getattr(record, name)):
+    for name in ("queries", "keys", "values", "scores"):
+        if name in states and not len(getattr(record, name)):
             raise _not_shown(model, name)
     return States(
         logits=outputs.logits.float(),
-        hidden=last[-1].float() if hidden else EMPTY,
-        attention=record.probs.float() if attention else EMPTY,
-        queries=record.queries.float() if queries else EMPTY,
-        keys=record.keys.float() if keys else EMPTY,
-        values=record.values.float() if values else EMPTY,
-        layers=tuple(states.float() for states in outputs.hidden_states) if layers else (),
-        scores=tuple(record.scores.float() for record in records) if scores else (),
+        hidden=last[-1].float() if last else EMPTY,
+        attention=record.probs.float() if "attention" in states else EMPTY,
+        queries=record.queries.float() if "queries" in states else EMPTY,
+        keys=record.keys.float() if "keys" in states else EMPTY,
+        values=record.values.float() if "values" in states else EMPTY,
+        layers=tuple(layer.float() for layer in outputs.hidden_states) if "layers" in states else (),
+        scores=tuple(record.scores.float() for record in records) if "scores" in states else (),
     )
 
 

@@ -50,3 +50,8 @@ class Selector(Section):
     """Of Adam. The paper: 3e-5, with one step an episode (Eq. 15)."""
     initial_keep: Probability = 0.9
     """Share of neighbours that an untrained policy, or the random choice, keeps."""
+
+    @property
+    def reads_states(self) -> bool:
+        """Whether there is a policy that sees [CLS] states."""
+        return self.kind == "reinforced" and self.representations

@@ -224,7 +224,7 @@ class Params(Section):
                 f"student.init: got bilstm, which has no attention or hidden states to compare; "
                 f"accepted: a transformer, or {off}"
             )
-        if self.selector.representations:
+        if self.selector.reads_states:
             raise ValueError("selector.representations: got true, but a bilstm has no [CLS] states; accepted: false")
 
     def _check_pooling(self) -> None:
@@ -245,6 +245,6 @@ class Params(Section):
         needs = {str(state): (f"objectives.{name}", "0") for state, name in self.objectives.reads(live=False).items()}
         if self.selector.kind == "reinforced":
             needs.setdefault("logits", ("selector.kind", "none"))
-            if self.selector.representations:
-                needs.setdefault("hidden", ("selector.representations", "false"))
+        if self.selector.reads_states:
+            needs.setdefault("hidden", ("selector.representations", "false"))
         return needs

@@ -416,8 +416,8 @@ def test_the_real_one(real_cache):
     texts = ["the parcel has not come yet", "my package still hasn't arrived", "a warm film"]
     batch = collate(encode(tokenizer, texts, None, 512), range(3))
     with torch.inference_mode():
-        assert forward(model, long, hidden=True).hidden.shape == (1, 512, 768)
-        states = forward(model, batch, hidden=True)
+        assert forward(model, long, ["hidden"]).hidden.shape == (1, 512, 768)
+        states = forward(model, batch, ["hidden"])
     assert (states.logits.shape, states.hidden.shape) == ((3, 2), (*batch["input_ids"].shape, 768))
     mask = batch["attention_mask"][..., None]
     means = torch.nn.functional.normalize((states.hidden * mask).sum(1) / mask.sum(1), dim=-1)

@@ -110,11 +110,11 @@ def test_without_dropout_it_learns_as_with_none_of_it(run):
 
 @pytest.mark.parametrize("on", OBJECTIVES)
 def test_each_loss_falls(run, on):
-    longer = {"epochs": 12, "learning_rate": 0.01}
+    longer = {"epochs": 20, "learning_rate": 0.01}
     given = {"student": WIDE} if on in ("cosine", "patience", "vectors") else {}
     _, _, logged = run(objectives=only(on), selector={"kind": "none"}, change=well_informed, distill_=longer, **given)
     losses = [figures[f"loss/{on}"] for _, figures in logged if f"loss/{on}" in figures]
-    assert len(losses) == 12 * 7
+    assert len(losses) == 20 * 7
     assert np.mean(losses[-7:]) < 0.8 * np.mean(losses[:7])
     assert not any(f"loss/{name}" in figures for _, figures in logged for name in OBJECTIVES if name != on)
 

@@ -181,7 +181,7 @@ def test_one_tokenizer_is_not_aligned(imitation, tokenizer):
     assert held.dataset.teacher_encoded is None
     _, losses = held(student, teacher, ROWS, inputs)
     mask, cache, rows = inputs["attention_mask"], held.dataset.cache, held.dataset.cache_rows[ROWS]
-    states = forward(student, inputs, **dict.fromkeys(("hidden", "attention", "values", "layers", "scores"), True))
+    states = forward(student, inputs, ["hidden", "attention", "values", "layers", "scores"])
     assert torch.equal(losses["attention"], l2a.attention_loss(states.attention, cache.attention(rows, 4), mask))
     assert torch.equal(losses["hidden"], l2a.hidden_loss(held.projection(states.hidden), cache.hidden(rows), mask))
     texts = tokenizer.batch_decode([*held.dataset.encoded.input_ids], skip_special_tokens=True)
@@ -239,7 +239,7 @@ def test_states_for_the_policy_alone(imitation):
     inputs = held.dataset.inputs(ROWS)
     states, losses = held(student, None, ROWS, inputs)
     assert losses.keys() == {"dark"}
-    torch.testing.assert_close(states.hidden, forward(student, inputs, hidden=True).hidden)
+    torch.testing.assert_close(states.hidden, forward(student, inputs, ["hidden"]).hidden)
 
 
 def test_the_masked_lm_head_learns_along(imitation):

@@ -42,7 +42,7 @@ def test_recorded_attention_is_the_family_s_own(family, tokenizer):
     if family in NONE:
         assert route is None
         return
-    attention = forward(model, texts, attention=True).attention
+    attention = forward(model, texts, ["attention"]).attention
     eager = build(config, "eager")
     eager(**texts)
     expected = eager(**texts, output_attentions=True).attentions
@@ -52,7 +52,7 @@ def test_recorded_attention_is_the_family_s_own(family, tokenizer):
         torch.testing.assert_close(attention[row, :, :n, :n].sum(-1), torch.ones(len(attention[row]), n))
     torch.testing.assert_close(model(**texts).logits, plain)
     if route.interface:
-        scores = forward(model, texts, scores=True).scores
+        scores = forward(model, texts, ["scores"]).scores
         assert len(scores) == len(expected)
         for layer, probs in zip(scores, expected, strict=True):
             torch.testing.assert_close(layer[0].softmax(-1), probs[0], rtol=1e-4, atol=1e-5)
@@ -66,10 +66,10 @@ def test_the_route_is_found_in_bfloat16_too(tokenizer, monkeypatch):
     texts = inputs(tokenizer)
     for family in ("bert", "mpnet"):
         model = build(tiny_family_config(family, tokenizer))
-        exact = forward(copy.deepcopy(model), texts, attention=True).attention
+        exact = forward(copy.deepcopy(model), texts, ["attention"]).attention
         monkeypatch.setenv("L2A_PRECISION", "bfloat16")
         with precision(torch.device("cpu")):
-            rounded = forward(model, texts, attention=True).attention
+            rounded = forward(model, texts, ["attention"]).attention
         torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.01)
 
 
@@ -77,7 +77,7 @@ def test_the_route_is_found_in_bfloat16_too(tokenizer, monkeypatch):
 def test_attention_in_training_is_that_before_dropout(family, tokenizer):
     """After dropout its rows would not sum to one: each entry is 0 or has grown."""
     model = build(tiny_family_config(family, tokenizer)).train()
-    attention = forward(model, inputs(tokenizer), attention=True).attention
+    attention = forward(model, inputs(tokenizer), ["attention"]).attention
     for probs, n in zip(attention, MASK.sum(1), strict=True):
         torch.testing.assert_close(probs[:, :n, :n].sum(-1), torch.ones(len(probs), n))
     attention[0, 0, 0, 0].backward()
@@ -99,7 +99,7 @@ def test_eager_attention_of_other_layers_is_dropped(tokenizer):
 def test_layers_that_share_their_weights_have_one_module(tokenizer):
     model = build(tiny_family_config("albert", tokenizer))
     assert len(attention_route(model).modules) == 1
-    assert len(forward(model, inputs(tokenizer), scores=True).scores) == 3
+    assert len(forward(model, inputs(tokenizer), ["scores"]).scores) == 3
 
 
 @torch.no_grad()
@@ -107,7 +107,7 @@ def test_heads_that_share_keys_and_values(tokenizer):
     sizes = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2}
     config = EuroBertConfig(vocab_size=len(tokenizer), intermediate_size=64, head_dim=8, pad_token_id=0, **sizes)
     texts = inputs(tokenizer)
-    states = forward(build(config), texts, attention=True, keys=True)
+    states = forward(build(config), texts, ["attention", "keys"])
     expected = build(config, "eager")(**texts, output_attentions=True).attentions[-1]
     assert states.keys.shape == (2, 4, 6, 8)
     torch.testing.assert_close(states.attention[0], expected[0])

@@ -26,9 +26,9 @@ def test_half_precision_is_tried_as_it_is_loaded(tokenizer, monkeypatch):
     config, tried = tiny_family_config("xlm", tokenizer), []
     config.dtype = torch.bfloat16
 
-    def watched(model, *inputs, **states):
+    def watched(model, *inputs):
         tried.append(model.dtype)
-        return forward(model, *inputs, **states)
+        return forward(model, *inputs)
 
     monkeypatch.setattr(families, "forward", watched)
     check_family(config, "teacher.model", ATTENTION, 24)

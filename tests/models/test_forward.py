@@ -46,13 +46,13 @@ def inputs():
 
 
 LENGTHS = [6, 3, 1]
-BOTH = {"hidden": True, "attention": True}
+BOTH = ["hidden", "attention"]
 
 
 @torch.no_grad()
 def test_it_equals_eager_attention(model, inputs):
     plain = model(**inputs).logits
-    states = forward(model, inputs, **BOTH)
+    states = forward(model, inputs, BOTH)
     model.set_attn_implementation("eager")
     eager = model(**inputs, output_attentions=True, output_hidden_states=True)
     torch.testing.assert_close(states.logits, plain)
@@ -66,9 +66,9 @@ def test_it_equals_eager_attention(model, inputs):
 
 @torch.no_grad()
 def test_padding_does_not_matter(model, inputs):
-    states = forward(model, inputs, **BOTH)
+    states = forward(model, inputs, BOTH)
     for row, n in enumerate(LENGTHS):
-        alone = forward(model, {name: tensor[row : row + 1, :n] for name, tensor in inputs.items()}, **BOTH)
+        alone = forward(model, {name: tensor[row : row + 1, :n] for name, tensor in inputs.items()}, BOTH)
         torch.testing.assert_close(alone.logits[0], states.logits[row])
         torch.testing.assert_close(alone.hidden[0], states.hidden[row, :n])
         torch.testing.assert_close(alone.attention[0], states.attention[row, :, :n, :n])
@@ -77,7 +77,7 @@ def test_padding_does_not_matter(model, inputs):
 @torch.no_grad()
 def test_all_layers_are_transformers_own(model, inputs):
     plain = model(**inputs)
-    states = forward(model, inputs, layers=True)
+    states = forward(model, inputs, ["layers"])
     model.set_attn_implementation("eager")
     eager = model(**inputs, output_hidden_states=True).hidden_states
     assert len(states.layers) == len(eager) == 4
@@ -90,7 +90,7 @@ def test_all_layers_are_transformers_own(model, inputs):
 @torch.no_grad()
 def test_scores_of_all_layers_are_what_the_softmax_is_of(model, inputs):
     """Padding's columns left out, they make each layer's eager attention."""
-    states = forward(model, inputs, scores=True, attention=True)
+    states = forward(model, inputs, ["scores", "attention"])
     model.set_attn_implementation("eager")
     eager = model(**inputs, output_attentions=True).attentions
     assert len(states.scores) == len(eager) == 3
@@ -115,7 +115,7 @@ def test_values_are_the_last_layer_s(model, inputs, all_layers):
         named[output].register_forward_hook(lambda _module, inputs, _output: recorded.update(context=inputs[0])),
     ]
     # With hidden states the last layer is computed for all tokens.
-    states = forward(model, inputs, values=True, attention=True, scores=all_layers, hidden=True)
+    states = forward(model, inputs, ["values", "attention", "hidden", *(["scores"] if all_layers else [])])
     for hook in hooks:
         hook.remove()
     assert states.values.shape == (3, 4, 6, 8)
@@ -127,10 +127,10 @@ def test_values_are_the_last_layer_s(model, inputs, all_layers):
 
 @torch.no_grad()
 def test_padding_does_not_matter_to_values_scores_and_layers(model, inputs):
-    kinds = {"values": True, "scores": True, "layers": True}
-    states = forward(model, inputs, **kinds)
+    kinds = ["values", "scores", "layers"]
+    states = forward(model, inputs, kinds)
     for row, n in enumerate(LENGTHS):
-        alone = forward(model, {name: tensor[row : row + 1, :n] for name, tensor in inputs.items()}, **kinds)
+        alone = forward(model, {name: tensor[row : row + 1, :n] for name, tensor in inputs.items()}, kinds)
         torch.testing.assert_close(alone.values[0], states.values[row, :, :n])
         for actual, expected in zip(alone.scores, states.scores, strict=True):
             torch.testing.assert_close(actual[0], expected[row, :, :n, :n])
@@ -151,7 +151,7 @@ def test_gradients_equal_those_of_eager_attention(model, inputs):
     def loss(hidden, attention):
         return hidden[real].square().sum() + attention[entries].square().sum()
 
-    states = forward(model, inputs, **BOTH)
+    states = forward(model, inputs, BOTH)
     actual = gradients(model, loss(states.hidden, states.attention))
     model.set_attn_implementation("eager")
     eager = model(**inputs, output_attentions=True, output_hidden_states=True)
@@ -173,8 +173,8 @@ def test_attention_is_given_before_dropout(inputs):
             **{**SIZES, "num_hidden_layers": 1},
         )
     )
-    quiet = forward(model, inputs, **BOTH)
-    noisy = forward(model.train(), inputs, **BOTH)
+    quiet = forward(model, inputs, BOTH)
+    noisy = forward(model.train(), inputs, BOTH)
     torch.testing.assert_close(noisy.attention, quiet.attention)
     assert not torch.allclose(noisy.hidden, quiet.hidden)
 
@@ -184,7 +184,7 @@ def test_attention_is_given_before_dropout(inputs):
     "requested", [[], ["hidden"], ["attention"], ["values"], ["layers"], ["scores"], ["hidden", "values"]]
 )
 def test_only_the_states_requested_are_returned(inputs, requested):
-    states = forward(build(CONFIGS[0]), inputs, **dict.fromkeys(requested, True))
+    states = forward(build(CONFIGS[0]), inputs, requested)
     kinds = ("hidden", "attention", "values", "layers", "scores")
     assert [kind for kind in kinds if len(getattr(states, kind))] == requested
 
@@ -200,7 +200,7 @@ def test_the_fused_kernel_is_used_in_layers_not_recorded(inputs, monkeypatch, al
         return kernel(module, *tensors, **options)
 
     monkeypatch.setattr(attention_module, "sdpa_attention_forward", count)
-    forward(build(CONFIGS[0]), inputs, attention=True, scores=all_layers)
+    forward(build(CONFIGS[0]), inputs, ["attention", *(["scores"] if all_layers else [])])
     assert len(fused) == 3 - recorded
 
 
@@ -208,7 +208,7 @@ def test_the_fused_kernel_is_used_in_layers_not_recorded(inputs, monkeypatch, al
 def test_the_model_is_unchanged_after_a_pass(model, inputs, tmp_path):
     """It gives the same logits, has no hooks, and its saved config does not name the recording attention."""
     plain = model(**inputs).logits
-    forward(model, inputs, **BOTH, scores=True, layers=True)
+    forward(model, inputs, [*BOTH, "scores", "layers"])
     assert not model.base_model._forward_hooks
     assert not any(hasattr(module, "record_attention") for module in model.modules())
     torch.testing.assert_close(model(**inputs).logits, plain)
@@ -222,7 +222,7 @@ def test_the_model_is_unchanged_after_a_pass(model, inputs, tmp_path):
 def test_the_model_is_unchanged_after_an_error(inputs):
     model = build(CONFIGS[0])
     with pytest.raises(IndexError):
-        forward(model, {"input_ids": torch.tensor([[50]])}, **BOTH)
+        forward(model, {"input_ids": torch.tensor([[50]])}, BOTH)
     assert not model.base_model._forward_hooks
     assert not any(hasattr(module, "record_attention") for module in model.modules())
 
@@ -232,13 +232,13 @@ def test_a_family_whose_attention_cannot_be_taken(inputs):
     """FNet has none: no probabilities is an error, not an attention of zeros."""
     model = build(FNetConfig(vocab_size=50, hidden_size=32, num_hidden_layers=3, intermediate_size=64))
     with pytest.raises(InputError, match=r"^fnet models do not show their attention probabilities$"):
-        forward(model, inputs, **BOTH)
-    assert forward(model, inputs, hidden=True).hidden.shape == (3, 6, 32)
+        forward(model, inputs, BOTH)
+    assert forward(model, inputs, ["hidden"]).hidden.shape == (3, 6, 32)
 
 
 @torch.no_grad()
 def test_a_family_with_attention_of_its_own_shows_probabilities_alone(inputs):
     model = build(MPNetConfig(vocab_size=50, hidden_size=32, **SIZES))
-    assert forward(model, inputs, attention=True).attention.shape == (3, 4, 6, 6)
+    assert forward(model, inputs, ["attention"]).attention.shape == (3, 4, 6, 6)
     with pytest.raises(InputError, match=r"^mpnet models do not show their value vectors$"):
-        forward(model, inputs, values=True)
+        forward(model, inputs, ["values"])

@@ -102,9 +102,9 @@ def test_a_pass_of_which_only_logits_are_read_computes_no_more_and_has_the_same_
     model = AutoModelForSequenceClassification.from_config(FAMILIES[family]).eval()
     passes, lengths, gradients = [], [], []
     model.base_model.register_forward_hook(lambda _module, _inputs, output: passes.append(output[0].shape[1]))
-    for states in ({}, {"attention": True}, {"hidden": True}, {"layers": True}):
+    for states in ([], ["attention"], ["hidden"], ["layers"]):
         model.zero_grad()
-        forward(model, inputs, **states).logits.square().sum().backward()
+        forward(model, inputs, states).logits.square().sum().backward()
         # Those before it found out how the family shows its attention.
         lengths.append(passes[-1])
         gradients.append({name: weight.grad for name, weight in model.named_parameters()})

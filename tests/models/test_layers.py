@@ -28,7 +28,7 @@ def test_the_first_layers_compute_in_the_student_what_they_did(family, tokenizer
         model = new_classifier(config)
         student = take_layers(model, 2, "first", "it")
     texts = sample_inputs(model)
-    expected, states = (forward(each, texts, layers=True).layers for each in (model, student))
+    expected, states = (forward(each, texts, ["layers"]).layers for each in (model, student))
     assert len(states) == 3
     for one, other in zip(states[:-1], expected, strict=False):
         torch.testing.assert_close(one[texts["attention_mask"] == 1], other[texts["attention_mask"] == 1])

@@ -116,7 +116,7 @@ def test_states_and_attention(built):
     """Attention stays inside a text: a pair's is that of two texts side by side."""
     model, words, *_ = built
     batch = batch_of(words, TEXTS[:1], OTHERS[:1])
-    states = forward(model, batch, hidden=True, attention=True, layers=True)
+    states = forward(model, batch, ["hidden", "attention", "layers"])
     end = batch["input_ids"][0].tolist().index(model.config.sep_token_id) + 1
     torch.testing.assert_close(states.layers[-1], states.hidden)
     assert (states.attention[:, :, :end, end:] == 0).all()
