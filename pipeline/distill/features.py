@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import torch
-from torch.nn.functional import cross_entropy, log_softmax
+from torch.nn.functional import log_softmax
 
 from pipeline.distill.dataset import DistillationDataset
+from pipeline.distill.objectives.pkd import hard_loss
 from pipeline.distill.state import Batch
 from pipeline.params.schema import Params
 
@@ -52,10 +53,8 @@ def policy_features(
     """
     parts: list[torch.Tensor] = []
     for logits in (teacher, student):
-        if regression:
-            parts += [logits, (logits - labels.unsqueeze(1)).square()]
-        else:
-            parts += [log_softmax(logits, -1).exp(), cross_entropy(logits, labels, reduction="none").unsqueeze(1)]
+        predictions = logits if regression else log_softmax(logits, -1).exp()
+        parts += [predictions, hard_loss(logits, labels, regression=regression).unsqueeze(1)]
     parts += [loss.unsqueeze(1) for loss in losses]
     parts += [log_p.unsqueeze(1), *representations]
     return torch.cat([part.detach().float() for part in parts], dim=1)

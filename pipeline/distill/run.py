@@ -16,7 +16,7 @@ from pipeline.distill.features import batch_features, feature_count
 from pipeline.distill.losses import DistillationLosses, mean_of_kept
 from pipeline.distill.selector import ReinforcedSelector, Step, TextSelector, build_selector, reward
 from pipeline.distill.state import Batch, DistillationResult, Log, LoopState
-from pipeline.distill.values import moved_logits, prior_logits, text_rewards, validation_gradient
+from pipeline.distill.text_rewards import moved_logits, prior_logits, text_rewards, validation_gradient
 from pipeline.errors import InputError
 from pipeline.evaluation.validation import Validation
 from pipeline.params.schema import Params
@@ -153,11 +153,11 @@ class Distillation:
         """Add the reward of the step, or every so often those of its droppable texts, to the episode of a policy."""
         droppable = torch.from_numpy(self.dataset.droppable[batch.rows])
         if self.rewards_texts and self._episode_ends():
-            gradient, score = validation_gradient(self.student, self.validation)
+            prior = prior_logits(self.validation.texts)
+            gradient, score = validation_gradient(self.student, self.validation, prior)
             inputs = self.dataset.inputs(batch.rows[batch.local], self.device)
             local = moved_logits(self.student, inputs, gradient)[: batch.num_real]
             moved = distributed.all_gather_rows(local.cpu(), len(batch.rows))
-            prior = prior_logits(self.validation.texts)
             rewards = text_rewards(moved, partial(self.losses.of_predictions, batch.rows), gradient, prior)
             # On accelerators processes may round differently, and their policies must not part.
             rewards = torch.tensor(distributed.broadcast_floats(rewards[droppable].tolist()))

@@ -44,12 +44,14 @@ def prior_logits(texts: Texts) -> torch.Tensor:
     return torch.from_numpy(np.log(np.bincount(texts.labels, minlength=len(texts.names)) + 1.0)).float().log_softmax(0)
 
 
-def validation_gradient(student: PreTrainedModel, validation: Validation) -> tuple[list[torch.Tensor], Score]:
-    """The gradient of the loss on D^v at `prior_logits`, for each of `output_weights`, and the student's score."""
+def validation_gradient(
+    student: PreTrainedModel, validation: Validation, prior: torch.Tensor
+) -> tuple[list[torch.Tensor], Score]:
+    """The gradient of the loss on D^v at its `prior_logits`, for each of `output_weights`, and the student's score."""
     weights = output_weights(student)
     gradient: list[torch.Tensor] = []
     labels, regression = torch.from_numpy(validation.texts.labels), not validation.texts.names
-    logits, prior = torch.zeros(len(labels), student.config.num_labels), prior_logits(validation.texts)
+    logits = torch.zeros(len(labels), student.config.num_labels)
     with _evaluating(student, weights):
         for positions, batch in _slices(validation.padded):
             rows = torch.from_numpy(positions)

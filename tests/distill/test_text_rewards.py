@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from pipeline.distill.values import (
+from pipeline.distill.text_rewards import (
     STEP,
     _slices,
     moved_logits,
@@ -87,7 +87,7 @@ def by_hand(student, inputs, loss, gradient, same=SAME):
 
 
 def test_values_are_products_of_gradients(student, inputs, validation):
-    gradient, score = validation_gradient(student, validation)
+    gradient, score = validation_gradient(student, validation, prior_logits(validation.texts))
     found = values(student, inputs, teach, gradient)
     wanted = by_hand(student, inputs, teach, gradient)
     torch.testing.assert_close(found, wanted, rtol=0.01, atol=1e-3 * found.abs().max().item())
@@ -97,9 +97,9 @@ def test_values_are_products_of_gradients(student, inputs, validation):
 
 def test_the_gradient_is_that_of_the_mean_loss(student, validation, monkeypatch):
     """Of texts in several parts: a small step along it changes the loss on D^v by its squared norm."""
-    monkeypatch.setattr("pipeline.distill.values.TOKENS", 64)
+    monkeypatch.setattr("pipeline.distill.text_rewards.TOKENS", 64)
     assert len([*_slices(validation.padded)]) > 2
-    gradient, _ = validation_gradient(student, validation)
+    gradient, _ = validation_gradient(student, validation, prior_logits(validation.texts))
     norm = sum(part.square().sum() for part in gradient).item()
     moved = []
     for step in (1e-3, -1e-3):
@@ -120,7 +120,7 @@ def test_values_foretell_the_progress_of_a_step(student, inputs, validation, see
     def loss(logits):
         return (weights * logits).sum(1)
 
-    gradient, _ = validation_gradient(student, validation)
+    gradient, _ = validation_gradient(student, validation, prior_logits(validation.texts))
     worth = values(student, inputs, loss, gradient).sum().item()
     model = copy.deepcopy(student).eval()
     loss(model(**inputs).logits).sum().backward()
@@ -142,7 +142,7 @@ def test_the_same_answer_has_the_shares_of_the_classes():
 
 def test_an_unsure_teacher_does_no_harm(student, inputs, validation):
     """Of answers with the same classes the surer are worth more, and one that says nothing is worth nothing."""
-    gradient, _ = validation_gradient(student, validation)
+    gradient, _ = validation_gradient(student, validation, prior_logits(validation.texts))
     moved = moved_logits(student, inputs, gradient)
     same = prior_logits(validation.texts)
 
@@ -187,7 +187,7 @@ def test_without_a_linear_output_layer_all_is_moved(student):
 
 def test_the_gradient_without_a_linear_output_layer_is_by_all_weights(student, validation):
     student.classifier = WithoutLinearLayer(student.classifier)
-    gradient, _ = validation_gradient(student, validation)
+    gradient, _ = validation_gradient(student, validation, prior_logits(validation.texts))
     student.eval()
     loss = torch.zeros(())
     for rows, batch in zip(validation.padded.rows, validation.padded.batches, strict=True):
@@ -204,7 +204,7 @@ def test_in_bfloat16_the_encoder_alone_is_rounded(student, inputs, validation, m
     changes = {}
     for number in ("float32", "bfloat16"):
         monkeypatch.setenv("L2A_PRECISION", number)
-        gradient, _ = validation_gradient(student, validation)
+        gradient, _ = validation_gradient(student, validation, prior_logits(validation.texts))
         moved = moved_logits(student, inputs, gradient)
         changes[number] = (moved[:, 0] - moved[:, 1]) / norm(gradient)
     assert not torch.equal(changes["float32"], changes["bfloat16"])
@@ -213,7 +213,7 @@ def test_in_bfloat16_the_encoder_alone_is_rounded(student, inputs, validation, m
 
 
 def test_the_encoder_reads_the_texts_once(student, inputs, validation):
-    gradient, _ = validation_gradient(student, validation)
+    gradient, _ = validation_gradient(student, validation, prior_logits(validation.texts))
     wanted = []
     for distance in (STEP, -STEP):
         model = copy.deepcopy(student).eval()
@@ -253,7 +253,7 @@ def test_the_student_is_left_as_it_was(student, inputs, validation):
     before = {name: weight.clone() for name, weight in student.state_dict().items()}
     torch.manual_seed(3)
     drawn = torch.get_rng_state()
-    gradient, _ = validation_gradient(student, validation)
+    gradient, _ = validation_gradient(student, validation, prior_logits(validation.texts))
     moved_logits(student, inputs, gradient)
     assert all(torch.equal(weight, before[name]) for name, weight in student.state_dict().items())
     assert all(weight.grad is None for weight in student.parameters())
@@ -267,7 +267,7 @@ def test_regression(student, tokenizer, inputs):
     numbers = torch.tensor([0.5, -2.0, 1.0]).numpy()
     texts = SimpleNamespace(texts=TEXTS[:3], pairs=None, labels=numbers, names=[])
     validation = Validation(texts, tokenizer, 16)
-    gradient, score = validation_gradient(one, validation)
+    gradient, score = validation_gradient(one, validation, prior_logits(validation.texts))
     assert score == validation.score(one)
     assert prior_logits(texts).tolist() == pytest.approx([-1 / 6])
 
