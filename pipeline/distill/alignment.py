@@ -7,8 +7,8 @@ elsewhere it is a word, or a part of one, with several pieces of one or of both.
 - Whitespace at the ends of a span is ignored: byte-level BPE and SentencePiece begin a word with the space before it.
   So a token of whitespace alone, or of no characters, belongs to the token after it.
 - Tokens with the same span, such as the bytes of an emoji, are one unit.
-- A token is left out if the other tokenizer has dropped its characters, or if the other's text was cut before its end
-  at max_length: a word of which one side reads a part is not compared.
+- A token is left out if the other tokenizer has dropped its characters, or if the other's text was cut within it at
+  max_length: a word of which one side reads a part is not compared.
 - Special tokens are compared by role: before the first text, between the texts, at the end. Where both tokenizers have
   as many of a role, they go one to one; else the role is one unit: the two separators `</s></s>` and one `[SEP]`.
 """
@@ -119,7 +119,8 @@ def align(
         tokens = []
         for tokenizer, counts in zip((student, teacher), special, strict=True):
             encoding = tokenize(tokenizer, texts, pairs, max_length, return_offsets_mapping=True)
-            tokens.append(_tokens(encoding, counts, special[0] == special[1], bases, solid, max_length))
+            one_to_one, left = special[0] == special[1], tokenizer.truncation_side == "left"
+            tokens.append(_tokens(encoding, counts, one_to_one, bases, solid, max_length, cuts_beginnings=left))
         for side, found in enumerate(_units(*tokens)):
             values[side].append(found.astype(np.int16 if max_length < 2**15 else np.int32))
             lengths[side].append(tokens[side].lengths)
@@ -159,8 +160,10 @@ class _Tokens:
     ends: Rows
     parts: Rows
     """The part each is in, numbered through all texts."""
+    begun: npt.NDArray[np.float64]
+    """Where reading of each part began, (texts × `PARTS`,): -infinite, unless the text's beginning may be cut off."""
     read: npt.NDArray[np.float64]
-    """How far each part was read, (texts × `PARTS`,): infinite, unless the text may have been cut."""
+    """How far each part was read, (texts × `PARTS`,): infinite, unless the text's end may be cut off."""
     lengths: Rows
     """Number of tokens of each text, (texts,)."""
 
@@ -172,6 +175,8 @@ def _tokens(
     bases: Rows,
     solid: Rows,
     max_length: int,
+    *,
+    cuts_beginnings: bool,
 ) -> _Tokens:
     """Put the tokens of some texts on the axis.
 
@@ -179,6 +184,7 @@ def _tokens(
         special: number of special tokens before, between and after the texts, (3,).
         one_to_one: whether each of these is compared one to one, or all together, (3,).
         bases, solid: see `_axis`.
+        cuts_beginnings: whether the tokenizer cuts off beginnings of texts, not ends.
     """
     counts = np.zeros(bases.shape, dtype=np.int64)
     counts[:, ::2] = special
@@ -199,10 +205,13 @@ def _tokens(
     following = np.append(visible, len(starts) - 1)[np.searchsorted(visible, np.arange(len(starts)))]
     starts, ends = starts[following], np.where(parts[following] == parts, ends[following], 0)
     lengths = counts.sum(1)
-    read = np.zeros(counts.size)
+    begun, read = np.full(counts.size, np.inf), np.zeros(counts.size)
+    np.minimum.at(begun, parts, np.where(ends > starts, starts, np.inf))
     np.maximum.at(read, parts, ends)
-    read[np.repeat(lengths < max_length, PARTS)] = np.inf
-    return _Tokens(starts, ends, parts, read, lengths)
+    whole = np.repeat(lengths < max_length, PARTS)
+    begun[whole | (not cuts_beginnings)] = -np.inf
+    read[whole | cuts_beginnings] = np.inf
+    return _Tokens(starts, ends, parts, begun, read, lengths)
 
 
 def _units(student: _Tokens, teacher: _Tokens) -> tuple[Rows, Rows]:
@@ -222,7 +231,9 @@ def _units(student: _Tokens, teacher: _Tokens) -> tuple[Rows, Rows]:
     group, end, part = is_first.cumsum() - 1, reach[is_last], parts[order][is_first]
     tokens = np.bincount(group, minlength=len(end))
     student_tokens = np.bincount(group[is_student[order]], minlength=len(end))
-    shared = (student_tokens > 0) & (student_tokens < tokens) & (end <= np.minimum(student.read, teacher.read)[part])
+    shared = (student_tokens > 0) & (student_tokens < tokens)
+    shared &= starts[order][is_first] >= np.maximum(student.begun, teacher.begun)[part]
+    shared &= end <= np.minimum(student.read, teacher.read)[part]
     # Numbered from 0 in each text.
     per_text = np.bincount(part[shared] // PARTS, minlength=len(student.lengths))
     number = shared.cumsum() - 1 - (per_text.cumsum() - per_text)[part // PARTS]

@@ -85,10 +85,14 @@ def by_hand(student, teacher, text, pair, max_length):
                     group.append(other)
                     left.remove(other)
         tokens = [sides[side][0][index] for side, index in group]
-        part, end = tokens[0][0], max(token[3] for token in tokens)
-        read_by_all = all(
-            not cut or end <= max((token[3] for token in side if token[0] == part), default=-1) for side, cut in sides
-        )
+        part, begin, end = tokens[0][0], min(token[2] for token in tokens), max(token[3] for token in tokens)
+        read_by_all = True
+        for family, (side, cut) in zip((student, teacher), sides, strict=True):
+            of_part = [token for token in side if token[0] == part and token[3] >= 0]
+            if cut and tiny_tokenizer(family).truncation_side == "left":
+                read_by_all &= begin >= min((token[2] for token in of_part), default=begin)
+            elif cut:
+                read_by_all &= end <= max((token[3] for token in of_part), default=-1)
         if {side for side, _ in group} == {0, 1} and read_by_all:
             place = ("begin", 0, "between", 1, "end").index(part)
             shared.append((place, min(token[1:3] for token in tokens), group))
@@ -113,6 +117,21 @@ def test_units_of_any_two_families(student, teacher, pairs, max_length):
         expected = by_hand(student, teacher, text, pairs and pairs[row], max_length)
         assert (units(found.student, row), units(found.teacher, row)) == expected, (text, pairs and pairs[row])
         assert (units(back.teacher, row), units(back.student, row)) == expected, text
+
+
+@pytest.mark.parametrize("left", [["bert"], ["roberta"], ["bert", "roberta"]], ids=" and ".join)
+@pytest.mark.parametrize("pairs", [None, PAIRS], ids=["single", "pairs"])
+def test_beginnings_that_are_cut_off(left, pairs, monkeypatch):
+    for family in left:
+        monkeypatch.setattr(tiny_tokenizer(family), "truncation_side", "left")
+    cut = 0
+    for max_length in range(6, 14):
+        found = align(tiny_tokenizer("bert"), tiny_tokenizer("roberta"), calls(TEXTS, pairs), max_length)
+        for row, text in enumerate(TEXTS):
+            expected = by_hand("bert", "roberta", text, pairs and pairs[row], max_length)
+            assert (units(found.student, row), units(found.teacher, row)) == expected, (text, max_length)
+            cut += sum(side.count(LEFT_OUT) for side in expected)
+    assert cut > 100
 
 
 def shown(student, teacher, text, pair, max_length):
