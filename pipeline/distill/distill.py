@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipeline.compute import distributed
-from pipeline.data.texts import read_texts
+from pipeline.data.texts import Texts, read_texts
 from pipeline.distill.dataset import DistillationDataset, read_dataset
 from pipeline.distill.loop import distill
 from pipeline.distill.run import Distillation
@@ -68,13 +70,7 @@ def distill_student(
     tokenizer = load_student_tokenizer(params, teacher=teacher)
     teacher_config = load_config(teacher, "teacher")
     check_labels(teacher_config, names, "teacher")
-    check_sizes(params.objectives, student.config, teacher_config)
-    check_ids(tokenizer, student.config, "student")
-    if params.student.model is not None:
-        # The teacher stage checks both, too, but need not have run since the student was named.
-        check_words(tokenizer, train.texts, f"student.model: {params.student.model}")
-        check_conversion(student.config, "student.model", "accepted: another family")
-    check_length(params.max_length, tokenizer, student, "the student")
+    _check(params, student, tokenizer, teacher_config, train)
     if earlier is None:
         start_from_cosine(student, tokenizer, train, params.max_length)
     dataset = read_dataset(
@@ -145,6 +141,19 @@ def distill_student(
         f"{result.best.metric:.3f} after epoch {result.epoch} of {result.epochs} ({result.steps:,} steps, "
         f"{kept.sum():,} of {len(kept):,} neighbours{' and originals' if originals else ''} kept at the end), in {out}"
     )
+
+
+def _check(
+    params: Params, student: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, teacher_config: Any, train: Texts
+) -> None:
+    """Raise InputError if the student cannot learn from this teacher, or cannot read the texts."""
+    check_sizes(params.objectives, student.config, teacher_config)
+    check_ids(tokenizer, student.config, "student")
+    if params.student.model is not None:
+        # The teacher stage checks both, too, but need not have run since the student was named.
+        check_words(tokenizer, train.texts, f"student.model: {params.student.model}")
+        check_conversion(student.config, "student.model", "accepted: another family")
+    check_length(params.max_length, tokenizer, student, "the student")
 
 
 def _selection_table(dataset: DistillationDataset, result: DistillationResult, augmented_hash: str) -> pa.Table:

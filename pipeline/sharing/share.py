@@ -4,6 +4,7 @@ import json
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -42,7 +43,7 @@ def share(
 
     Returns a one-line summary. Raises InputError if something is missing.
     """
-    labels = _classes(student / "config.json")
+    config, labels = _config(student / "config.json")
     files = shards(augmented)
     counts = Counter[str](dict.fromkeys(DOMAINS, 0))
     for file in files:
@@ -53,7 +54,7 @@ def share(
     with publish_folder(model_out) as model:
         for file in sorted(student.iterdir()):
             shutil.copyfile(file, model / file.name)
-        module = MODULES.get(json.loads((student / "config.json").read_text(encoding="utf-8")).get("model_type"))
+        module = MODULES.get(getattr(config, "model_type", ""))
         card = student_card(params, labels=labels, scores=scores, module=module)
         (model / "README.md").write_text(card, encoding="utf-8")
         with publish_folder(onnx_out) as javascript:
@@ -72,23 +73,24 @@ def share(
     return f"student and {counts.total():,} neighbours with their cards, in {model_out}, {onnx_out} and {data_out}"
 
 
-def _classes(config: Path) -> list[str]:
-    """The classes of a model, in order; empty for regression. Raises InputError naming a config that is damaged."""
+def _config(file: Path) -> tuple[Any, list[str]]:
+    """A model's config and its classes in order, none in regression. Raises InputError naming a damaged file."""
     try:
-        return class_names(read_config(config))
+        config = read_config(file)
+        return config, class_names(config)
     except FileNotFoundError as error:
-        raise InputError(f"{config}: no such file; run the distill stage first") from error
+        raise InputError(f"{file}: no such file; run the distill stage first") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{config}: damaged, or not of a classifier ({one_line(error)}); run the distill stage again"
+            f"{file}: damaged, or not of a classifier ({one_line(error)}); run the distill stage again"
         ) from error
 
 
-def _library(config: Path) -> str:
+def _library(file: Path) -> str:
     """The hub's name of what opens an ONNX folder: transformers.js reads no pairs, numbers and models of our own."""
-    classes, read = _classes(config), json.loads(config.read_text(encoding="utf-8"))
-    known = classes and not read.get("text_pairs") and read.get("model_type") not in MODULES
-    return "transformers.js" if known else "onnx"
+    config, classes = _config(file)
+    pairs, family = getattr(config, "text_pairs", None), getattr(config, "model_type", None)
+    return "transformers.js" if classes and not pairs and family not in MODULES else "onnx"
 
 
 def _scores(evaluation: Path, labels: list[str]) -> dict[str, float | None]:

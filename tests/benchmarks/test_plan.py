@@ -48,7 +48,7 @@ def test_every_row_of_a_task_is_a_whole_params_file(task, read_once):
 @pytest.mark.parametrize("task", TASKS)
 def test_the_plan_of_a_task_can_be_written(task, read_once):
     params = planned(task, "l2a")
-    check_keys(params, task, ROOT / "dvc.yaml")
+    check_keys(params, task)
     assert parse(to_yaml(params)) == params
 
 

@@ -13,7 +13,7 @@ from transformers import AutoConfig
 from pipeline.augment.shards import read_augmented
 from pipeline.errors import InputError
 from pipeline.serving.runtime import open_folder
-from pipeline.sharing.share import _classes, share
+from pipeline.sharing.share import _config, share
 from pipeline.storage.atomic import check_output
 
 
@@ -107,7 +107,7 @@ def test_scores_of_another_task_are_an_error(paths, sampled_params):
 )
 def test_classes_are_those_of_the_config(tmp_path, config, classes):
     (tmp_path / "config.json").write_text(config)
-    assert _classes(tmp_path / "config.json") == classes
+    assert _config(tmp_path / "config.json")[1] == classes
     names = AutoConfig.for_model("bert", **json.loads(config)).id2label
     assert classes == ([names[i] for i in range(len(names))] if len(names) > 1 else [])
 
